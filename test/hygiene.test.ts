@@ -18,19 +18,19 @@ function linesThatMatch(pattern: RegExp, paths: readonly string[]): string[] {
 	)
 }
 
-test('no file names a path of the machine it was written on, or a registry', () => {
+test('no file contains a path of the machine it was written on, or a registry', () => {
 	expect(
 		linesThatMatch(/\/(w[o]rk|r[o]ot|h[o]me)\/|https?:\/\/[a-z.]*r[e]gistry|npm[j]s\.org/, tracked),
 	).toEqual([])
 })
 
-test('every test runs: none is skipped, none runs alone, none is still to be written', () => {
+test('every test runs: there is no skip, only or todo', () => {
 	const tests = tracked.filter((path) => path.endsWith('.test.ts'))
 	expect(tests.length).toBeGreaterThan(5)
 	expect(linesThatMatch(/\b(test|describe|it)\.(s[k]ip|o[n]ly|t[o]do|f[a]ils)\b/, tests)).toEqual([])
 })
 
-test('README.md can be read in one sitting', () => {
+test('README.md is short enough to read in one sitting', () => {
 	expect(readFileSync(join(ROOT, 'README.md'), 'utf8').split('\n').length).toBeLessThanOrEqual(200)
 })
 
@@ -40,11 +40,11 @@ describe('docs/reference/errors.md', () => {
 	]
 	const documented = headings.map(([, code]) => code)
 
-	test('has a heading for every code, and for no other', () => {
+	test('has exactly one heading for each code', () => {
 		expect(documented.toSorted()).toEqual([...ERROR_CODES].toSorted())
 	})
 
-	test('is about codes that the source can throw', () => {
+	test('covers only codes that the source can throw', () => {
 		const source = tracked.filter((path) => path.startsWith('src/') && path !== 'src/model/errors.ts')
 		const text = source.map((path) => readFileSync(join(ROOT, path), 'utf8')).join('\n')
 		const unused = ERROR_CODES.filter((code) => !text.includes(`'${code}'`) && code !== 'APPEND_FAILED')

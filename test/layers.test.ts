@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { brokenRules, sourceFiles } from './support/layers.ts'
 import { ROOT } from './support/process.ts'
 
-test('src/ keeps to its layers: imports run downward, without circles, and each thing has its place', () => {
+test('src/ follows its layers: imports run downward, without cycles', () => {
 	expect(brokenRules(sourceFiles(join(ROOT, 'src')))).toEqual([])
 })
 
@@ -12,7 +12,11 @@ describe('the check itself', () => {
 		['an import upward', { 'codec/a.ts': "import { b } from '../loop/b.ts'" }, /downward/],
 		['one tower importing the other', { 'loop/a.ts': "import { b } from '../chain/b.ts'" }, /downward/],
 		['reading importing writing', { 'chain/read/a.ts': "import { b } from '../write/b.ts'" }, /downward/],
-		['what lies below importing it', { 'chain/scan/a.ts': "import { b } from '../files/b.ts'" }, /downward/],
+		[
+			'an import of a layer from one below it',
+			{ 'chain/scan/a.ts': "import { b } from '../files/b.ts'" },
+			/downward/,
+		],
 		['a word importing a layer', { 'model/record.ts': "import { b } from '../codec/b.ts'" }, /downward/],
 		[
 			'an inner file of chain/ imported from outside it',
@@ -31,12 +35,12 @@ describe('the check itself', () => {
 		],
 		['the file system outside its port', { 'chain/a.ts': "import { x } from 'node:fs'" }, /node:fs/],
 		['printing', { 'loop/a.ts': 'console.log(1)' }, /prints/],
-		['a command that prints by itself', { 'cli/a.ts': "process.stdout.write('a')" }, /prints/],
+		['a command that prints directly', { 'cli/a.ts': "process.stdout.write('a')" }, /prints/],
 		['a warning that is not escaped', { 'loop/a.ts': "process.emitWarning('a')" }, /warns/],
 		['an entry file that defines', { 'index.ts': 'const a = 1' }, /defines/],
 		['a giant', { 'loop/a.ts': '\n'.repeat(500) }, /lines/],
-		['a name in another case', { 'loop/aB.ts': '' }, /kebab/],
-		['a folder that is no layer', { 'utils/a.ts': "import { b } from '../model/record.ts'" }, /no layer/],
+		['a name that is not kebab-case', { 'loop/aB.ts': '' }, /kebab/],
+		['a folder outside all layers', { 'utils/a.ts': "import { b } from '../model/record.ts'" }, /no layer/],
 	]
 	test.each(cases)('finds %s', (_name, files, expected) => {
 		expect(brokenRules(new Map(Object.entries(files))).join('\n')).toMatch(expected)

@@ -1,9 +1,9 @@
 /**
- * The four answers to the question whether a chain is as its writers left it. This file alone decides which
- * one applies: `verifyChain`, `repairChain`, `Chain.info` and the exit statuses of the commands derive theirs
- * from here.
+ * Defines the four answers to the question whether a chain is as its writers left it. This file alone decides
+ * which one applies: `verifyChain`, `repairChain`, `Chain.info` and the exit statuses of the commands derive
+ * theirs from here.
  *
- * Invariant: the answer is that of the most severe finding. Nothing that a file says of itself (a `repaired`
+ * Invariant: the answer is that of the most severe finding. Nothing that a file contains (a `repaired`
  * anchor, a `$gap`, a `kept from`) makes another finding less severe.
  */
 
@@ -11,9 +11,9 @@ import { GAP_KIND, type GapData, isGap, type LogRecord } from '../model/record.t
 import { processWide } from '../platform/process-wide.ts'
 
 /**
- * How severe a finding is, lightest first. `note`: normal, for example after a crash. `loss`: records are
- * lost, and the chain itself says so. `unchecked`: the evidence that could show whether it is right is gone.
- * `damage`: it is wrong.
+ * Severity of a finding, lightest first. `note`: normal, for example after a crash. `loss`: records are lost,
+ * and the chain itself records that. `unchecked`: the evidence that could decide is gone. `damage`: something
+ * is wrong.
  */
 export const SEVERITIES = ['note', 'loss', 'unchecked', 'damage'] as const
 export type Severity = (typeof SEVERITIES)[number]
@@ -21,10 +21,10 @@ export type Severity = (typeof SEVERITIES)[number]
 /**
  * Whether a chain is as its writers left it.
  *
- * - `ok`: everything fits.
- * - `ok, records lost`: everything fits, and the chain explains what is missing.
- * - `cannot be checked`: a repair or retention has removed what would be needed, and nothing else is wrong.
- * - `not ok`: something is damaged, missing without an explanation, or was changed.
+ * - `ok`: everything is consistent.
+ * - `ok, records lost`: everything is consistent, and the chain explains which records are missing.
+ * - `cannot be checked`: a repair or retention has removed the evidence, and nothing else is wrong.
+ * - `not ok`: something is damaged, changed, or missing without an explanation.
  */
 export type ChainAnswer = 'ok' | 'ok, records lost' | 'cannot be checked' | 'not ok'
 
@@ -41,7 +41,7 @@ export function answerFor(severities: Iterable<Severity>): ChainAnswer {
 	return ANSWERS[heaviest]
 }
 
-/** The answer for several chains as one. */
+/** Returns the answer for several chains as one. */
 export function heaviestAnswer(answers: readonly ChainAnswer[]): ChainAnswer {
 	return answerFor(SEVERITIES.filter((severity) => answers.includes(ANSWERS[severity])))
 }
@@ -50,40 +50,40 @@ export function heavier(a: Severity, b: Severity): Severity {
 	return SEVERITIES.indexOf(b) > SEVERITIES.indexOf(a) ? b : a
 }
 
-/** Whether nothing is wrong, and nothing was left unchecked. */
+/** Whether nothing is wrong, and nothing is left unchecked. */
 export function isOk(answer: ChainAnswer): boolean {
 	return answer === 'ok' || answer === 'ok, records lost'
 }
 
-/** Causes of a gap that lose nothing of the chain itself. */
+/** Causes of gaps that are not losses. */
 const NO_LOSS: readonly unknown[] = ['retained', 'lagged', 'notImported'] satisfies GapData['cause'][]
 
-/** The severity of a gap that the chain explains by this cause. */
+/** Returns the severity of a gap with this cause. */
 export function severityOfCause(cause: unknown): 'note' | 'loss' {
 	return NO_LOSS.includes(cause) ? 'note' : 'loss'
 }
 
 /**
- * The severity of gaps whose own data does not say it: those that a reader made because the chain does not
- * say why records are missing, and those of a chain that was merged with others.
+ * Severities of gaps whose data does not show it: gaps that a reader made because the chain does not explain
+ * why records are missing, and gaps of a chain that was merged with others.
  */
 const severities = processWide('gap-severities', () => new WeakMap<LogRecord, Severity>())
 
-/** Marks a gap as one that nothing in the chain explains. */
+/** Marks a gap as unexplained by the chain. */
 export function asUnexplained<T extends LogRecord>(gap: T): T {
 	severities.set(gap, 'damage')
 	return gap
 }
 
-/** Gives a changed gap the severity that it had before. */
+/** Gives a changed gap the severity of the original. */
 export function explainedAs<T extends LogRecord>(gap: LogRecord, changed: T): T {
 	if (gap.kind === GAP_KIND) severities.set(changed, severityOfRecord(gap))
 	return changed
 }
 
 /**
- * The severity of a `$gap` record; `note` for any other record. A `$gap` with an origin in a file is an
- * ordinary record: it belongs to the chain that it was merged from, and nothing is lost in this one.
+ * Returns the severity of a `$gap` record, and `note` for any other record. A `$gap` with an origin in a file
+ * is an ordinary record: the loss is in the chain that it was merged from, not in this one.
  */
 export function severityOfRecord(record: LogRecord): Severity {
 	if (record.kind !== GAP_KIND) return 'note'

@@ -1,45 +1,45 @@
 /**
- * The interfaces that a reader of a chain meets: the chain itself, what is known about it, and what is wrong
- * with it.
+ * Defines the interfaces for readers of a chain: the chain itself, its properties, and the findings of a
+ * verification.
  */
 import type { ChainRecord, EventMap, KindFilter, KindOf } from '../model/events.ts'
 import type { LogFilter } from '../model/filter.ts'
 import type { LogLevel } from '../model/record.ts'
 import type { ChainAnswer, Severity } from './answer.ts'
 
-/** Which records of a chain to read. Without any condition: all of them. */
+/** Selects records of a chain. Default: all records. */
 export interface ChainQuery extends LogFilter {
 	/** Maximum number of records; gaps do not count. Default: no limit. */
 	readonly limit?: number | undefined
 	/** Newest first. Default: false. */
 	readonly reverse?: boolean | undefined
 	/**
-	 * What to do where records are missing: return a `$gap` record (`'yield'`, default), reject with
+	 * What happens where records are missing: return a `$gap` record (`'yield'`, default), reject with
 	 * `CHAIN_GAP`, or skip.
 	 */
 	readonly gaps?: 'yield' | 'throw' | 'skip' | undefined
 }
 
-/**
- * Which records of a chain to follow. Without any condition: all that are there, and all that are written
- * later.
- */
+/** Selects records of a chain to follow. Default: all existing records, then all new ones. */
 export interface TailQuery extends LogFilter {
-	/** As in {@link ChainQuery}. */
+	/** Same as in {@link ChainQuery}. */
 	readonly gaps?: 'yield' | 'throw' | 'skip' | undefined
-	/** How often to poll when the system gives no hint that the file changed, in milliseconds. Default: 200. */
+	/** Interval of polls while the system reports no change of the file, in milliseconds. Default: 200. */
 	readonly pollIntervalMs?: number | undefined
-	/** Return a record only once the watermark beside the chain says that it is on disk. Default: false. */
+	/**
+	 * Whether to return a record only once the watermark beside the chain shows that it is on disk. Default:
+	 * false.
+	 */
 	readonly durableOnly?: boolean | undefined
-	/** Ends the iteration when it aborts. */
+	/** Signal that ends the iteration when it aborts. */
 	readonly signal?: AbortSignal | undefined
 }
 
 /**
- * A chain opened for reading. Any number of readers may read while one writer writes.
+ * A chain opened for reading. Any number of readers can read while one writer writes.
  *
- * `E` is the event map of the loop that wrote it: a filter by `kind` then gives records of that kind, and
- * gaps.
+ * `E` is the event map of the loop that wrote the chain: with a filter by `kind`, a query returns records of
+ * that kind, and gaps.
  */
 export interface Chain<E extends object = EventMap> extends AsyncDisposable {
 	/** Path of the live file; a description for a chain without a file of its own. */
@@ -47,38 +47,42 @@ export interface Chain<E extends object = EventMap> extends AsyncDisposable {
 	/** Id of the chain, in hexadecimal. */
 	readonly chainId: string
 	/**
-	 * Only in a merged chain: the chains that it was made of. A merged chain has no file of its own, and its
-	 * seqs can change.
+	 * Chains that a merged chain consists of; undefined for other chains. A merged chain has no file of its
+	 * own, and its seqs can change.
 	 */
 	readonly chains?: readonly Chain[]
 	/**
-	 * Iterates over the records that match, in chain order, up to the end of the file when the iteration began.
-	 * Memory does not grow with the file. A seq or a time is found in a number of reads that grows with the
-	 * logarithm of the file, also where times step back. Parts that cannot hold a match are not read, and
-	 * damage in them is not reported (`verifyChain` checks everything).
+	 * Iterates over the matching records in chain order, up to the end of the file at the start of the
+	 * iteration. Memory does not grow with the file. Finding a seq or a time takes a number of reads that
+	 * grows with the logarithm of the file size, even where times step back. Parts that cannot match are not
+	 * read, and damage in them is not reported; `verifyChain` checks everything.
 	 *
 	 * @throws {MeshChainError} `INVALID_FILTER` at once; while iterating `CHAIN_CLOSED`, `CHAIN_GAP`, and
 	 * `CHAIN_TRUNCATED` when the file became shorter.
 	 */
 	records<K extends KindOf<E>>(query: ChainQuery & KindFilter<K>): AsyncIterable<ChainRecord<E, K>>
 	records(query?: ChainQuery): AsyncIterable<ChainRecord<E>>
-	/** The same in arrays, one per frame or part of a frame: faster than {@link records}. */
+	/**
+	 * Iterates like {@link records}, but over arrays, one per frame or part of a frame. Faster than single
+	 * records.
+	 */
 	batches<K extends KindOf<E>>(query: ChainQuery & KindFilter<K>): AsyncIterable<ChainRecord<E, K>[]>
 	batches(query?: ChainQuery): AsyncIterable<ChainRecord<E>[]>
 	/**
-	 * Iterates over the records that match: first those that are there, then new ones, across restarts of the
-	 * writer and without a gap or a repeat in between. Ends when `signal` aborts, and when `toSeq` is passed.
+	 * Iterates over the matching records: first existing ones, then new ones. It continues across restarts of
+	 * the writer, without a gap or a repeat in between. Ends when `signal` aborts, or once `toSeq` is passed.
 	 *
 	 * @throws {MeshChainError} `INVALID_FILTER`, `INVALID_OPTION` at once; while iterating `CHAIN_CLOSED`,
-	 * `CHAIN_GAP`, `CHAIN_TRUNCATED` when the file was shortened or rewritten, `CHAIN_REPLACED` when its name
+	 * `CHAIN_GAP`, `CHAIN_TRUNCATED` when the file was shortened or rewritten, `CHAIN_REPLACED` when its path
 	 * leads to another chain or to none.
 	 */
 	tail<K extends KindOf<E>>(query: TailQuery & KindFilter<K>): AsyncIterable<ChainRecord<E, K>>
 	tail(query?: TailQuery): AsyncIterable<ChainRecord<E>>
-	/** Returns what is known about the chain. Goes through all of its files once. */
+	/** Returns the properties of the chain. Reads all of its files once. */
 	info(): Promise<ChainInfo>
 	/**
-	 * Returns how the live file ends. Reads only what follows its newest anchor, whatever the size of the file.
+	 * Returns how the live file ends. Reads only the part after its newest anchor, whatever the size of the
+	 * file.
 	 */
 	end(): Promise<ChainEndInfo>
 	/** Closes the chain. Idempotent. Running iterations reject with `CHAIN_CLOSED`. */
@@ -86,20 +90,20 @@ export interface Chain<E extends object = EventMap> extends AsyncDisposable {
 }
 
 /**
- * How a chain, or one of its epochs, ended. `closed`: by `close()`. `exited`: with its process, which wrote
- * an exit code. `crashed`: without a closing anchor. `open`: a writer has it open. `unknown`: it was not
- * closed, and this process cannot tell whether a writer has it open.
+ * How a chain, or one of its epochs, ended. `closed`: by `close()`. `exited`: with its process, and the exit
+ * code is known. `crashed`: without a closing anchor. `open`: a writer has it open. `unknown`: it was not
+ * closed, and this process cannot determine whether a writer has it open.
  */
 export type ChainState = 'closed' | 'exited' | 'crashed' | 'open' | 'unknown'
 
 /** How a chain file ends. */
 export interface ChainEndInfo {
 	readonly state: ChainState
-	/** Exit code of the process, with state `exited` only. */
+	/** Exit code of the process; undefined unless the state is `exited`. */
 	readonly exitCode: number | undefined
-	/** The process that has the chain open, with state `open` only. */
+	/** The process that has the chain open; undefined unless the state is `open`. */
 	readonly holder: LockHolder | undefined
-	/** With state `unknown` only: why the state cannot be told. */
+	/** Why the state is `unknown`; absent with any other state. */
 	readonly unknownBecause?: string
 	/** Bytes after the last whole entry; normal after a crash, and while a writer is writing. */
 	readonly tornBytes: number
@@ -117,9 +121,9 @@ export interface EpochInfo {
 	readonly firstSeq: number | undefined
 	readonly lastSeq: number | undefined
 	readonly state: ChainState
-	/** Exit code of the process, with state `exited` only. */
+	/** Exit code of the process; undefined unless the state is `exited`. */
 	readonly exitCode: number | undefined
-	/** Bytes at the end of the file that this opening cut and kept aside. */
+	/** Number of bytes at the end of the file that this opening cut and kept aside. */
 	readonly cutBytes: number
 }
 
@@ -140,29 +144,29 @@ export interface SegmentInfo {
 	readonly bytes: number
 }
 
-/** What is known about a chain. */
+/** Properties of a chain. */
 export interface ChainInfo {
 	readonly path: string
 	readonly chainId: string
 	readonly formatVersion: number
-	/** When the first file that is there was begun; undefined where nothing says it. */
+	/** Creation time of the oldest file that is left, in milliseconds since 1970; undefined if unknown. */
 	readonly createdMs: number | undefined
-	/** Size of all files. */
+	/** Size of all files, in bytes. */
 	readonly bytes: number
 	/** Files of the chain, oldest first; the last is the live one. */
 	readonly segments: readonly SegmentInfo[]
 	/** Number of records, without gaps. */
 	readonly records: number
-	/** Seq of the first record; undefined where there is none. */
+	/** Seq of the first record; undefined if there is none. */
 	readonly firstSeq: number | undefined
-	/** Seq of the last record or gap; undefined where there is none. */
+	/** Seq of the last record or gap; undefined if there is none. */
 	readonly lastSeq: number | undefined
-	/** The earliest and latest time of any record; undefined where there is none. */
+	/** Earliest and latest time of any record, in milliseconds since 1970; undefined if there is none. */
 	readonly minTsMs: number | undefined
 	readonly maxTsMs: number | undefined
 	readonly levels: Readonly<Record<LogLevel, number>>
 	/**
-	 * Number of gaps, and of the records that they stand for; `byCause.retained` counts those that retention
+	 * Number of gaps, and of the records that they cover; `byCause.retained` counts records that retention
 	 * removed.
 	 */
 	readonly gaps: {
@@ -174,22 +178,24 @@ export interface ChainInfo {
 	readonly state: ChainState
 	readonly exitCode: number | undefined
 	/**
-	 * With state `crashed` only: number of records that the last writer could not write at its close; undefined
-	 * where no note says so.
+	 * Number of records that the last writer could not write at its close; undefined unless the state is
+	 * `crashed` and the lock file records it.
 	 */
 	readonly unwritten?: number | undefined
-	/** The process that has the chain open, with state `open` only. */
+	/** The process that has the chain open; undefined unless the state is `open`. */
 	readonly holder: LockHolder | undefined
-	/** With state `unknown` only: why the state cannot be told. */
+	/** Why the state is `unknown`; absent with any other state. */
 	readonly unknownBecause?: string
 	/** Bytes after the last whole entry; normal after a crash. */
 	readonly tornBytes: number
-	/** Unreadable ranges that valid entries follow, or that no crash leaves. */
+	/** Number of unreadable ranges that precede valid entries, or that a crash cannot leave. */
 	readonly damagedPlaces: number
 	readonly damagedBytes: number
-	/** Answer without a check of the hash links, so never `cannot be checked`; `verifyChain` checks them. */
+	/**
+	 * Answer without a check of the hash links, so never `cannot be checked`. `verifyChain` checks the links.
+	 */
 	readonly answer: ChainAnswer
-	/** Number of lost records for which a gap in the chain stands. */
+	/** Number of lost records that gaps in the chain cover. */
 	readonly recordsLost: number
 	readonly head: ChainHead
 }
@@ -197,7 +203,7 @@ export interface ChainInfo {
 /** The newest hash link of a chain. Kept elsewhere, it makes a later truncation or rewrite detectable. */
 export interface ChainHead {
 	readonly chainId: string
-	/** Number of the file that holds it, from 0. */
+	/** Number of the file that holds the link, from 0. */
 	readonly segment: number
 	readonly epoch: number
 	/** Seq of the last record that the link covers; 0 for none. */
@@ -208,16 +214,17 @@ export interface ChainHead {
 }
 
 /**
- * - `tornTail`: what a killed writer left. `unsynced`: what a power loss left. `notClosed`: there is no
- *   closing anchor.
- * - `damaged`: bytes that cannot be read. `ambiguous`: the same, and nothing can tell it from a power loss.
- * - `truncated`: what was on disk is gone. `missingFile`: a whole file is. `headMissing`: the head kept
- *   elsewhere is not there.
- * - `missing`: records are absent with nothing in their place.
- * - `brokenLink`, `wrongSeq`, `wrongAnchor`: everything verifies by itself, and does not fit together.
- * - `gap`: records whose absence the chain itself explains. `superseded`: written again in the next file.
- *   `stray`: written by a writer that had lost the chain. `repaired`: what `repairChain` did, and what cannot
- *   be checked for that reason.
+ * - `tornTail`: the incomplete entry of a killed writer. `unsynced`: an unreadable range that a power loss
+ *   left. `notClosed`: there is no closing anchor.
+ * - `damaged`: bytes cannot be read. `ambiguous`: bytes cannot be read, and the evidence does not show
+ *   whether a power loss is the cause.
+ * - `truncated`: bytes that were on disk are gone. `missingFile`: a whole file is gone. `headMissing`: the
+ *   head kept elsewhere is not in the chain.
+ * - `missing`: records are absent, and no gap covers them.
+ * - `brokenLink`, `wrongSeq`, `wrongAnchor`: every entry verifies, but they contradict each other.
+ * - `gap`: the chain itself explains why records are absent. `superseded`: the next file has these entries
+ *   again. `stray`: a writer wrote these records after another one took over. `repaired`: a change that
+ *   `repairChain` made, and anything that cannot be checked because of it.
  */
 export type VerifyFindingKind =
 	| 'tornTail'
@@ -238,9 +245,9 @@ export type VerifyFindingKind =
 	| 'repaired'
 
 /**
- * One thing that `verifyChain` found. Severity: `note` is normal, for example after a crash; `loss` means
- * lost records that the chain itself explains; `unchecked` means that the evidence is gone; `damage` means
- * that something is wrong.
+ * One finding of `verifyChain`. Severity: `note` is normal, for example after a crash; `loss` means lost
+ * records that the chain itself explains; `unchecked` means that the evidence is gone; `damage` means that
+ * something is wrong.
  */
 export interface VerifyFinding {
 	readonly kind: VerifyFindingKind
@@ -248,7 +255,7 @@ export interface VerifyFinding {
 	readonly path: string
 	readonly offset: number
 	readonly bytes: number
-	/** First and last seq of the records concerned; undefined where they are not known. */
+	/** First and last seq of the records concerned; undefined if unknown. */
 	readonly fromSeq: number | undefined
 	readonly toSeq: number | undefined
 	readonly message: string
@@ -256,33 +263,30 @@ export interface VerifyFinding {
 	readonly found?: string
 }
 
-/** What `verifyChain` comes to. */
+/** The result of `verifyChain`. */
 export interface VerifyReport {
 	/** Whether the answer is `ok` or `ok, records lost`. */
 	readonly ok: boolean
-	/** The answer that the heaviest finding gives. */
+	/** Answer of the most severe finding. */
 	readonly answer: ChainAnswer
-	/** Number of records that the findings of severity `loss` stand for. */
+	/** Number of records that the findings of severity `loss` cover. */
 	readonly recordsLost: number
 	readonly records: number
 	readonly frames: number
 	readonly anchors: number
 	readonly bytes: number
-	/** The first 1,000 of each kind and severity, in the order of the chain. */
+	/** The first 1,000 findings of each kind and severity, in the order of the chain. */
 	readonly findings: readonly VerifyFinding[]
-	/**
-	 * Number of findings that `findings` does not list, by kind: `{ damaged: 23456 }`. Empty where all are
-	 * listed.
-	 */
+	/** Number of findings missing from `findings`, by kind: `{ damaged: 23456 }`. Empty if all are listed. */
 	readonly findingsNotListed: Readonly<Partial<Record<VerifyFindingKind, number>>>
 	readonly head: ChainHead
 }
 
-/** What `repairChain` does, or would do, to one file. */
+/** An action of `repairChain` on one file, done or planned. */
 export interface RepairAction {
 	/**
-	 * `cut`: the bytes at the end are cut off. `rebuild`: the file is written anew with everything that can be
-	 * read, and a `$gap` for everything that is missing.
+	 * `cut`: removes the bytes at the end. `rebuild`: writes the file anew with everything that can be read,
+	 * and a `$gap` for everything that is missing.
 	 */
 	readonly action: 'cut' | 'rebuild'
 	readonly path: string
@@ -290,28 +294,28 @@ export interface RepairAction {
 	readonly offset: number
 	/** Number of unreadable bytes. */
 	readonly bytes: number
-	/** Number of lost records; a `$gap` stands for them after the repair. */
+	/** Number of lost records; after the repair, a `$gap` covers them. */
 	readonly lostRecords: number
-	/** Path of the bytes or the file that was replaced; undefined in a plan. */
+	/** Path where the replaced bytes or file are kept; undefined in a plan. */
 	readonly keptAt: string | undefined
 }
 
-/** What `repairChain` has done, or would do. */
+/** The result of `repairChain`, or its plan. */
 export interface RepairReport {
 	readonly path: string
 	readonly dryRun: boolean
-	/** Empty when there was nothing to do. */
+	/** Actions, done or planned; empty when there is nothing to repair. */
 	readonly actions: readonly RepairAction[]
 	/**
-	 * Damage that is left for a person to judge: evidence of a deliberate change, and missing files. The first
-	 * 1,000 of each kind and severity.
+	 * Damage that needs a human decision: evidence of a deliberate change, and missing files. At most the
+	 * first 1,000 findings of each kind and severity.
 	 */
 	readonly left: readonly VerifyFinding[]
-	/** Number of findings that `left` does not list, by kind. Empty where all are listed. */
+	/** Number of findings missing from `left`, by kind. Empty if all are listed. */
 	readonly leftNotListed: Readonly<Partial<Record<VerifyFindingKind, number>>>
-	/** Number of records in the chain after the repair; before it in a dry run. */
+	/** Number of records in the chain after the repair; in a dry run, before it. */
 	readonly records: number
-	/** What `verifyChain` reports after the repair; before it in a dry run. */
+	/** Result of `verifyChain` after the repair; in a dry run, before it. */
 	readonly ok: boolean
 	readonly answer: ChainAnswer
 	readonly recordsLost: number

@@ -1,12 +1,16 @@
-/** Refuses what is not a chain before any method of it is called, and says how to get a chain. */
+/**
+ * Rejects values that are not chains before any of their methods is called, and explains how to get a chain.
+ */
 import { isThenable } from '../guard/promises.ts'
 import { show } from '../guard/show.ts'
 import { MeshChainError } from '../model/errors.ts'
 import type { Chain } from './chain.ts'
 
 /**
- * @param wanted what needs a chain, in a message: `a player needs a chain`.
- * @param methods the methods that will be called: a substitute for a chain needs no others.
+ * Checks that a value is a chain.
+ *
+ * @param wanted what needs a chain, for the message: `a player needs a chain`.
+ * @param methods the methods that will be called; a substitute for a chain needs no others.
  * @throws {MeshChainError} `INVALID_OPTION`
  */
 export function checkChain(wanted: string, chain: unknown, methods: readonly (keyof Chain)[]): void {
@@ -15,7 +19,7 @@ export function checkChain(wanted: string, chain: unknown, methods: readonly (ke
 	throw new MeshChainError('INVALID_OPTION', `${wanted}, not ${whatWasGiven(chain)}`)
 }
 
-/** Says what was given instead of a chain, and how to get a chain from it. */
+/** Describes a value that is not a chain, and how to get a chain from it. */
 export function whatWasGiven(given: unknown): string {
 	if (typeof given === 'string') return `the path ${show(given)}: open it with await openChain(path)`
 	if (isThenable(given)) return 'a promise of one: openChain(path) needs an await'
@@ -23,7 +27,7 @@ export function whatWasGiven(given: unknown): string {
 }
 
 /**
- * Refuses a chain without a file of its own, beside which a cursor can be kept.
+ * Rejects a chain without a file of its own, because a cursor needs one to be stored beside.
  *
  * @throws {MeshChainError} `INVALID_OPTION`
  */
@@ -32,6 +36,7 @@ export function checkFollowable(wanted: string, chain: Chain): void {
 	if (chain.chains === undefined) return
 	throw new MeshChainError(
 		'INVALID_OPTION',
-		`${wanted} with a file of its own, and a merged one has none: make one chain of them first, with mesh-chain merge … -o all.chain`,
+		`${wanted} with a file of its own, not a merged one: merge the chains into one file first, with ` +
+			'mesh-chain merge … --to all.chain',
 	)
 }

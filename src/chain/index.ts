@@ -1,4 +1,4 @@
-/** What other folders share of chain/: the only file of it that they import. Lists names. */
+/** Lists what chain/ shares with other folders, which import nothing else from it. */
 export {
 	answerFor,
 	type ChainAnswer,

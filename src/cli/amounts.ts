@@ -1,4 +1,4 @@
-/** Amounts as people type them: durations (`90s`, `30d`) and sizes (`512MiB`, `10GB`). */
+/** Parses amounts as users type them: durations (`90s`, `30d`) and sizes (`512MiB`, `10GB`). */
 import { show } from '../guard/show.ts'
 import { TIME_MAX_MS } from '../platform/time-limits.ts'
 import { usage } from './command.ts'
@@ -28,7 +28,7 @@ const DURATIONS = 'a duration such as 90s, 2m, 12h or 30d'
 const SIZES = 'a size such as 512MiB or 10GB'
 
 /**
- * Milliseconds of a duration: a number and `ms`, `s`, `m`, `h`, `d` or `w`.
+ * Parses a duration, a number with `ms`, `s`, `m`, `h`, `d` or `w`, into milliseconds.
  *
  * @throws {MeshChainError} `INVALID_USAGE`
  */
@@ -38,14 +38,14 @@ export function parseDuration(option: string, text: string): number {
 	throw usage(`${option} takes ${DURATIONS}, not ${show(text)}`)
 }
 
-/** How much to keep: no more than this age, and no more than this many bytes. */
+/** How much to keep: at most this age and at most this many bytes. */
 export interface Retention {
 	readonly ageMs?: number
 	readonly bytes?: number
 }
 
 /**
- * What the values of an option say together: at most one duration and one size.
+ * Parses the values of an option: at most one duration and one size.
  *
  * @throws {MeshChainError} `INVALID_USAGE`
  */

@@ -1,4 +1,4 @@
-/** The four answers about a chain, as text and as exit statuses. */
+/** Maps the four answers about a chain to text and exit statuses. */
 import type { ChainAnswer } from '../chain/index.ts'
 import { counted } from '../text/numbers.ts'
 import type { Invocation, OptionSpec } from './command.ts'
@@ -6,23 +6,23 @@ import { STATUS } from './exit-status.ts'
 import type { Printable } from './printable.ts'
 import type { Paint, Style } from './terminal.ts'
 
-/** The option that makes explained losses a status of their own. */
+/** The option that gives explained losses a status of their own. */
 export const STRICT_OPTION: OptionSpec = {
 	long: 'strict',
-	help: 'exit with status 3 also where the chain explains lost records',
+	help: 'exit with status 3 also if the chain explains lost records',
 }
 
-/** The exit status of a command that read a chain, and found this answer. */
+/** Returns the exit status of a command that read a chain with this answer. */
 export function statusFor(answer: ChainAnswer, invocation: Invocation): number {
 	if (answer === 'not ok') return STATUS.notOk
 	if (answer === 'cannot be checked') return STATUS.unchecked
 	return answer === 'ok, records lost' && invocation.flag('strict') ? STATUS.notOk : STATUS.ok
 }
 
-/** What the statuses of `verify` and `repair` mean. */
+/** The exit statuses of `verify` and `repair`. */
 export const CHECK_STATUSES = {
-	ok: 'ok; also where the chain explains which records are lost',
-	notOk: 'not ok: damaged, incomplete or changed; with --strict, also where records are lost',
+	ok: 'ok; also if the chain explains which records are lost',
+	notOk: 'not ok: damaged, incomplete or changed; with --strict, also if records are lost',
 	unchecked: 'cannot be checked: a repair or retention removed what the check needs',
 	failed: 'the chain cannot be read or written, or stdout cannot be written',
 }
@@ -34,7 +34,7 @@ const STYLES: Readonly<Record<ChainAnswer, Style>> = {
 	'not ok': 'red',
 }
 
-/** The answer with the number of lost records in it. */
+/** Formats the answer, with the number of lost records. */
 export function answerText(
 	{ answer, recordsLost }: { readonly answer: ChainAnswer; readonly recordsLost: number },
 	paint: Paint,

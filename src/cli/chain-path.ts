@@ -1,12 +1,12 @@
-/** The path of a chain that a command makes. */
+/** Checks the path of a chain that a command creates. */
 import { shellWord } from '../text/shell-word.ts'
 import { usage } from './command.ts'
 
 /**
- * The path, unchanged.
+ * Returns the path, unchanged.
  *
- * @throws {MeshChainError} `INVALID_USAGE` for a name that ends like JSON: readers would take the chain for
- * JSON Lines.
+ * @throws {MeshChainError} `INVALID_USAGE` for a name that ends like JSON, because readers would take the
+ * chain for JSON Lines.
  */
 export function chainPath(path: string): string {
 	const [, stem] = /^(.*)\.(?:jsonl|ndjson|json)$/i.exec(path) ?? []

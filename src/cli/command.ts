@@ -1,4 +1,4 @@
-/** A command: one entry of the table from which parsing, checks, help and completion derive. */
+/** Defines a command: one entry of the table from which parsing, checks, help and completion derive. */
 import { parseArgs } from 'node:util'
 import { show } from '../guard/show.ts'
 import { MeshChainError } from '../model/errors.ts'
@@ -9,48 +9,50 @@ import type { Terminal } from './terminal.ts'
 export interface OptionSpec {
 	readonly long: string
 	readonly short?: string
-	/** The name of the value in the help. An option without it is a switch. */
+	/** Name of the value in the help. An option without it is a switch. */
 	readonly value?: string
 	/** Whether the option can be given more than once. */
 	readonly multiple?: boolean
 	/** Whether the option takes two values, one after the other. */
 	readonly pair?: boolean
-	/** All values that the option takes. */
+	/** All values that the option accepts. */
 	readonly choices?: readonly string[]
-	/** The value where the option is not given. */
+	/** Value when the option is not given. */
 	readonly default?: string
-	/** What the help says of the default where it is not a fixed value. */
+	/** Description of the default for the help, when it is not a fixed value. */
 	readonly defaultText?: string
-	/** A noun phrase, or an imperative for a switch. The help adds the choices and the default. */
+	/**
+	 * Description: a noun phrase, or an imperative for a switch. The help adds the choices and the default.
+	 */
 	readonly help: string
 }
 
-/** Names of environment variables, and what they hold. */
+/** Names of environment variables, and their meaning. */
 export type EnvironmentVariable = readonly [names: string, meaning: string]
 
 /** One command of the program. */
 export interface Command {
 	readonly name: string
 	readonly summary: string
-	/** What follows the name, such as `FILE [options]`. */
+	/** Text after the name, such as `FILE [options]`. */
 	readonly usage: string
-	/** Whether its FILE can be the address of a stream. */
+	/** Whether FILE can be the address of a stream. */
 	readonly takesAddresses?: boolean
-	/** The words one of which follows the name, where that is not a file. */
+	/** Words of which one follows the name, for commands that take such a word instead of a file. */
 	readonly words?: readonly string[]
 	/** Whether files follow that word. */
 	readonly filesFollow?: boolean
-	/** Command lines that work as they are, each with what it does. */
+	/** Complete command lines, each with its effect. */
 	readonly examples: readonly (readonly [line: string, does: string])[]
 	readonly options: readonly OptionSpec[]
-	/** The variables that the command reads, beside those of colour. */
+	/** Environment variables that the command reads, in addition to those for colour. */
 	readonly environment?: readonly EnvironmentVariable[]
 	readonly statuses: readonly StatusText[]
-	/** Resolves to the exit status. */
+	/** Runs the command; resolves to the exit status. */
 	run(invocation: Invocation, terminal: Terminal): Promise<number>
 }
 
-/** A command line, parsed and checked against the command's table. */
+/** A parsed command line, checked against the command's table entry. */
 export class Invocation {
 	readonly #values: Readonly<Record<string, string | boolean | (string | boolean)[] | undefined>>
 	readonly #files: readonly string[]
@@ -64,7 +66,7 @@ export class Invocation {
 		for (const option of command.options) this.#checkChoice(option)
 	}
 
-	/** The one file that the command works on. */
+	/** The single file that the command works on. */
 	get file(): string {
 		const [file, ...more] = this.#files
 		if (file === undefined) {
@@ -80,25 +82,25 @@ export class Invocation {
 		return file
 	}
 
-	/** All files that the command line names. */
+	/** All files on the command line. */
 	get files(): readonly string[] {
 		return this.#files
 	}
 
-	/** The value of an option, or its default. */
+	/** Returns the value of an option, or its default. */
 	text(long: string): string | undefined {
 		const value = this.#values[long]
 		if (typeof value === 'string') return value
 		return this.#command.options.find((option) => option.long === long)?.default
 	}
 
-	/** The values of an option that can be given more than once. */
+	/** Returns the values of an option that can be given more than once. */
 	texts(long: string): readonly string[] {
 		const value = this.#values[long]
 		return Array.isArray(value) ? value.filter((item) => typeof item === 'string') : []
 	}
 
-	/** Whether the command line has the option. */
+	/** Whether the command line contains the option. */
 	isGiven(long: string): boolean {
 		return this.#values[long] !== undefined
 	}
@@ -108,7 +110,7 @@ export class Invocation {
 		return this.#values[long] === true
 	}
 
-	/** A whole number from 0. */
+	/** Parses a whole number from 0. */
 	count(long: string): number | undefined {
 		const text = this.text(long)
 		if (text === undefined) return undefined
@@ -124,12 +126,14 @@ export class Invocation {
 	}
 }
 
-/** A mistake in the command line: the command ends with status 2, and nothing was done. */
+/**
+ * Returns the error for a mistake in the command line: the command ends with status 2, and has done nothing.
+ */
 export function usage(message: string): MeshChainError {
 	return new MeshChainError('INVALID_USAGE', message)
 }
 
-/** The known name that was probably meant. */
+/** Returns the known name that was probably meant. */
 export function nearest(name: string, known: readonly string[]): string | undefined {
 	const ranked = known.map((candidate) => ({ candidate, steps: editSteps(name, candidate) }))
 	ranked.sort((a, b) => a.steps - b.steps)

@@ -1,8 +1,10 @@
-/** Completion scripts as text, made from the table of commands. */
+/** Builds completion scripts from the table of commands. */
 import type { Command, OptionSpec } from './command.ts'
 import { allOptions } from './help.ts'
 
-/** bash: one function that looks at the command and at the word before the one to complete. */
+/**
+ * Builds the bash script: one function that looks at the command and at the word before the one to complete.
+ */
 export function bashScript(commands: readonly Command[]): string {
 	const values = commands.flatMap((command) =>
 		allOptions(command)
@@ -52,7 +54,7 @@ complete -o filenames -F _mesh_chain mesh-chain
 `
 }
 
-/** zsh: one call of `_arguments` for each command. */
+/** Builds the zsh script: one call of `_arguments` for each command. */
 export function zshScript(commands: readonly Command[]): string {
 	const list = commands.map(({ name, summary }) => `\t\t${quoted(`${name}:${summary}`)}`)
 	const cases = commands.map((command) => {
@@ -85,7 +87,7 @@ fi
 `
 }
 
-/** fish: one line for each option. */
+/** Builds the fish script: one line for each option. */
 export function fishScript(commands: readonly Command[]): string {
 	const lines = commands.flatMap((command) => {
 		const seen = `complete -c mesh-chain -n '__fish_seen_subcommand_from ${command.name}'`
@@ -123,7 +125,7 @@ function zshSpec(option: OptionSpec): string {
 	return names.map((name) => quoted(`${many}${name}${help}${value}`)).join(' ')
 }
 
-/** A word that each of the three shells takes as it is. */
+/** Quotes a word so that all three shells read it unchanged. */
 function quoted(text: string): string {
 	return `'${text.replaceAll("'", "'\\''")}'`
 }

@@ -1,4 +1,4 @@
-/** `mesh-chain completion`: completion scripts for shells. */
+/** Implements `mesh-chain completion`: prints completion scripts for shells. */
 import { type Command, usage } from './command.ts'
 import { bashScript, fishScript, zshScript } from './completion-scripts.ts'
 import { STATUS, statusTexts } from './exit-status.ts'
@@ -6,7 +6,7 @@ import { printableLines } from './printable.ts'
 
 const SCRIPTS = { bash: bashScript, zsh: zshScript, fish: fishScript } as const
 
-/** @param commands called when a script is made, because this command is one of them. */
+/** @param commands called when a script is made, because this command is itself in the table. */
 export function completionOf(commands: () => readonly Command[]): Command {
 	return {
 		name: 'completion',
@@ -16,7 +16,7 @@ export function completionOf(commands: () => readonly Command[]): Command {
 		examples: [
 			[
 				'source <(mesh-chain completion bash)',
-				'enables completion in this shell; in ~/.bashrc, in every bash',
+				'enables completion in this shell; put it in ~/.bashrc for every new shell',
 			],
 			['mesh-chain completion zsh > "$fpath[1]/_mesh-chain"', 'installs completion for zsh'],
 			[

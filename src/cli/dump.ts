@@ -1,4 +1,4 @@
-/** `mesh-chain dump`: the records of a chain, for people or for programs. */
+/** Implements `mesh-chain dump`: prints the records of a chain, for people or for programs. */
 import { type Command, usage } from './command.ts'
 import { STATUS } from './exit-status.ts'
 import { FILTER_OPTIONS, selectionOf } from './filters.ts'

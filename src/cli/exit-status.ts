@@ -1,14 +1,14 @@
-/** Exit statuses: what each one means, and how a command, an error or an interruption arrives at one. */
+/** Defines the exit statuses, and maps commands, errors and interruptions to them. */
 import { constants } from 'node:os'
 import { isInstance, propertyOf } from '../guard/values.ts'
 
 /** The exit statuses by name. */
 export const STATUS = { ok: 0, nothingMatched: 1, failed: 2, notOk: 3, unchecked: 4 } as const
 
-/** What the help calls 128 plus the number of a signal. */
+/** The name that the help uses for 128 plus the number of a signal. */
 const BY_SIGNAL = '128+N'
 
-/** A line of the help: a status, and what it says of the command. */
+/** A line of the help: a status and its meaning. */
 export type StatusText = readonly [status: number | typeof BY_SIGNAL, meaning: string]
 
 /** The statuses of all commands, as the overview lists them. */
@@ -21,7 +21,7 @@ export const STATUS_TABLE: readonly StatusText[] = [
 	[BY_SIGNAL, 'interrupted by the signal N before the work was complete: 130 is Ctrl-C'],
 ]
 
-/** The statuses of one command, in its own words. */
+/** Returns the statuses of one command, in its own words. */
 export function statusTexts(meanings: {
 	readonly ok: string
 	readonly nothingMatched?: string
@@ -42,10 +42,10 @@ export function statusTexts(meanings: {
 	return all.flatMap(([status, text]) => (text === undefined ? [] : [[status, text] as const]))
 }
 
-/** How far an interruption is searched among the causes of an error. */
+/** Maximum number of causes of an error that are searched for an interruption. */
 const CAUSES_MAX = 8
 
-/** Why a command was told to stop: the signal that its process received. */
+/** The reason why a command stops: its process received this signal. */
 export class Interruption extends Error {
 	override readonly name = 'AbortError'
 	readonly signal: NodeJS.Signals
@@ -55,20 +55,20 @@ export class Interruption extends Error {
 		this.signal = signal
 	}
 
-	/** As a shell reports a process that the signal ended. */
+	/** The status that a shell reports for a process that the signal ended. */
 	get status(): number {
 		return 128 + constants.signals[this.signal]
 	}
 }
 
-/** The status of a command that was interrupted before its work was complete. */
+/** Returns the status of a command that was interrupted before its work was complete. */
 export function interruptedStatus({ reason }: AbortSignal): number {
 	return (reason instanceof Interruption ? reason : new Interruption('SIGINT')).status
 }
 
-/** The status of a command that threw. */
+/** Returns the status of a command that threw. */
 export function statusOf(error: unknown): number {
-	// An error of a user's module may have any cause, also a circular one.
+	// An error of a user's module may have any cause, even a circular one.
 	let cause = error
 	for (let depth = 0; depth < CAUSES_MAX; depth++) {
 		if (isInstance(cause, Interruption)) return cause.status

@@ -1,4 +1,4 @@
-/** `mesh-chain export`: a chain as JSON Lines. */
+/** Implements `mesh-chain export`: writes a chain as JSON Lines. */
 import { answerFor } from '../chain/index.ts'
 import { type ExportSummary, exportJsonl, LinesOf } from '../jsonl/export.ts'
 import { recordFormat } from '../jsonl/record-format.ts'
@@ -39,8 +39,8 @@ export const exportCommand: Command = {
 	],
 	environment: NATS_VARIABLES,
 	statuses: statusTexts({
-		ok: 'the records were written; also where the chain explains which are lost',
-		notOk: 'a part of the chain is damaged or missing; with --strict, also where records are lost',
+		ok: 'the records were written; also if the chain explains which are lost',
+		notOk: 'a part of the chain is damaged or missing; with --strict, also if records are lost',
 		failed: 'the chain or stream cannot be read, or the lines cannot be written',
 		interrupted: 'interrupted: no file was made (--to)',
 	}),
@@ -76,7 +76,7 @@ export const exportCommand: Command = {
 	},
 }
 
-/** Undefined when the reader of stdout is gone. */
+/** Exports to stdout. Resolves to undefined if the reader of stdout is gone. */
 async function toStdout(lines: LinesOf, terminal: Terminal): Promise<ExportSummary | undefined> {
 	for await (const text of lines) {
 		await terminal.stdout.write(printableJson(text))

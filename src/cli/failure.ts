@@ -1,4 +1,4 @@
-/** The message for an error that ends a command: one line with its code, and a hint where there is one. */
+/** Builds the message for an error that ends a command: one line with its code, and sometimes a hint. */
 import { MeshChainError, messageOf } from '../model/errors.ts'
 import { type Printable, printed } from './printable.ts'
 
@@ -9,7 +9,7 @@ const HINTS: Readonly<Record<string, string>> = {
 	NOT_A_CHAIN: 'a chain begins with the bytes 99 aa "mesh-chain"',
 }
 
-/** The message for anything that was thrown. */
+/** Returns the message for any thrown value. */
 export function failureText(error: unknown): Printable {
 	const code = error instanceof MeshChainError ? `${error.code}: ` : ''
 	return printed`mesh-chain: ${code}${messageOf(error)}\n${hintFor(error)}`
@@ -17,7 +17,7 @@ export function failureText(error: unknown): Printable {
 
 function hintFor(error: unknown): Printable | '' {
 	if (!(error instanceof MeshChainError)) return ''
-	// A stream has no path.
+	// The error of a stream has no path.
 	const hint = error.code === 'CHAIN_NOT_FOUND' && error.path === undefined ? undefined : HINTS[error.code]
 	return hint === undefined ? '' : printed`  ${hint}\n`
 }

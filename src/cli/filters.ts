@@ -1,4 +1,4 @@
-/** The filters that commands share: their options, and the query and the predicate that they make. */
+/** Defines the filters that commands share: their options, and the query and predicate that they give. */
 import type { ChainQuery } from '../chain/index.ts'
 import { isGap, type LogRecord, type PublisherId, parseLevel } from '../model/record.ts'
 import { type Invocation, type OptionSpec, usage } from './command.ts'
@@ -41,14 +41,14 @@ export const FILTER_OPTIONS: readonly OptionSpec[] = [
 	{ long: 'reverse', short: 'r', help: 'start with the newest record' },
 ]
 
-/** The filters of a command for which some of them make no sense. */
+/** Returns the filters without those that make no sense for a command. */
 export function filtersWithout(...names: readonly string[]): readonly OptionSpec[] {
 	return FILTER_OPTIONS.filter(({ long }) => !names.includes(long))
 }
 
 /**
- * A query for a chain, and a predicate for what a query cannot say: ids are compared as text, 7 like 7n like
- * "7".
+ * A query for a chain, and a predicate for conditions that a query cannot express: ids are compared as text,
+ * 7 and 7n like "7".
  */
 export interface Selection {
 	readonly query: ChainQuery
@@ -56,7 +56,11 @@ export interface Selection {
 	matches(record: LogRecord): boolean
 }
 
-/** @throws {MeshChainError} `INVALID_USAGE`, `INVALID_TIME`, `INVALID_LEVEL`. */
+/**
+ * Builds the selection of a command line.
+ *
+ * @throws {MeshChainError} `INVALID_USAGE`, `INVALID_TIME`, `INVALID_LEVEL`.
+ */
 export function selectionOf(invocation: Invocation, nowMs: number): Selection {
 	const daemon = invocation.text('daemon')
 	const node = invocation.text('node')

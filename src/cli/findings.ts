@@ -1,4 +1,4 @@
-/** Findings of `verify` and `repair` as text, and advice on what to do next. */
+/** Formats the findings of `verify` and `repair`, and the advice on what to do next. */
 import { EVIDENCE, type Severity, type VerifyFinding, type VerifyReport } from '../chain/index.ts'
 import { count, counted } from '../text/numbers.ts'
 import { shellWord } from '../text/shell-word.ts'
@@ -14,7 +14,7 @@ const SEVERITY_STYLES: Readonly<Record<Severity, Style>> = {
 	damage: 'red',
 }
 
-/** A finding on one line: severity, position, kind and message. */
+/** Formats a finding on one line: severity, position, kind and message. */
 export function findingLine(finding: VerifyFinding, paint: Paint): Printable {
 	const { kind, severity, path, offset, bytes, fromSeq, toSeq, message, expected, found } = finding
 	const range = fromSeq === undefined ? '' : `, seq ${fromSeq} to ${toSeq}`
@@ -25,7 +25,7 @@ export function findingLine(finding: VerifyFinding, paint: Paint): Printable {
 	return printed`${head} in ${where} [${kind}]: ${message}${compared}`
 }
 
-/** How many findings are in no line, by kind. */
+/** Counts the findings that are not listed, by kind. */
 export function notListedLines(
 	notListed: VerifyReport['findingsNotListed'],
 	which: '' | ' left as evidence',
@@ -36,14 +36,14 @@ export function notListedLines(
 	)
 }
 
-/** Prints lines in pieces, and stops when the reader is gone. */
+/** Prints lines in chunks, and stops when the reader is gone. */
 export async function printLines(stdout: Output, lines: readonly Printable[]): Promise<void> {
 	for (let at = 0; at < lines.length && !stdout.isClosed; at += LINES_AT_ONCE) {
 		await stdout.write(linesOf(lines.slice(at, at + LINES_AT_ONCE)))
 	}
 }
 
-/** What to do next. */
+/** Returns advice on what to do next. */
 export function adviceFor(file: string, findings: readonly VerifyFinding[]): string[] {
 	const name = shellWord(file)
 	const damage = findings.filter(({ severity }) => severity === 'damage')
@@ -61,7 +61,7 @@ export function adviceFor(file: string, findings: readonly VerifyFinding[]): str
 		lines.push('a file is missing: restore it from a copy, because no repair can recreate it')
 	}
 	if (!damage.every((finding) => isEvidence(finding) || finding.kind === 'missingFile')) {
-		lines.push(`next: mesh-chain repair --dry-run ${name} tells what a repair would do`)
+		lines.push(`next: mesh-chain repair --dry-run ${name} shows what a repair would do`)
 	}
 	return lines
 }

@@ -1,4 +1,6 @@
-/** `mesh-chain forward`: sends chains to a JetStream stream, and new records as they are written. */
+/**
+ * Implements `mesh-chain forward`: sends chains to a JetStream stream, and new records as they are written.
+ */
 import type { Forwarder, ForwardOptions, StreamSettings } from '../cluster/index.ts'
 import { isStreamAddress } from '../cluster/is-stream-address.ts'
 import { aborted } from '../platform/wait.ts'
@@ -13,7 +15,7 @@ import { StatusLine } from './progress.ts'
 import type { Terminal } from './terminal.ts'
 
 const SHOW_MS = 200
-/** The options of a stream that `--create` makes. An existing stream is never changed. */
+/** The options of a stream that `--create` creates. An existing stream is never changed. */
 const CREATE_OPTIONS = [
 	{
 		long: 'replicas',
@@ -54,7 +56,7 @@ export const forward: Command = {
 		],
 		[
 			'mesh-chain forward node.chain --to nats://127.0.0.1:4222/mesh --create --replicas 3 --retain 30d',
-			'also makes the stream if it is missing',
+			'also creates the stream if it is missing',
 		],
 		[
 			'mesh-chain forward node.chain --to nats://127.0.0.1:4222/mesh --once',
@@ -134,7 +136,8 @@ async function optionsOf(invocation: Invocation, { env }: Terminal): Promise<For
 	if (to === undefined) throw usage('which stream? Name one with --to, such as nats://127.0.0.1:4222/mesh')
 	if (/^[^/]*\/\/[^/]*@/.test(to))
 		throw usage(
-			`--to contains a user name or a password, which every user of this machine can see: use ${NATS_VARIABLE_NAMES}`,
+			'--to contains a user name or a password, which every user of this machine can see: ' +
+				`use ${NATS_VARIABLE_NAMES}`,
 		)
 	const { parseAddress } = await loadCluster()
 	const { servers, stream, nodes, chainIds } = parseAddress(to)
@@ -175,14 +178,15 @@ function settingsOf(invocation: Invocation): StreamSettings | undefined {
 	}
 }
 
-/** Waits for all of them, and then throws the first failure. */
+/** Waits for all of them, then throws the first failure. */
 async function allFlushed(forwarders: readonly Forwarder[]): Promise<void> {
 	const ends = await Promise.allSettled(forwarders.map((forwarder) => forwarder.flushed()))
 	for (const end of ends) if (end.status === 'rejected') throw end.reason
 }
 
 /**
- * Whether the stream lacks records that no message can hold, or the file lacks records that the stream has.
+ * Whether the stream lacks records that no message can hold, or the file lacks records that are in the
+ * stream.
  */
 function isIncomplete(forwarder: Forwarder): boolean {
 	const { tooLarge, ahead } = forwarder.stats()

@@ -1,4 +1,4 @@
-/** Help, examples first, made from the table of commands. */
+/** Builds the help from the table of commands, with examples first. */
 import type { Command, OptionSpec } from './command.ts'
 import { STATUS_TABLE, type StatusText } from './exit-status.ts'
 
@@ -8,7 +8,7 @@ const VARIABLE_COLUMN = 28
 const STATUS_COLUMN = 9
 const HELP_OPTION: OptionSpec = { long: 'help', short: 'h', help: 'show this help' }
 
-/** All commands at a glance. */
+/** Returns the overview of all commands. */
 export function overview(commands: readonly Command[]): string {
 	const examples = commands.flatMap(({ examples: [first] }) => (first === undefined ? [] : [first]))
 	const column = 4 + Math.max(...commands.map(({ name }) => name.length))
@@ -26,7 +26,7 @@ ${statusLines(STATUS_TABLE)}
 `
 }
 
-/** One command in full. */
+/** Returns the full help of one command. */
 export function helpOf(command: Command): string {
 	const { name, usage, summary, takesAddresses, environment = [] } = command
 	const sections = [
@@ -47,12 +47,12 @@ export function helpOf(command: Command): string {
 	return `${sections.join('\n\n')}\n`
 }
 
-/** The options of a command, with those that every command has. */
+/** Returns the options of a command, including those that every command has. */
 export function allOptions(command: Command): readonly OptionSpec[] {
 	return [...command.options, HELP_OPTION]
 }
 
-/** The description of an option: what it is, the values it takes, and the default. */
+/** Describes an option: its meaning, its values and its default. */
 export function descriptionOf({ help, choices, default: fixed, defaultText = fixed }: OptionSpec): string {
 	const values = choices === undefined ? '' : `: ${choices.join(', ')}`
 	return `${help}${values}${defaultText === undefined ? '' : `. Default: ${defaultText}`}`
@@ -79,7 +79,10 @@ function statusLines(statuses: readonly StatusText[]): string {
 	].join('\n')
 }
 
-/** A name, and a text beside it that begins at the column, or below it where the name is too long. */
+/**
+ * Formats a name and its description, which begins at the column, or on the next line if the name is too
+ * long.
+ */
 function entry(name: string, text: string, column: number): string {
 	const [first = '', ...rest] = wrapped(text, column)
 	const head = `  ${name}`
@@ -87,7 +90,7 @@ function entry(name: string, text: string, column: number): string {
 	return [head.padEnd(column) + first.slice(column), ...rest].join('\n')
 }
 
-/** The lines of a text, each after as many spaces. */
+/** Wraps a text into lines, each indented by `indent` spaces. */
 function wrapped(text: string, indent: number): string[] {
 	const lines: string[] = []
 	let line = ''

@@ -1,4 +1,4 @@
-/** `mesh-chain import`: JSON Lines as a new chain, or appended to a chain. */
+/** Implements `mesh-chain import`: writes JSON Lines to a new chain, or appends them to a chain. */
 import { detectedFormat } from '../jsonl/formats.ts'
 import { type ImportSummary, importJsonl } from '../jsonl/import.ts'
 import { count, counted } from '../text/numbers.ts'
@@ -22,10 +22,7 @@ export const importCommand: Command = {
 			'mesh-chain import events.jsonl --format events --to events.chain',
 			'reads the ts and ev lines of an event recorder',
 		],
-		[
-			'zcat old.log.gz | mesh-chain import - --to node.chain',
-			'reads stdin, and appends where the chain exists',
-		],
+		['zcat old.log.gz | mesh-chain import - --to node.chain', 'reads stdin, and appends if the chain exists'],
 	],
 	options: [
 		{ long: 'to', value: 'CHAIN', help: 'path of the chain: a new one, or one to append to' },

@@ -1,4 +1,4 @@
-/** `mesh-chain info`: what a chain holds and how it ended. */
+/** Implements `mesh-chain info`: shows what a chain holds and how it ended. */
 import { basename } from 'node:path'
 import { type ChainInfo, type EpochInfo, formatHead } from '../chain/index.ts'
 import { isStreamAddress } from '../cluster/is-stream-address.ts'
@@ -38,8 +38,8 @@ export const info: Command = {
 	],
 	environment: NATS_VARIABLES,
 	statuses: statusTexts({
-		ok: 'ok; also where the chain explains which records are lost',
-		notOk: 'a part of the chain is damaged or missing; with --strict, also where records are lost',
+		ok: 'ok; also if the chain explains which records are lost',
+		notOk: 'a part of the chain is damaged or missing; with --strict, also if records are lost',
 		failed: 'the file or stream cannot be read, or stdout cannot be written',
 	}),
 	async run(invocation, terminal) {
@@ -50,7 +50,8 @@ export const info: Command = {
 			const found = await chain.info()
 			if (invocation.flag('head') && found.head.link === '') {
 				throw usage(
-					'there is no head to keep: a stream has no head, and a file only where one of its anchors is readable',
+					'there is no head to keep: a stream has no head, ' +
+						'and a file only where one of its anchors is readable',
 				)
 			}
 			const text = invocation.flag('head')
@@ -90,12 +91,12 @@ function prettyInfo(found: ChainInfo, file: string, paint: Paint): Printable {
 	const lines = rows.flatMap(([name, text]) =>
 		text === undefined ? [] : [printed`${paint('bold', name.padEnd(10))} ${text}`],
 	)
-	// The path of a merged stream would list one address for each of its chains.
+	// The path of a merged stream would contain an address for each of its chains.
 	const path = isStreamAddress(file) ? file : found.path
 	return linesOf([paint('bold', printablePath(path)), ...lines, ...epochLines(found, paint)])
 }
 
-/** The text is empty for a stream in which no message is readable. */
+/** Formats the creation time; empty for a stream without a readable message. */
 function createdText({ createdMs }: ChainInfo): string {
 	return createdMs === undefined ? '' : `, created ${formatTime(createdMs)}`
 }
@@ -105,7 +106,7 @@ function damagedText(places: number, file: string): string {
 	return `${counted(places, 'place')}; next: mesh-chain verify ${shellWord(file)}`
 }
 
-/** How the last writer ended, or who is writing. */
+/** Formats how the last writer ended, or who is writing. */
 export function stateText(found: ChainInfo, paint: Paint): Printable {
 	const { state, exitCode, holder, unwritten, unknownBecause } = found
 	if (state === 'closed') return paint('green', 'closed')

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** The program `mesh-chain`. */
+/** Entry point of the program `mesh-chain`. */
 import { isatty } from 'node:tty'
 import { Interruption, STATUS } from './exit-status.ts'
 import { failureText } from './failure.ts'
@@ -7,7 +7,7 @@ import { run } from './run.ts'
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
-// A message that cannot be written must not end the command: its exit status still tells the result.
+// A message that cannot be written must not end the command: its exit status still shows the result.
 process.stderr.on('error', () => {})
 
 // Node would print the error unescaped.
@@ -17,7 +17,7 @@ process.on('uncaughtException', (error) => {
 })
 
 process.exitCode = await run(process.argv.slice(2), {
-	// The first access opens stdin: a command that does not read it must not wait for it.
+	// The first access opens stdin, and a command that does not read stdin must not wait for it.
 	get stdin() {
 		return process.stdin
 	},

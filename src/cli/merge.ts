@@ -1,4 +1,4 @@
-/** `mesh-chain merge`: the chains of many nodes as one history. */
+/** Implements `mesh-chain merge`: merges the chains of many nodes into one history. */
 import { answerFor, type Chain, ChainBuilder } from '../chain/index.ts'
 import { isStreamAddress } from '../cluster/is-stream-address.ts'
 import { mergeChains } from '../merge/merge-chains.ts'
@@ -34,7 +34,7 @@ export const merge: Command = {
 		],
 	],
 	options: [
-		// Merged chains have no common seqs, and a merge runs forward.
+		// The chains share no seqs, and a merge only runs forward.
 		...filtersWithout('from-seq', 'to-seq', 'reverse'),
 		{ long: 'to', value: 'PATH', defaultText: 'stdout', help: 'path of a new chain' },
 		STRICT_OPTION,
@@ -42,8 +42,8 @@ export const merge: Command = {
 	],
 	environment: NATS_VARIABLES,
 	statuses: statusTexts({
-		ok: 'the chains were merged; also where a chain explains which records are lost',
-		notOk: 'a part of a chain is damaged or missing; with --strict, also where records are lost',
+		ok: 'the chains were merged; also if a chain explains which records are lost',
+		notOk: 'a part of a chain is damaged or missing; with --strict, also if records are lost',
 		failed: 'a chain or stream cannot be read, or the merged records cannot be written',
 		interrupted: 'interrupted: no chain was made (--to)',
 	}),
@@ -97,7 +97,7 @@ async function openAll(files: readonly string[], terminal: Terminal): Promise<Ch
 	return chains
 }
 
-/** Returns false when it was interrupted: no chain was made then. */
+/** Builds the merged chain. Resolves to false after an interruption, when no chain was made. */
 async function build(
 	batches: AsyncIterable<readonly LogRecord[]>,
 	path: string,

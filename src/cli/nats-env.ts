@@ -1,4 +1,7 @@
-/** Access to NATS from the environment, by the variables of the program `nats`: no secret is an argument. */
+/**
+ * Reads the access to NATS from the environment, with the variables of the program `nats`, so that no secret
+ * is an argument.
+ */
 import type { NatsAccess, TlsFiles } from '../cluster/credentials.ts'
 import type { EnvironmentVariable } from './command.ts'
 
@@ -14,10 +17,10 @@ export const NATS_VARIABLES: readonly EnvironmentVariable[] = [
 	['NATS_CERT, NATS_KEY', 'paths of the certificate and the key of the client (TLS)'],
 ]
 
-/** The names of the variables, for a message. */
+/** The names of the variables, for messages. */
 export const NATS_VARIABLE_NAMES = NATS_VARIABLES.map(([names]) => names).join(', ')
 
-/** Access as the environment describes it. An empty variable counts as unset. */
+/** Returns the access that the environment describes. An empty variable counts as unset. */
 export function natsAccess(environment: Environment): NatsAccess {
 	const { NATS_USER, NATS_PASSWORD, NATS_TOKEN, NATS_CREDS, NATS_NKEY, NATS_CA, NATS_CERT, NATS_KEY } =
 		environment

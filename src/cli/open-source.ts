@@ -1,4 +1,4 @@
-/** What a command line names: the file of a chain, or chains in a NATS stream. */
+/** Opens what a command line names: the file of a chain, or chains in a NATS stream. */
 import { type Chain, openChain, type TailQuery } from '../chain/index.ts'
 import { isStreamAddress } from '../cluster/is-stream-address.ts'
 import { MeshChainError, messageOf } from '../model/errors.ts'
@@ -6,7 +6,11 @@ import type { LogRecord } from '../model/record.ts'
 import { natsAccess } from './nats-env.ts'
 import type { Terminal } from './terminal.ts'
 
-/** @throws {MeshChainError} what `openChain` and `openStream` throw. */
+/**
+ * Opens a chain or a stream.
+ *
+ * @throws {MeshChainError} the codes of `openChain` and `openStream`.
+ */
 export async function openHistory(name: string, { env }: Terminal): Promise<Chain> {
 	if (!isStreamAddress(name)) return openChain(name)
 	const { openStream } = await loadCluster()
@@ -16,8 +20,8 @@ export async function openHistory(name: string, { env }: Terminal): Promise<Chai
 type KnownChain = Pick<Chain, 'chainId'>
 
 /**
- * The records of chains that begin in a stream while it is followed. There are none for a file, nor where the
- * query names seqs, which mean another record in each chain.
+ * Returns the records of chains that begin in a stream while it is followed. There are none for a file, nor
+ * for a query with seqs, which mean a different record in each chain.
  */
 export async function newChainsOf(
 	name: string,
@@ -34,7 +38,7 @@ export async function newChainsOf(
 
 async function* nothing(): AsyncGenerator<never> {}
 
-/** Loads what needs the NATS client, which is an optional dependency. */
+/** Loads the code that needs the NATS client, an optional dependency. */
 export async function loadCluster() {
 	try {
 		return await import('../cluster/index.ts')
@@ -43,7 +47,8 @@ export async function loadCluster() {
 		if (code !== 'ERR_MODULE_NOT_FOUND' || !messageOf(error).includes("'@nats-io/")) throw error
 		throw new MeshChainError(
 			'CLUSTER_UNREACHABLE',
-			'streams need the NATS client, which is not installed: npm install @nats-io/transport-node @nats-io/jetstream',
+			'streams need the NATS client, which is not installed: ' +
+				'npm install @nats-io/transport-node @nats-io/jetstream',
 		)
 	}
 }

@@ -1,4 +1,4 @@
-/** Options that say how a command prints: the format and the colours of its output. */
+/** Defines the options for the format and the colours of the output. */
 import type { Invocation, OptionSpec } from './command.ts'
 import { type Paint, paintFor, type Terminal } from './terminal.ts'
 
@@ -31,7 +31,7 @@ export function isJson(invocation: Invocation): boolean {
 	return invocation.text('output') === 'json'
 }
 
-/** Colours as the command line and the environment ask for them. */
+/** Returns the colours that the command line and the environment ask for. */
 export function paintOf(invocation: Invocation, terminal: Terminal): Paint {
 	const color = invocation.text(COLOR_OPTION.long)
 	return paintFor(COLORS.find((each) => each === color) ?? 'auto', terminal)

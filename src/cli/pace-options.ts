@@ -1,8 +1,8 @@
-/** Options of the pace of a replay. */
+/** Defines the options for the pace of a replay. */
 import { parseDuration } from './amounts.ts'
 import { type Invocation, type OptionSpec, usage } from './command.ts'
 
-/** The option of the playback speed. */
+/** The option for the playback speed. */
 export const SPEED_OPTION: OptionSpec = {
 	long: 'speed',
 	value: 'FACTOR',
@@ -10,7 +10,7 @@ export const SPEED_OPTION: OptionSpec = {
 	help: 'playback speed: 1 is real time, 10 is ten times as fast, max is without waiting',
 }
 
-/** The option that bounds silences. */
+/** The option that limits silences. */
 export const GAP_OPTION: OptionSpec = {
 	long: 'gap-max',
 	value: 'DURATION',
@@ -18,13 +18,21 @@ export const GAP_OPTION: OptionSpec = {
 	help: 'longest silence of the recording, such as 5s or 10m; a longer one is shortened to it',
 }
 
-/** @throws {MeshChainError} `INVALID_USAGE` */
+/**
+ * Parses the limit of silences.
+ *
+ * @throws {MeshChainError} `INVALID_USAGE`
+ */
 export function gapOf(invocation: Invocation): { gapMsMax?: number } {
 	const text = invocation.text(GAP_OPTION.long)
 	return text === undefined ? {} : { gapMsMax: parseDuration(`--${GAP_OPTION.long}`, text) }
 }
 
-/** @throws {MeshChainError} `INVALID_USAGE` */
+/**
+ * Parses the speed.
+ *
+ * @throws {MeshChainError} `INVALID_USAGE`
+ */
 export function speedOf(invocation: Invocation): 'max' | number {
 	const text = invocation.text(SPEED_OPTION.long) ?? 'max'
 	if (text === 'max') return text

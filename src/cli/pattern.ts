@@ -1,6 +1,6 @@
 /**
- * Patterns that people type. Records come from anywhere, so a search must take time linear in their text,
- * whatever the pattern. A pattern with repetition is matched by RE2, which never backtracks. A RegExp matches
+ * Compiles patterns that users type. Records come from anywhere, so a search must take time linear in their
+ * text, whatever the pattern. RE2, which never backtracks, matches patterns with repetition. A RegExp matches
  * all others: it is many times as fast, and cannot backtrack far without repetition.
  */
 import { RE2JS } from 're2js'
@@ -8,12 +8,12 @@ import { messageOf } from '../model/errors.ts'
 import { ignoresCase, type TextPattern } from '../model/filter.ts'
 import { usage } from './command.ts'
 
-/** Each choice may double the number of ways to match at one position. */
+/** Maximum number of choices. Each may double the number of ways to match at one position. */
 const CHOICES_MAX = 8
 const REFERENCE = /\\(?:[1-9]|k<)/
 
 /**
- * A regular expression. It ignores case unless it contains a capital letter.
+ * Compiles a regular expression. It ignores case unless it contains a capital letter.
  *
  * @throws {MeshChainError} `INVALID_USAGE` for an invalid expression, and for one with lookaround or a
  * backreference.
@@ -37,7 +37,7 @@ export function patternOf(option: string, text: string): TextPattern {
 }
 
 /**
- * Whether there are few ways to match at each position, each of bounded length: no repetition, backreference
+ * Whether there are few ways to match at each position, each of limited length: no repetition, backreference
  * or lookaround.
  */
 function isHarmless(pattern: string): boolean {
@@ -47,7 +47,7 @@ function isHarmless(pattern: string): boolean {
 	return !/[*+{]|\(\?(?!:)/.test(bare) && choices <= CHOICES_MAX
 }
 
-/** The pattern without escaped backslashes. */
+/** Returns the pattern without escaped backslashes. */
 function withoutPairs(pattern: string): string {
 	return pattern.replaceAll('\\\\', 'x')
 }

@@ -1,7 +1,7 @@
 /**
- * Records for people: one line each, with errors and long data below it. A record may come from anywhere, so
- * its fields can have any type here. All text is escaped, and indented below the first line, so that no
- * record can imitate another one.
+ * Formats records for people: one line each, followed by errors and long data. A record may come from
+ * anywhere, so its fields can have any type here. All text is escaped, and indented below the first line, so
+ * that no record can imitate another one.
  */
 
 import type { BlackBoxLine } from '../model/own-events.ts'
@@ -18,12 +18,12 @@ import { joined, linesOf, type Printable, printable, printed, together } from '.
 import type { Paint, Style } from './terminal.ts'
 import { formatTime } from './times.ts'
 
-/** Longest data that is shown after the message; longer data is shown below it. */
+/** Maximum length of data shown after the message; longer data is shown below it. */
 const INLINE_LENGTH_MAX = 100
 const BYTES_SHOWN_MAX = 16
 const DEPTH_SHOWN_MAX = 32
 const SPACE = printed` `
-/** Stands for the seq of a line that was never published. */
+/** The seq of lines that were never published. */
 const NO_SEQ = 0
 
 const LEVEL_STYLES: Readonly<Record<LogLevel, Style>> = {
@@ -34,7 +34,7 @@ const LEVEL_STYLES: Readonly<Record<LogLevel, Style>> = {
 	error: 'red',
 }
 
-/** One record and its line break. */
+/** Formats one record, including its line break. */
 export function prettyRecord(record: LogRecord, paint: Paint): Printable {
 	const time = paint('dim', formatTime(record.tsMs))
 	if (isGap(record)) return printed`${time} ${paint('yellow', printed`----- ${record.message} -----`)}\n`
@@ -46,7 +46,7 @@ export function prettyRecord(record: LogRecord, paint: Paint): Printable {
 	return printed`${line}\n${below.indented()}`
 }
 
-/** The lines of a black box between two rules, each as the record that it would have become. */
+/** Formats the lines of a black box between two rules, each as the record that it would have become. */
 function prettyBlackBox(record: LogRecord, lines: readonly BlackBoxLine[], paint: Paint): Printable {
 	const { dropped } = record.data as { readonly dropped?: unknown }
 	const before =
@@ -58,7 +58,7 @@ function prettyBlackBox(record: LogRecord, lines: readonly BlackBoxLine[], paint
 }
 
 /**
- * The lines in a record of a black box; undefined for any other record, and where one of the lines is
+ * Returns the lines in a record of a black box; undefined for any other record, and if one of the lines is
  * malformed.
  */
 function heldLines({ kind, data }: LogRecord): readonly BlackBoxLine[] | undefined {
@@ -83,7 +83,7 @@ function isShownId(id: unknown): id is PublisherId | null {
 	return id === null || ['string', 'number', 'bigint'].includes(typeof id)
 }
 
-/** A canonical value on one line, in JavaScript notation. */
+/** Formats a canonical value on one line, in JavaScript notation. */
 export function inspectInline(value: unknown, depth = 0): string {
 	if (typeof value === 'string') return JSON.stringify(value)
 	if (typeof value === 'bigint') return `${value}n`
@@ -129,7 +129,7 @@ function prettyData(data: unknown, paint: Paint): { inline: Printable; below: Pr
 	return { inline: nothing, below: together([fieldLines(data, paint), ...errors]) }
 }
 
-/** The fields of large data, one on each line. */
+/** Formats the fields of large data, one per line. */
 function fieldLines(data: unknown, paint: Paint): Printable {
 	const isMap = typeof data === 'object' && data !== null && !Array.isArray(data)
 	if (!isMap || data instanceof Uint8Array || data instanceof Date)
@@ -147,7 +147,7 @@ interface ErrorData {
 	readonly cause?: unknown
 }
 
-/** The canonical form of an error. */
+/** Whether a value is the canonical form of an error. */
 function isError(value: unknown): value is ErrorData {
 	const error = value as Partial<ErrorData> | null
 	return typeof error === 'object' && typeof error?.message === 'string' && typeof error.stack === 'string'
@@ -163,7 +163,7 @@ function errorsIn(data: unknown): ErrorData[] {
 	return Object.values(data).filter(isError)
 }
 
-/** An error with its stack, its own fields and its cause. */
+/** Formats an error with its stack, its own fields and its cause. */
 function prettyError(error: ErrorData, paint: Paint, depth = 0): Printable {
 	const [first = '', ...frames] = error.stack.split('\n')
 	const isTitled = first.includes(error.message.split('\n')[0] ?? '')

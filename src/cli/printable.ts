@@ -1,8 +1,8 @@
 /**
- * The only way to a terminal. `Output` and `Messages` take a {@link Printable}, and only the functions of
- * this file make one. Each function escapes its values, whatever their type, so that no text of a record, a
- * file name or a server can control the terminal or begin a line of its own. Only text in the source (the
- * literal parts of {@link printed}) and the colours of this program are not escaped.
+ * The only way to a terminal. `Output` and `Messages` accept only a {@link Printable}, and only the functions
+ * of this file create one. Each function escapes its values, whatever their type, so that no text of a
+ * record, a file name or a server can control the terminal or begin a line of its own. Only text in the
+ * source (the literal parts of {@link printed}) and the colours of this program are not escaped.
  */
 import { isAbsolute, relative } from 'node:path'
 import { recordToJson } from '../codec/json-dialect.ts'
@@ -11,7 +11,7 @@ import { escapeJson, escapeText } from '../text/escape.ts'
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: the colours of this program
 const COLOR = /\x1b\[\d+m/g
-/** A surrogate pair is one character. */
+/** Matches a surrogate pair, which is one character. */
 const PAIR = /[\ud800-\udbff][\udc00-\udfff]/g
 
 let make: (text: string) => Printable
@@ -32,7 +32,7 @@ export class Printable {
 		return this.#text === ''
 	}
 
-	/** The number of characters, without colours. */
+	/** Number of characters, without colours. */
 	get width(): number {
 		const bare = this.#text.replace(COLOR, '')
 		return bare.length - (bare.match(PAIR)?.length ?? 0)
@@ -50,7 +50,7 @@ export class Printable {
 		return make(this.#text.trimEnd())
 	}
 
-	/** The text with four spaces before each line. */
+	/** Returns the text with four spaces before each line. */
 	indented(): Printable {
 		return make(this.#text.replaceAll(/^(?=.)/gm, '    '))
 	}
@@ -60,13 +60,14 @@ export class Printable {
 	}
 }
 
-/** Any value as text on one line, escaped; never throws. */
+/** Formats any value as escaped text on one line; never throws. */
 export function printable(value: unknown): Printable {
 	return value instanceof Printable ? value : make(escapeText(textOf(value)))
 }
 
 /**
- * A literal text with values in it, each made {@link printable}: `` printed`${file}: ${count} records\n` ``.
+ * Formats a template literal, making each of its values {@link printable}: ``
+ * printed`${file}: ${count} records\n` ``.
  */
 export function printed(literals: TemplateStringsArray, ...values: readonly unknown[]): Printable {
 	let text = literals[0] ?? ''
@@ -74,45 +75,46 @@ export function printed(literals: TemplateStringsArray, ...values: readonly unkn
 	return make(text)
 }
 
-/** The values that are not empty, with a separator between them. */
+/** Joins the non-empty values with a separator. */
 export function joined(values: readonly unknown[], separator: Printable): Printable {
 	const texts = values.map(printable).filter(({ isEmpty }) => !isEmpty)
 	return make(texts.join(String(separator)))
 }
 
-/** The values, each on a line of its own. */
+/** Puts each value on a line of its own. */
 export function linesOf(values: readonly unknown[]): Printable {
 	return make(values.map((value) => `${printable(value)}\n`).join(''))
 }
 
-/** The texts, one after the other. */
+/** Concatenates texts. */
 export function together(values: readonly Printable[]): Printable {
 	return make(values.join(''))
 }
 
-/** A text of several lines that this program made: line breaks and tabs stay. */
+/** Makes a text of several lines from this program printable: line breaks and tabs stay. */
 export function printableLines(text: string): Printable {
 	return make(text.replaceAll(/[^\n\t]+/g, escapeText))
 }
 
-/** JSON, escaped without a change of its value. Line breaks between tokens stay. */
+/** Escapes JSON without changing its value. Line breaks between tokens stay. */
 export function printableJson(json: string): Printable {
 	return make(escapeJson(json))
 }
 
-/** A record as one line of JSON; the dialect escapes by itself. */
+/** Formats a record as one line of JSON; the dialect does its own escaping. */
 export function printableRecord(record: LogRecord): Printable {
 	return make(`${recordToJson(record)}\n`)
 }
 
-/** Text in a colour or weight, given by the codes that begin and end it. */
+/** Formats text in a colour or weight, given by the codes that begin and end it. */
 export function colored([begin, end]: readonly [number, number], value: unknown): Printable {
 	const text = printable(value)
 	return text.isEmpty ? text : make(`\x1b[${begin}m${text}\x1b[${end}m`)
 }
 
 /**
- * A path as the user would type it: relative where it is below the current folder. An address stays as it is.
+ * Formats a path as the user would type it: relative if it is below the current folder. An address stays as
+ * it is.
  */
 export function printablePath(path: string): Printable {
 	if (/^\w+:\/\//.test(path)) return printable(path)

@@ -1,4 +1,4 @@
-/** Prints records: encodes and counts them, and keeps the severity of the losses among them. */
+/** Prints records: encodes and counts them, and tracks the severity of the losses among them. */
 import {
 	answerFor,
 	type Chain,
@@ -41,7 +41,7 @@ export const PRINT_OPTIONS: readonly OptionSpec[] = [
 		help: 'output format',
 	},
 	FOLLOW_OPTION,
-	{ long: 'exit-status', help: 'exit with status 1 where no record matches' },
+	{ long: 'exit-status', help: 'exit with status 1 if no record matches' },
 	STRICT_OPTION,
 	COLOR_OPTION,
 ]
@@ -50,11 +50,11 @@ export const PRINT_OPTIONS: readonly OptionSpec[] = [
 export const PRINT_STATUSES = statusTexts({
 	ok: 'the records were printed; also after a torn tail, and where the chain explains which are lost',
 	nothingMatched: 'no record matched (--exit-status)',
-	notOk: 'a part of the chain is damaged or missing; with --strict, also where records are lost',
+	notOk: 'a part of the chain is damaged or missing; with --strict, also if records are lost',
 	failed: 'the file or stream cannot be read, or stdout cannot be written',
 })
 
-/** Text for people and programs, or bytes for programs only. */
+/** Encodes a record as text for people and programs, or as bytes for programs only. */
 type Encode = (record: LogRecord) => Printable | Uint8Array
 
 /** Prints selected records on stdout, and counts them. */
@@ -68,7 +68,11 @@ export class Printer {
 	#matched = 0
 	#severity: Severity = 'note'
 
-	/** @throws {MeshChainError} `INVALID_USAGE` for MessagePack on a terminal. */
+	/**
+	 * Picks the encoding of the records.
+	 *
+	 * @throws {MeshChainError} `INVALID_USAGE` for MessagePack on a terminal.
+	 */
 	constructor(invocation: Invocation, terminal: Terminal, selection: Selection, limit: number) {
 		this.#encode = encoderOf(invocation, terminal)
 		this.#output = terminal.stdout
@@ -83,7 +87,7 @@ export class Printer {
 		return this.#left === 0 || this.#output.isClosed
 	}
 
-	/** Prints the selected ones of some records, up to the limit. */
+	/** Prints the selected records of a batch, up to the limit. */
 	async print(records: readonly LogRecord[]): Promise<void> {
 		const chosen: LogRecord[] = []
 		for (const record of records) {
@@ -130,7 +134,7 @@ export class Printer {
 		return statusFor(answerFor([this.#severity]), this.#invocation)
 	}
 
-	/** Tells how the chain ends, and gives the exit status. */
+	/** Reports how the chain ends, and returns the exit status. */
 	async finish(chain: Chain): Promise<number> {
 		if (this.#output.isClosed) return STATUS.ok
 		if (await tellEnd(chain, this.#invocation.file, this.#terminal)) this.#severity = 'damage'
@@ -139,7 +143,7 @@ export class Printer {
 	}
 }
 
-/** Tells on stderr where a file ends in a torn tail or in damage. Returns whether it ends in damage. */
+/** Reports on stderr if a file ends in a torn tail or in damage. Returns whether it ends in damage. */
 export async function tellEnd(chain: Chain, file: string, terminal: Terminal): Promise<boolean> {
 	const end = await chain.end()
 	if (end.tornBytes > 0 && end.state !== 'open') {
@@ -162,7 +166,8 @@ function encoderOf(invocation: Invocation, terminal: Terminal): Encode {
 	if (format === 'msgpack') {
 		if (terminal.stdoutIsTerminal) {
 			throw usage(
-				'msgpack is not for a terminal: write it to a file or a program, as in -o msgpack > records.msgpack',
+				'msgpack cannot be shown on a terminal: write it to a file or a program, ' +
+					'as in -o msgpack > records.msgpack',
 			)
 		}
 		return ({ chainPending: _pending, ...record }) => Buffer.from(packDataBorrow(record))
@@ -170,7 +175,7 @@ function encoderOf(invocation: Invocation, terminal: Terminal): Encode {
 	return prettyFormat(invocation, terminal)
 }
 
-/** Records as text: pretty on a terminal, JSON Lines otherwise. */
+/** Returns the text format of records: pretty on a terminal, JSON Lines otherwise. */
 export function textFormat(invocation: Invocation, terminal: Terminal): (record: LogRecord) => Printable {
 	if (terminal.stdoutIsTerminal) return prettyFormat(invocation, terminal)
 	return printableRecord

@@ -1,11 +1,13 @@
-/** Progress of long work: one line on stderr, on a terminal only, and removed when the work is done. */
+/**
+ * Shows the progress of long work: one line on stderr, on a terminal only, and removed when the work is done.
+ */
 import type { VerifyProgress } from '../chain/index.ts'
 import { type Printable, printablePath, printed } from './printable.ts'
 import type { Terminal } from './terminal.ts'
 
 const INTERVAL_MS = 100
 
-/** One line that is rewritten. */
+/** A line that is rewritten in place. */
 export class StatusLine {
 	readonly #terminal: Terminal
 	#shownAt: number

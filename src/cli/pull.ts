@@ -1,4 +1,4 @@
-/** `mesh-chain pull`: the chains of a NATS stream as files. */
+/** Implements `mesh-chain pull`: copies the chains of a NATS stream into files. */
 import { isStreamAddress } from '../cluster/is-stream-address.ts'
 import type { PulledChain } from '../cluster/pull-chain.ts'
 import { count, counted } from '../text/numbers.ts'
@@ -75,7 +75,7 @@ function soFarText(records: number): string {
 	return `${counted(records, 'record')} pulled so far; the next pull continues from there`
 }
 
-/** Records that the limits of the stream removed make a file no less complete. */
+/** A file is complete even without the records that the limits of the stream removed. */
 function isIncomplete({ unreadable, outOfOrder, forks }: PulledChain): boolean {
 	return unreadable > 0 || outOfOrder > 0 || forks > 0
 }

@@ -1,4 +1,4 @@
-/** `mesh-chain record`: records the output of a program as a chain, and passes it on. */
+/** Implements `mesh-chain record`: records the output of a program as a chain, and passes it on. */
 
 import type { Readable } from 'node:stream'
 import { FileChainAppender } from '../chain/index.ts'
@@ -19,11 +19,11 @@ import { STATUS, statusTexts } from './exit-status.ts'
 import { printed } from './printable.ts'
 import type { Output } from './terminal.ts'
 
-/** Longest line that becomes one record. */
+/** Maximum length of a line in one record. */
 const PART_BYTES_MAX = 64 * 1024
-/** Silence after which an unfinished line is recorded as a part and passed on: it may be a prompt. */
+/** Silence after which an unfinished line is recorded as a part and passed on, because it may be a prompt. */
 const SILENCE_MS = 100
-/** Lines between two flushes: the ring of the loop must hold them. */
+/** Number of lines between two flushes. The ring of the loop must hold them. */
 const LINES_PER_FLUSH = 1_000
 /** Nothing reads the ring of this loop, so it can be small. */
 const RING_BYTES_MAX = 1024 * 1024
@@ -48,7 +48,7 @@ export const record: Command = {
 		{ long: 'node', value: 'ID', help: 'node ID of lines without one' },
 	],
 	statuses: statusTexts({
-		ok: 'all input was recorded; also where it ended by a signal',
+		ok: 'all input was recorded; also if a signal ended it',
 		failed: 'the chain or stdout cannot be written',
 	}),
 	async run(invocation, terminal) {
@@ -58,7 +58,7 @@ export const record: Command = {
 			throw usage(`record reads the output of a program: node app.js | mesh-chain record ${shellWord(file)}`)
 		}
 		const recorder = new LineRecorder(openLoop(chainPath(file)), defaults)
-		// A Ctrl-C reaches the whole pipeline: the program may still print its last lines.
+		// Ctrl-C reaches the whole pipeline, so the program may still print its last lines.
 		const interrupted = terminal.interrupted({ sigintsPassed: 1 })
 		const passing = invocation.flag('quiet') ? undefined : terminal.stdout
 		let isRead = true
@@ -79,7 +79,9 @@ function openLoop(file: string): MeshLoop {
 	return new MeshLoop(new FileChainAppender(file), { ringBytesMax: RING_BYTES_MAX })
 }
 
-/** Records the input, and passes on what is in the chain. Returns false when the reader of stdout is gone. */
+/**
+ * Records the input, and passes on what is in the chain. Resolves to false if the reader of stdout is gone.
+ */
 async function recordAll(
 	recorder: LineRecorder,
 	stdin: Readable,
@@ -92,7 +94,7 @@ async function recordAll(
 	try {
 		for (;;) {
 			const next = chunks.next()
-			// Only a line that is passed on can be a prompt that somebody waits for.
+			// A line is a prompt only if it is passed on to a user.
 			const isWaiting = passing !== undefined && recorder.isWithinLine
 			let step = isWaiting ? await orSilence(next) : await next
 			if (step === undefined) {
@@ -140,7 +142,8 @@ function defaultsOf(invocation: Invocation): LogLine {
 }
 
 /**
- * Makes records of bytes. {@link takeRecorded} returns the bytes once the operating system has their records.
+ * Turns bytes into records. {@link takeRecorded} returns the bytes once the operating system has their
+ * records.
  */
 class LineRecorder {
 	readonly #loop: MeshLoop
@@ -148,7 +151,7 @@ class LineRecorder {
 	readonly #splitter = new LineSplitter(PART_BYTES_MAX)
 	readonly #utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 	readonly #counts = { lines: 0, parts: 0, binary: 0, unterminated: 0 }
-	/** Bytes not returned yet, some of them not in a record yet. */
+	/** Bytes not returned yet. Some of them are not in a record yet. */
 	#received: Buffer[] = []
 	#recordedBytes = 0
 
@@ -157,13 +160,13 @@ class LineRecorder {
 		this.#defaults = defaults
 	}
 
-	/** Whether the input has something that the user may want to know. */
+	/** Whether the input contained something worth reporting to the user. */
 	get isOdd(): boolean {
 		const { parts, binary, unterminated } = this.#counts
 		return parts + binary + unterminated > 0
 	}
 
-	/** Whether the input ends within a line that may be a prompt: a line of JSON is not. */
+	/** Whether the input ends within a line that may be a prompt. A line of JSON is not a prompt. */
 	get isWithinLine(): boolean {
 		return this.#splitter.pendingBytes > 0 && !this.#splitter.pendingIsJson
 	}
@@ -178,7 +181,7 @@ class LineRecorder {
 		await this.#publishAll(this.#splitter.cut(), interrupted)
 	}
 
-	/** Returns the bytes that are in the chain, in order, each of them once. */
+	/** Returns the bytes that are in the chain, in order and once each. */
 	takeRecorded(): Buffer {
 		const bytes = Buffer.concat(this.#received)
 		const recorded = bytes.subarray(0, this.#recordedBytes)
@@ -187,7 +190,11 @@ class LineRecorder {
 		return recorded
 	}
 
-	/** @throws {MeshChainError} when something could not be written. */
+	/**
+	 * Closes the chain.
+	 *
+	 * @throws {MeshChainError} when something could not be written.
+	 */
 	async close(): Promise<void> {
 		for (const line of this.#splitter.end()) this.#publish(line)
 		await this.#loop.close()
@@ -216,14 +223,18 @@ class LineRecorder {
 		const odd = [
 			parts === 0
 				? ''
-				: `${counted(parts, 'part')} of lines that paused, or are longer than ${PART_BYTES_MAX / 1024} KiB`,
+				: `${counted(parts, 'part')} of lines that paused, ` +
+					`or are longer than ${PART_BYTES_MAX / 1024} KiB`,
 			binary === 0 ? '' : `${counted(binary, 'line')} not UTF-8, kept as bytes`,
 			unterminated === 0 ? '' : 'the last line without a newline',
 		].filter(Boolean)
 		return `${counted(lines, 'line')} recorded${odd.length === 0 ? '' : `; ${odd.join('; ')}`}`
 	}
 
-	/** Waits while the disk fails, rather than read more than it can keep. The chain itself warns on stderr. */
+	/**
+	 * Waits while the disk fails, instead of reading more than memory can hold. The chain itself warns on
+	 * stderr.
+	 */
 	async #flush(interrupted: AbortSignal): Promise<boolean> {
 		const backoff = new Backoff(RETRY_MS_MIN, RETRY_MS_MAX)
 		while (!interrupted.aborted) {

@@ -1,4 +1,4 @@
-/** The registry that `mesh-chain sources` reads: where it is, what it holds, and whether it is complete. */
+/** Finds and reads the registry for `mesh-chain sources`, and checks whether it is complete. */
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { type ChainInfo, openChain } from '../chain/index.ts'
@@ -17,7 +17,7 @@ const REGISTRY_NAME = 'sources.chain'
 /** A registry that was read from its file. */
 export interface RegistryFile {
 	readonly path: string
-	/** Sorted by name. */
+	/** Sources, sorted by name. */
 	readonly entries: readonly SourceEntry[]
 	readonly savedMs: number | undefined
 	/** Number of absent records, without those that retention removed. */
@@ -26,8 +26,10 @@ export interface RegistryFile {
 }
 
 /**
+ * Reads a registry.
+ *
  * @param target the folder that holds the registry, or the registry itself.
- * @throws {MeshChainError} `INVALID_USAGE` where there is no registry, and what `openChain` throws.
+ * @throws {MeshChainError} `INVALID_USAGE` if there is no registry, and the codes of `openChain`.
  */
 export async function readRegistryFile(target: string): Promise<RegistryFile> {
 	const path = registryPath(target)
@@ -48,23 +50,23 @@ function registryPath(target: string): string {
 	throw usage(`${target} holds no ${REGISTRY_NAME}: if the registry has another name, name the file itself`)
 }
 
-/** Refuses other chains, which would read as an empty registry. */
+/** Rejects other chains, which would read as an empty registry. */
 function refuseOther(path: string, { savedMs, missing }: RegistryContents, { records }: ChainInfo): void {
 	if (savedMs !== undefined || missing > 0 || records === 0) return
 	throw usage(`${path} is not a registry: name the chain that a SourceManager uses as its registry`)
 }
 
-/** Whether its writer is alive, so that its connections and rates are current. */
+/** Whether the registry's writer is alive, so that its connections and rates are current. */
 export function isLive({ info }: RegistryFile): boolean {
 	return info.state === 'open'
 }
 
-/** The time that the registry describes. */
+/** Returns the time that the registry describes. */
 export function asOfMs(registry: RegistryFile, nowMs: number): number {
 	return isLive(registry) ? nowMs : (registry.savedMs ?? nowMs)
 }
 
-/** The lines above each report. */
+/** Returns the lines above each report. */
 export function registryHead(registry: RegistryFile, terminal: Terminal, paint: Paint): Printable {
 	const { path, savedMs, info } = registry
 	const asOf =
@@ -81,13 +83,13 @@ export function registryHead(registry: RegistryFile, terminal: Terminal, paint: 
 	return printed`${linesOf(lines)}\n`
 }
 
-/** The fields of the same lines, for JSON. */
+/** Returns the fields of the same lines, for JSON. */
 export function registryFields({ path, savedMs, missing, info }: RegistryFile) {
 	const { state, exitCode = null, holder = null } = info
 	return { path, savedMs, state, exitCode, holder, missing }
 }
 
-/** A copy with null in every field that is not set, so that JSON has all fields. */
+/** Returns a copy with null in every unset field, so that JSON has all fields. */
 export function withNulls(value: unknown): unknown {
 	if (value === undefined) return null
 	if (Array.isArray(value)) return value.map(withNulls)
@@ -96,7 +98,7 @@ export function withNulls(value: unknown): unknown {
 	return Object.fromEntries(Object.entries(value).map(([name, field]) => [name, withNulls(field)]))
 }
 
-/** Tells on stderr what is missing from the registry. Returns whether anything is. */
+/** Reports on stderr what is missing from the registry. Returns whether anything is. */
 export function tellDamage({ path, missing, info }: RegistryFile, { stderr }: Terminal): boolean {
 	if (missing === 0 && info.damagedPlaces === 0) return false
 	const what =

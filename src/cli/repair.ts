@@ -1,4 +1,4 @@
-/** `mesh-chain repair`: repairs a damaged chain, and keeps a copy of each file that it changes. */
+/** Implements `mesh-chain repair`: repairs a damaged chain, and keeps a copy of each file that it changes. */
 import { type RepairAction, type RepairReport, repairChain } from '../chain/index.ts'
 import { bytes, count, counted } from '../text/numbers.ts'
 import { shellWord } from '../text/shell-word.ts'
@@ -16,10 +16,10 @@ export const repair: Command = {
 	summary: 'repair a damaged chain, and keep the files that change',
 	usage: 'FILE [options]',
 	examples: [
-		['mesh-chain repair --dry-run node.chain', 'tells what a repair would do, and changes nothing'],
+		['mesh-chain repair --dry-run node.chain', 'shows what a repair would do, and changes nothing'],
 		['mesh-chain repair node.chain', 'repairs the chain, and keeps a copy of each changed file beside it'],
 	],
-	options: [{ long: 'dry-run', help: 'only tell what a repair would do' }, STRICT_OPTION, ...REPORT_OPTIONS],
+	options: [{ long: 'dry-run', help: 'only show what a repair would do' }, STRICT_OPTION, ...REPORT_OPTIONS],
 	statuses: statusTexts(CHECK_STATUSES),
 	async run(invocation, terminal) {
 		const { file } = invocation

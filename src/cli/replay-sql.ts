@@ -1,4 +1,7 @@
-/** `mesh-chain replay-sql`: replays journaled statements into another Postgres, and compares the results. */
+/**
+ * Implements `mesh-chain replay-sql`: replays journaled statements into another Postgres, and compares the
+ * results.
+ */
 import { readFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import { openChain } from '../chain/index.ts'
@@ -24,7 +27,7 @@ import { SelectedSource } from './selected-source.ts'
 import type { Paint } from './terminal.ts'
 import { formatTime } from './times.ts'
 
-/** Entries of each list in the pretty report. */
+/** Maximum number of entries of each list in the pretty report. */
 const SHOWN_MAX = 20
 
 export const replaySql: Command = {
@@ -33,11 +36,13 @@ export const replaySql: Command = {
 	usage: 'FILE --target URL [options]',
 	examples: [
 		[
-			'mesh-chain replay-sql node.chain -S 10:00 -U 11:00 --target postgres://mesh@staging/shop --compare',
-			'replays one hour into another database, and tells which statements answer differently',
+			'mesh-chain replay-sql node.chain -S 10:00 -U 11:00 --target ' +
+				'postgres://mesh@staging/shop --compare',
+			'replays one hour into another database, and shows which statements answer differently',
 		],
 		[
-			"mesh-chain replay-sql node.chain -S 10:00 --target 'postgres://mesh@staging/shop?options=-c%20search_path%3Dshop'",
+			'mesh-chain replay-sql node.chain -S 10:00 --target ' +
+				"'postgres://mesh@staging/shop?options=-c%20search_path%3Dshop'",
 			'sets the search path that the sessions had been given before 10:00',
 		],
 		['mesh-chain replay-sql node.chain --dry-run', 'counts the statements that a replay would send'],
@@ -77,7 +82,9 @@ export const replaySql: Command = {
 			long: 'connect-timeout',
 			value: 'DURATION',
 			defaultText: '10s',
-			help: 'longest time for a new connection; with --mode as-recorded also the longest wait for a free one',
+			help:
+				'longest time for a new connection; with --mode as-recorded also the longest wait ' +
+				'for a free one',
 		},
 		{
 			long: 'retries',
@@ -119,7 +126,7 @@ export const replaySql: Command = {
 				progressIntervalMs: 200,
 			})
 			line.end()
-			// Records that the chain lost cannot have been replayed, even where it explains the loss.
+			// Lost records cannot have been replayed, even if the chain explains the loss.
 			const isLossy = selected.severity !== 'note'
 			const text = isJson(invocation)
 				? printableJson(`${JSON.stringify(report)}\n`)
@@ -134,7 +141,7 @@ export const replaySql: Command = {
 	},
 }
 
-/** Loads what needs node-postgres, which is an optional dependency. */
+/** Loads the code that needs node-postgres, an optional dependency. */
 async function loadReplay() {
 	try {
 		return (await import('../journal/replay-statements.ts')).replayStatements
@@ -166,13 +173,14 @@ function optionsOf(invocation: Invocation, { query }: Selection): ReplayStatemen
 	}
 }
 
-/** No message repeats a value, because it may be a secret. */
+/** Messages never repeat a value, because it may be a secret. */
 function targetOf(invocation: Invocation, isDryRun: boolean): PgTargetOptions {
 	const url = invocation.text('target')
 	if (url !== undefined) {
 		if (hasPassword(url))
 			throw usage(
-				'--target contains a password, which every user of this machine can see: use PGPASSWORD, ~/.pgpass or --password-file',
+				'--target contains a password, which every user of this machine can see: ' +
+					'use PGPASSWORD, ~/.pgpass or --password-file',
 			)
 		if (!/^postgres(?:ql)?:\/\//.test(url))
 			throw usage('--target takes a URL such as postgres://user@host:5432/database')

@@ -1,6 +1,6 @@
 /**
- * `mesh-chain replay`: a window of history into a program, a chain, a file or stdout, in real time or at
- * another speed.
+ * Implements `mesh-chain replay`: replays a window of history into a program, a chain, a file or stdout, in
+ * real time or at another speed.
  */
 import { basename } from 'node:path'
 import { answerFor } from '../chain/index.ts'
@@ -76,8 +76,8 @@ export const replay: Command = {
 	],
 	environment: NATS_VARIABLES,
 	statuses: statusTexts({
-		ok: 'every record was delivered; also where the chain explains which are lost',
-		notOk: 'a part of the chain is damaged or missing; with --strict, also where records are lost',
+		ok: 'every record was delivered; also if the chain explains which are lost',
+		notOk: 'a part of the chain is damaged or missing; with --strict, also if records are lost',
 		failed: 'the source cannot be read, a record was not delivered, or the target failed',
 		interrupted: 'interrupted, without --follow: the summary names the --from-seq to resume from',
 	}),
@@ -107,7 +107,7 @@ export const replay: Command = {
 			try {
 				await close(target, summary)
 			} catch (error) {
-				// A Ctrl-C reaches a program that is the target too.
+				// Ctrl-C also reaches a program that is the target.
 				if (!interrupted.aborted) throw error
 				terminal.stderr.write(failureText(error))
 				return interruptedStatus(interrupted)
@@ -118,7 +118,7 @@ export const replay: Command = {
 			return statusFor(answerFor([selected.severity]), invocation)
 		} finally {
 			line.end()
-			// An error that ended the replay says more than a failure to close.
+			// The error that ended the replay is clearer than a failure to close.
 			if (!isClosed) await Promise.resolve(target.close?.()).catch(() => {})
 			await opened.close()
 		}
@@ -139,7 +139,7 @@ function optionsOf(invocation: Invocation, { query, limit }: Selection): ReplayO
 	}
 }
 
-/** Opens the source, with new records too where the command line asks for them. */
+/** Opens the source, including new records if the command line asks for them. */
 async function openSource(
 	invocation: Invocation,
 	terminal: Terminal,
@@ -175,8 +175,8 @@ function progressText({ replayed, failed, seq, tsMs, waitsFor }: ReplayProgress)
 }
 
 /**
- * Closes the target. A file that failed before fails to close too, which tells nothing new; how a program
- * ended does.
+ * Closes the target. The failed close of a file that failed before adds nothing, but the exit of a program
+ * does.
  */
 async function close(target: ReplayTarget, { ended }: ReplaySummary): Promise<void> {
 	try {
@@ -186,7 +186,7 @@ async function close(target: ReplayTarget, { ended }: ReplaySummary): Promise<vo
 	}
 }
 
-/** Tells on stderr what happened, and where to resume. */
+/** Reports on stderr what happened, and where to resume. */
 function tell(summary: ReplaySummary, terminal: Terminal): void {
 	const { replayed, failed, ended, firstError, nextSeq, gaps, shortened, lateMsMax } = summary
 	const notes = [

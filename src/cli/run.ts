@@ -1,6 +1,6 @@
 /**
- * From a command line to an exit status. Usage is checked before any file is opened; errors become one line
- * with a code and a hint.
+ * Runs a command line and returns its exit status. Usage is checked before any file is opened; errors become
+ * one line with a code and a hint.
  */
 import { readFileSync } from 'node:fs'
 import { type Command, Invocation, nearest, usage } from './command.ts'
@@ -11,7 +11,7 @@ import { helpOf, overview } from './help.ts'
 import { printableLines, printed } from './printable.ts'
 import { type Surroundings, type Terminal, terminalOf } from './terminal.ts'
 
-/** Runs one command line, without the name of the program, and resolves to its exit status. */
+/** Runs one command line, without the name of the program; resolves to its exit status. */
 export async function run(argv: readonly string[], surroundings: Surroundings): Promise<number> {
 	const terminal = terminalOf(surroundings)
 	try {
@@ -54,7 +54,7 @@ function commandNamed(name: string): Command {
 }
 
 function version(): string {
-	// The bundler decides how deep this file ends up below the manifest.
+	// The bundler decides how many folders this file is below the manifest.
 	for (const up of ['../package.json', '../../package.json']) {
 		try {
 			const manifest: unknown = JSON.parse(readFileSync(new URL(up, import.meta.url), 'utf8'))

@@ -1,4 +1,6 @@
-/** A chain or a file of JSON Lines as one source, and the part of it that a command line selects. */
+/**
+ * Opens a chain or a file of JSON Lines as one source, and selects the records that a command line asks for.
+ */
 import { heavier, type Severity, severityOfRecord } from '../chain/index.ts'
 import { detectedFormat, FORMATS } from '../jsonl/formats.ts'
 import type { LineFormat } from '../jsonl/line-format.ts'
@@ -12,7 +14,7 @@ import type { Selection } from './filters.ts'
 import { openHistory } from './open-source.ts'
 import type { Terminal } from './terminal.ts'
 
-/** The option that names a JSON Lines format. */
+/** The option for a JSON Lines format. */
 export const FORMAT_OPTION = {
 	long: 'format',
 	value: 'FORMAT',
@@ -26,7 +28,7 @@ export const READ_FORMAT_OPTION: OptionSpec = {
 	defaultText: 'detected from the first 64 lines',
 }
 
-/** The format that `--format` names. */
+/** Returns the format given by `--format`. */
 export function formatOf(invocation: Invocation): LineFormat | undefined {
 	const name = invocation.text(FORMAT_OPTION.long)
 	return FORMATS.find((format) => format.name === name)
@@ -37,7 +39,10 @@ export interface OpenedSource extends BatchSource {
 	close(): Promise<void>
 }
 
-/** Opens a chain, or JSON Lines where the file is not a chain, where a format is given, and for stdin (`-`). */
+/**
+ * Opens a source as a chain, or as JSON Lines if it is not a chain, if a format is given, or if it is stdin
+ * (`-`).
+ */
 export async function openAny(
 	file: string,
 	format: LineFormat | undefined,
@@ -70,10 +75,10 @@ export class SelectedSource implements BatchSource {
 	readonly chainId: string
 	readonly #source: BatchSource
 	readonly #selection: Selection
-	/** The severity of the heaviest gap so far. */
+	/** Severity of the most severe gap so far. */
 	severity: Severity = 'note'
 
-	/** @param name stands for the chain id of a source without one. */
+	/** @param name the name that replaces the chain id of a source without one. */
 	constructor(source: BatchSource, selection: Selection, name: string) {
 		this.#source = source
 		this.#selection = selection
@@ -85,8 +90,8 @@ export class SelectedSource implements BatchSource {
 	}
 
 	/**
-	 * Up to the limit, which gaps do not count against. Gaps of merged chains, which have an origin, are gaps
-	 * too.
+	 * Yields records up to the limit, which does not count gaps. Gaps of merged chains, which have an origin,
+	 * do not count either.
 	 */
 	async *batches(query: LogFilter = {}): AsyncGenerator<LogRecord[]> {
 		let left = this.#selection.limit

@@ -1,4 +1,4 @@
-/** The part of a chain that a session encloses, or two of its checkpoints. */
+/** Narrows a query to a session, or to the part between two of its checkpoints. */
 import type { Chain, ChainQuery } from '../chain/index.ts'
 import { show } from '../guard/show.ts'
 import { MeshChainError } from '../model/errors.ts'
@@ -18,7 +18,7 @@ export const SESSION_OPTIONS: readonly OptionSpec[] = [
 	},
 ]
 
-/** The query, narrowed to the session and the checkpoints that `--session` and `--between` name. */
+/** Returns the query, narrowed to the session and the checkpoints of `--session` and `--between`. */
 export async function withinSession(
 	chain: Chain,
 	invocation: Invocation,
@@ -35,7 +35,7 @@ export async function withinSession(
 	return narrowed(query, Math.min(first.seq, second.seq), Math.max(first.seq, second.seq))
 }
 
-/** The session with an id, or the newest one. */
+/** Returns the session with an id, or the newest one. */
 export async function sessionOf(chain: Chain, id: string | undefined): Promise<ChainSession> {
 	if (id !== undefined) return openSession(chain, id)
 	const newest = (await listSessions(chain)).at(-1)
@@ -43,7 +43,11 @@ export async function sessionOf(chain: Chain, id: string | undefined): Promise<C
 	throw await sessionNotFound(chain, `${show(chain.path)} holds no session`)
 }
 
-/** @throws {MeshChainError} `CHECKPOINT_NOT_FOUND` */
+/**
+ * Returns a checkpoint by its name.
+ *
+ * @throws {MeshChainError} `CHECKPOINT_NOT_FOUND`
+ */
 export async function checkpointNamed(session: ChainSession, id: string, chain: Chain): Promise<Checkpoint> {
 	const checkpoints = await session.checkpoints()
 	const found = checkpoints.find((each) => each.id === id)
@@ -57,11 +61,14 @@ export async function checkpointNamed(session: ChainSession, id: string, chain: 
 	})
 }
 
-/** Tells that a checkpoint may be among records of the session that are absent. */
+/** Describes the absent records of the session, which may include the checkpoint. */
 async function absentIn({ info: { startSeq, endSeq } }: ChainSession, chain: Chain): Promise<string> {
 	for await (const { seq, data } of chain.records({ kind: GAP_KIND, fromSeq: startSeq, toSeq: endSeq })) {
 		const { fromSeq = seq, toSeq = seq } = (data ?? {}) as Partial<GapData>
-		return `; it may be among the absent records, seq ${fromSeq} to ${toSeq}: --from-seq and --to-seq show those around them`
+		return (
+			`; it may be among the absent records, seq ${fromSeq} to ${toSeq}: ` +
+			'--from-seq and --to-seq show those around them'
+		)
 	}
 	return ''
 }

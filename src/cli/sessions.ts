@@ -1,4 +1,4 @@
-/** `mesh-chain sessions`: the sessions in a chain, and their checkpoints. */
+/** Implements `mesh-chain sessions`: lists the sessions in a chain, and their checkpoints. */
 import { type Chain, type ChainAnswer, openChain, severityOfCause } from '../chain/index.ts'
 import type { Checkpoint, SessionInfo } from '../recorder/session.ts'
 import { ChainSession, listSessions, sessionRecordsFromElsewhere } from '../recorder/sessions.ts'
@@ -29,8 +29,8 @@ export const sessions: Command = {
 	],
 	options: [STRICT_OPTION, ...REPORT_OPTIONS],
 	statuses: statusTexts({
-		ok: 'the sessions were listed; also where the chain explains which records are lost',
-		notOk: 'a part of the chain is damaged or missing; with --strict, also where records are lost',
+		ok: 'the sessions were listed; also if the chain explains which records are lost',
+		notOk: 'a part of the chain is damaged or missing; with --strict, also if records are lost',
 		failed: 'the chain cannot be read, or stdout cannot be written',
 	}),
 	async run(invocation, terminal) {
@@ -61,7 +61,7 @@ export const sessions: Command = {
 	},
 }
 
-/** Tells on stderr which records are missing from the chain: they may have been about sessions. */
+/** Reports on stderr which records are missing from the chain, because they may have been about sessions. */
 async function tellLoss(chain: Chain, file: string, terminal: Terminal): Promise<ChainAnswer> {
 	const { gaps, answer } = await chain.info()
 	const losses = Object.entries(gaps.byCause).filter(([cause]) => severityOfCause(cause) === 'loss')

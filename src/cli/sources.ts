@@ -1,5 +1,6 @@
 /**
- * `mesh-chain sources`: what is archived and how it goes, from the registry, also while a manager writes it.
+ * Implements `mesh-chain sources`: shows the archived sources and their state from the registry, even while a
+ * manager writes it.
  */
 import { toJson } from '../codec/json-dialect.ts'
 import { show } from '../guard/show.ts'
@@ -90,7 +91,7 @@ function checkWord(word: string | undefined): asserts word is (typeof WORDS)[num
 	)
 }
 
-/** The sources with these names or aliases; all sources where there are no names. */
+/** Returns the sources with these names or aliases; all sources if there are no names. */
 function chosenOf({ entries }: RegistryFile, names: readonly string[]): readonly SourceEntry[] {
 	if (names.length === 0) return entries
 	return names.map((name) => {

@@ -1,12 +1,12 @@
 /**
- * A chain in two parts: the records that it holds now, and the records written later. The parts of a merged
- * chain are merged again, because its seqs number one reading.
+ * Splits a chain into two parts: the records that it holds now, and the records written later. The parts of a
+ * merged chain are merged again, because its seqs are valid for one reading only.
  */
 import type { Chain, ChainQuery, TailQuery } from '../chain/index.ts'
 import { lastSeqOf } from '../merge/last-seq.ts'
 import { mergeChains } from '../merge/merge-chains.ts'
 
-/** Splits a chain at its present end. */
+/** Splits a chain at its current end. */
 export async function splitAtEnd(chain: Chain): Promise<{ readonly before: Chain; readonly after: Chain }> {
 	const chains = chain.chains ?? [chain]
 	const lasts = await Promise.all(chains.map((one) => lastSeqOf(one)))

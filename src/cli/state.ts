@@ -1,4 +1,7 @@
-/** `mesh-chain state`: the state of an application at a position, and the changes up to another position. */
+/**
+ * Implements `mesh-chain state`: shows the state of an application at a position, and the changes up to
+ * another position.
+ */
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { type Chain, openChain } from '../chain/index.ts'
@@ -17,7 +20,7 @@ import { checkpointNamed, sessionOf } from './session-range.ts'
 import type { Terminal } from './terminal.ts'
 import { formatTime, parseTime } from './times.ts'
 
-/** The exports of a module that `--fold` names. */
+/** The exports of a module given by `--fold`. */
 interface Reducer {
 	readonly fold: (state: unknown, record: LogRecord) => unknown
 	readonly initial: unknown
@@ -46,7 +49,9 @@ export const state: Command = {
 		{
 			long: 'fold',
 			value: 'MODULE',
-			help: 'ES module: its default export is a function (state, record) => state, and initial the first state',
+			help:
+				'ES module: its default export is a function (state, record) => state, ' +
+				'and initial the first state',
 		},
 		{
 			long: 'at',
@@ -120,7 +125,7 @@ function stateOptionsOf(invocation: Invocation): Pick<StateOptions<unknown>, 'ch
 	}
 }
 
-/** Tells on stderr that a position is beyond the end of the chain. */
+/** Reports on stderr that a position is beyond the end of the chain. */
 async function tellBeyond(
 	chain: Chain,
 	at: StatePosition,
@@ -173,7 +178,7 @@ async function load(path: string): Promise<Reducer> {
 	return { fold: checked(module.default as Reducer['fold']), initial: module.initial }
 }
 
-/** A fold whose errors name the record. */
+/** Returns the fold with errors that name the record. */
 function checked(fold: Reducer['fold']): Reducer['fold'] {
 	return (state, record) => {
 		const failed = (error: unknown) => foldFailed(record, `threw: ${messageOf(error)}`, error)
@@ -205,7 +210,7 @@ function foldFailed({ seq, kind }: LogRecord, what: string, cause?: unknown): Me
 	})
 }
 
-/** The state as a chain would hold it: classes, maps and sets show as plain data. */
+/** Formats the state in its canonical form, in which classes, maps and sets are plain data. */
 function shown(value: unknown, { stdoutIsTerminal }: Terminal): Printable {
 	const line = toJson(canonicalState(value))
 	return printableJson(`${stdoutIsTerminal ? JSON.stringify(JSON.parse(line), undefined, 2) : line}\n`)

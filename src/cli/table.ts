@@ -1,19 +1,19 @@
-/** Columns of text, each as wide as its widest cell. */
+/** Formats columns of text, each as wide as its widest cell. */
 import { joined, linesOf, Printable, printable, printed } from './printable.ts'
 import type { Paint, Style } from './terminal.ts'
 
-/** A value, or one in a colour. */
+/** A value, or a coloured value. */
 export type Cell = string | Printable | readonly [style: Style, value: string]
 
 /** One column of a table. */
 export interface Column<Row> {
 	readonly head: string
-	/** Whether the cells are aligned to the right, as figures are. */
+	/** Whether the cells are aligned to the right, as numbers are. */
 	readonly isRight?: boolean
 	readonly cell: (row: Row) => Cell
 }
 
-/** A heading, and a line for each row. Empty columns are left out. */
+/** Formats a heading, and a line for each row. Empty columns are left out. */
 export function table<Row>(columns: readonly Column<Row>[], rows: readonly Row[], paint: Paint): Printable {
 	const shown = columns
 		.map(({ head, isRight = false, cell }) => ({

@@ -1,4 +1,4 @@
-/** `mesh-chain tail`: the newest records of a chain, and new ones as they are written. */
+/** Implements `mesh-chain tail`: prints the newest records of a chain, and new ones as they are written. */
 import type { Chain, ChainQuery } from '../chain/index.ts'
 import { isGap, type LogRecord } from '../model/record.ts'
 import type { Command } from './command.ts'
@@ -44,13 +44,13 @@ export const tail: Command = {
 		const selection = selectionOf(invocation, terminal.now())
 		const count = invocation.count('limit') ?? RECORDS_DEFAULT
 		const printer = new Printer(invocation, terminal, selection, Number.POSITIVE_INFINITY)
-		// Before anything is printed: a user who has seen the newest records may press Ctrl-C at once.
+		// This comes before any output: a user who has seen the newest records may press Ctrl-C at once.
 		const interrupted = invocation.flag('follow') ? terminal.interrupted() : undefined
 		const chain = await openHistory(file, terminal)
 		try {
 			const { before, after } = await splitAtEnd(chain)
 			const newest = await newestRecords(before, selection.query, selection, count)
-			// The seqs of a merged history number one reading of it, and this reading ran backward.
+			// The seqs of a merged history are valid for one reading only, and this reading ran backwards.
 			await printer.print(
 				before.chains ? newest.map((record, index) => ({ ...record, seq: index + 1 })) : newest,
 			)
@@ -62,7 +62,7 @@ export const tail: Command = {
 	},
 }
 
-/** The last `count` selected records, oldest first, with the gaps between them. */
+/** Returns the last `count` selected records, oldest first, with the gaps between them. */
 async function newestRecords(
 	chain: Chain,
 	query: ChainQuery,

@@ -1,4 +1,4 @@
-/** The target of a replay, as `--to` names it. It is made only once something is to be sent. */
+/** Creates the target of a replay from `--to`, once there is something to send. */
 import { realpathSync } from 'node:fs'
 import { FileChainAppender } from '../chain/index.ts'
 import { JsonlAppender } from '../jsonl/jsonl-appender.ts'
@@ -9,7 +9,7 @@ import { type Invocation, type OptionSpec, usage } from './command.ts'
 import { textFormat } from './printing.ts'
 import type { Terminal } from './terminal.ts'
 
-/** The option that names the target of a replay. */
+/** The option for the target of a replay. */
 export const TO_OPTION: OptionSpec = {
 	long: 'to',
 	value: 'TARGET',
@@ -17,7 +17,11 @@ export const TO_OPTION: OptionSpec = {
 	help: 'target: exec:COMMAND, FILE.chain, FILE.jsonl or -',
 }
 
-/** @returns a function that makes the target. */
+/**
+ * Parses `--to`.
+ *
+ * @returns a function that creates the target.
+ */
 export function targetOf(invocation: Invocation, terminal: Terminal): () => ReplayTarget {
 	const to = invocation.text('to') ?? '-'
 	if (to === '-') return () => terminal.stdout.replayTarget(textFormat(invocation, terminal))

@@ -1,7 +1,7 @@
 /**
- * What a command sees of the world around it: input, two outputs, the environment and the time. Output
- * respects back-pressure, and ends quietly when its reader is gone. Text is printed as {@link Printable}
- * only: the compiler refuses any other.
+ * Defines everything that a command sees of its surroundings: input, two outputs, the environment and the
+ * time. Output respects back-pressure, and ends quietly when its reader is gone. Text must be a
+ * {@link Printable}: the compiler rejects anything else.
  */
 import type { Readable, Writable } from 'node:stream'
 import { MeshChainError, messageOf } from '../model/errors.ts'
@@ -11,7 +11,7 @@ import type { ReplayTarget } from '../replay/target.ts'
 import { StreamTarget } from '../replay/targets/stream-target.ts'
 import { colored, type Printable, printable } from './printable.ts'
 
-/** The world around a program, as Node gives it. Commands see it as a {@link Terminal}. */
+/** The surroundings of the program, as Node provides them. Commands see them as a {@link Terminal}. */
 export interface Surroundings {
 	readonly stdin: Readable
 	readonly stdinIsTerminal: boolean
@@ -22,25 +22,25 @@ export interface Surroundings {
 	readonly env: Readonly<Record<string, string | undefined>>
 	readonly now: () => number
 	/**
-	 * From this call on, the first SIGINT, SIGTERM or SIGHUP aborts the signal instead of ending the process,
-	 * and the next one ends it. The reason of the abort is an `Interruption`.
+	 * Starts to handle interruptions: the first SIGINT, SIGTERM or SIGHUP aborts the returned signal instead
+	 * of ending the process, and the next one ends it. The reason of the abort is an `Interruption`.
 	 *
-	 * @param options `sigintsPassed`: how many SIGINTs are ignored before the first that counts.
+	 * @param options `sigintsPassed`: number of SIGINTs to ignore before the first that counts.
 	 */
 	readonly interrupted: (options?: { readonly sigintsPassed: number }) => AbortSignal
 }
 
-/** The world around a command. */
+/** The surroundings of a command. */
 export interface Terminal extends Omit<Surroundings, 'stdout' | 'stderr'> {
 	readonly stdout: Output
 	readonly stderr: Messages
 }
 
-/** The terminal of a command, made of the surroundings of the program. */
+/** Creates the terminal of a command from the surroundings of the program. */
 export function terminalOf(surroundings: Surroundings): Terminal {
 	const { stdout, stderr, stdoutIsTerminal, stderrIsTerminal, env, now, interrupted } = surroundings
 	return {
-		// The first access opens stdin: a command that does not read it must not wait for it.
+		// The first access opens stdin, and a command that does not read stdin must not wait for it.
 		get stdin() {
 			return surroundings.stdin
 		},
@@ -79,7 +79,7 @@ export class Messages {
 	}
 }
 
-/** Data on its way to stdout. */
+/** Data for stdout. */
 export class Output {
 	readonly #stream: Writable
 	#failure: Error | undefined
@@ -89,7 +89,7 @@ export class Output {
 		stream.on('error', (error) => this.#fail(error))
 	}
 
-	/** Whether the reader is gone. Writes do nothing from then on. */
+	/** Whether the reader is gone. From then on, writes do nothing. */
 	get isClosed(): boolean {
 		return systemCode(this.#failure) === 'EPIPE'
 	}
@@ -97,7 +97,7 @@ export class Output {
 	/**
 	 * Resolves when the text was passed on, or its reader is gone.
 	 *
-	 * @throws {MeshChainError} `OUTPUT_FAILED`, as on a full disk.
+	 * @throws {MeshChainError} `OUTPUT_FAILED`, for example on a full disk.
 	 */
 	write(text: Printable): Promise<void> {
 		return this.#write(String(text))
@@ -108,7 +108,7 @@ export class Output {
 		return this.#write(bytes)
 	}
 
-	/** A target that writes replayed records as text. */
+	/** Returns a target that writes replayed records as text. */
 	replayTarget(format: (record: LogRecord) => Printable): ReplayTarget {
 		return new StreamTarget(this.#stream, { name: 'stdout', format: (record) => String(format(record)) })
 	}
@@ -126,13 +126,13 @@ export class Output {
 		throw new MeshChainError('OUTPUT_FAILED', text, { cause: this.#failure })
 	}
 
-	/** Keeps the first error: it has the reason. */
+	/** Keeps the first error, because it has the reason. */
 	#fail(error: Error): void {
 		this.#failure ??= error
 	}
 }
 
-/** Makes a value printable, and colours it where colours are on. */
+/** Makes a value printable, in colour if colours are on. */
 export type Paint = (style: Style, value: unknown) => Printable
 
 const STYLES = {
@@ -146,7 +146,10 @@ const STYLES = {
 /** A colour or a weight of text. */
 export type Style = keyof typeof STYLES
 
-/** Decides on colour: the option first, then `NO_COLOR`, `FORCE_COLOR`, then whether stdout is a terminal. */
+/**
+ * Decides whether to use colour: by the option, then by `NO_COLOR` and `FORCE_COLOR`, then by whether stdout
+ * is a terminal.
+ */
 export function paintFor(color: 'auto' | 'always' | 'never', terminal: Terminal): Paint {
 	return wantsColor(color, terminal)
 		? (style, value) => colored(STYLES[style], value)

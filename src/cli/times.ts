@@ -1,4 +1,4 @@
-/** Points in time as people type them, in the local time zone. */
+/** Parses and formats times as users type them, in the local time zone. */
 import { show } from '../guard/show.ts'
 import { localMidnight, localTime, timeOfDay, timeOfDecimal, timeOfText } from '../model/calendar.ts'
 import { MeshChainError } from '../model/errors.ts'
@@ -8,7 +8,7 @@ import { DURATION_UNITS } from './amounts.ts'
 
 const RELATIVE = /^-(\d+(?:\.\d+)?)(ms|s|m|h|d|w)$/
 const CLOCK = /^(\d?\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,18}))?)?$/
-/** Shorter numbers are years, or mistakes: seconds have nine digits from 1973 on. */
+/** Shorter numbers are years or mistakes: since 1973, the seconds since 1970 have nine digits. */
 const NUMBER = /^\d{9,20}(?:\.\d+)?$/
 const EXAMPLES = [
 	...['2026-01-31', '2026-01-31T14:05:09Z', '14:05', '14:05:09', 'now', 'today', 'yesterday'],
@@ -16,7 +16,7 @@ const EXAMPLES = [
 ].join(', ')
 
 /**
- * Milliseconds since 1970 of a time that was typed.
+ * Parses a typed time into milliseconds since 1970.
  *
  * @throws {MeshChainError} `INVALID_TIME`, with examples, for any other text, for a time that does not exist,
  * and for digits that look like a date.
@@ -30,7 +30,8 @@ export function parseTime(text: string, nowMs: number): number {
 }
 
 /**
- * A local time with its offset, as it can be typed again. A time that no calendar has is shown as a number.
+ * Formats a local time with its offset, in a form that can be typed again. A time outside the calendar is
+ * shown as a number.
  */
 export function formatTime(tsMs: number): string {
 	if (!(Math.abs(tsMs) <= TIME_MAX_MS)) return String(tsMs)
@@ -42,7 +43,7 @@ export function formatTime(tsMs: number): string {
 	return `${iso.slice(0, -1)}${offsetMinutes < 0 ? '-' : '+'}${pad(Math.floor(minutes / 60))}:${pad(minutes % 60)}`
 }
 
-/** An age in the largest unit that fits: `3 min ago`. */
+/** Formats an age in the largest unit that fits: `3 min ago`. */
 export function formatAgo(ms: number): string {
 	const units = Object.entries(DURATION_UNITS).filter(([unit]) => unit !== 'ms' && unit !== 'w')
 	const [unit = 's', unitMs = 1000] = units.findLast(([, size]) => ms >= size) ?? []
@@ -59,7 +60,7 @@ function fromNow(text: string, nowMs: number): number | undefined {
 		: nowMs - Number(amount) * (DURATION_UNITS[unit ?? ''] ?? Number.NaN)
 }
 
-/** The first moment of the day that a time belongs to. */
+/** Returns the first moment of the day of a time. */
 function midnight(tsMs: number): number {
 	const date = new Date(tsMs)
 	return localMidnight(date.getFullYear(), date.getMonth() + 1, date.getDate()) ?? tsMs

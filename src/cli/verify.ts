@@ -1,4 +1,4 @@
-/** `mesh-chain verify`: every checksum, seq and link of a chain. */
+/** Implements `mesh-chain verify`: checks every checksum, seq and link of a chain. */
 import { type VerifyReport, verifyChain } from '../chain/index.ts'
 import { bytes, counted } from '../text/numbers.ts'
 import { answerText, CHECK_STATUSES, STRICT_OPTION, statusFor } from './answer.ts'
@@ -15,7 +15,7 @@ export const verify: Command = {
 	summary: 'check a chain from end to end, without changing it',
 	usage: 'FILE [options]',
 	examples: [
-		['mesh-chain verify node.chain', 'checks the chain and tells what is wrong, and where'],
+		['mesh-chain verify node.chain', 'checks the chain, and shows what is wrong and where'],
 		['mesh-chain verify node.chain -o json', 'prints the same report as JSON'],
 	],
 	options: [

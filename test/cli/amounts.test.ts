@@ -27,7 +27,7 @@ describe('a duration', () => {
 	)
 })
 
-describe('what is kept', () => {
+describe('the amount to keep', () => {
 	test.each([
 		[[], {}],
 		[['30d'], { ageMs: 2_592_000_000 }],
@@ -35,7 +35,7 @@ describe('what is kept', () => {
 		[['10GB'], { bytes: 10e9 }],
 		[['1.5MiB', '12h'], { ageMs: 43_200_000, bytes: 1_572_864 }],
 		[['512B', '1m'], { ageMs: 60_000, bytes: 512 }],
-	] as const)('by %j is %j', (texts, retention) => {
+	] as const)('for %j is %j', (texts, retention) => {
 		expect(parseRetention('--retain', texts)).toEqual(retention)
 	})
 
@@ -49,7 +49,7 @@ describe('what is kept', () => {
 		[['0B'], 'not "0B"'],
 		[['1M'], 'not "1M"'],
 		[['9999999TiB'], 'not "9999999TiB"'],
-	])('by %j is refused', (texts, message) => {
+	])('given as %j is refused', (texts, message) => {
 		expect(() => parseRetention('--retain', texts)).toThrow(
 			expect.objectContaining({ code: 'INVALID_USAGE', message: expect.stringContaining(message) }),
 		)

@@ -3,14 +3,14 @@ import { expect, test } from 'vitest'
 import { Interruption, interruptedStatus, statusOf } from '../../src/cli/exit-status.ts'
 import { ERROR_CODES, MeshChainError } from '../../src/model/errors.ts'
 
-test('an error of any code, and anything else that is thrown, ends with status 2', () => {
+test('an error with any code, and any other thrown value, ends with status 2', () => {
 	for (const code of ERROR_CODES) expect(statusOf(new MeshChainError(code, 'x'))).toBe(2)
 	for (const thrown of [new Error('x'), 'x', undefined, null, { code: 'INVALID_USAGE' }])
 		expect(statusOf(thrown)).toBe(2)
 })
 
 test.each(['SIGHUP', 'SIGINT', 'SIGTERM'] as const)(
-	'an interruption by %s is told as a shell tells it',
+	'an interruption by %s has the status that a shell reports',
 	(signal) => {
 		const status = 128 + constants.signals[signal]
 		const interruption = new Interruption(signal)
@@ -22,7 +22,7 @@ test.each(['SIGHUP', 'SIGINT', 'SIGTERM'] as const)(
 	},
 )
 
-test('an error with a circular or a hostile cause is a failure', () => {
+test('an error with a circular or hostile cause is a failure', () => {
 	const circular = new Error('x')
 	circular.cause = circular
 	const hostile = Object.defineProperty(new Error('x'), 'cause', {

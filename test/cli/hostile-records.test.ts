@@ -1,4 +1,7 @@
-/** Every command, on records whose every field is hostile: what it prints is text, of no record but those there are. */
+/**
+ * Runs every command on records in which every field is hostile: the output is text, and has only lines of
+ * existing records.
+ */
 import { mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -20,7 +23,7 @@ const UNSAFE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{DI}]/u
 // biome-ignore lint/suspicious/noControlCharactersInRegex: our colours, and the line that is written over
 const OURS = /\u001b\[\d+m|\r\u001b\[K/g
 
-/** What any field may be instead of what its kind says. */
+/** Values that a field can have instead of the one that its kind promises. */
 const VALUES: readonly unknown[] = [
 	EVIL,
 	'toString',
@@ -73,7 +76,7 @@ const SOURCE = {
 	oldestSeq: 1,
 }
 
-/** What records of each kind carry. */
+/** Fields of the data of each kind. */
 const DATA: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
 	log: { name: 'Error', message: 'm', stack: 'Error: m\n    at f', cause: { message: 'c', stack: 's' } },
 	$session: { recorder: 'r', session: 's', action: 'start', firstIndex: 0, nextIndex: 1 },
@@ -87,7 +90,9 @@ const DATA: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
 	[EVIL]: { a: 1 },
 }
 
-/** Each kind, with each field of its data as each value, and of the lines of a black box too. */
+/**
+ * Yields data with each field of each kind replaced by each value, including the fields of black box lines.
+ */
 function* hostileData(): Generator<{ readonly kind: string; readonly data: unknown }> {
 	for (const [kind, whole] of Object.entries(DATA)) {
 		yield { kind, data: whole }
@@ -152,7 +157,7 @@ beforeAll(async () => {
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-/** What to try of a command beyond `NAME FILE`, which is tried of each. */
+/** Arguments to try in addition to `NAME FILE`, which is tried for each command. */
 const VARIANTS: Readonly<Record<string, (file: string) => readonly (readonly string[])[]>> = {
 	dump: (file) => [
 		[file, '-o', 'ndjson'],
@@ -210,14 +215,14 @@ async function printedBy(args: readonly string[], isTerminal: boolean) {
 		stdoutIsTerminal: isTerminal,
 		stderrIsTerminal: true,
 		env: { TERM: 'xterm' },
-		// Time for a progress line each time.
+		// Each call advances the clock enough for a progress line.
 		now: () => (now += 1000),
 		interrupted: () => new AbortController().signal,
 	})
 	return { status, stdout: texts[0]!(), stderr: texts[1]!() }
 }
 
-/** With the formats and colours that the command has. */
+/** Returns the command line with each format and colour that the command has. */
 function waysToPrint(command: Command, args: readonly string[]): (readonly string[])[] {
 	const named = [command.name, ...args]
 	const output = command.options.find(({ long }) => long === 'output')
@@ -241,15 +246,15 @@ test.each(COMMANDS.map((command) => [command.name, command] as const))(
 					const { status, stdout, stderr } = await printedBy(args, isTerminal)
 					const what = `${JSON.stringify(args)}: ${JSON.stringify(stderr)}`
 					expect([0, 1, 2, 3, 4], what).toContain(status)
-					// An error without a code is one that nobody thought of.
+					// Every expected error has a code.
 					if (status === 2)
 						expect(stderr, what).toMatch(/mesh-chain: (?:[A-Z_]+: |[\d,]+ records? |interrupted)/)
-					// A whole chain is read to its end, whatever its records say.
+					// A whole chain is read to its end, whatever its records contain.
 					if (file === foreign && args.length === 2 && ['dump', 'tail', 'replay', 'export'].includes(name))
 						expect(status, what).not.toBe(2)
-					// Of a whole chain, people are told figures only.
+					// Messages about a whole chain contain only numbers.
 					if (file === foreign && args.length === 2) expect(stderr, what).not.toContain('PWNED')
-					// What record passes on are the program's own bytes.
+					// The stdout of `record` is the program's own output, unescaped.
 					const texts = name === 'record' ? [stderr] : [stdout, stderr]
 					for (const text of texts) {
 						const bare = text.replaceAll(OURS, '')

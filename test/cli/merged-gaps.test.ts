@@ -1,4 +1,7 @@
-/** A `$gap` with an origin is a record like any other: every command answers the same for a chain that holds one. */
+/**
+ * A `$gap` with an origin is a record like any other: every command gives the same answer for a chain that
+ * holds one.
+ */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
@@ -53,7 +56,7 @@ test('a gap without an origin is a loss', async () => {
 		expect([command, await statusOf([...command, path])]).toEqual([command, 0])
 		expect([command, await statusOf([...command, path, '--strict'])]).toEqual([command, 3])
 	}
-	// Chains that are read as one answer for the gaps of each.
+	// When chains are read as one, each answers for its own gaps.
 	const other = chainWith({ origin, data: null }, {}, { id: Buffer.alloc(16, 8) })
 	expect(await statusOf(['merge', path, other, '--strict'])).toBe(3)
 })

@@ -3,7 +3,7 @@ import { NATS_VARIABLES, natsAccess } from '../../src/cli/nats-env.ts'
 
 const NAMES = NATS_VARIABLES.flatMap(([names]) => names.split(', '))
 
-test('every variable that the help lists gives one part of the access', () => {
+test('every variable in the help sets one part of the access', () => {
 	expect(natsAccess(Object.fromEntries(NAMES.map((name) => [name, name])))).toEqual({
 		user: 'NATS_USER',
 		password: 'NATS_PASSWORD',
@@ -14,7 +14,7 @@ test('every variable that the help lists gives one part of the access', () => {
 	})
 })
 
-test('an empty variable counts as unset, and without variables there is no TLS', () => {
+test('an empty variable counts as unset, and without variables TLS is off', () => {
 	expect(natsAccess({})).toEqual({})
 	expect(natsAccess(Object.fromEntries(NAMES.map((name) => [name, ''])))).toEqual({})
 	expect(natsAccess({ NATS_TOKEN: 't', PATH: '/bin' })).toEqual({ token: 't' })

@@ -1,4 +1,4 @@
-/** The rules that the table of commands keeps: what a letter means, and what the help of a command says. */
+/** Checks the rules of the table of commands: the meaning of letters, and the content of the help. */
 import { describe, expect, test } from 'vitest'
 import { COMMANDS } from '../../src/cli/commands.ts'
 import { STATUS, STATUS_TABLE } from '../../src/cli/exit-status.ts'
@@ -30,7 +30,7 @@ test('a letter means the same in every command', () => {
 	})
 })
 
-test('a path, a folder, a target and a stream to write to are named with --to', () => {
+test('--to names any output: a path, a folder, a target or a stream', () => {
 	const writing = OPTIONS.filter(([, { value = '' }]) => /^(?:PATH|FOLDER|CHAIN|TARGET|ADDRESS)$/.test(value))
 	expect(writing.map(([name]) => name)).toEqual([
 		'replay --to',
@@ -52,7 +52,7 @@ test.each(OPTIONS)('the default of %s is one of its choices', (_name, option) =>
 describe.each(COMMANDS.map((command) => [command.name, command] as const))(
 	'the help of %s',
 	(name, command) => {
-		test('lists its options with choices and defaults, its variables, and no line above 100 columns', () => {
+		test('lists options with choices and defaults, and variables, in lines of at most 100 columns', () => {
 			const help = helpOf(command)
 			for (const option of allOptions(command)) {
 				expect(help).toContain(`--${option.long}`)
@@ -65,7 +65,7 @@ describe.each(COMMANDS.map((command) => [command.name, command] as const))(
 				if (!examples.includes(line)) expect(line.length).toBeLessThanOrEqual(100)
 		})
 
-		test('shows only exit statuses that the command has, in the order of the table', () => {
+		test('shows only exit statuses of the command, in the order of the table', () => {
 			const statuses = command.statuses.map(([status]) => status)
 			const known = STATUS_TABLE.map(([status]) => status)
 			expect(statuses).toEqual(known.filter((status) => statuses.includes(status)))

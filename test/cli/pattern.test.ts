@@ -4,7 +4,7 @@ import { patternOf } from '../../src/cli/pattern.ts'
 import { matches, resolveFilter } from '../../src/model/filter.ts'
 import { record } from '../support/records.ts'
 
-/** Patterns of a small grammar: everything that can backtrack, one inside another. */
+/** Patterns of a small grammar: nested constructs that can backtrack. */
 const patterns = fc.letrec<{ part: string; whole: string }>((tie) => ({
 	part: fc.oneof(
 		{ depthSize: 'small', withCrossShrink: true },
@@ -25,9 +25,9 @@ const patterns = fc.letrec<{ part: string; whole: string }>((tie) => ({
 })).whole
 
 describe('a typed pattern', () => {
-	// A RegExp would be at some of these until the machine is scrapped.
+	// A RegExp would practically never finish some of these.
 	test('takes linear time with any pattern and any text', () => {
-		// First, for a RegExp would not come back from what follows.
+		// This check is first, because a RegExp would never finish the following ones.
 		expect(patternOf('grep', '(a+)+$')).not.toBeInstanceOf(RegExp)
 		const texts = [
 			'a'.repeat(20_000),
@@ -85,16 +85,16 @@ describe('a typed pattern', () => {
 		},
 	)
 
-	test('that is invalid is refused with the reason', () => {
+	test('that is invalid is refused, with the reason', () => {
 		expect(() => patternOf('grep', '(a')).toThrow(/--grep is not a regular expression: .*group/)
 	})
 })
 
-describe('the text that a pattern searches', () => {
+describe('the searched text', () => {
 	const found = (data: unknown, grep: string | RegExp) =>
 		matches(record(1, { message: '', kind: '-', data }), resolveFilter({ grep }))
 
-	test('excludes binary data: its bytes, their positions and their notation', () => {
+	test('excludes binary data: bytes, positions and notation', () => {
 		fc.assert(
 			fc.property(
 				fc.uint8Array({ maxLength: 600 }),
@@ -121,7 +121,7 @@ describe('the text that a pattern searches', () => {
 		[{ path: 'C:\\temp' }, 'C:\\temp'],
 		['a text', 'text'],
 		[{ nothing: null }, 'null'],
-	])('%o has %s in it', (data, grep) => {
+	])('%o contains %s', (data, grep) => {
 		expect(found(data, grep)).toBe(true)
 	})
 
@@ -129,11 +129,11 @@ describe('the text that a pattern searches', () => {
 		[['a', 'b'], '0'],
 		[{ a: 1 }, 'undefined'],
 		[{}, 'object'],
-	])('%o has no %s in it', (data, grep) => {
+	])('%o does not contain %s', (data, grep) => {
 		expect(found(data, grep)).toBe(false)
 	})
 
-	test('a program can use a pattern of its own kind', () => {
+	test('a program can use its own kind of pattern', () => {
 		const filter = resolveFilter({ grep: { test: (text) => text.endsWith('!') } })
 		expect([matches(record(1, { message: 'a!' }), filter), matches(record(1), filter)]).toEqual([true, false])
 	})

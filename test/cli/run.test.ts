@@ -40,7 +40,7 @@ test('on a terminal dump is pretty and coloured, in a pipe it is ndjson', async 
 	expect((await onTerminal(['dump', path], { isTerminal: false })).stdout).toMatch(/^\{"seq":1,/)
 })
 
-test('MessagePack never goes to a terminal', async () => {
+test('MessagePack is never written to a terminal', async () => {
 	const { status, stdout, stderr } = await onTerminal(['dump', await chainOf(record(1)), '-o', 'msgpack'])
 	expect([status, stdout]).toEqual([2, ''])
 	expect(stderr).toContain('> records.msgpack')
@@ -52,7 +52,7 @@ test.each([
 	['overflow', 3],
 	['retained', 0],
 ] as const)(
-	'a gap because of %s stands out, passes every filter, and leads to status 0, or %i with --strict',
+	'a gap with cause %s is highlighted, passes every filter, and gives status 0, or %i (--strict)',
 	async (cause, status) => {
 		const gap = gapRecord({ fromSeq: 2, toSeq: 4, count: 3, cause }, { epoch: 1, tsMs: 1_700_000_000_000 })
 		const path = await chainOf(record(1), gap, record(5))
@@ -71,7 +71,7 @@ test.each([
 	},
 )
 
-test('info --head prints no head that verify would not take', async () => {
+test('info --head prints only heads that verify accepts', async () => {
 	const path = await chainOf(record(1))
 	const head = (await onTerminal(['info', path, '--head'])).stdout.trim()
 	expect((await onTerminal(['verify', path, '--head', head])).status).toBe(0)
@@ -88,7 +88,7 @@ test('$unserializable markers are shown, and do not count as a loss', async () =
 	expect(stdout).toContain('{f: {$unserializable: "function"}}')
 })
 
-test('long data is shown below its message, one field on each line, with the causes of an error below it', async () => {
+test('long data is shown below its message, one field per line, then the causes of an error', async () => {
 	const cause = {
 		name: 'Error',
 		message: 'socket closed',
@@ -152,7 +152,7 @@ test.each([
 		'HEADER_DAMAGED',
 	],
 	['another file', Buffer.from('#!/bin/sh\necho this is a script, and no chain at all\n'), 'NOT_A_CHAIN'],
-])('%s gets a message of its own and status 2 from every command', async (_name, bytes, code) => {
+])('%s has its own message and status 2 in every command', async (_name, bytes, code) => {
 	const path = join(temporaryFolder(), 'file')
 	writeFileSync(path, bytes)
 	for (const command of ['dump', 'info', 'verify']) {

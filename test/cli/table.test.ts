@@ -20,13 +20,13 @@ const ROWS = [
 	{ name: 'grün 🙂', n: 1000 },
 ]
 
-test('columns are as wide as their widest cell, empty ones are left out, and no line ends in spaces', () => {
+test('columns fit their widest cell, empty ones are left out, and no line ends in spaces', () => {
 	expect(String(table(COLUMNS, ROWS, (_style, value) => printable(value)))).toBe(
 		['name       n  last', 'a          1  x', 'grün 🙂  1000', ''].join('\n'),
 	)
 })
 
-test('colours have no width, and escaped text has the width that it is shown with', () => {
+test('colours have no width, and escaped text has its displayed width', () => {
 	const rows = [...ROWS, { name: '\u001b[31m\u202e', n: 2 }]
 	const plain = String(table(COLUMNS, rows, (_style, value) => printable(value)))
 	const colored = String(table(COLUMNS, rows, paintFor('always', {} as Terminal)))

@@ -42,7 +42,7 @@ for (const [tz, offset] of [
 			expect(parseTime(text, now())).toBe(expected())
 		})
 
-		test('a time that is shown can be typed again', () => {
+		test('a displayed time can be typed again', () => {
 			const shown = formatTime(now())
 			expect(shown).toBe(`2026-01-15T14:30:20.500${offset}`)
 			expect(parseTime(shown, 0)).toBe(now())

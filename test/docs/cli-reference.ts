@@ -1,10 +1,10 @@
-/** docs/reference/cli.md, made from the help of the program: what a terminal shows, as a page. */
+/** Builds docs/reference/cli.md from the help of the program. */
 import type { Command } from '../../src/cli/command.ts'
 import { COMMANDS } from '../../src/cli/commands.ts'
 import { helpOf, overview } from '../../src/cli/help.ts'
 import { table, wrapped } from './markdown.ts'
 
-/** The sections of a help text: heading, and the lines below it. */
+/** The sections of a help text: headings, and the lines below them. */
 type Sections = ReadonlyMap<string, readonly string[]>
 
 export function cliReference(): string {
@@ -57,7 +57,7 @@ function paragraphs(lines: readonly string[]): string[] {
 	return texts.split(/\n{2,}/).flatMap((text) => (text.trim() === '' ? [] : [asText(text.trim())]))
 }
 
-/** The first letter large, a full stop at the end. */
+/** Capitalizes the first letter and adds a full stop. */
 function asText(text: string): string {
 	return `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.:;]$/.test(text) ? '' : '.'}`
 }
@@ -71,7 +71,7 @@ function statusTable(sections: Sections): string {
 	return table([['status', 'meaning'], ...entriesOf(sections.get('Exit status') ?? [])])
 }
 
-/** Lines such as `  name    text`, and further indented ones that continue the text. */
+/** Parses lines such as `  name    text`, and further indented lines that continue the text. */
 function entriesOf(lines: readonly string[]): [name: string, text: string][] {
 	const entries: [string, string][] = []
 	for (const line of lines) {

@@ -1,8 +1,8 @@
 /**
- * The code of README.md and docs/ runs as it stands.
+ * Runs the code of README.md and docs/ unchanged.
  *
- * The JavaScript of a page runs in the order of the page, in a folder that holds the chain of the demo; so do the lines of its shell blocks
- * that call mesh-chain. A block marked `excerpt` is only parsed.
+ * The JavaScript of a page runs in page order, in a folder that holds the chain of the demo; so do the lines
+ * of its shell blocks that call mesh-chain. A block marked `excerpt` is only parsed.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -16,7 +16,7 @@ import { type Fence, fencesOf, markdownFiles, readPage } from '../support/pages.
 import { type Postgres, startPostgres } from '../support/postgres.ts'
 import { ROOT, run, runExample } from '../support/process.ts'
 
-// Inside the project, so that `mesh-chain` means this build.
+// Inside the project, so that `mesh-chain` resolves to this build.
 mkdirSync(join(ROOT, '.tmp'), { recursive: true })
 const folder = mkdtempSync(join(ROOT, '.tmp', 'pages-'))
 const demo = join(folder, 'demo')
@@ -25,7 +25,7 @@ let postgres: Postgres
 let nats: NatsServer
 
 beforeAll(async () => {
-	// As `npx mesh-chain`, in a tenth of the time.
+	// Does the same as `npx mesh-chain`, in a tenth of the time.
 	mkdirSync(bin)
 	const npx = `#!/bin/sh\nshift\nexec '${process.execPath}' '${join(ROOT, 'dist/cli/main.js')}' "$@"\n`
 	writeFileSync(join(bin, 'npx'), npx, { mode: 0o755 })
@@ -41,14 +41,14 @@ afterAll(async () => {
 
 let databases = 0
 
-/** An empty database, named by the variables of node-postgres. */
+/** Creates an empty database, in the variables of node-postgres. */
 async function newDatabase(name = `pages_${++databases}`): Promise<Record<string, string>> {
 	await ask(postgres.config, `create database ${name}`)
 	const { host, port, user, password } = postgres.config
 	return { PGHOST: host, PGPORT: String(port), PGUSER: user, PGPASSWORD: password, PGDATABASE: name }
 }
 
-/** A folder that holds what the demo leaves. */
+/** Creates a folder with the files that the demo leaves. */
 function newFolder(): string {
 	const cwd = mkdtempSync(join(folder, 'page-'))
 	cpSync(demo, cwd, { recursive: true })
@@ -58,7 +58,7 @@ function newFolder(): string {
 const isJavaScript = ({ language }: Fence) => language === 'js' || language === 'ts'
 const isWhole = ({ words }: Fence) => !words.includes('excerpt')
 
-/** Errors of syntax, with their place in the page. */
+/** Returns syntax errors, with their position in the page. */
 function syntaxErrors({ code, language, line }: Fence): string[] {
 	const options = { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext, allowJs: true }
 	const fileName = `block.m${language}`
@@ -80,17 +80,17 @@ async function runProgram({ code }: Fence, name: string, cwd: string) {
 	return run(process.execPath, [given], { cwd, env })
 }
 
-/** What the comments of `console.log` say that it prints. */
+/** Returns the output that comments of `console.log` promise. */
 function claimsOf({ code }: Fence): string[] {
 	return [...code.matchAll(/console\.(?:log|error)\(.*\) \/\/ (.*)$/gm)].map(([, claim]) => claim ?? '')
 }
 
-/** The warnings of failures that an example is about. */
+/** Removes the warnings about failures that an example is about. */
 function withoutWarnings(stderr: string): string {
 	return stderr.replaceAll(/^.*(MESH_CHAIN_|trace-warnings).*\n/gm, '')
 }
 
-/** The lines of a shell block that call mesh-chain, without what follows in a pipe. */
+/** Returns the lines of a shell block that call mesh-chain, without the rest of a pipeline. */
 function commandLines({ code }: Fence): string[] {
 	const lines = code
 		.replaceAll('\\\n', ' ')
@@ -101,7 +101,7 @@ function commandLines({ code }: Fence): string[] {
 		.map((line) => line.replace(/^(npx mesh-chain (?:'[^']*'|[^'|])*) \| .*$/, '$1'))
 }
 
-/** Runs a line in a shell; one that follows a chain is interrupted like by Ctrl-C. */
+/** Runs a line in a shell; a line that follows a chain is interrupted as by Ctrl-C. */
 async function runLine(line: string, cwd: string) {
 	const there = line.replaceAll('nats://127.0.0.1:4222', nats.url)
 	const env = { ...process.env, PATH: `${bin}:${process.env['PATH']}` }
@@ -114,7 +114,7 @@ async function runLine(line: string, cwd: string) {
 	child.stdout.resume()
 	const ended = once(child, 'close')
 	if (/ -f\b/.test(line)) {
-		// One that matches nothing prints nothing.
+		// A line without matches prints nothing.
 		await Promise.race([once(child.stdout, 'data'), new Promise((resolve) => setTimeout(resolve, 3000))])
 		child.kill('SIGINT')
 	}
@@ -125,7 +125,7 @@ async function runLine(line: string, cwd: string) {
 async function runLines(fence: Fence, cwd: string): Promise<void> {
 	for (const line of commandLines(fence)) {
 		const { status, stderr } = await runLine(line, cwd)
-		// Some say what they did.
+		// Some commands report what they did.
 		expect([line, status, stderr.replaceAll(/^mesh-chain: (?:\S+: )?[\d,]+ \w+ .*\n/gm, '')]).toEqual([
 			line,
 			0,
@@ -149,7 +149,7 @@ describe('README.md', () => {
 		},
 	)
 
-	test('says what its examples print', async () => {
+	test('shows the output of its examples', async () => {
 		const claims = programs.flatMap(claimsOf)
 		expect(claims.length).toBeGreaterThan(0)
 		for (const fence of programs) {
@@ -158,7 +158,7 @@ describe('README.md', () => {
 		}
 	})
 
-	test('names only command lines that work', async () => {
+	test('contains only command lines that work', async () => {
 		const cwd = newFolder()
 		for (const fence of readme) if (fence.language === 'sh') await runLines(fence, cwd)
 	}, 120_000)
@@ -179,7 +179,7 @@ describe('docs/', () => {
 	})
 
 	test.each(withCode)(
-		'the code of %s runs, and prints what it says',
+		'the code of %s runs, and prints the documented output',
 		{ timeout: 180_000 },
 		async (path, fences) => {
 			const cwd = newFolder()
@@ -195,7 +195,7 @@ describe('docs/', () => {
 })
 
 describe('the database traffic of docs/how-to/sql.md', () => {
-	test('is replayed into another database, and answers as it says', async () => {
+	test('is replayed into another database, with the documented answers', async () => {
 		const cwd = mkdtempSync(join(folder, 'traffic-'))
 		const fences = fencesOf(readPage('docs/how-to/sql.md'))
 		const program = fences.find(({ code }) => code.includes('pool.query'))

@@ -1,4 +1,4 @@
-/** Files of the repository, for tests that read the prose in them. */
+/** Reads files of the repository, for tests of their prose. */
 import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -10,7 +10,7 @@ export interface Document {
 	readonly text: string
 }
 
-/** Files that the repository has, or would have after `git add`, whose path matches. */
+/** Returns files whose path matches and that are in the repository, or would be after `git add`. */
 export function documents(pattern: RegExp): Document[] {
 	const listed = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard'], {
 		cwd: ROOT,
@@ -23,7 +23,7 @@ export function documents(pattern: RegExp): Document[] {
 		.map((path) => ({ path, text: readFileSync(join(ROOT, path), 'utf8') }))
 }
 
-/** Markdown without its fences and code spans: the words that a person reads. */
+/** Returns Markdown without fences and code spans: the words that a person reads. */
 export function proseOf(markdown: string): string {
 	return markdown
 		.replaceAll(/^```[\s\S]*?^```/gm, '')
@@ -31,7 +31,7 @@ export function proseOf(markdown: string): string {
 		.replaceAll(/<!--[\s\S]*?-->/g, '')
 }
 
-/** The comments of a TypeScript source, without code spans. */
+/** Returns the comments of a TypeScript source, without code spans. */
 export function commentsOf(source: string): string {
 	const file = ts.createSourceFile('source.ts', source, ts.ScriptTarget.Latest)
 	const ranges = new Map<number, ts.CommentRange>()

@@ -1,4 +1,7 @@
-/** Every public name has a docstring, and every option is described: in its docstring, or on a page of docs/reference/. */
+/**
+ * Checks that every public name has a docstring, and that every option is described in its docstring or on a
+ * page of docs/reference/.
+ */
 import { describe, expect, test } from 'vitest'
 import { publicNames } from '../support/api.ts'
 import { markdownFiles, readPage } from '../support/pages.ts'
@@ -23,7 +26,7 @@ describe('docstrings', () => {
 		expect(found).toEqual([])
 	})
 
-	test('every option has one, or stands on a page of docs/reference/', () => {
+	test('every option has one, or is on a page of docs/reference/', () => {
 		const missing = names
 			.filter(({ name }) => name.endsWith('Options') || name.endsWith('Settings'))
 			.flatMap(({ name, members }) =>

@@ -1,4 +1,4 @@
-/** docs/glossary.md: every folder of src has an entry, and the words that it rules out are not used. */
+/** Checks docs/glossary.md: every folder of src has an entry, and excluded words are not used. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
@@ -15,7 +15,7 @@ const rows = readFileSync(join(ROOT, 'docs/glossary.md'), 'utf8')
 			.map((cell) => cell.trim()),
 	)
 
-/** Exports whose names are terms of Node and of the web. */
+/** Exports whose names are terms of Node and the web. */
 const ELSEWHERE = [
 	'HttpOptions',
 	'NatsOptions',
@@ -60,7 +60,7 @@ describe('docs/glossary.md', () => {
 		expect(repeated).toEqual([])
 	})
 
-	test('rules out words that neither src nor the docs use', () => {
+	test('excludes words that neither src nor the docs use', () => {
 		expect(ruledOut.length).toBeGreaterThan(20)
 		const pattern = new RegExp(`\\b(?:${ruledOut.join('|')})s?\\b`, 'i')
 		const texts = documents(/^(?:src\/.*\.ts|docs\/.*\.md|README\.md)$/)

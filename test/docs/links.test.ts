@@ -1,11 +1,11 @@
-/** Links of all Markdown pages resolve: files exist, and headings too. */
+/** Checks that links of all Markdown pages resolve to existing files and headings. */
 import { existsSync } from 'node:fs'
 import { dirname, join, normalize } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { anchorsOf, linksOf, markdownFiles, readPage } from '../support/pages.ts'
 import { ROOT } from '../support/process.ts'
 
-/** The links of one page that lead nowhere. */
+/** Returns the broken links of one page. */
 function brokenLinks(path: string, text: string): string[] {
 	return linksOf(text).filter((target) => {
 		if (/^(?:https?|mailto):/.test(target)) return false
@@ -17,7 +17,7 @@ function brokenLinks(path: string, text: string): string[] {
 }
 
 describe('Markdown', () => {
-	test.each(markdownFiles())('the links of %s lead somewhere', (path) => {
+	test.each(markdownFiles())('the links of %s resolve', (path) => {
 		expect(brokenLinks(path, readPage(path))).toEqual([])
 	})
 

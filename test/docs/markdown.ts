@@ -1,10 +1,10 @@
-/** Markdown as the generated pages of docs/reference/ have it: wrapped paragraphs and aligned tables. */
+/** Formats Markdown for the generated pages of docs/reference/: wrapped paragraphs and aligned tables. */
 
 const COLUMNS = 110
-/** A wider table is not aligned: most of it would be padding. */
+/** Width above which a table is not aligned, because most of it would be padding. */
 const TABLE_COLUMNS_MAX = 160
 
-/** Re-wraps paragraphs and list items. Fences, tables, headings and comments stay as they are. */
+/** Re-wraps paragraphs and list items. Fences, tables, headings and comments stay unchanged. */
 export function wrapped(text: string): string {
 	const out: string[] = []
 	let isFenced = false
@@ -35,7 +35,7 @@ function wrappedParagraph(lines: readonly string[]): string[] {
 	const out: string[] = []
 	let line = bullet
 	let isEmpty = true
-	// A code span is one word.
+	// A code span counts as one word.
 	for (const word of text.slice(bullet.trim().length).match(/(?:`[^`]*`|\S)+/g) ?? []) {
 		if (!isEmpty && line.length + 1 + word.length > COLUMNS) {
 			out.push(line)
@@ -48,7 +48,7 @@ function wrappedParagraph(lines: readonly string[]): string[] {
 	return [...out, line]
 }
 
-/** A table of cells, the first row its head. */
+/** Formats a table of cells; the first row is the header. */
 export function table(rows: readonly (readonly string[])[]): string {
 	const cells = rows.map((row) => row.map(cell))
 	const widths = (cells[0] ?? []).map((_cell, index) =>
@@ -63,7 +63,7 @@ export function table(rows: readonly (readonly string[])[]): string {
 	return [line(head), line(rule), ...body.map(line)].join('\n')
 }
 
-/** One line, in which a `|` does not end the cell. */
+/** Formats a cell on one line, with each `|` escaped. */
 function cell(text: string): string {
 	return text.replaceAll(/\s*\n\s*/g, ' ').replaceAll('|', '\\|')
 }

@@ -1,4 +1,4 @@
-/** The docs speak of code that exists: files of src/, and names in the style of JavaScript. */
+/** Checks that the docs refer to existing code: files of src/, and names in the style of JavaScript. */
 import { expect, test } from 'vitest'
 import { documents } from './documents.ts'
 
@@ -20,7 +20,7 @@ const docs = documents(/^docs\/(?!reference\/(?:api\/|cli\.md)).*\.md$/).map(({ 
 	),
 }))
 
-test('the docs name only source files that exist', () => {
+test('the docs mention only existing source files', () => {
 	const missing = docs.flatMap(({ path, codes }) =>
 		codes
 			.filter((code) => /^[\w/-]+\.ts$/.test(code))
@@ -30,7 +30,7 @@ test('the docs name only source files that exist', () => {
 	expect(missing).toEqual([])
 })
 
-test('the docs name only options, methods and fields that the source has', () => {
+test('the docs mention only existing options, methods and fields', () => {
 	const known = new Set(sources.flatMap(({ text }) => text.match(/[A-Za-z_]\w*/g) ?? []))
 	const unknown = docs.flatMap(({ path, codes }) =>
 		codes
@@ -41,7 +41,7 @@ test('the docs name only options, methods and fields that the source has', () =>
 	expect(unknown).toEqual([])
 })
 
-test('the docs name only options that the program has', () => {
+test('the docs mention only existing options of the program', () => {
 	const known = new Set(
 		sources.flatMap(({ text }) => [...text.matchAll(/\blong: '([\w-]+)'/g)].map(([, name]) => name)),
 	)

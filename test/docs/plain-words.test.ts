@@ -1,17 +1,17 @@
 /**
- * The docs are plain technical English: phrases that a native writer would not use are rare, and lines end by column 110.
- * Pages that are generated from docstrings and help are as good as those.
+ * Checks that the docs are plain technical English: odd phrases are rare, and lines end by column 110. The
+ * rules include the pages generated from docstrings and help.
  */
 import { describe, expect, test } from 'vitest'
 import { commentsOf, type Document, documents, proseOf } from './documents.ts'
 
-/** In 1,000 words. A phrase has its right uses too, so a few are no fault. */
+/** Maximum per 1,000 words. Each phrase also has correct uses, so a few are allowed. */
 const DOCS_MAX = 3
-/** What comments may not exceed until they are rewritten; then it is that of the docs. */
+/** Maximum for comments, until all of them meet the limit of the docs. */
 const COMMENTS_MAX = 4
 const COLUMNS = 110
 
-/** Odd, with what stands in its place. */
+/** Odd phrases, each with its replacement. */
 const PHRASES: readonly (readonly [phrase: RegExp, instead: string])[] = [
 	[/\bbehind\b/gi, 'after'],
 	[/\b(?:go|goes|going|went|gone) on\b/gi, 'continue, resume'],
@@ -35,7 +35,7 @@ const PHRASES: readonly (readonly [phrase: RegExp, instead: string])[] = [
 const DOCS =
 	/^(?:docs\/(?!reference\/(?:api\/|cli\.md)).*|examples\/.*|README|CONTRIBUTING|SECURITY|CHANGELOG)\.md$/
 
-/** Each use of an odd phrase, with the document, the words around it, and what to write. */
+/** Finds uses of odd phrases, each with its document, context and replacement. */
 function oddPhrases(documents: readonly Document[]): string[] {
 	return documents.flatMap(({ path, text }) => {
 		const flat = text.replaceAll(/\s+/g, ' ')
@@ -55,7 +55,9 @@ function wordsIn(documents: readonly Document[]): number {
 	)
 }
 
-/** Lines that are too long, but for those that cannot be broken: tables, code, headings, addresses. */
+/**
+ * Returns lines that are too long, except for tables, code, headings and addresses, which cannot be wrapped.
+ */
 function longLines({ path, text }: Document): string[] {
 	const prose = text.replaceAll(/^[ \t]*```[\s\S]*?^[ \t]*```/gm, (fence) =>
 		'\n'.repeat(fence.split('\n').length - 1),
@@ -70,7 +72,7 @@ function longLines({ path, text }: Document): string[] {
 describe('the docs', () => {
 	const docs = documents(DOCS)
 
-	test(`have at most ${DOCS_MAX} odd phrases in 1,000 words`, () => {
+	test(`have at most ${DOCS_MAX} odd phrases per 1,000 words`, () => {
 		const prose = docs.map(({ path, text }) => ({ path, text: proseOf(text) }))
 		const odd = oddPhrases(prose)
 		expect((1000 * odd.length) / wordsIn(prose), odd.join('\n')).toBeLessThanOrEqual(DOCS_MAX)
@@ -81,7 +83,7 @@ describe('the docs', () => {
 	})
 })
 
-test('comments of src/ and test/ do not get odder', () => {
+test('comments of src/ and test/ have few odd phrases', () => {
 	const comments = documents(/^(?:src|test)\/.*\.ts$/).map(({ path, text }) => ({
 		path,
 		text: commentsOf(text),

@@ -1,6 +1,6 @@
 /**
- * The pages of docs/reference/ that are made from the source are what the source says now. `npm run docs:reference`
- * writes them.
+ * Checks that the pages of docs/reference/ match the source that they are generated from.
+ * `npm run docs:reference` writes them.
  */
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'

@@ -1,4 +1,7 @@
-/** docs/tutorial.md goes as it is written: its files are made, its commands run, and they print what the page shows. */
+/**
+ * Runs docs/tutorial.md as written: creates its files, runs its commands, and compares the output with the
+ * page.
+ */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -8,7 +11,7 @@ import { freePort } from '../support/free-port.ts'
 import { fencesOf, readPage } from '../support/pages.ts'
 import { ROOT, run } from '../support/process.ts'
 
-/** What differs from run to run: times, ids, hashes, processes, and sizes that depend on them. */
+/** Replaces parts that vary from run to run: times, ids, hashes, processes, and sizes that depend on them. */
 function plain(output: string): string {
 	return output
 		.replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, 'TIME')
@@ -18,7 +21,7 @@ function plain(output: string): string {
 		.trim()
 }
 
-/** Commands with what the page shows under each. */
+/** Returns commands with the output that the page shows for each. */
 function stepsOf(code: string): readonly { command: string; shown: string }[] {
 	return code
 		.split(/^\$ /m)
@@ -29,7 +32,7 @@ function stepsOf(code: string): readonly { command: string; shown: string }[] {
 		})
 }
 
-/** A line `…` stands for any lines. */
+/** A line `…` matches any number of lines. */
 function expectShown(command: string, printed: string, shown: string): void {
 	if (!shown.includes('…\n')) expect([command, printed]).toEqual([command, shown])
 	const pieces = shown.split('…\n')
@@ -41,8 +44,8 @@ function expectShown(command: string, printed: string, shown: string): void {
 	}
 }
 
-test('the tutorial goes as written, to the last line that it prints', { timeout: 120_000 }, async () => {
-	// Inside the project, so that `mesh-chain` means this build.
+test('the tutorial works as written, down to the last line of output', { timeout: 120_000 }, async () => {
+	// Inside the project, so that `mesh-chain` resolves to this build.
 	mkdirSync(join(ROOT, '.tmp'), { recursive: true })
 	const cwd = mkdtempSync(join(ROOT, '.tmp', 'tutorial-'))
 	const port = await freePort()

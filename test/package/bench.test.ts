@@ -1,4 +1,4 @@
-/** No bench rots: each runs once, small, without the peers. */
+/** Keeps the benchmarks working: each runs once, at a small size and without the peers. */
 import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
@@ -55,13 +55,13 @@ test('every bench runs and checks its work; a smoke run leaves no results', {
 	expect(resultsAsTheyAre()).toEqual(before)
 })
 
-test('--only picks by name', async () => {
+test('--only selects benchmarks by name', async () => {
 	const { status, stdout, stderr } = await bench('--smoke', '--only', 'turn=10/')
 	expect(status, stderr).toBe(0)
 	expect(headings(stdout)).toEqual(['append/turn=10/durability=os', 'Settings'])
 })
 
-test('an option or a name that does not exist ends with status 2', async () => {
+test('an unknown option or name ends with status 2', async () => {
 	expect((await bench('--fast')).status).toBe(2)
 	expect((await bench('--only', 'nothing')).status).toBe(2)
 	const compare = (...args: string[]) => run(process.execPath, ['bench/compare.mjs', ...args], { cwd: ROOT })
@@ -78,12 +78,12 @@ test('two benches at once are refused, because they would measure each other', a
 	expect(stderr).toContain(`another bench is running (process ${process.pid})`)
 })
 
-test('two builds are compared in every work, with every record', { timeout: 120_000 }, async () => {
+test('two builds are compared in every workload, with every record', { timeout: 120_000 }, async () => {
 	const small = ['--records', '200', '--turn', '100', '--seconds', '0.1', '--runs', '1']
 	const { status, stdout, stderr } = await run(process.execPath, ['bench/compare.mjs', '.', ...small], {
 		cwd: ROOT,
 	})
-	// So small that either side may win.
+	// The run is so small that either build may win.
 	expect([0, 1], stderr).toContain(status)
 	const compared = [...stdout.matchAll(/^(?:ok|LOSS) +(\w+ \w+), 100 a turn .* ratio \d\.\d{3}/gm)]
 	const works = ['append', 'read', 'publish']
@@ -93,7 +93,7 @@ test('two builds are compared in every work, with every record', { timeout: 120_
 	expect(compared.map(([, name]) => name)).toEqual(wanted)
 })
 
-test('the stored picture and table are drawn from the stored figures', async () => {
+test('the stored picture and table match the stored figures', async () => {
 	const draw = `
 		import { readFileSync } from 'node:fs'
 		const { markdown } = await import('./bench/lib/report.mjs')
@@ -110,7 +110,7 @@ test('the stored picture and table are drawn from the stored figures', async () 
 	expect(drawn.svg).toBe(readFileSync(join(RESULTS, 'full.svg'), 'utf8'))
 })
 
-/** Rows of the tables that the benchmark prints: their heads say which. */
+/** Returns the rows of tables that the benchmark printed, which their headings identify. */
 function quotedRows(text: string): string[] {
 	const rows: string[] = []
 	let isQuoted = false
@@ -137,7 +137,7 @@ test.each(['docs/explanation/performance.md', 'docs/explanation/scale.md'])(
 		expect(rows.length).toBeGreaterThan(5)
 		for (const row of rows) expect(allowed).toContain(cells(row))
 		const machine = printed.find((line) => line.includes(' cores, '))?.split(';')[0]
-		// The docs are wrapped.
+		// Lines of the docs are wrapped.
 		expect(text.replaceAll(/\s+/g, ' ')).toContain(machine)
 	},
 )

@@ -1,4 +1,4 @@
-/** The package as its users get it: packed, installed elsewhere, imported, required, typed. */
+/** Tests the package as its users get it: packed, installed elsewhere, imported, required and typed. */
 import { once } from 'node:events'
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -41,7 +41,7 @@ beforeAll(async () => {
 	return () => rmSync(folder, { recursive: true, force: true })
 }, 240_000)
 
-test('it holds what is meant to be in it and runs no install script', async () => {
+test('it contains the intended files and runs no install script', async () => {
 	const { stdout } = await must('tar', ['-tzf', tarball], folder)
 	const files = stdout.trim().split('\n')
 	expect(files).toContain('package/dist/index.js')
@@ -54,7 +54,7 @@ test('it holds what is meant to be in it and runs no install script', async () =
 				),
 		),
 	).toEqual([])
-	// They are two thirds of a build, and no user has asked for one.
+	// Source maps are two thirds of a build, and no user has asked for them.
 	expect(files.filter((path) => path.endsWith('.map'))).toEqual([])
 	expect(files.filter((path) => /\.chain|node_modules/.test(path))).toEqual([])
 	const manifest = JSON.parse(readFileSync(join(folder, 'node_modules/mesh-chain/package.json'), 'utf8'))
@@ -81,7 +81,7 @@ const USE = `
 	await chain.close()
 `
 
-test('it is imported in an empty ESM project', async () => {
+test('an empty ESM project can import it', async () => {
 	const { stdout } = await must(process.execPath, ['use.mjs'], folder)
 	expect(stdout).toBe('hello a consumer\n')
 })
@@ -98,12 +98,12 @@ test.each([
 	expect(stdout).toBe('function\n')
 })
 
-test('it is required from CommonJS', async () => {
+test('CommonJS can require it', async () => {
 	const { stdout } = await must(process.execPath, ['use.cjs'], folder)
 	expect(stdout).toBe('hello a consumer\n')
 })
 
-test('the links of its pages lead to files that are in it', async () => {
+test('the links of its pages lead to files in it', async () => {
 	const { stdout } = await must('tar', ['-tzf', tarball], folder)
 	const files = new Set(stdout.trim().split('\n'))
 	const broken = [...files]
@@ -118,7 +118,7 @@ test('the links of its pages lead to files that are in it', async () => {
 	expect(broken).toEqual([])
 })
 
-test('the Fastify example runs against it: an answered order is in the chain, and SIGTERM closes it', {
+test('the Fastify example records answered orders with it, and closes the chain on SIGTERM', {
 	timeout: 240_000,
 }, async () => {
 	const example = join(folder, 'fastify')
@@ -147,7 +147,7 @@ test('the Fastify example runs against it: an answered order is in the chain, an
 	expect(JSON.parse(info)).toMatchObject({ state: 'closed' })
 })
 
-test('its program runs where it is installed', async () => {
+test('its program runs after an installation', async () => {
 	await must(process.execPath, ['use.mjs'], folder)
 	const { stdout } = await must(
 		'npx',
@@ -157,7 +157,7 @@ test('its program runs where it is installed', async () => {
 	expect(JSON.parse(stdout)).toMatchObject({ seq: 1, message: 'hello' })
 })
 
-test('its program runs in a clone, as written', async () => {
+test('its program runs in a clone, as documented', async () => {
 	const { stdout } = await must('npx', ['mesh-chain', '--version'], ROOT)
 	expect(stdout.trim()).toBe(JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')).version)
 })
@@ -182,7 +182,7 @@ test.each([
 	['CommonJS as old compilers resolve it', 'commonjs', 'CommonJS', 'Node10'],
 	['a bundler', 'module', 'ESNext', 'Bundler'],
 ])(
-	'its types resolve in a strict project of %s, libraries checked too',
+	'its types resolve in a strict %s project that also checks libraries',
 	async (name, type, module, moduleResolution) => {
 		const project = join(folder, `typed-${name.replaceAll(' ', '-')}`)
 		mkdirSync(project, { recursive: true })
@@ -221,7 +221,7 @@ test.each(['esm', 'cjs'] as const)(
 			platform: 'node',
 			format,
 			logLevel: 'error',
-			// Packages that msgpackr and others require from ES modules.
+			// Bundled packages such as msgpackr call `require`, which an ES module does not have.
 			banner: format === 'esm' ? { js: REQUIRE } : {},
 		})
 		const { stdout } = await must(process.execPath, [bundled], join(folder, 'elsewhere'))

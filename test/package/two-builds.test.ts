@@ -1,4 +1,4 @@
-/** Both builds in one process: what one of them makes, the other one accepts, and what must exist once exists once. */
+/** Tests both builds in one process: each accepts the objects of the other, and singletons exist once. */
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
@@ -8,7 +8,7 @@ import { temporaryFolder } from '../support/temporary.ts'
 const PROGRAM = JSON.stringify(join(ROOT, 'dist/cli/main.js'))
 const SUBPATHS = ['', '/cluster', '/journal', '/recorder', '/sources', '/testing']
 
-/** Runs a program in which `esm` and `cjs` are the builds; resolves to what it printed. */
+/** Runs a program in which `esm` and `cjs` are the builds; resolves to its output. */
 async function mixed(
 	source: string,
 	subpath = '',
@@ -46,7 +46,7 @@ test.each(SUBPATHS)('mesh-chain%s exports the same names from both builds', asyn
 describe.each([
 	['ES modules', 'CommonJS', 'esm', 'cjs'],
 	['CommonJS', 'ES modules', 'cjs', 'esm'],
-])('what the build for %s makes, the one for %s accepts', (_one, _other, one, other) => {
+])('objects made by the %s build are accepted by the %s build', (_one, _other, one, other) => {
 	test('a chain appender in a loop, the chain in a merge, a replay and a consumer', async () => {
 		const printed = await mixed(`
 			const [one, other] = [${one}, ${other}]
@@ -63,7 +63,7 @@ describe.each([
 		expect(printed).toBe('hello\n1\n')
 	})
 
-	test('an error is an instance of the class of either', async () => {
+	test('an error is an instance of the class in either build', async () => {
 		const printed = await mixed(`
 			const [one, other] = [${one}, ${other}]
 			const missing = await one.openChain('none.chain').catch((error) => error)
@@ -103,7 +103,7 @@ describe.each([
 			console.log(process.listenerCount('exit') - before - 2)
 		`)
 		expect(printed.trim().split('\n').slice(1)).toEqual(['last of a', 'last of b'])
-		// One listener for both builds.
+		// Both builds share one listener.
 		expect(printed.split('\n')[0]).toBe('1')
 	})
 
@@ -128,7 +128,7 @@ describe.each([
 test.each([
 	['recorder', "new ours.Recorder(loop); new ours.BlackBox(loop); console.log('ok')"],
 	['sources', "const m = new ours.SourceManager(loop); await m.close(); console.log('ok')"],
-])('a loop of either build is taken by mesh-chain/%s of the other', async (subpath, source) => {
+])('a loop of either build is accepted by mesh-chain/%s of the other', async (subpath, source) => {
 	for (const [ours, theirs] of [
 		['esm', 'rootCjs'],
 		['cjs', 'root'],
@@ -141,7 +141,7 @@ test.each([
 	}
 })
 
-test('the program and the library need no package that CommonJS cannot require', () => {
+test('the program and the library depend only on packages that CommonJS can require', () => {
 	const required = createRequire(import.meta.url)(join(ROOT, 'dist/cjs/index.cjs')) as { MeshLoop: unknown }
 	expect(required.MeshLoop).toBeTypeOf('function')
 })

@@ -44,7 +44,7 @@ describe('mesh-chain dump', () => {
 		expect(JSON.parse(lines[9] ?? '')).toMatchObject({ seq: 10, daemonId: { $bigint: '7' }, nodeId: 'n1' })
 	})
 
-	test('for people lets no record control the terminal, and shows errors with their stack', async () => {
+	test('on a terminal escapes records, and shows errors with their stack', async () => {
 		const { stdout } = await meshChain([
 			'dump',
 			await sampleChain(),
@@ -88,7 +88,7 @@ describe('mesh-chain dump', () => {
 		expect(seqs).toEqual([400, 399, 398])
 	})
 
-	test('as MessagePack is a sequence of maps that any reader takes', async () => {
+	test('as MessagePack is a sequence of maps that any reader accepts', async () => {
 		const path = await sampleChain()
 		const child = spawn(process.execPath, [
 			join(ROOT, 'dist/cli/main.js'),
@@ -124,7 +124,7 @@ describe('mesh-chain dump', () => {
 		['export', []],
 		['tail', []],
 		['--help', undefined],
-	])('%s reports in one line that its output could not be written', async (command, options) => {
+	])('%s reports unwritable output in one line', async (command, options) => {
 		const args = options === undefined ? [] : [await sampleChain(), ...options]
 		const full = ['-c', 'exec "$@" > /dev/full', 'sh', process.execPath, 'dist/cli/main.js', command, ...args]
 		expect(await run('bash', full)).toMatchObject({
@@ -133,7 +133,7 @@ describe('mesh-chain dump', () => {
 		})
 	})
 
-	test('with --exit-status ends with status 1 where nothing matched', async () => {
+	test('with --exit-status ends with status 1 if nothing matched', async () => {
 		const { status } = await meshChain(['dump', await sampleChain(), '-k', 'nothing', '--exit-status'])
 		expect(status).toBe(1)
 	})
@@ -156,7 +156,7 @@ describe('mesh-chain dump', () => {
 })
 
 describe('mesh-chain info and verify', () => {
-	test('tell what there is and how it ended', async () => {
+	test('show what the chain holds and how it ended', async () => {
 		const path = await sampleChain()
 		const info = await meshChain(['info', path])
 		expect(info.status).toBe(0)
@@ -192,10 +192,10 @@ describe('bad input', () => {
 		['an unknown option', () => ['dump', path, '--sinc', '1'], 'did you mean --since?'],
 		['no file', () => ['dump'], 'which file?'],
 		['two files', () => ['dump', path, path], 'one file at a time'],
-		['a level that is none', () => ['dump', path, '-l', 'loud'], 'trace, debug, info, warn, error'],
-		['a time that is none', () => ['dump', path, '-S', 'soonish'], 'INVALID_TIME'],
-		['times the wrong way round', () => ['dump', path, '-S', '-1h', '-U', '-2h'], 'nothing can match'],
-		['a pattern that is none', () => ['dump', path, '-g', '('], 'not a regular expression'],
+		['an invalid level', () => ['dump', path, '-l', 'loud'], 'trace, debug, info, warn, error'],
+		['an invalid time', () => ['dump', path, '-S', 'soonish'], 'INVALID_TIME'],
+		['times in the wrong order', () => ['dump', path, '-S', '-1h', '-U', '-2h'], 'nothing can match'],
+		['an invalid pattern', () => ['dump', path, '-g', '('], 'not a regular expression'],
 		['a count that is none', () => ['dump', path, '-n', 'ten'], 'a whole number from 0'],
 		['a format that is none', () => ['dump', path, '-o', 'xml'], 'pretty, ndjson, msgpack'],
 		['an option without its value', () => ['dump', path, '-S'], '-S takes a value'],

@@ -1,4 +1,4 @@
-/** The program with streams in the place of files, and a forwarder as a process of its own. */
+/** Runs the program with streams instead of files, and a forwarder in a process of its own. */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
@@ -22,7 +22,7 @@ async function chainOf(nodeId: string, records: number): Promise<string> {
 
 const lines = (text: string) => text.trim().split('\n')
 
-test('the forwarded chains of two nodes are read with the same commands as their files', async () => {
+test('the same commands read the forwarded chains of two nodes and their files', async () => {
 	const paths = [await chainOf('a', 20), await chainOf('b', 20)]
 	const address = `${server.url}/two`
 	const to = ['--to', address, '--subject-prefix', 'two', '--once']
@@ -62,7 +62,7 @@ test('the forwarded chains of two nodes are read with the same commands as their
 	expect(JSON.parse(stdout)).toMatchObject({ records: 20, firstSeq: 1, lastSeq: 20, levels: { info: 20 } })
 }, 60_000)
 
-test('following a stream shows nodes that begin later', async () => {
+test('following a stream includes nodes that begin later', async () => {
 	const [first, second] = [await chainOf('a', 3), await chainOf('b', 4)]
 	const address = `${server.url}/later`
 	const to = ['--to', address, '--subject-prefix', 'later', '--once', '--create']
@@ -90,20 +90,16 @@ test('following a stream shows nodes that begin later', async () => {
 describe('reports errors', () => {
 	const there = () => `${server.url}/nowhere`
 	test.each<[string, () => string[], string]>([
-		['a stream that is not there', () => ['dump', there()], 'STREAM_NOT_FOUND'],
-		['a server that is not there', () => ['dump', 'nats://127.0.0.1:1/mesh'], 'CLUSTER_UNREACHABLE'],
+		['a missing stream', () => ['dump', there()], 'STREAM_NOT_FOUND'],
+		['a missing server', () => ['dump', 'nats://127.0.0.1:1/mesh'], 'CLUSTER_UNREACHABLE'],
 		['no stream', () => ['dump', server.url], 'INVALID_OPTION: address must be'],
 		['a password', () => ['dump', 'nats://me:secret@127.0.0.1/mesh'], 'INVALID_OPTION: address must be'],
 		['a parameter', () => ['dump', `${there()}?color=red`], 'node or chain'],
 		['a name that cannot be decoded', () => ['dump', `${server.url}/%zz`], 'INVALID_OPTION: address must be'],
-		[
-			'a port that there cannot be',
-			() => ['dump', 'nats://127.0.0.1:99999/mesh'],
-			'INVALID_OPTION: a server',
-		],
+		['an impossible port', () => ['dump', 'nats://127.0.0.1:99999/mesh'], 'INVALID_OPTION: a server'],
 		['a scheme in capitals', () => ['dump', there().replace('nats', 'NATS')], 'STREAM_NOT_FOUND'],
 		[
-			'a server without TLS, where that is asked for',
+			'a server without TLS, although TLS is required',
 			() => ['dump', there().replace('nats', 'tls')],
 			'CLUSTER_UNREACHABLE: cannot use JetStream at tls://127.0.0.1:',
 		],
@@ -143,7 +139,7 @@ test.each([
 	['a name', 'user: "mesh", password: "a password"', { NATS_USER: 'mesh', NATS_PASSWORD: 'a password' }],
 	['a token', 'token: "a token"', { NATS_TOKEN: 'a token' }],
 ])(
-	'a server that asks for %s is told by the environment',
+	'the environment provides %s to a server that requires it',
 	async (_what, authorization, env) => {
 		const path = await chainOf('a', 5)
 		const config = join(temporaryFolder(), 'users.conf')

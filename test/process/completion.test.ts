@@ -1,4 +1,4 @@
-/** The completion scripts in the shells they are for. */
+/** Runs the completion scripts in their shells. */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, expect, test } from 'vitest'
@@ -12,7 +12,7 @@ beforeAll(() => {
 	requirePackage('fish')
 })
 
-/** A folder with the script for a shell, and one file to complete. */
+/** Creates a folder with the script for a shell, and one file to complete. */
 async function folderWith(shell: string): Promise<string> {
 	const folder = temporaryFolder()
 	const { status, stdout } = await meshChain(['completion', shell])
@@ -43,7 +43,7 @@ async function inFish(cwd: string, line: string): Promise<string[]> {
 		.map((each) => each.split('\t')[0] ?? '')
 }
 
-/** What zsh would offer: its completion system runs in a terminal of its own. */
+/** Returns the completions of zsh, whose completion system runs in a terminal of its own. */
 async function inZsh(cwd: string, line: string): Promise<string> {
 	const script = `
 		zmodload zsh/zpty
@@ -97,7 +97,7 @@ test('zsh completes commands, options and choices', async () => {
 	expect(await inZsh(cwd, 'mesh-chain sources status no')).toContain('node.chain')
 }, 60_000)
 
-test('an unknown shell is refused with the list of shells', async () => {
+test('an unknown shell is refused, with a list of the known ones', async () => {
 	const { status, stderr } = await meshChain(['completion', 'tcsh'])
 	expect(status).toBe(2)
 	expect(stderr).toContain('bash, zsh, fish')

@@ -1,4 +1,7 @@
-/** The examples of docstrings and of examples/ run as they stand. The code of README.md and docs/: test/docs/code-blocks.test.ts. */
+/**
+ * Runs the examples of docstrings and of examples/ unchanged. test/docs/code-blocks.test.ts runs the code of
+ * README.md and docs/.
+ */
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import ts from 'typescript'
@@ -9,7 +12,7 @@ import { type NatsServer, startNats } from '../support/nats-server.ts'
 import { type Postgres, startPostgres } from '../support/postgres.ts'
 import { ROOT, run, runExample, TYPESCRIPT } from '../support/process.ts'
 
-// Inside the project, so that `mesh-chain` means this build.
+// Inside the project, so that `mesh-chain` resolves to this build.
 mkdirSync(join(ROOT, '.tmp'), { recursive: true })
 const folder = mkdtempSync(join(ROOT, '.tmp', 'examples-'))
 let postgres: Postgres
@@ -26,7 +29,7 @@ afterAll(async () => {
 
 let databases = 0
 
-/** An empty one, as a user of node-postgres says where it is. */
+/** Creates an empty database, in the variables of node-postgres. */
 async function newDatabase(name = `examples_${++databases}`): Promise<Record<string, string>> {
 	await ask(postgres.config, `create database ${name}`)
 	const { host, port, user, password } = postgres.config
@@ -49,12 +52,14 @@ async function runDocstring(code: string, name: string) {
 	})
 }
 
-/** What mesh-chain says of failures that the example is about, or of a tail that a kill tore. */
+/**
+ * Removes the warnings about failures that the example is about, or about the torn tail of a killed process.
+ */
 function withoutWarnings(stderr: string): string {
 	return stderr.replaceAll(/^.*(MESH_CHAIN_|trace-warnings).*\n/gm, '')
 }
 
-/** What was forwarded from another node before. */
+/** A stream with records that another node has forwarded. */
 const FORWARDED = `
 	import { MeshLoop as Loop } from 'mesh-chain'
 	import { forwardChain as forwardOther } from 'mesh-chain/cluster'
@@ -72,7 +77,7 @@ describe('docstrings', () => {
 		fenced(text.replaceAll(/^\s*\* ?/gm, ''), 'ts').map((code) => [path, code] as const),
 	)
 
-	test('there are examples, and each is fenced', () => {
+	test('have examples, all of them fenced', () => {
 		expect(examples.length).toBeGreaterThanOrEqual(4)
 		const tags = [...sourceFiles(join(ROOT, 'src')).values()].join('').match(/@example/g)
 		expect(tags).toHaveLength(examples.length)
@@ -103,12 +108,12 @@ describe('examples/', () => {
 		expect(readdirSync(join(folder, 'demo'))).toContain('node.chain')
 	}, 120_000)
 
-	test('the bug is found by looking at the state just before the wrong answer', {
+	test('the state just before the wrong answer reveals the bug', {
 		timeout: 120_000,
 	}, async () => {
 		const { status, stdout, stderr } = await runExample('time-travel/run.ts', [join(folder, 'time-travel')])
 		expect([status, stderr]).toEqual([0, ''])
-		// What its README quotes, times left aside.
+		// Compares with the quotation in the README, ignoring times.
 		const readme = readFileSync(join(ROOT, 'examples/time-travel/README.md'), 'utf8')
 		for (const quoted of readme.matchAll(/^ {3}(?:\$ npx|\S.*c7|\+) .*$/gm)) {
 			const [start = '', end = ''] = quoted[0]
@@ -120,11 +125,11 @@ describe('examples/', () => {
 		}
 	})
 
-	test('a blocked event loop is found in the vital signs of the process', { timeout: 120_000 }, async () => {
+	test('the vital signs of the process reveal a blocked event loop', { timeout: 120_000 }, async () => {
 		const cwd = join(folder, 'vital-signs')
 		const { status, stdout, stderr } = await runExample('vital-signs/run.ts', [cwd])
 		expect([status, stderr]).toEqual([0, ''])
-		// What its README quotes, figures left aside.
+		// Compares with the quotation in the README, ignoring numbers.
 		const plain = (text: string) =>
 			text
 				.replaceAll(/\d[\d.,:TZ-]*/g, '0')

@@ -1,11 +1,17 @@
-/** Code of others that misbehaves for ever costs no memory: a process that meets it 20,000 times at each seam holds no more than before. */
+/**
+ * Foreign code that misbehaves repeatedly costs no memory: after 20,000 failures at each seam, a process uses
+ * no more than before.
+ */
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { runModule } from '../support/process.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 
 const CALLS = 20_000
-/** A promise and what hangs on it have some 300 bytes: if each call left one, it would be four times as much. */
+/**
+ * A promise with its reactions takes about 300 bytes. One leaked promise per call would exceed this limit
+ * four times.
+ */
 const GROWTH_MAX = 1.5 * 1024 * 1024
 
 const MEETING_IT = `
@@ -96,7 +102,7 @@ test.each([
 	'flush',
 	'target',
 	'consumer',
-])('at a seam of the kind %s', async (seam) => {
+])('a misbehaving %s costs no memory', async (seam) => {
 	const path = join(temporaryFolder(), 'node.chain')
 	const { status, stdout, stderr } = await runModule(MEETING_IT, [path, seam, String(CALLS)])
 	expect([seam, status, stderr]).toEqual([seam, 0, expect.any(String)])

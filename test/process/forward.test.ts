@@ -1,4 +1,4 @@
-/** How `mesh-chain forward` ends, and what its exit status says. */
+/** Checks how `mesh-chain forward` ends, and its exit status. */
 import { once } from 'node:events'
 import { truncateSync } from 'node:fs'
 import { join } from 'node:path'
@@ -50,7 +50,7 @@ test('--once ends with the reason when the servers refuse', async () => {
 	])
 })
 
-test('--once reports an interruption before everything was acknowledged; without it, that is the normal end', async () => {
+test('an interruption before everything is acknowledged is normal, except with --once', async () => {
 	const path = await chainOf(5)
 	const [none, ...rest] = ['--to', 'nats://127.0.0.1:1/mesh', '--once']
 	for (const [args, status] of [
@@ -72,7 +72,7 @@ test('--once reports an interruption before everything was acknowledged; without
 	}
 })
 
-test('--once forwards every chain that it can, and then names the one that it cannot', async () => {
+test('--once forwards every chain that it can, then reports the others', async () => {
 	const paths = [await chainOf(5), join(temporaryFolder(), 'none.chain')]
 	const { status, stderr } = await meshChain(['forward', ...paths, ...toStream('several')], as('admin'))
 	expect([status, stderr]).toEqual([
@@ -82,7 +82,7 @@ test('--once forwards every chain that it can, and then names the one that it ca
 	expect(stderr).toMatch(/^mesh-chain: CHAIN_NOT_FOUND: .*none\.chain/m)
 })
 
-test('--once ends with status 3 after records too large for a message, and where the stream is ahead of the file', async () => {
+test('--once ends with status 3 after oversized records, and if the stream is ahead of the file', async () => {
 	const large = await chainOf(
 		2,
 		Array.from({ length: 200_000 }, () => Math.random().toString(36)[2]).join(''),

@@ -1,4 +1,4 @@
-/** What becomes of statements that wait behind a COMMIT when a process that journals ends in whatever way. */
+/** Statements that wait for a COMMIT are recorded, however the journaling process ends. */
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { statementsIn } from '../support/databases.ts'
@@ -6,7 +6,7 @@ import { startPostgres } from '../support/postgres.ts'
 import { runModule } from '../support/process.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 
-/** A trigger makes one COMMIT hang; five statements are answered behind it, and then the process ends. */
+/** A trigger makes one COMMIT hang; five later statements are answered, and then the process ends. */
 const ENDING = `
 	import { FileChainAppender, MeshLoop } from 'mesh-chain'
 	import { journalPg } from 'mesh-chain/journal'

@@ -1,4 +1,4 @@
-/** `mesh-chain merge` as a user runs it. */
+/** Runs `mesh-chain merge` as a user does. */
 
 import { once } from 'node:events'
 import { existsSync, readdirSync, readFileSync, statSync, truncateSync, watch, writeFileSync } from 'node:fs'
@@ -26,7 +26,7 @@ interface Nodes {
 	readonly output: string
 }
 
-/** Two chains whose records take turns by their times. */
+/** Creates two chains whose records alternate in time. */
 function twoNodes(count = 5): Nodes {
 	const folder = temporaryFolder()
 	const [a, b] = ['a', 'b'].map((nodeId, index) => {
@@ -43,7 +43,7 @@ function twoNodes(count = 5): Nodes {
 	return { folder, a: a!, b: b!, output: join(folder, 'cluster.chain') }
 }
 
-test.each(['x.jsonl', 'x.ndjson', 'X.JSON'])('a chain is not made under the name %s', async (name) => {
+test.each(['x.jsonl', 'x.ndjson', 'X.JSON'])('a chain cannot have the name %s', async (name) => {
 	const { a, b, folder } = twoNodes()
 	const path = join(folder, name)
 	const jsonl = join(folder, 'in.lines')
@@ -61,7 +61,7 @@ test.each(['x.jsonl', 'x.ndjson', 'X.JSON'])('a chain is not made under the name
 	}
 })
 
-/** Appends one gap, and a record behind it that is later than all. */
+/** Appends one gap, followed by a record that is later than all others. */
 async function appendGap(path: string, cause: GapData['cause'], tsMs: number): Promise<void> {
 	const appender = new FileChainAppender(path)
 	const seq = appender.nextSeq
@@ -80,7 +80,7 @@ const lines = (stdout: string): LogRecord[] =>
 const messages = (records: readonly LogRecord[]) => records.map(({ message }) => message)
 
 describe('mesh-chain merge', () => {
-	test('makes one chain of several, by time, with the origin of each record', async () => {
+	test('merges several chains into one, by time, with the origin of each record', async () => {
 		const { a, b, output, folder } = twoNodes()
 		const { status, stdout, stderr } = await meshChain(['merge', a, b, '--to', output])
 		expect([status, stdout]).toEqual([0, ''])
@@ -94,7 +94,7 @@ describe('mesh-chain merge', () => {
 		expect(readdirSync(folder).sort()).toEqual(['a.chain', 'b.chain', 'cluster.chain'])
 	})
 
-	test('in a pipe prints every record as a line of JSON, the same as in a chain', async () => {
+	test('in a pipe prints every record as a line of JSON, as it is in a chain', async () => {
 		const { a, b, output } = twoNodes()
 		const { status, stdout, stderr } = await meshChain(['merge', b, a])
 		expect([status, stderr]).toEqual([0, ''])
@@ -103,7 +103,7 @@ describe('mesh-chain merge', () => {
 		expect(lines(stdout)).toHaveLength(10)
 	})
 
-	test('merged again with another keeps the first origins', async () => {
+	test('keeps the first origins when a merged chain is merged again', async () => {
 		const { a, b, output, folder } = twoNodes(3)
 		await meshChain(['merge', a, b, '--to', output])
 		const c = join(folder, 'c.chain')
@@ -116,7 +116,7 @@ describe('mesh-chain merge', () => {
 		expect(found[3]?.origin).toEqual({ chainId: chain.chainId, epoch: 1, seq: 2 })
 	})
 
-	test('of a merged chain and one of its inputs writes each record once, and reports it', async () => {
+	test('writes each record of a merged chain and one of its inputs once, and reports repeats', async () => {
 		const { a, b, output, folder } = twoNodes(3)
 		await meshChain(['merge', a, b, '--to', output])
 		const again = join(folder, 'again.chain')
@@ -167,7 +167,7 @@ describe('mesh-chain merge', () => {
 			['-U', String(START_MS + 3)],
 			['a 1', 'b 1'],
 		],
-	])('with %j takes %j', async (filter, expected) => {
+	])('with %j selects %j', async (filter, expected) => {
 		const { a, b, output } = twoNodes()
 		const [printed, made] = await Promise.all([
 			meshChain(['merge', a, b, ...filter]),
@@ -180,7 +180,7 @@ describe('mesh-chain merge', () => {
 		expect(found.map(({ seq }) => seq)).toEqual(expected.map((_message, index) => index + 1))
 	})
 
-	test('with --strict ends with status 3 after a loss, on stdout and in a chain; retention is not a loss', async () => {
+	test('with --strict ends with status 3 after a loss, to stdout or a chain, but not after retention', async () => {
 		const { a, b, output, folder } = twoNodes()
 		await appendGap(a, 'retained', START_MS + 1_000)
 		expect((await meshChain(['merge', a, b, '--strict'])).status).toBe(0)
@@ -198,7 +198,7 @@ describe('mesh-chain merge', () => {
 		expect(made.status).toBe(3)
 		expect(messages(await readAll(output, nodeFileSystem))).toEqual(messages(found))
 		expect((await verifyChain(output)).ok).toBe(true)
-		// No filter takes it away, and it counts towards no limit.
+		// Gaps pass every filter, and do not count towards the limit.
 		expect((await meshChain(['merge', a, b, '-k', 'nothing', '--strict'])).status).toBe(3)
 		const limited = lines((await meshChain(['merge', a, b, '-n', '11'])).stdout)
 		expect(limited.map(({ kind }) => kind)).toEqual([...Array(10).fill('log'), '$gap', '$gap', 'log'])
@@ -216,7 +216,7 @@ describe('mesh-chain merge', () => {
 	})
 
 	test.each(['SIGINT', 'SIGTERM'] as const)(
-		'%s in the middle leaves nothing of the new chain',
+		'%s during a merge leaves nothing of the new chain',
 		async (signal) => {
 			const { a, b, output, folder } = twoNodes(60_000)
 			const begun = new Promise<void>((resolve) => {
@@ -262,7 +262,7 @@ describe('mesh-chain merge refuses', () => {
 		expect(readdirSync(folder).sort()).toEqual(['a.chain', 'b.chain', 'foreign'])
 	})
 
-	test('an existing output, also one of the inputs, and changes nothing', async () => {
+	test('an existing output, even one of the inputs, and changes nothing', async () => {
 		const { folder, a, b, output } = twoNodes()
 		writeFileSync(output, 'somebody else')
 		const before = [a, b, output].map((path) => readFileSync(path))
@@ -280,7 +280,7 @@ describe('mesh-chain merge refuses', () => {
 		expect(existsSync(`${output}.lock`)).toBe(false)
 	})
 
-	test('names the chain that ends in a torn tail', async () => {
+	test('reports the chain that ends in a torn tail', async () => {
 		const { a, b, output } = twoNodes()
 		truncateSync(a, statSync(a).size - 100)
 		const { status, stderr } = await meshChain(['merge', a, b, '--to', output])

@@ -10,7 +10,10 @@ import { run, runModule } from '../support/process.ts'
 import { record } from '../support/records.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 
-/** Puts each kind of obstacle under each of our names, and does everything there is to do: a child, since whoever hangs cannot be stopped. */
+/**
+ * Puts each kind of obstacle at each of mesh-chain's paths, and runs every operation, in a child process that
+ * can be killed if it hangs.
+ */
 const EVERYTHING = `
 	import { execFileSync } from 'node:child_process'
 	import { cpSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
@@ -53,7 +56,7 @@ const EVERYTHING = `
 	console.log(JSON.stringify({ done, odd }))
 `
 
-test('any obstacle under a name of mesh-chain is answered at once, with a code or by continuing', async () => {
+test('any obstacle at a path of mesh-chain leads at once to a coded error or is handled', async () => {
 	const folder = temporaryFolder()
 	const { stdout, stderr } = await runModule(EVERYTHING, [folder])
 	const { done, odd } = JSON.parse(stdout.trim().split('\n').at(-1) ?? '{}')
@@ -62,7 +65,7 @@ test('any obstacle under a name of mesh-chain is answered at once, with a code o
 	expect(readFileSync(join(folder, 'precious'), 'utf8')).toBe('precious')
 }, 180_000)
 
-test('a lock that this user may not read leaves the state unknown, with the reason', async () => {
+test('a lock that this user may not read makes the state unknown, with the reason', async () => {
 	const path = join(temporaryFolder(), 'node.chain')
 	const appender = new FileChainAppender(path)
 	appender.append(record(1))
@@ -79,7 +82,7 @@ test('a lock that this user may not read leaves the state unknown, with the reas
 	expect(await chain.end()).toMatchObject(unknown)
 	await chain.close()
 	const { findings } = await verifyChain(path, { fs })
-	expect(findings).toMatchObject([{ kind: 'notClosed', message: expect.stringContaining('cannot be told') }])
+	expect(findings).toMatchObject([{ kind: 'notClosed', message: expect.stringContaining('is unknown') }])
 	await appender.close()
 })
 
@@ -97,7 +100,7 @@ test('a repair reports that the live file is missing', async () => {
 	expect([ok, left.map(({ kind }) => kind)]).toEqual([false, expect.arrayContaining(['missingFile'])])
 })
 
-test('another user never takes a live writer for dead: either the mode shows it, or the state is unknown', async () => {
+test('another user never sees a live writer as dead: the state is open or unknown', async () => {
 	if (process.getuid?.() !== 0) return
 	const main = join(import.meta.dirname, '../../dist/cli/main.js')
 	for (const [mode, lockMode, expected] of [

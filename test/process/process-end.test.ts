@@ -1,4 +1,4 @@
-/** However a process ends while its code can still run, nothing is lost, and the chain says how it ended. */
+/** If the code of a process can still run at its end, nothing is lost, and the chain records how it ended. */
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import type { ChainInfo } from '../../src/chain/chain.ts'
@@ -33,7 +33,7 @@ async function endOf(source: string) {
 	return { ended, ...(await look(path)) }
 }
 
-test('process.exit in the turn of the publish loses nothing', async () => {
+test('process.exit in the turn of a publish loses nothing', async () => {
 	const { ended, messages, info } = await endOf(`loop.info('last words'); process.exit(3)`)
 	expect([ended.status, messages]).toEqual([3, ['last words']])
 	expect(info).toMatchObject({ state: 'exited', exitCode: 3 })
@@ -70,13 +70,13 @@ test('records published during exit are written through, before and after the ex
 	expect(info).toMatchObject({ state: 'exited', exitCode: 4 })
 })
 
-test('an explicit close leaves the state closed, also when the process then exits with an error', async () => {
+test('an explicit close leaves the state closed, even if the process then exits with an error', async () => {
 	const { messages, info } = await endOf(`loop.info('only'); await loop.close(); process.exit(9)`)
 	expect(messages).toEqual(['only'])
 	expect(info).toMatchObject({ state: 'closed', exitCode: undefined })
 })
 
-test('many chains of one process all get their last records (matches: several chains of one kind per node)', async () => {
+test('many chains of one process all receive their last records', async () => {
 	const path = join(temporaryFolder(), 'node.chain')
 	const source = `
 		const audit = new MeshLoop(new FileChainAppender(path + '.audit'))
@@ -96,7 +96,7 @@ test('recordCrashes records the error that ended the process', async () => {
 	expect(info).toMatchObject({ state: 'exited', exitCode: 1 })
 })
 
-test('closeOnSignal closes the chain and lets the signal take its course', async () => {
+test('closeOnSignal closes the chain, and the signal then ends the process', async () => {
 	const { ended, messages, info } = await endOf(`
 		closeOnSignal(loop)
 		loop.info('before')
@@ -108,7 +108,7 @@ test('closeOnSignal closes the chain and lets the signal take its course', async
 	expect(info.state).toBe('closed')
 })
 
-test('an unhandled signal is like kill -9: written records are there, and the state is crashed', async () => {
+test('an unhandled signal acts like kill -9: written records remain, and the state is crashed', async () => {
 	const path = join(temporaryFolder(), 'node.chain')
 	const { signal } = await runModule(
 		`${OPEN} loop.error('written'); process.kill(process.pid, 'SIGTERM'); setInterval(() => {}, 9)`,

@@ -1,4 +1,4 @@
-/** Who starts services, and starts them again: `cluster`, and `node --watch`. */
+/** Runs services under process managers: `cluster`, and `node --watch`. */
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
@@ -7,7 +7,7 @@ import { ROOT, runModule, says, start } from '../support/process.ts'
 import { collect } from '../support/records.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 
-test('under cluster each worker has a chain of its own, named by its pid', async () => {
+test('under cluster, each worker has a chain of its own, named by its pid', async () => {
 	const folder = temporaryFolder()
 	const { status, stderr } = await runModule(
 		`
@@ -39,8 +39,8 @@ test('under cluster each worker has a chain of its own, named by its pid', async
 	expect(told.sort()).toEqual(['of worker 1', 'of worker 2', 'of worker 3'])
 })
 
-test('under node --watch each start is an opening of one chain, and all earlier ones are closed', async () => {
-	// Inside the project, so that `mesh-chain` means this build.
+test('under node --watch, each start is an opening of one chain, and earlier ones are closed', async () => {
+	// Inside the project, so that `mesh-chain` resolves to this build.
 	mkdirSync(join(ROOT, '.tmp'), { recursive: true })
 	const folder = mkdtempSync(join(ROOT, '.tmp', 'watched-'))
 	onTestFinished(() => rmSync(folder, { recursive: true, force: true }))

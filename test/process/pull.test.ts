@@ -1,4 +1,4 @@
-/** `mesh-chain pull` as a process: what it makes and prints, how it ends, and how it gets in. */
+/** Runs `mesh-chain pull` as a process: its files, output, exit status and access. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
@@ -20,7 +20,7 @@ const server = natsForFile({
 
 let made = 0
 
-/** A stream with a chain of each of two nodes, and where a pull of it can go. */
+/** Creates a stream with a chain of each of two nodes, and a folder to pull into. */
 async function twoNodes(records = 1000) {
 	const stream = `c${++made}`
 	const source = temporaryFolder()
@@ -44,7 +44,7 @@ async function twoNodes(records = 1000) {
 	return { address: `${server.url}/${stream}`, paths, into: join(temporaryFolder(), 'deep', 'cluster') }
 }
 
-test('writes the files of all nodes, adds new records, and the files equal the originals', async () => {
+test('writes the files of all nodes, adds new records, and reproduces the originals', async () => {
 	const { address, paths, into } = await twoNodes()
 	const first = await meshChain(['pull', address, '--to', into], { env: ACCESS })
 	expect([first.status, first.stdout]).toEqual([0, ''])
@@ -135,6 +135,6 @@ test('reports errors with a code and without a secret', async () => {
 	writeFileSync(join(into, 'a.chain'), 'this is no chain at all, but long enough to hold the header of one')
 	await refused([address, '--to', into], 'NOT_A_CHAIN')
 	expect(readFileSync(join(into, 'a.chain'), 'utf8')).toContain('this is no chain')
-	// The others are pulled all the same.
+	// The other chains are pulled nevertheless.
 	expect(readdirSync(into).sort()).toEqual(['a.chain', 'b.chain'])
 })

@@ -1,4 +1,4 @@
-/** `mesh-chain record` as it stands in a pipeline: real pipes, real signals. */
+/** Runs `mesh-chain record` in a pipeline, with real pipes and real signals. */
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
@@ -47,7 +47,7 @@ async function read(path: string): Promise<LogRecord[]> {
 	return collect(chain.records())
 }
 
-/** The bytes of the lines that plain records stand for. */
+/** Rebuilds the bytes of the input from plain records. */
 function rebuild(records: readonly LogRecord[]): Buffer {
 	return Buffer.concat(
 		records.flatMap(({ message, data }) => {
@@ -129,7 +129,7 @@ test('a line of 64 MiB takes no more memory than a short one', async () => {
 	expect(characters).toBe(64 << 20)
 })
 
-test('Ctrl-C does not end it before the program has printed its last lines', async () => {
+test('on Ctrl-C it continues until the program has printed its last lines', async () => {
 	const path = chainPath()
 	const { child, ended, passedOn } = start([path])
 	child.stdin.write('before\n')
@@ -154,7 +154,7 @@ test.each(['SIGTERM', 'SIGHUP'] as const)(
 	},
 )
 
-test('a second Ctrl-C ends it, too', async () => {
+test('a second Ctrl-C ends it', async () => {
 	const { child, ended, passedOn } = start([chainPath()])
 	child.stdin.write('x\n')
 	await until(() => passedOn().length > 0)
@@ -164,7 +164,7 @@ test('a second Ctrl-C ends it, too', async () => {
 	expect(await ended).toMatchObject({ status: 0, signal: null })
 })
 
-test('killed with SIGKILL, every line that was passed on is in the chain', async () => {
+test('after SIGKILL, every line that was passed on is in the chain', async () => {
 	const path = chainPath()
 	const { child, ended, passedOn } = start([path])
 	let sent = 0
@@ -182,9 +182,9 @@ test('killed with SIGKILL, every line that was passed on is in the chain', async
 	expect(recorded.slice(0, lines.length)).toEqual(lines)
 })
 
-test('a line is in the file when it is passed on, not a turn later', async () => {
+test('a line is in the file before it is passed on', async () => {
 	const path = chainPath()
-	// Looks into the file at each write to stdout, before it is done.
+	// Reads the file at each write to stdout, before the write.
 	const spy = `
 		import { readFileSync } from 'node:fs'
 		const write = process.stdout.write
@@ -210,7 +210,7 @@ test('an unfinished line is recorded and passed on after a silence', async () =>
 	for (const piece of pieces) {
 		child.stdin.write(piece)
 		written += piece
-		// The first half of a line end may wait for the second one.
+		// The first half of a line break may wait for the second one.
 		await until(() => passedOn().toString() === written.replace(/\r$/, ''))
 		expect(
 			rebuild(await read(path))
@@ -235,7 +235,7 @@ test('an unfinished line is recorded and passed on after a silence', async () =>
 	expect(rebuild(records).toString()).toBe(written)
 })
 
-test('half a character waits for its other half', async () => {
+test('an incomplete character waits for its remaining bytes', async () => {
 	const path = chainPath()
 	const { child, ended, passedOn } = start([path])
 	const bytes = Buffer.from('name? 🙂')
@@ -248,8 +248,8 @@ test('half a character waits for its other half', async () => {
 
 test.each([
 	['a line of JSON', []],
-	['a line that nobody sees', ['-q']],
-])('%s stays one record, however slowly it comes', async (name, options) => {
+	['an undisplayed line', ['-q']],
+])('%s stays one record, however slowly it arrives', async (name, options) => {
 	const path = chainPath()
 	const { child, ended } = start([path, ...options])
 	const line = name === 'a line of JSON' ? '{"level":"warn","message":"a message"}' : 'a message'
@@ -270,7 +270,7 @@ test('a reader that goes away ends it quietly, and everything read is recorded',
 	expect(JSON.parse((await meshChain(['info', path, '-o', 'json'])).stdout).state).toBe('closed')
 })
 
-test('mistakes are found before anything is read', async () => {
+test('usage errors are reported before any input is read', async () => {
 	const path = chainPath()
 	for (const options of [
 		[path, '--level', 'loud'],

@@ -1,4 +1,7 @@
-/** What an operator sees at 3 a.m.: from `verify` alone where, what, how much is lost, and which command comes next. */
+/**
+ * Checks what an operator learns from `verify` alone: where the damage is, what kind it is, how much is lost,
+ * and the next command.
+ */
 import { readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
@@ -19,7 +22,7 @@ async function chainOf(count: number): Promise<string> {
 	return path
 }
 
-test('a damaged chain: position, kind, records lost, next command; the repair that it names makes the status 0', async () => {
+test('damage is reported with position, kind, losses and a repair command that works', async () => {
 	const path = await chainOf(50)
 	const bytes = readFileSync(path)
 	writeFileSync(path, bytes.fill(0xc1, 1000, 1010))
@@ -38,7 +41,7 @@ test('a damaged chain: position, kind, records lost, next command; the repair th
 	expect(repaired.stdout).toMatch(/rewrote .* 1 record is lost and marked by a gap; the original is kept at /)
 	const again = await meshChain(['repair', path, '-o', 'json'])
 	expect(JSON.parse(again.stdout)).toMatchObject({ actions: [], ok: true, records: 49 })
-	// Nothing is damaged any more: a loss that is explained is an answer of its own, the same from every command.
+	// The damage is gone. The explained loss is an answer of its own, the same from every command.
 	const after = await meshChain(['verify', path])
 	expect([after.status, after.stdout.includes(': ok, 1 record lost: 49 records')]).toEqual([0, true])
 	for (const command of ['verify', 'info', 'dump', 'repair']) {
@@ -53,7 +56,7 @@ test('a damaged chain: position, kind, records lost, next command; the repair th
 	})
 })
 
-test('a truncated chain: how much was on disk, and with a stored head what is missing', async () => {
+test('truncation is reported with what was on disk and, given a stored head, what is missing', async () => {
 	const path = await chainOf(50)
 	const head = (await meshChain(['info', '--head', path])).stdout.trim()
 	expect(head).toMatch(/^[0-9a-f]{32}:50:[0-9a-f]{64}$/)

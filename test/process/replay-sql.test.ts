@@ -1,4 +1,4 @@
-/** `mesh-chain replay-sql` as a process: what it prints, how it ends, and that it keeps secrets. */
+/** Runs `mesh-chain replay-sql` as a process: its output, its exit status, and its handling of secrets. */
 import { chmodSync, cpSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -18,7 +18,7 @@ afterAll(() => postgres?.remove())
 
 const TABLE = 'create table t (id int primary key, name text)'
 
-/** Three inserts, an update that returns what it did, and something that only looks. */
+/** Records three inserts, an update with a result, and a read. */
 async function workOf(): Promise<{ path: string; source: PgConfig; target: PgConfig }> {
 	const databases = await twoDatabases(postgres, TABLE)
 	const path = await recorded(databases.source, async (pool) => {
@@ -32,7 +32,7 @@ async function workOf(): Promise<{ path: string; source: PgConfig; target: PgCon
 const urlOf = ({ user, host, port, database }: PgConfig) => `postgres://${user}@${host}:${port}/${database}`
 const password = { PGPASSWORD: 'a password' }
 
-test('replays into the database that --target names, and reports it', async () => {
+test('replays into the database given by --target, and reports it', async () => {
 	const { path, source, target } = await workOf()
 	const ended = await meshChain(['replay-sql', path, '--target', urlOf(target)], { env: password })
 	expect(ended).toMatchObject({ status: 0, stderr: '' })
@@ -42,7 +42,7 @@ test('replays into the database that --target names, and reports it', async () =
 	expect(await contentOf(target)).toEqual(await contentOf(source))
 })
 
-test('--compare ends with status 3 when something differs, and lists what, as text and as JSON', async () => {
+test('--compare lists differences as text or JSON, and ends with status 3 if there are any', async () => {
 	const { path, target } = await workOf()
 	await ask(target, "insert into t values (2, 'in the way')")
 	const args = ['replay-sql', path, '--target', urlOf(target), '--compare']
@@ -103,7 +103,7 @@ test('a replay of nothing is not ok: it reports the reason, and ends with status
 	expect([empty.status, empty.stdout]).toEqual([1, expect.stringContaining('NOTHING REPLAYED')])
 })
 
-test('a target with fewer connections than there were transactions ends it with TARGET_FULL and status 2', async () => {
+test('a target with fewer connections than transactions ends it with TARGET_FULL and status 2', async () => {
 	const { source, target } = await twoDatabases(postgres, TABLE)
 	const path = await recorded(source, async (pool) => {
 		const clients = await Promise.all([1, 2].map(() => pool.connect()))
@@ -155,7 +155,7 @@ test('separate options override the URL, and the password can come from a file',
 	expect(await contentOf(target)).toEqual(await contentOf(source))
 })
 
-test('a password on the command line is refused with what to do, and is never printed', async () => {
+test('a password on the command line is refused with advice, and is never printed', async () => {
 	const secrets = [
 		'postgres://me:s3cret@127.0.0.1/db',
 		'postgres://127.0.0.1/db?password=s3cret',
@@ -186,7 +186,7 @@ test('a password on the command line is refused with what to do, and is never pr
 	expect(wrong.stderr).not.toContain('s3cret')
 })
 
-test('an unreachable target is status 2, also for an empty window; a dry run needs no target', async () => {
+test('an unreachable target gives status 2, even with an empty window, unless it is a dry run', async () => {
 	const { path } = await workOf()
 	const { port, close } = await closedPort()
 	await close()
@@ -202,7 +202,7 @@ test('an unreachable target is status 2, also for an empty window; a dry run nee
 	})
 })
 
-test('session settings from before the window can be given with the URL', async () => {
+test('the URL can contain session settings from before the window', async () => {
 	const shop = 'create schema shop; create table shop.t (id int)'
 	const { source, target } = await twoDatabases(postgres, shop)
 	const path = await recorded(
@@ -235,7 +235,7 @@ test.each([
 	expect(stderr).toContain(message)
 })
 
-test('without node-postgres everything else works, and replay-sql says what to install', async () => {
+test('without node-postgres, everything else works, and replay-sql names what to install', async () => {
 	const { path } = await workOf()
 	const folder = temporaryFolder()
 	const home = join(folder, 'node_modules', 'mesh-chain')
@@ -259,7 +259,7 @@ function link(name: string, path: string): void {
 	symlinkSync(join(ROOT, 'node_modules', name), path)
 }
 
-/** A port that nobody listens on. */
+/** Returns a port without a listener. */
 async function closedPort() {
 	const server = createServer()
 	await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))

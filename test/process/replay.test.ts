@@ -1,4 +1,4 @@
-/** `mesh-chain replay`, `export` and `import` as processes: what they print, how they end, and what they leave. */
+/** Runs `mesh-chain replay`, `export` and `import` as processes: their output, exit status, and files. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -39,7 +39,7 @@ async function read(path: string): Promise<LogRecord[]> {
 	return records
 }
 
-/** With something on its standard input. */
+/** Runs a command with this text on its standard input. */
 async function piped(args: readonly string[], input: string) {
 	const child = spawn(process.execPath, [CLI, ...args], { stdio: ['pipe', 'pipe', 'pipe'] })
 	let stderr = ''
@@ -52,7 +52,7 @@ async function piped(args: readonly string[], input: string) {
 }
 
 describe('replay', () => {
-	test('accepts the filters of all commands, also ids by their text', async () => {
+	test('accepts the filters of all commands, including ids by their text', async () => {
 		const path = await chainOf(some(20))
 		const { stdout, stderr, status } = await meshChain([
 			'replay',
@@ -99,7 +99,7 @@ describe('replay', () => {
 		expect(failed.stderr).toContain('TARGET_FAILED: "cat > /dev/null; exit 4" ended with status 4')
 	})
 
-	test('into a program that goes away names the seq to resume from', async () => {
+	test('into a program that exits reports the seq to resume from', async () => {
 		const path = await chainOf(some(50_000))
 		const { status, stderr } = await meshChain(['replay', path, '--to', 'exec:head -c 100000 > /dev/null'])
 		expect(status).toBe(2)
@@ -107,7 +107,7 @@ describe('replay', () => {
 	})
 
 	test.each(['lines.jsonl', 'copy.chain'])(
-		'a full disk below %s ends it with the seq to resume from, and no record arrives twice',
+		'a full disk under %s ends it with the seq to resume from, and no record arrives twice',
 		async (name) => {
 			const path = await chainOf(some(5000))
 			const to = join(temporaryFolder(), name)
@@ -131,7 +131,7 @@ describe('replay', () => {
 		},
 	)
 
-	test('a dry run counts, and makes no file', async () => {
+	test('a dry run counts records, and creates no file', async () => {
 		const path = await chainOf(some(10))
 		const to = join(temporaryFolder(), 'copy.chain')
 		const { status, stdout, stderr } = await meshChain(['replay', path, '--to', to, '--dry-run'])
@@ -161,7 +161,7 @@ describe('replay', () => {
 		)
 	})
 
-	test('Ctrl-C reaches a program that is the target too, and the summary is still printed', async () => {
+	test('Ctrl-C also reaches a target program, and the summary is still printed', async () => {
 		const path = await chainOf(some(2000, 5))
 		const folder = temporaryFolder()
 		const read = join(folder, 'read.jsonl')
@@ -181,7 +181,7 @@ describe('replay', () => {
 		expect(stderr).toMatch(/resume with --from-seq \d+\n/)
 	})
 
-	test('follows a chain while it is written, and Ctrl-C is then the normal end', async () => {
+	test('follows a chain while it is written, with Ctrl-C as the normal end', async () => {
 		const path = join(temporaryFolder(), 'node.chain')
 		const appender = new FileChainAppender(path)
 		appender.append(record(1))
@@ -196,14 +196,14 @@ describe('replay', () => {
 		await appender.close()
 	})
 
-	test('of a missing file ends, also with a program as its target', async () => {
+	test('of a missing file ends, even with a program as its target', async () => {
 		const args = ['replay', '/nowhere/x.jsonl', '--format', 'pino', '--to', 'exec:cat']
 		const { status, stderr } = await meshChain(args)
 		expect(status).toBe(2)
 		expect(stderr).toContain('there is no such file')
 	})
 
-	test('a reader that went away ends it quietly', async () => {
+	test('ends quietly when its reader is gone', async () => {
 		const path = await chainOf(some(50_000))
 		const { status, stdout, stderr } = await piecesOf(
 			`"${process.execPath}" "${CLI}" replay "${path}" | head -n 1`,
@@ -220,7 +220,7 @@ describe('replay', () => {
 		)
 	})
 
-	test('a damaged recording is replayed around its gaps, which are counted: status 3', async () => {
+	test('a damaged recording is replayed around its gaps, which are counted, with status 3', async () => {
 		const path = await chainOf(some(20_000))
 		const bytes = readFileSync(path)
 		bytes.fill(0, 100_000, 100_300)
@@ -230,7 +230,7 @@ describe('replay', () => {
 		expect(stderr).toMatch(/\d+ absent in 1 gap\b/)
 	})
 
-	test('of JSON Lines cannot be followed, and the message names an alternative', async () => {
+	test('cannot follow JSON Lines, and the message names an alternative', async () => {
 		const path = join(temporaryFolder(), 'some.jsonl')
 		writeFileSync(path, `${recordToJson(record(1))}\n`)
 		const { status, stderr } = await meshChain(['replay', path, '-f'])
@@ -350,7 +350,7 @@ describe('export and import', () => {
 		).toContain('FILE_UNREADABLE: cannot read "/nowhere/x.jsonl": there is no such file')
 	})
 
-	test('export accepts a limit, also with ids by their text, and to a file', async () => {
+	test('export to a file accepts a limit, and ids by their text', async () => {
 		const path = await chainOf(some(20))
 		const to = join(temporaryFolder(), 'two.jsonl')
 		expect(seqsIn((await meshChain(['export', path, '--node', '7', '-n', '2'])).stdout)).toEqual([2, 4])
@@ -358,7 +358,7 @@ describe('export and import', () => {
 		expect(seqsIn(readFileSync(to, 'utf8'))).toEqual([1, 2])
 	})
 
-	test('an export that is interrupted leaves no file', async () => {
+	test('an interrupted export leaves no file', async () => {
 		const path = await chainOf(some(300_000))
 		const folder = temporaryFolder()
 		const child = start(process.execPath, [CLI, 'export', path, '--to', join(folder, 'node.jsonl')])
@@ -373,7 +373,7 @@ describe('export and import', () => {
 		expect(stderr).toContain('EXPORT_FAILED: the export was interrupted')
 	})
 
-	test('import of other data makes no chain; lines that step back cause status 3', async () => {
+	test('import of other data creates no chain; lines out of order cause status 3', async () => {
 		const folder = temporaryFolder()
 		const path = join(folder, 'node.chain')
 		for (const content of ['plain text\nand more\n', Buffer.from([0x1f, 0x8b, 8, 0, 0x0a, 0xff])]) {
@@ -390,7 +390,7 @@ describe('export and import', () => {
 		expect([status, stderr]).toEqual([3, `mesh-chain: 1 record in ${path}, 1 out of order\n`])
 	})
 
-	test('import of two exports in one file makes no chain, and advises what to do', async () => {
+	test('import of two exports in one file creates no chain, and gives advice', async () => {
 		const folder = temporaryFolder()
 		const path = join(folder, 'node.chain')
 		const both = join(folder, 'both.jsonl')
@@ -401,7 +401,7 @@ describe('export and import', () => {
 		expect(stderr).toContain('two histories')
 	})
 
-	test('an import that is interrupted while it waits for more leaves no chain', async () => {
+	test('an import that is interrupted while it waits for input leaves no chain', async () => {
 		const folder = temporaryFolder()
 		const path = join(folder, 'node.chain')
 		const child = spawn(process.execPath, [CLI, 'import', '-', '--to', path], {

@@ -1,4 +1,4 @@
-/** `mesh-chain sessions`, `state` and what `dump` shows of sessions and black boxes, as processes. */
+/** Runs `mesh-chain sessions` and `state` as processes, and `dump` with sessions and black boxes. */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -15,7 +15,9 @@ afterAll(() => rmSync(folder, { recursive: true }))
 
 const START_MS = 1_700_000_000_000
 
-/** Two sessions: `first`, stopped, with checkpoints before items 3 and 6 of 8; `second`, whose process died. */
+/**
+ * Two sessions: `first`, stopped, with checkpoints before items 3 and 6 of 8; `second`, whose process died.
+ */
 async function shop() {
 	const path = join(folder, 'node.chain')
 	let nowMs = START_MS
@@ -78,7 +80,7 @@ describe('sessions', () => {
 		expect(JSON.stringify(rows)).not.toContain('"state"')
 	})
 
-	test('sessions of a merged or replayed chain are listed in their own chains, and a message says so', async () => {
+	test('a merged or replayed chain lists no sessions of its origins, and a message explains it', async () => {
 		const other = join(temporaryFolder(), 'other.chain')
 		await new FileChainAppender(other).close()
 		const merged = join(temporaryFolder(), 'merged.chain')
@@ -96,7 +98,7 @@ describe('sessions', () => {
 		expect((await meshChain(['sessions', path])).stderr).toBe('')
 	})
 
-	test('dump prints one session, or the records between two checkpoints, with other filters', async () => {
+	test('dump combines a session, or the part between two checkpoints, with other filters', async () => {
 		expect(itemsIn((await meshChain(['dump', path, '--session', 'first'])).stdout)).toEqual([
 			1, 2, 3, 4, 5, 6, 7, 8,
 		])
@@ -136,7 +138,10 @@ describe('sessions', () => {
 })
 
 describe('of a damaged chain', () => {
-	/** One session of 2,000 items with a checkpoint before each thousandth; what stands around the second is gone. */
+	/**
+	 * One session of 2,000 items with a checkpoint before each thousandth. The bytes around the second one
+	 * are damaged.
+	 */
 	async function damagedShop(): Promise<string> {
 		const damaged = join(temporaryFolder(), 'node.chain')
 		const loop = new MeshLoop(new FileChainAppender(damaged))
@@ -154,7 +159,7 @@ describe('of a damaged chain', () => {
 		return damaged
 	}
 
-	test('sessions reports what is missing, and dump where a missing checkpoint may be; dump shows the gap', async () => {
+	test('sessions and dump report missing records, and where a missing checkpoint may be', async () => {
 		const damaged = await damagedShop()
 		const listed = await meshChain(['sessions', damaged])
 		expect([listed.status, listed.stdout.includes('at-500'), listed.stdout.includes('at-1500')]).toEqual([
@@ -200,7 +205,7 @@ describe('state', () => {
 		}
 	})
 
-	test('of another shape than the states of checkpoints is folded from the first record', async () => {
+	test('of a shape unlike that of the checkpoints is folded from the first record', async () => {
 		const other = join(temporaryFolder(), 'other.mjs')
 		writeFileSync(other, 'export const initial = []\nexport default (seqs, { seq }) => [...seqs, seq]\n')
 		const args = ['state', path, '--fold', other, '--at', '7']

@@ -1,4 +1,7 @@
-/** Whole programs, run from the build: what is left of a loop when its process is told to end, or dies. */
+/**
+ * Runs whole programs from the build: checks what remains of a loop when a signal ends its process, or an
+ * error does.
+ */
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
@@ -11,7 +14,7 @@ const IMPORTS = `import { FileChainAppender, MeshLoop, TeeAppender, closeOnSigna
 const path = process.argv[1]
 `
 
-/** A process that publishes once, says that it is ready, and stays. */
+/** A process that publishes once, reports that it is ready, and keeps running. */
 const SERVICE = `${IMPORTS}
 const loop = new MeshLoop(new FileChainAppender(path))
 closeOnSignal(loop)
@@ -66,7 +69,7 @@ console.log('ready')
 		expect(await endOf(child)).toEqual([null, 'SIGTERM'])
 	})
 
-	test('closes every loop even when one of them fails, and reports it', async () => {
+	test('closes every loop even if one of them fails, and reports the failure', async () => {
 		const source = `${IMPORTS}
 const bad = new MeshLoop({ append() {}, close: () => Promise.reject(new Error('EIO')) })
 const good = new MeshLoop(new FileChainAppender(path))
@@ -91,7 +94,7 @@ console.log(process.listenerCount('SIGTERM'), process.listenerCount('SIGINT'))
 		expect((await runModule(source)).stdout).toBe('0 0\n')
 	})
 
-	test('without a loop, or with something else, is refused', async () => {
+	test('refuses a call without a loop, or with another value', async () => {
 		const source = `${IMPORTS}
 const loop = new MeshLoop()
 for (const args of [[], [undefined], [{}], [{ before() {} }], [5, {}], [loop, { before: 5 }], [loop, { drainTimeoutMs: 0 }], [loop, { after() {} }]]) {
@@ -102,7 +105,7 @@ for (const args of [[], [undefined], [{}], [{ before() {} }], [5, {}], [loop, { 
 	})
 })
 
-/** A service whose listeners of the signal, or whose `before`, take their time and speak meanwhile. */
+/** A service in which the listeners of the signal, or `before`, take time and publish in the meantime. */
 const DRAINING = `${IMPORTS}
 const loop = new MeshLoop(new FileChainAppender(path))
 const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
@@ -115,15 +118,15 @@ setInterval(() => {}, 1000)
 `
 const GO = `\nprocess.kill(process.pid, 'SIGTERM')\n`
 
-describe('closeOnSignal keeps records that are published while it drains', () => {
+describe('closeOnSignal keeps records that are published while the application drains', () => {
 	const OTHERS = `process.on('SIGTERM', async () => { await drain(); process.exit(7) })`
 	const ends = {
 		'listens itself and exits': [`closeOnSignal(loop)\n${OTHERS}`, 7, null, 'exited'],
 		'listened before': [`${OTHERS}\ncloseOnSignal(loop)`, 7, null, 'exited'],
 		'listens once': [`closeOnSignal(loop)\n${OTHERS.replace('.on(', '.once(')}`, 7, null, 'exited'],
 		'listened once before': [`${OTHERS.replace('.on(', '.once(')}\ncloseOnSignal(loop)`, 7, null, 'exited'],
-		'gives a promise': ['closeOnSignal(loop, { before: drain })', null, 'SIGTERM', 'closed'],
-		'gives a thenable that settles twice': [
+		'returns a promise': ['closeOnSignal(loop, { before: drain })', null, 'SIGTERM', 'closed'],
+		'returns a thenable that settles twice': [
 			'closeOnSignal(loop, { before: () => ({ then(done) { drain().then(() => { done(); done() }) } }) })',
 			null,
 			'SIGTERM',
@@ -135,7 +138,7 @@ describe('closeOnSignal keeps records that are published while it drains', () =>
 			null,
 			'exited',
 		],
-		'speaks through the loop of another call': [
+		'publishes through the loop of another call': [
 			'closeOnSignal(loop)\ncloseOnSignal(new MeshLoop(), { before: drain })',
 			null,
 			'SIGTERM',
@@ -143,16 +146,19 @@ describe('closeOnSignal keeps records that are published while it drains', () =>
 		],
 	} as const
 
-	test.each(Object.entries(ends))('that %s', async (_title, [source, status, signal, state]) => {
-		const path = join(temporaryFolder(), 'node.chain')
-		const ended = await runModule(`${DRAINING}${source}${GO}`, [path])
-		expect([ended.status, ended.signal, ended.stderr]).toEqual([status, signal, ''])
-		expect(new Set(await messages(path))).toEqual(new Set(['draining', 'drained']))
-		await using chain = await openChain(path)
-		expect((await chain.info()).state).toBe(state)
-	})
+	test.each(Object.entries(ends))(
+		'when the application %s',
+		async (_title, [source, status, signal, state]) => {
+			const path = join(temporaryFolder(), 'node.chain')
+			const ended = await runModule(`${DRAINING}${source}${GO}`, [path])
+			expect([ended.status, ended.signal, ended.stderr]).toEqual([status, signal, ''])
+			expect(new Set(await messages(path))).toEqual(new Set(['draining', 'drained']))
+			await using chain = await openChain(path)
+			expect((await chain.info()).state).toBe(state)
+		},
+	)
 
-	test('that lets the process run out of work: closed, with its own exit status', async () => {
+	test('until the process runs out of work: closed, with its own exit status', async () => {
 		const path = join(temporaryFolder(), 'node.chain')
 		const source = `${DRAINING}
 const server = setInterval(() => {}, 1000)
@@ -166,7 +172,7 @@ ${GO}`.replace('setInterval(() => {}, 1000)\n', '')
 		expect((await chain.info()).state).toBe('closed')
 	})
 
-	test('within a bound: listeners that never end are reported, and the loop is closed', async () => {
+	test('up to a time limit: listeners that never end are reported, and the loop is closed', async () => {
 		const path = join(temporaryFolder(), 'node.chain')
 		const source = `${DRAINING}
 closeOnSignal(loop, { drainTimeoutMs: 100 })
@@ -190,7 +196,7 @@ ${GO}`
 		['throws', "() => { throw new Error('mine') }", /MESH_CHAIN_BEFORE_CLOSE_FAILED.*mine/],
 		['rejects with a symbol', "() => Promise.reject(Symbol('odd'))", /MESH_CHAIN_BEFORE_CLOSE_FAILED.*odd/],
 		['resolves with itself', '() => ({ then(done) { done(this) } })', /MESH_CHAIN_BEFORE_CLOSE_FAILED/],
-	])('a before that %s ends all the same, by the signal', async (_title, before, said) => {
+	])('a process whose before %s still ends by the signal', async (_title, before, said) => {
 		const path = join(temporaryFolder(), 'node.chain')
 		const source = `${DRAINING}closeOnSignal(loop, { before: ${before}, drainTimeoutMs: 100 })\nloop.info('hello')${GO}`
 		const ended = await runModule(source, [path])
@@ -217,7 +223,7 @@ console.log('ready')
 		expect((await chain.info()).state).toBe('closed')
 	})
 
-	test('the first process of a container, which no signal ends, exits with the status of the signal', async () => {
+	test('the init process of a container exits with the status of the signal', async () => {
 		const path = join(temporaryFolder(), 'node.chain')
 		const source = `${DRAINING}
 closeOnSignal(loop)
@@ -269,7 +275,7 @@ setImmediate(() => { ${last} })
 		['a rejection', "Promise.reject(new RangeError('boom'))", 'RangeError: boom', 'unhandledRejection'],
 		['a text', "throw 'boom'", 'string: boom', 'uncaughtException'],
 	])(
-		'%s nobody caught is in the chain, and the process still dies of it',
+		'%s that was not caught is recorded, and the process still dies of it',
 		async (_title, last, message, origin) => {
 			const path = join(temporaryFolder(), 'node.chain')
 			const ended = await runModule(crash(last), [path])
@@ -305,7 +311,7 @@ setImmediate(() => { ${last} })
 })
 
 describe('a process that ends', () => {
-	test('gives what its loop still holds to the appender, in order', async () => {
+	test('passes the remaining records of its loop to the appender, in order', async () => {
 		const source = `${IMPORTS}
 import { writeSync } from 'node:fs'
 let failing = true
@@ -323,12 +329,12 @@ process.exit(3)
 		expect(ended).toMatchObject({ status: 3, stdout: 'one\ntwo\n' })
 	})
 
-	test('is not kept alive by a loop whose appender fails', async () => {
+	test('is not kept alive by a loop with a failing appender', async () => {
 		const source = `${IMPORTS}
 const loop = new MeshLoop({ append() { throw new Error('never') } })
 loop.info('one')
 `
-		// A process that is kept alive never ends.
+		// A process that is kept alive would never end.
 		expect((await runModule(source)).status).toBe(0)
 	})
 })

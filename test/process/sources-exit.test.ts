@@ -1,4 +1,4 @@
-/** What becomes of samples and counters when a process that archives ends in whatever way. */
+/** Samples and counters are saved, however the archiving process ends. */
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { openChain } from '../../src/chain/read/open-chain.ts'
@@ -7,7 +7,10 @@ import { runModule } from '../support/process.ts'
 import { collect } from '../support/records.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 
-/** Archives 1,000 samples of an emitter, a few of them of another type, and ends as it is told to before any turn is over. */
+/**
+ * Archives 1,000 samples of an emitter, some of them of another type, and ends in the given way within the
+ * same turn.
+ */
 const ENDING = `
 	import { EventEmitter } from 'node:events'
 	import { FileChainAppender, MeshLoop } from 'mesh-chain'

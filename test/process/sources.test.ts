@@ -1,4 +1,4 @@
-/** `mesh-chain sources`, beside a process that archives, after one that closed, and after one that was killed. */
+/** Runs `mesh-chain sources` while a process archives, after it has closed, and after it was killed. */
 import { once } from 'node:events'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -11,7 +11,10 @@ import { SourceManager } from '../../src/sources/source-manager.ts'
 import { meshChain, says, startModule } from '../support/process.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 
-/** Archives in a process of its own until stdin would end it; says so once the registry has counted something. */
+/**
+ * Archives in a process of its own until stdin ends. Reports readiness once the registry has counted
+ * something.
+ */
 const ARCHIVING = `
 	import { FileChainAppender, MeshLoop } from 'mesh-chain'
 	import { fromFunction, SourceManager } from 'mesh-chain/sources'
@@ -51,7 +54,7 @@ async function asked(...args: string[]): Promise<Told> {
 }
 
 describe('of a process that archives', () => {
-	test('status and report show the present, and after the end the last state', async () => {
+	test('status and report show the current state, and after the end the last one', async () => {
 		const folder = temporaryFolder()
 		const child = startModule(ARCHIVING, [folder])
 		await says(child, 'archiving')
@@ -92,7 +95,7 @@ describe('of a process that archives', () => {
 		expect(clock).toMatchObject({ name: 'clock', state: 'active', connection: 'idle', policy: 'often' })
 	})
 
-	test('a killed process is told from a live one, and its connections are those of its last save', async () => {
+	test('a killed process is shown as such, with the connections of its last save', async () => {
 		const folder = temporaryFolder()
 		const child = startModule(ARCHIVING, [folder])
 		await says(child, 'archiving')
@@ -108,7 +111,7 @@ describe('of a process that archives', () => {
 		expect([registry.state, report['silent']]).toEqual(['crashed', []])
 	})
 
-	test('connections of a killed process do not pass to the next one, which receives nothing', async () => {
+	test('the next process does not inherit the connections of a killed one', async () => {
 		const folder = temporaryFolder()
 		const child = startModule(ARCHIVING, [folder])
 		await says(child, 'archiving')
@@ -126,7 +129,7 @@ describe('of a process that archives', () => {
 	})
 })
 
-/** A folder with the registry of a manager that has closed. */
+/** Creates a folder with the registry of a manager that has closed. */
 async function archived(sources: Readonly<Record<string, Source>>): Promise<string> {
 	const folder = temporaryFolder()
 	const loop = new MeshLoop()
@@ -153,7 +156,7 @@ test('names, aliases and errors from outside cannot control the terminal', async
 	expect([status, stderr.includes('\u001b')]).toEqual([2, false])
 })
 
-test('a damaged registry is reported with status 3, and the rest is shown', async () => {
+test('a damaged registry gives status 3, and the rest of it is shown', async () => {
 	const one = fromFunction(() => 1)
 	const folder = await archived({ first: one, second: one, third: one })
 	const path = join(folder, 'sources.chain')
@@ -171,7 +174,7 @@ test('a damaged registry is reported with status 3, and the rest is shown', asyn
 	expect((JSON.parse(stdout) as Told).registry.missing).toBeGreaterThan(0)
 })
 
-test('an empty registry is status 0, with a message', async () => {
+test('an empty registry gives status 0, with a message', async () => {
 	const folder = await archived({})
 	const { status, stderr } = await meshChain(['sources', 'status', folder])
 	expect([status, stderr]).toEqual([0, 'mesh-chain: the registry has no source\n'])

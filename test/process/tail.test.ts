@@ -1,4 +1,4 @@
-/** `mesh-chain tail` and `dump -f` as people use them: another process writes meanwhile. */
+/** Runs `mesh-chain tail` and `dump -f` while another process writes. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
@@ -21,7 +21,7 @@ function publish(loop: MeshLoop, from: number, to: number): void {
 	loop.flush()
 }
 
-/** A command left running, its lines one by one. */
+/** Starts a command and collects its lines. */
 function start(...args: string[]) {
 	const child = spawn(process.execPath, [join(ROOT, 'dist', 'cli', 'main.js'), ...args], {
 		stdio: ['ignore', 'pipe', 'pipe'],
@@ -40,7 +40,7 @@ function start(...args: string[]) {
 	}
 }
 
-test('tail prints the newest records, oldest of them first', async () => {
+test('tail prints the newest records in order', async () => {
 	const { path, loop } = openLoop()
 	publish(loop, 1, 25)
 	loop.warn('odd')
@@ -63,7 +63,7 @@ test('tail prints the newest records, oldest of them first', async () => {
 })
 
 test.each([['tail', ['-n', '1000']] as const, ['dump', []] as const])(
-	'%s -f prints history and then what comes, until a signal ends it quietly',
+	'%s -f prints history and then new records, until a signal ends it quietly',
 	async (command, args) => {
 		for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 			const { path, loop } = openLoop()
@@ -79,7 +79,7 @@ test.each([['tail', ['-n', '1000']] as const, ['dump', []] as const])(
 )
 
 test.each(['tail', 'dump'])(
-	'%s -f interrupted at its first line ends as quietly as later',
+	'%s -f ends quietly even if it is interrupted at its first line',
 	async (command) => {
 		const { path, loop } = openLoop()
 		publish(loop, 1, 300)
@@ -96,7 +96,7 @@ test('tail -f -n 0 prints only new records, and only matching ones', async () =>
 	const { path, loop } = openLoop()
 	publish(loop, 1, 50)
 	const follower = start('tail', path, '-f', '-n', '0', '-l', 'warn')
-	// It says nothing when it is ready, so something is published until the first one shows.
+	// The command does not report when it is ready, so records are published until the first one is printed.
 	const ticking = setInterval(() => {
 		loop.info('not this')
 		loop.warn('this')
@@ -121,7 +121,7 @@ test('dump -f ends by itself when its limit or its last seq is reached', async (
 	expect((await bounded.ended).status).toBe(0)
 })
 
-test('a file that is removed while it is followed ends it with a coded error', async () => {
+test('the removal of the followed file ends it with a coded error', async () => {
 	const { path, loop } = openLoop()
 	publish(loop, 1, 3)
 	const child = start('tail', path, '-f')

@@ -1,21 +1,21 @@
-/** The public names of the package, as TypeScript sees them in src/. */
+/** Finds the public names of the package, as TypeScript sees them in src/. */
 import { readFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import ts from 'typescript'
 import { ROOT } from './process.ts'
 
 export interface PublicName {
-	/** As a user imports it, such as `mesh-chain/recorder`. */
+	/** Module that a user imports it from, such as `mesh-chain/recorder`. */
 	readonly entry: string
 	readonly name: string
-	/** Where it is declared. */
+	/** Path of its declaration. */
 	readonly path: string
 	readonly isDocumented: boolean
-	/** Of an interface or a type of an object: its members. */
+	/** Members of an interface or an object type. */
 	readonly members: readonly { readonly name: string; readonly isDocumented: boolean }[]
 }
 
-/** Every name that an entry of package.json exports. */
+/** Returns every name that an entry of package.json exports. */
 export function publicNames(): PublicName[] {
 	const { exports } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
 		exports: Record<string, unknown>
@@ -65,7 +65,7 @@ function isObjectType(declaration: ts.Declaration): boolean {
 	return ts.isInterfaceDeclaration(declaration) || ts.isTypeAliasDeclaration(declaration)
 }
 
-/** The members that are declared in src/: those that a type inherits from elsewhere are not ours to document. */
+/** Returns members declared in src/, without those inherited from elsewhere. */
 function membersOf(checker: ts.TypeChecker, symbol: ts.Symbol): PublicName['members'] {
 	return checker
 		.getDeclaredTypeOfSymbol(symbol)

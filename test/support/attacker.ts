@@ -1,4 +1,7 @@
-/** Somebody who can write files of a chain, and knows the format: writes any of them anew so that everything in it fits. */
+/**
+ * An attacker who knows the format and can write files of a chain: rewrites any of them so that everything in
+ * it is consistent.
+ */
 import { ANCHOR_BYTES, type AnchorReason, decodeAnchor } from '../../src/chain/format/anchor.ts'
 import { HEADER_BYTES } from '../../src/chain/format/header.ts'
 import { rowsOf } from '../../src/chain/scan/frame-rows.ts'
@@ -10,24 +13,24 @@ import { startOfFile } from '../../src/chain/write/tail-buffer.ts'
 import { LOG_LEVELS, type LogRecord, levelIndex } from '../../src/model/record.ts'
 import { MemoryFileSystem } from './memory-file-system.ts'
 
-/** The files of one folder, by name. */
+/** Files of one folder, by name. */
 export type Folder = Map<string, Buffer>
 
 export interface Rewriting {
-	/** What the records become; a record that leaves its seq free shows as missing unless a `$gap` stands for it. */
+	/** Changes the records. A record that leaves its seq free shows as missing unless a `$gap` covers it. */
 	readonly change?: (records: readonly LogRecord[]) => readonly LogRecord[]
-	/** How the file ends: as before unless told. */
+	/** How the file ends. Default: as before. */
 	readonly ends?: readonly [reason: AnchorReason, detail: number]
 	readonly keptFromSeq?: number
-	/** Of the header. */
+	/** First seq of the header. */
 	readonly firstSeq?: number
 	readonly segment?: number
 	readonly bootId?: Uint8Array
-	/** Link to the file before as it is now. */
+	/** Whether to link to the current state of the previous file. */
 	readonly relinks?: boolean
 }
 
-/** The files of a chain, oldest first; the last is the live one. */
+/** Returns the files of a chain, oldest first; the last is the live one. */
 export function chainFiles(folder: Folder): string[] {
 	const names = [...folder.keys()].filter((name) => /^node(-\d+)?\.chain$/.test(name))
 	return names.sort((a, b) => firstSeqOf(a) - firstSeqOf(b))
@@ -52,7 +55,7 @@ export function recordsIn(bytes: Buffer): LogRecord[] {
 	return entriesOf(bytes).flatMap((entry) => (entry.type === 'frame' ? [...(rowsOf(entry.frame) ?? [])] : []))
 }
 
-/** Writes a file anew, with every checksum, sum and link in it as a writer would have put them. */
+/** Rewrites a file with every checksum, total and link in it, as a writer would have done. */
 export function rewrite(folder: Folder, name: string, options: Rewriting = {}): void {
 	const bytes = folder.get(name)!
 	const identity = identify(bytes, name)
@@ -97,7 +100,7 @@ export function rewrite(folder: Folder, name: string, options: Rewriting = {}): 
 	folder.set(name, system.get(path))
 }
 
-/** The same for a file and all that follow it, each linked to the one before. */
+/** Rewrites a file and all later ones, each linked to the previous one. */
 export function rewriteFrom(folder: Folder, name: string, options: Rewriting = {}): void {
 	const names = chainFiles(folder)
 	for (const each of names.slice(names.indexOf(name))) {

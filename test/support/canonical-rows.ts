@@ -1,4 +1,4 @@
-/** The table of types in docs/FORMAT.md, row by row: what is handed in as data, and its canonical form. */
+/** The table of types in docs/FORMAT.md, row by row: the data passed in, and its canonical form. */
 import { runInNewContext } from 'node:vm'
 
 class Order {

@@ -1,6 +1,6 @@
 /**
- * Ends a run with one plain line of counts. A test that was skipped did not run, so it counts as failed, unless the run was
- * narrowed by name (`-t`). What fails outside of any test counts as one failure a place.
+ * Ends a run with one plain line of counts. A skipped test counts as failed, unless the run was narrowed by
+ * name (`-t`). A failure outside of any test counts once per place.
  */
 import type { Reporter, SerializedError, TestModule, Vitest } from 'vitest/node'
 

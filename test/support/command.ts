@@ -1,8 +1,8 @@
-/** A command of the program, run within the test: neither end is a terminal. */
+/** Runs a command of the program within the test; neither end is a terminal. */
 import { PassThrough } from 'node:stream'
 import { run } from '../../src/cli/run.ts'
 
-/** @returns its exit status, and what it printed to stdout. */
+/** @returns its exit status and its stdout. */
 export async function runCommand(args: readonly string[]): Promise<{ status: number; text: string }> {
 	const [stdout, stderr, stdin] = [new PassThrough(), new PassThrough(), new PassThrough()]
 	const pieces: Buffer[] = []

@@ -1,4 +1,6 @@
-/** What the project and the oracle say of the same files: they were written apart, and have to agree. */
+/**
+ * Compares the project with the oracle on the same files. They were written independently, and must agree.
+ */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect } from 'vitest'
@@ -15,22 +17,22 @@ import { collect } from './records.ts'
 const FOLDER = '/chains'
 const PATH = `${FOLDER}/node.chain`
 
-/** Why the project refuses the files; none of them is a chain that can be read. */
+/** Codes with which the project rejects files that are not a readable chain. */
 const REFUSED = ['CHAIN_NOT_FOUND', 'CHAIN_EMPTY', 'NOT_A_CHAIN', 'HEADER_DAMAGED', 'NEWER_VERSION']
 
-/** What one of the two says of the files: the records with their gaps, and an answer without a head and for each head. */
+/** Result of one of the two: the records with their gaps, and an answer without a head and for each head. */
 interface Said {
 	readonly records: readonly string[]
 	readonly answers: readonly string[]
 }
 
-/** The files of a folder in memory. */
+/** Returns the files of a folder in memory. */
 export function filesIn(fs: MemoryFileSystem, folder = FOLDER): NamedFile[] {
 	const paths = fs.paths.filter((path) => path.startsWith(`${folder}/`))
 	return paths.map((path) => ({ name: path.slice(folder.length + 1), bytes: fs.get(path) }))
 }
 
-/** The files of a folder on disk. */
+/** Returns the files of a folder on disk. */
 export function filesAt(folder: string): NamedFile[] {
 	return readdirSync(folder).map((name) => ({ name, bytes: readFileSync(join(folder, name)) }))
 }
@@ -42,11 +44,11 @@ function diskWith(files: readonly NamedFile[], boot = 1): MemoryFileSystem {
 }
 
 /**
- * Compares the records, the gaps and the answers of both; fails with `what` where they differ.
+ * Compares the records, the gaps and the answers of both; fails with `what` if they differ.
  *
- * @param heads kept elsewhere, each of which both have to judge.
- * @param boot of the machine that reads.
- * @returns the answer without a head, and one for each head; `refused` where there is no chain to read.
+ * @param heads heads kept elsewhere; both judge each of them.
+ * @param boot the boot of the machine that reads.
+ * @returns the answer without a head, and one for each head; `refused` if there is no readable chain.
  */
 export async function compare(
 	what: string,
@@ -56,7 +58,8 @@ export async function compare(
 ): Promise<readonly string[]> {
 	const ours = await saidByProject(files, heads, boot)
 	const { unreadableFrom, ...theirs } = saidByOracle(files, heads, boot)
-	// How many records stood in damage at the end is a guess: the oracle gives none, and that of the project is not compared.
+	// The number of records in damage at the end is an estimate. The oracle gives none, so that of the
+	// project is not compared.
 	const isGuessed = unreadableFrom !== null && ours.records.length > theirs.records.length
 	const guess = isGuessed ? ours.records.at(-1) : undefined
 	const records = guess?.startsWith(`gap ${unreadableFrom} to `) ? ours.records.slice(0, -1) : ours.records
@@ -91,10 +94,13 @@ async function saidByProject(
 	return { records, answers }
 }
 
-/** `info` looks at less than `verify`, and never says that something is worse; where nothing is wrong, both say the same. */
+/**
+ * Checks `info`, which examines less than `verify` and never gives a worse answer. If nothing is wrong, both
+ * agree.
+ */
 function expectInfoAgrees(info: ChainInfo, { ok, answer, recordsLost, findings }: VerifyReport): void {
 	expect(heaviestAnswer([info.answer, answer])).toBe(answer)
-	// What a writer added that had lost the chain counts for nobody who reads.
+	// Records of a writer that had lost the chain count for no reader.
 	if (!ok || findings.some(({ kind }) => kind === 'stray')) return
 	expect([info.answer, info.recordsLost]).toEqual([answer, recordsLost])
 }

@@ -1,4 +1,4 @@
-/** Every record of a chain is there or is in a `$gap`, and every loss was counted by the appender. */
+/** Checks that every record of a chain is there or in a `$gap`, and that the appender counted every loss. */
 import { expect } from 'vitest'
 import { openChain } from '../../src/chain/read/open-chain.ts'
 import { verifyChain } from '../../src/chain/verify/verify.ts'
@@ -7,10 +7,10 @@ import type { FileSystem } from '../../src/platform/file-system.ts'
 import { collect } from './records.ts'
 
 /**
- * Fails unless the chain is `ok`, without damage, and speaks for each seq from 1 to `lastSeq` once.
+ * Fails unless the chain is `ok`, without damage, and covers each seq from 1 to `lastSeq` once.
  *
- * @param lost as `stats().appender.lost` counted them: the gaps of the chain must not stand for more.
- * @returns how many records are there, are gone by retention, and were lost.
+ * @param lost the count of `stats().appender.lost`, which the gaps of the chain must not exceed.
+ * @returns the number of records present, removed by retention, and lost.
  */
 export async function expectLossesCounted(
 	path: string,

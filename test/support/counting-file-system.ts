@@ -1,4 +1,4 @@
-/** The real file system, with a count of what was read: what seeking costs. */
+/** The real file system, with a count of reads, to measure the cost of seeking. */
 import { type FileSystem, nodeFileSystem } from '../../src/platform/file-system.ts'
 
 export interface ReadCounts {

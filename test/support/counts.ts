@@ -1,16 +1,16 @@
-/** The sizes of tests that have two, those of `npm test` and of `npm run test:soak`, and what they say of what they did. */
+/** Sizes of tests for `npm test` and for `npm run test:soak`, and their reports. */
 import { appendFileSync } from 'node:fs'
 import sizes from './sizes.json' with { type: 'json' }
 
-/** How much a test does: its variable `MESH_CHAIN_<name>`, or what `npm test` has time for. */
+/** Returns the size of a test: its variable `MESH_CHAIN_<name>`, or the size for `npm test`. */
 export function sizeOf(name: keyof typeof sizes): number {
 	return Number(process.env[`MESH_CHAIN_${name}`] ?? sizes[name].test)
 }
 
-/** The seed of a random test; `MESH_CHAIN_SEED` repeats one. */
+/** Seed of a random test; `MESH_CHAIN_SEED` repeats a run. */
 export const SEED = Number(process.env['MESH_CHAIN_SEED'] ?? Date.now() % 1_000_000)
 
-/** Says what was done and found: a line for whoever watches, and for the table of `npm run test:soak`. */
+/** Reports what was done and found: as a line of output, and for the table of `npm run test:soak`. */
 export function tellCounts(
 	row: number,
 	test: string,
@@ -24,7 +24,9 @@ export function tellCounts(
 	if (file !== undefined) appendFileSync(file, `${JSON.stringify({ row, test, text })}\n`)
 }
 
-/** A small generator with a seed, so that a failure can be had again (mulberry32, by Tommy Ettinger). */
+/**
+ * Returns a small generator with a seed, so that failures are reproducible (mulberry32, by Tommy Ettinger).
+ */
 export function randomFrom(seed: number): () => number {
 	let state = seed
 	return () => {

@@ -1,4 +1,4 @@
-/** Databases of a test's own in a real Postgres, recordings of what is done there, and what is in them. */
+/** Creates databases for a test in a real Postgres, records statements there, and reads the content. */
 import { join } from 'node:path'
 import pg from 'pg'
 import { onTestFinished } from 'vitest'
@@ -14,7 +14,7 @@ let made = 0
 
 export type PgConfig = Postgres['config']
 
-/** Two new databases, both as the script leaves them: one to record in, one to replay into. */
+/** Creates two databases, both prepared by the script: one to record in, one to replay into. */
 export async function twoDatabases(postgres: Postgres, script: string) {
 	const names = [`source_${++made}`, `target_${made}`]
 	for (const name of names) await ask(postgres.config, `create database ${name}`)
@@ -23,14 +23,14 @@ export async function twoDatabases(postgres: Postgres, script: string) {
 	return { source, target }
 }
 
-/** With a connection of its own. */
+/** Runs a statement on a connection of its own. */
 export async function ask(config: PgConfig, text: string, values: unknown[] = []): Promise<pg.QueryResult> {
 	const client = new pg.Client(config)
 	await client.connect()
 	return client.query(text, values).finally(() => client.end())
 }
 
-/** Records what is done with a pool into a chain. */
+/** Records the use of a pool in a chain. */
 export async function recorded(
 	config: PgConfig,
 	work: (pool: pg.Pool) => Promise<unknown>,
@@ -59,7 +59,7 @@ export async function statementsIn(path: string): Promise<StatementData[]> {
 	return records.map(({ data }) => data as unknown as StatementData)
 }
 
-/** Of each table its rows and a checksum of all of them, whatever their order. */
+/** Returns the number of rows of each table, and a checksum of the rows in any order. */
 export async function contentOf(config: PgConfig): Promise<Record<string, string>> {
 	const { rows: tables } = await ask(
 		config,

@@ -1,4 +1,4 @@
-/** The real file system, until it is told to fail: every call by its name, or one of all calls by its number. */
+/** The real file system, with injected failures: of all calls by name, or of one call by its number. */
 import { type FileSystem, nodeFileSystem } from '../../src/platform/file-system.ts'
 
 type CallName = keyof FileSystem
@@ -8,7 +8,7 @@ export interface Call {
 	readonly path: string | undefined
 }
 
-/** Calls that say themselves what they do when they fail, and the ones that tests never let fail. */
+/** Calls that tests never let fail. */
 const NEVER_FAILING: readonly CallName[] = ['watch']
 
 export class FaultyFileSystem implements FileSystem {
@@ -35,10 +35,10 @@ export class FaultyFileSystem implements FileSystem {
 	declare readonly fdatasync: FileSystem['fdatasync']
 	declare readonly watch: FileSystem['watch']
 
-	/** Bytes that may still be written; what goes beyond is a short write, then ENOSPC. */
+	/** Number of bytes that may still be written; beyond it, a write is short, then fails with ENOSPC. */
 	roomBytes = Number.POSITIVE_INFINITY
 	syncs = 0
-	/** Every call so far, in order. */
+	/** All calls so far, in order. */
 	readonly calls: Call[] = []
 	readonly #failing = new Map<CallName, { readonly code: string; passing: number }>()
 	#failAt: { readonly index: number; readonly code: string } | undefined
@@ -52,12 +52,12 @@ export class FaultyFileSystem implements FileSystem {
 		}
 	}
 
-	/** Lets every call of this name fail, once so many of them have passed. */
+	/** Makes every call of this name fail after `passing` calls. */
 	fail(name: CallName, code: string, passing = 0): void {
 		this.#failing.set(name, { code, passing })
 	}
 
-	/** Lets the one call fail that is the `index`th from now on, counted from 0. */
+	/** Makes only the `index`th call from now fail, counted from 0. */
 	failOnce(index: number, code: string): void {
 		this.#failAt = { index: this.calls.length + index, code }
 	}
@@ -89,7 +89,7 @@ export class FaultyFileSystem implements FileSystem {
 		const code = index === this.#failAt?.index ? this.#failAt.code : this.#failureOf(name)
 		if (code !== undefined && !NEVER_FAILING.includes(name)) {
 			const error = failure(code, name)
-			// Whatever a kernel says of a close, the descriptor is gone.
+			// Even if close fails, the descriptor is gone.
 			if (name === 'closeSync' || name === 'close') this.#base.closeSync(args[0] as number)
 			if (isAsync) return Promise.reject(error)
 			throw error

@@ -1,4 +1,4 @@
-/** Files that somebody made on purpose: every checksum holds, what it covers does not have to. */
+/** Forges files in which every checksum is correct, but the content need not be. */
 import { ANCHOR_BYTES, decodeAnchor, encodeAnchor, findAnchorLead } from '../../src/chain/format/anchor.ts'
 import { checksum, entrySeed, identityChecksum } from '../../src/chain/format/checksum.ts'
 import { claimedLength, encodeFrame, frameBytesMax, looksLikeFrame } from '../../src/chain/format/frame.ts'
@@ -7,7 +7,7 @@ import { headerLink, identify } from '../../src/chain/scan/identity.ts'
 
 const ID = Buffer.alloc(16, 7)
 
-/** The header of the first file of a chain. */
+/** Encodes the header of the first file of a chain. */
 export function forgeHeader(fields: Partial<Header> = {}): Buffer {
 	const previous = { previousEnd: 0, previousLink: Buffer.alloc(32) }
 	return encodeHeader({
@@ -20,12 +20,12 @@ export function forgeHeader(fields: Partial<Header> = {}): Buffer {
 	})
 }
 
-/** A frame whose rows are bytes of any kind. */
+/** A frame whose rows are arbitrary bytes. */
 export interface ForgedFrame {
 	readonly rows: Uint8Array
-	/** How many there are, by what the frame says. Default: 1. */
+	/** Number of rows that the frame claims. Default: 1. */
 	readonly count?: number
-	/** Default: level info. */
+	/** Flags of the frame. Default: level info. */
 	readonly flags?: number
 	readonly epoch?: number
 	readonly baseSeq?: number
@@ -34,7 +34,7 @@ export interface ForgedFrame {
 
 export const FORGED_TS_MS = 1_700_000_000_000
 
-/** A file of frames, one behind the other, seqs counted on where a frame does not name its own. */
+/** Encodes a file of consecutive frames. Seqs continue unless a frame sets its own. */
 export function forgeFrames(frames: readonly ForgedFrame[]): Buffer {
 	const parts: Buffer[] = [forgeHeader()]
 	let offset = HEADER_BYTES
@@ -58,12 +58,12 @@ export function forgeFrames(frames: readonly ForgedFrame[]): Buffer {
 	return Buffer.concat(parts)
 }
 
-/** A chain of one frame that claims to hold so many rows, whose bytes are anything. */
+/** Encodes a chain of one frame that claims to hold `claimedRows` rows, whose bytes are arbitrary. */
 export function forgeChain(rows: Uint8Array, claimedRows = 1, flags = 0b100): Buffer {
 	return forgeFrames([{ rows, count: claimedRows, flags }])
 }
 
-/** Changes a record and works the checksums out again: what an attacker without the later links can do. */
+/** Changes a record and recomputes the checksums, as an attacker without the later links can. */
 export function forgeMessage(chain: Buffer, from: string, to: string): Buffer {
 	const forged = Buffer.from(chain)
 	const at = forged.indexOf(from)
@@ -79,7 +79,7 @@ export function forgeMessage(chain: Buffer, from: string, to: string): Buffer {
 	return forged
 }
 
-/** Works every link of a file out again: what somebody does who can write the whole file. */
+/** Recomputes every link of a file, as an attacker who can write the whole file can. */
 export function relink(file: Buffer): Buffer {
 	const forged = Buffer.from(file)
 	const identity = identify(forged, 'forged')

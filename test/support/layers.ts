@@ -1,8 +1,8 @@
-/** The rules that the shape of src/ follows, as a function over its files. */
+/** Checks the rules for the structure of src/, as a function over its files. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, normalize, relative } from 'node:path'
 
-/** Imports run downward only: from a folder to one that stands further down. */
+/** Folders from top to bottom. Imports run downward only. */
 const LAYERS: readonly (readonly string[])[] = [
 	['index.ts', 'cli', 'testing'],
 	['cluster'],
@@ -19,7 +19,7 @@ const LAYERS: readonly (readonly string[])[] = [
 	['platform'],
 	['text'],
 ]
-/** The same within chain/. Its index.ts stands above all of it. */
+/** Folders of chain/ from top to bottom. Its index.ts is above all of them. */
 const CHAIN_LAYERS: readonly (readonly string[])[] = [
 	['index.ts'],
 	['verify'],
@@ -29,15 +29,15 @@ const CHAIN_LAYERS: readonly (readonly string[])[] = [
 	['format'],
 	['.'],
 ]
-/** Folders whose inner files only they themselves import; all others go through this file. */
+/** Folders whose inner files only they themselves import; all others import this file. */
 const FRONT_DOORS: Readonly<Record<string, string>> = { 'chain/': 'chain/index.ts' }
-/** The only files that may know the streams of a terminal, and its control sequences. */
+/** The only files that may use the streams of a terminal, or its control sequences. */
 const PRINTERS = ['cli/main.ts', 'cli/terminal.ts', 'cli/printable.ts']
 const FILE_LINES_MAX = 450
 
 export type SourceFiles = ReadonlyMap<string, string>
 
-/** Every source file below a folder, by its path in it. */
+/** Returns every source file below a folder, by its path in that folder. */
 export function sourceFiles(root: string): SourceFiles {
 	const entries = readdirSync(root, { recursive: true, withFileTypes: true })
 	const paths = entries.filter((entry) => entry.isFile() && entry.name.endsWith('.ts'))
@@ -49,7 +49,7 @@ export function sourceFiles(root: string): SourceFiles {
 	)
 }
 
-/** What breaks a rule, a line each. */
+/** Returns broken rules, one per line. */
 export function brokenRules(files: SourceFiles): string[] {
 	const broken: string[] = []
 	for (const [path, text] of files) {
@@ -106,7 +106,7 @@ function aroundFrontDoor(path: string, target: string): string[] {
 	return [`${path} imports ${target}: outside ${folder} only ${door} is imported`]
 }
 
-/** Imports of types alone may go in circles; those of values may not. */
+/** Finds cycles of value imports. Type imports may form cycles. */
 function cycles(files: SourceFiles): string[] {
 	const done = new Set<string>()
 	const found: string[] = []

@@ -1,4 +1,4 @@
-/** A clock that only goes when it is told to. */
+/** A clock that a test advances by hand. */
 import type { ReplayClock } from '../../src/replay/clock.ts'
 
 interface Timer {
@@ -9,7 +9,7 @@ interface Timer {
 export class ManualClock implements ReplayClock {
 	#nowMs = 0
 	readonly #timers = new Set<Timer>()
-	/** What was waited for at a time, at the longest. */
+	/** Longest wait for a time so far. */
 	longestWaitMs = 0
 
 	now(): number {
@@ -23,7 +23,7 @@ export class ManualClock implements ReplayClock {
 		return () => void this.#timers.delete(timer)
 	}
 
-	/** Lets time go by; whatever was waiting for a moment in between runs at that moment. */
+	/** Advances time. Waits that end in between are resolved at their time. */
 	async advance(ms: number): Promise<void> {
 		const until = this.#nowMs + ms
 		for (;;) {
@@ -38,7 +38,7 @@ export class ManualClock implements ReplayClock {
 		await settled()
 	}
 
-	/** Lets time go by from one wait to the next, until something is done. */
+	/** Advances time from one wait to the next, until `done` settles. */
 	async runUntil(done: Promise<unknown>): Promise<void> {
 		let isDone = false
 		const ended = () => {
@@ -52,13 +52,13 @@ export class ManualClock implements ReplayClock {
 		}
 	}
 
-	/** The process was busy: time has gone by, and nobody could look at it. */
+	/** Advances time at once, as if the process had been busy. */
 	jump(ms: number): void {
 		this.#nowMs += ms
 	}
 }
 
-/** Everything that can happen without time has happened. */
+/** Resolves when everything that does not depend on time has happened. */
 export async function settled(): Promise<void> {
 	for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve))
 }

@@ -1,6 +1,7 @@
 /**
- * A file system in memory that knows what a power loss may leave of it: of every file what was synced, and of what was not any subset of
- * its sectors, its size old or new; of every directory what was synced, and of what was not any subset of its changes.
+ * A file system in memory that models what a power loss may leave. Of each file: the synced content, with any
+ * subset of the unsynced sectors and with the old or the new size. Of each directory: the synced entries,
+ * with any subset of the unsynced changes.
  */
 import type { FileStat, FileSystem } from '../../src/platform/file-system.ts'
 
@@ -24,14 +25,14 @@ type DirectoryChange =
 	| { readonly type: 'rename'; readonly from: string; readonly to: string; readonly inode: Inode }
 	| { readonly type: 'remove'; readonly path: string }
 
-/** What a moment holds that a crash could strike. */
+/** The state at a moment when a crash could happen. */
 export interface CrashPoint {
 	readonly operation: string
-	/** How many ways a power loss has to leave it, as bits that are each kept or lost. */
+	/** Number of independent bits that a power loss keeps or loses. */
 	readonly bits: number
-	/** The file system after a power loss that kept what `keeps` says, bit by bit. */
+	/** Returns the file system after a power loss that kept the bits for which `keeps` is true. */
 	afterPowerLoss(keeps: (bit: number) => boolean): MemoryFileSystem
-	/** The same after the process was killed: everything that it did is there. */
+	/** Returns the file system after the process was killed, which keeps everything. */
 	afterKill(): MemoryFileSystem
 }
 
@@ -41,12 +42,15 @@ export class MemoryFileSystem implements FileSystem {
 	readonly #changes: DirectoryChange[] = []
 	readonly #open = new Map<number, Inode | typeof DIRECTORY>()
 	readonly #locked = new Map<number, Inode>()
-	/** The descriptors that write at the end only. */
+	/** Descriptors opened in append mode. */
 	readonly #appending = new Set<number>()
 	#nextFd = 100
 	#nextIno = 1
 	readonly #bootId: string
-	/** Bytes that all files together may hold, in blocks of {@link BLOCK_BYTES}: beyond it a write is short, and then fails. */
+	/**
+	 * Capacity of all files together, in blocks of {@link BLOCK_BYTES}: beyond it, a write is short, and then
+	 * fails.
+	 */
 	capacity = Number.POSITIVE_INFINITY
 	/** Called after every operation that changes something. */
 	onOperation: ((operation: string) => void) | undefined
@@ -59,7 +63,7 @@ export class MemoryFileSystem implements FileSystem {
 		return Number(this.#bootId.slice(-12))
 	}
 
-	/** Puts a file there, on disk. */
+	/** Adds a file that is on disk. */
 	put(path: string, bytes: Uint8Array): void {
 		const inode = this.#newInode(Buffer.from(bytes))
 		inode.durable = Buffer.from(bytes)
@@ -157,7 +161,7 @@ export class MemoryFileSystem implements FileSystem {
 
 	writeSync(fd: number, buffer: Uint8Array, offset: number, wanted: number, place: number | null): number {
 		const inode = this.#file(fd)
-		// As on Linux: whoever appends is not asked where.
+		// As on Linux, append mode ignores the position.
 		const position = this.#appending.has(fd) ? inode.bytes.length : place
 		if (position === null) throw failure('EINVAL', 'a write has no position')
 		const length = Math.min(wanted, this.#roomIn(inode) - position)
@@ -171,14 +175,14 @@ export class MemoryFileSystem implements FileSystem {
 		return length
 	}
 
-	/** Of all files that have a name or are open. */
+	/** Bytes of all files that have a name or are open. */
 	get usedBytes(): number {
 		const open = [...this.#open.values()].filter((inode) => inode !== DIRECTORY)
 		const inodes = new Set([...this.#names.values(), ...open])
 		return [...inodes].reduce((sum, { bytes }) => sum + blocksOf(bytes.length), 0)
 	}
 
-	/** How long a file may become: what is allocated to it may be written at any time. */
+	/** Returns the maximum size of a file: bytes already allocated to it can always be written. */
 	#roomIn(inode: Inode): number {
 		if (this.capacity === Number.POSITIVE_INFINITY) return this.capacity
 		const allocated = blocksOf(inode.bytes.length)

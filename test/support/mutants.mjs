@@ -1,10 +1,11 @@
 /**
- * `npm run test:mutants`: takes one safety after the other away, in a copy of the project, builds it, and asks whether a test fails. A mutant that
- * survives is a safety that nobody would miss.
+ * `npm run test:mutants`: removes one safeguard at a time in a copy of the project, builds it, and checks
+ * that a test fails. A mutant that survives is a safeguard without a test.
  *
- *   npm run test:mutants -- [--area NAME] [part of a mutant's name …]
+ * npm run test:mutants -- [--area NAME] [part of a mutant's name …]
  *
- * One lane for each core, each with a copy of its own. Without arguments all tests are first run without any mutant: they have to pass.
+ * There is one lane per core, each with its own copy. Without arguments, all tests first run without any
+ * mutant, and must pass.
  */
 import { spawn, spawnSync } from 'node:child_process'
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
@@ -13,10 +14,13 @@ import { join, relative } from 'node:path'
 import { parseArgs } from 'node:util'
 
 const ROOT = join(import.meta.dirname, '..', '..')
-/** A mutant that makes a test hang is killed too. */
+/** A mutant that makes a test hang counts as killed. */
 const RUN_MS_MAX = 600_000
 
-/** Each file of the folder lists mutants of one area: the text in a file, what stands there instead, and the tests that must miss it. */
+/**
+ * Each file of the folder lists mutants of one area: the text in a file, its replacement, and the tests that
+ * must fail.
+ */
 const FOLDER = join(import.meta.dirname, 'mutants')
 const AREAS = readdirSync(FOLDER)
 	.toSorted()
@@ -56,7 +60,7 @@ function copyOfProject() {
 	return copy
 }
 
-/** Whatever fails must fail because of the mutant. */
+/** Every failure must be caused by the mutant. */
 async function control(copy) {
 	const tests = [...new Set(wanted.flatMap((mutant) => mutant.tests))]
 	const { outcome, killer } = await judge(copy, tests)
@@ -96,7 +100,7 @@ async function tryMutant(copy, { tests, also = [], ...first }) {
 	}
 }
 
-/** Builds the copy, runs the tests, and names the first one that failed. */
+/** Builds the copy, runs the tests, and returns the first one that failed. */
 async function judge(copy, tests) {
 	const tsup = join('node_modules', 'tsup', 'dist', 'cli-default.js')
 	if ((await ended(copy, [tsup, '--no-dts'])) !== 0) return { outcome: 'unbuilt' }
@@ -124,7 +128,7 @@ function killerIn(results, copy) {
 			if (status === 'failed') return relative(copy, name)
 		}
 	} catch {
-		// It was ended, or ended itself, before it could write.
+		// The run ended before it could write its results.
 	}
 	return 'the run did not end by itself'
 }

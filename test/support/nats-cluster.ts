@@ -1,4 +1,4 @@
-/** Three NATS servers with JetStream, one cluster on loopback, for a test that kills them. */
+/** A cluster of three NATS servers with JetStream on loopback, for tests that kill servers. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync } from 'node:fs'
@@ -13,12 +13,15 @@ import { requirePackage } from './system-packages.ts'
 import { temporaryFolder } from './temporary.ts'
 
 const SERVERS = 3
-/** A guard against hanging: an election takes some ten seconds at worst, and a busy machine may be five times slower. */
+/**
+ * Guard against hanging: an election takes about ten seconds at worst, and up to five times longer on a busy
+ * machine.
+ */
 const WAIT_MS_MAX = 120_000
 const LOOK_MS = 100
 const ASK_MS = 2_000
 
-/** Resolves with what `look` finds, which fails or finds nothing for a while. */
+/** Resolves to the result of `look`, which may fail or find nothing for a while. */
 export async function eventually<T>(
 	what: string,
 	look: () => Promise<T | undefined | false>,
@@ -53,12 +56,12 @@ export class NatsCluster {
 		this.#ports = ports
 	}
 
-	/** Of all of its servers. */
+	/** URLs of all its servers. */
 	get urls(): string[] {
 		return this.#ports.map(({ client }) => `nats://127.0.0.1:${client}`)
 	}
 
-	/** What the address of a stream begins with. */
+	/** Beginning of the address of a stream. */
 	get address(): string {
 		return `nats://${this.#ports.map(({ client }) => `127.0.0.1:${client}`).join(',')}`
 	}
@@ -67,7 +70,7 @@ export class NatsCluster {
 		return `server-${index}`
 	}
 
-	/** Resolves when JetStream has a leader. */
+	/** Starts all servers. Resolves when JetStream has a leader. */
 	async startAll(): Promise<void> {
 		for (const index of this.#ports.keys()) this.#spawn(index)
 		for (const index of this.#ports.keys()) await this.#healthy(index)
@@ -81,7 +84,10 @@ export class NatsCluster {
 		})
 	}
 
-	/** On the ports and with the store that it had. Resolves when it is one of the cluster again, and has what the others have. */
+	/**
+	 * Starts a server with its previous ports and store. Resolves when it is back in the cluster and up to
+	 * date.
+	 */
 	async start(index: number): Promise<void> {
 		this.#spawn(index)
 		await this.#healthy(index)
@@ -105,7 +111,7 @@ export class NatsCluster {
 	async #healthy(index: number): Promise<void> {
 		await eventually(`${this.#nameOf(index)} is there and current`, async () => {
 			const server = this.#servers[index]
-			// Its port may not have been free yet.
+			// Its port may not have been free before.
 			if (server === undefined || hasEnded(server)) this.#spawn(index)
 			const { monitor } = this.#ports[index]!
 			const signal = AbortSignal.timeout(ASK_MS)
@@ -113,7 +119,7 @@ export class NatsCluster {
 		})
 	}
 
-	/** As a crash would. */
+	/** Kills a server, as a crash would. */
 	async kill(index: number): Promise<void> {
 		const server = this.#servers[index]
 		if (server === undefined || hasEnded(server)) return
@@ -122,7 +128,7 @@ export class NatsCluster {
 		await gone
 	}
 
-	/** It does nothing, and nobody is told. Returns when every thread of it stands. */
+	/** Stops all threads of a server without notice to any client. Returns when all of them have stopped. */
 	freeze(index: number): void {
 		const server = this.#servers[index]
 		if (server !== undefined && !hasEnded(server)) freeze(server.pid!)
@@ -137,8 +143,9 @@ export class NatsCluster {
 	}
 
 	/**
-	 * The plain client, once JetStream answers: after servers were killed or frozen, it has no leader until an election is over. A request may
-	 * still fail after that, so a test asks through `eventually`. Its connection is closed when the test ends.
+	 * Resolves to the plain client once JetStream answers. After servers were killed or frozen, JetStream has no
+	 * leader until an election is over. A request may still fail later, so tests use `eventually`. The connection
+	 * is closed when the test ends.
 	 */
 	manager(): Promise<JetStreamManager> {
 		return eventually('JetStream answers', async () => {
@@ -154,7 +161,7 @@ export class NatsCluster {
 		})
 	}
 
-	/** What the servers say of a stream, whichever of them is there. */
+	/** Returns the information about a stream from any running server. */
 	async info(stream: string): Promise<StreamInfo> {
 		const connection = await connect({ servers: this.urls, timeout: ASK_MS, reconnect: false })
 		try {
@@ -165,7 +172,7 @@ export class NatsCluster {
 		}
 	}
 
-	/** Which server leads a stream. */
+	/** Returns the index of the server that leads a stream. */
 	leaderOf(stream: string): Promise<number> {
 		return eventually(`the stream ${stream} has a leader`, async () => {
 			const { cluster } = await this.info(stream)
@@ -174,7 +181,10 @@ export class NatsCluster {
 		})
 	}
 
-	/** Calls `look` while each of the servers leads the stream, one after the other: each has a copy of its own, and a leader shows its own. */
+	/**
+	 * Calls `look` while each of the servers in turn leads the stream. Each server has its own copy, and a
+	 * leader shows its own.
+	 */
 	async eachLeading(stream: string, look: () => Promise<void>): Promise<void> {
 		const left = new Set(this.#ports.keys())
 		await eventually(`each server has led ${stream}`, async () => {
@@ -196,7 +206,7 @@ export class NatsCluster {
 		}
 	}
 
-	/** Resolves when all servers have what the leader of a stream has. */
+	/** Resolves when all servers have everything that the leader of a stream has. */
 	async current(stream: string): Promise<void> {
 		await eventually(`all replicas of ${stream} are current`, async () => {
 			const { cluster } = await this.info(stream)
@@ -208,7 +218,7 @@ export class NatsCluster {
 	}
 }
 
-/** None of its servers is there yet. They end with the test, however that ends. */
+/** Creates a cluster without running servers. The servers end with the test, however it ends. */
 export async function newNatsCluster(): Promise<NatsCluster> {
 	requirePackage('nats-server')
 	const free = await Promise.all(Array.from({ length: 3 * SERVERS }, freePort))
@@ -216,7 +226,7 @@ export async function newNatsCluster(): Promise<NatsCluster> {
 		const [client, route, monitor] = free.slice(3 * index)
 		return { client: client!, route: route!, monitor: monitor! }
 	})
-	// What is registered last runs first: the servers are gone when their folder goes.
+	// Hooks run in reverse order: the servers end before their folder is removed.
 	const cluster = new NatsCluster(temporaryFolder(), ports)
 	onTestFinished(() => cluster.stop())
 	return cluster

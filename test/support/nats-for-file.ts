@@ -1,4 +1,4 @@
-/** A NATS server with JetStream for all tests of a file, and a connection to it of their own. */
+/** A NATS server with JetStream, and a connection to it, for all tests of a file. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,13 +8,13 @@ import { afterAll, beforeAll } from 'vitest'
 import { type NatsServer, startNats } from './nats-server.ts'
 
 export interface NatsForFileOptions {
-	/** More of the server's configuration. */
+	/** Additional lines of the server's configuration. */
 	readonly config?: string
-	/** Who the tests' own connection is. */
+	/** Credentials of the tests' own connection. */
 	readonly as?: Pick<ConnectionOptions, 'user' | 'pass'>
 }
 
-/** It is there when the first test begins, and gone after the last one. */
+/** A server that runs from the first test to the last. */
 export class NatsForFile {
 	#server: NatsServer | undefined
 	#connection: NatsConnection | undefined
@@ -44,7 +44,7 @@ export class NatsForFile {
 		return this.#server!.port
 	}
 
-	/** Publishes. */
+	/** JetStream client that publishes. */
 	get client(): JetStreamClient {
 		return jetstream(this.#connection!)
 	}
@@ -62,7 +62,7 @@ export class NatsForFile {
 	}
 }
 
-/** To be called where a file's tests are. */
+/** Registers the server's hooks. Must be called at the level of the file's tests. */
 export function natsForFile(options: NatsForFileOptions = {}): NatsForFile {
 	return new NatsForFile(options)
 }

@@ -1,4 +1,4 @@
-/** Keys, tokens and certificates of a test's own, as `nsc`, `nk` and `openssl` make them. */
+/** Creates keys, tokens and certificates for a test, as `nsc`, `nk` and `openssl` do. */
 import { execFileSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -7,7 +7,7 @@ import { requirePackage } from './system-packages.ts'
 
 type KeyPair = ReturnType<typeof nkeys.createUser>
 
-/** A public key, and its seed as a file has it. */
+/** A public key, and its seed in the form of a file. */
 export interface Nkey {
 	readonly publicKey: string
 	readonly seed: string
@@ -17,7 +17,7 @@ export function newNkey(pair: KeyPair = nkeys.createUser()): Nkey {
 	return { publicKey: pair.getPublicKey(), seed: Buffer.from(pair.getSeed()).toString() }
 }
 
-/** An operator with one account, which may use JetStream, and what a server has to be told of it. */
+/** An operator with one account that may use JetStream, and the server's configuration for it. */
 export class Operator {
 	readonly #operator = nkeys.createOperator()
 	readonly #account = nkeys.createAccount()
@@ -39,7 +39,7 @@ export class Operator {
 		].join('\n')
 	}
 
-	/** A file of credentials, and the secrets in it. */
+	/** Creates a credentials file, and returns it with its secrets. */
 	newCreds(claims: Readonly<Record<string, unknown>> = {}): {
 		readonly text: string
 		readonly secrets: readonly string[]
@@ -75,11 +75,11 @@ function jwt(issuer: KeyPair, subject: KeyPair, type: string, nats: object, clai
 export interface Certificate {
 	readonly certFile: string
 	readonly keyFile: string
-	/** What the file of its key has between its first and its last line. */
+	/** Content of its key file between the first line and the last. */
 	readonly secret: string
 }
 
-/** An authority that signs certificates; its files are in the folder, and so are theirs. */
+/** A certificate authority; its files and those of its certificates are in the folder. */
 export class Authority {
 	readonly #folder: string
 	readonly #name: string
@@ -104,7 +104,7 @@ export class Authority {
 		)
 	}
 
-	/** For `localhost`, as a server's, and as a client's. */
+	/** Signs a certificate for `localhost`, for servers and clients. */
 	sign(name: string): Certificate {
 		const certFile = this.#path(name, 'pem')
 		const keyFile = this.#path(name, 'key')

@@ -1,4 +1,4 @@
-/** A NATS server of its own for a test, on loopback. */
+/** A NATS server for one test, on loopback. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
@@ -10,9 +10,9 @@ export interface NatsServer {
 	readonly url: string
 	readonly port: number
 	readonly pid: number
-	/** As a crash would. */
+	/** Kills the server, as a crash would. */
 	kill(): Promise<void>
-	/** It stands still, and its connections stay. Returns when every thread of it stands. */
+	/** Stops the server while its connections stay open. Returns when all of its threads have stopped. */
 	freeze(): void
 	thaw(): void
 	stop(): Promise<void>
@@ -21,11 +21,11 @@ export interface NatsServer {
 const START_MS_MAX = 20_000
 
 export interface NatsServerOptions {
-	/** The one of a server that was stopped, say; a free one unless given. */
+	/** Port of the server, for example that of a stopped one. Default: a free port. */
 	readonly port?: number
-	/** Where JetStream keeps what it has; without it there is no JetStream. */
+	/** Folder of JetStream's store; without it, JetStream is off. */
 	readonly storeDir?: string
-	/** More of the command line. */
+	/** Additional arguments of the command line. */
 	readonly args?: readonly string[]
 }
 
@@ -52,12 +52,12 @@ async function endOf(server: ChildProcess, signal: NodeJS.Signals): Promise<void
 	if (server.exitCode !== null || server.signalCode !== null) return
 	const gone = once(server, 'exit')
 	server.kill(signal)
-	// One that stands still would not hear it.
+	// A frozen server would not receive the signal.
 	server.kill('SIGCONT')
 	await gone
 }
 
-/** Returns when every thread of a process stands. */
+/** Freezes a process. Returns when all of its threads have stopped. */
 export function freeze(pid: number): void {
 	process.kill(pid, 'SIGSTOP')
 	const stands = (thread: string) =>

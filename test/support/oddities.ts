@@ -1,11 +1,14 @@
-/** What code of others may give back or throw: everything odd that the language allows. Each is made anew for each use. */
+/**
+ * Odd values that foreign code may return or throw: everything that the language allows. Each use gets a new
+ * value.
+ */
 import { LogAppendError, MeshChainError } from '../../src/model/errors.ts'
 
 function throws(): never {
 	throw new TypeError('a getter')
 }
 
-/** Whatever is asked of it throws. */
+/** Returns an object that throws at any access. */
 function hostile(target: object = {}): object {
 	const traps = ['get', 'has', 'ownKeys', 'getPrototypeOf', 'getOwnPropertyDescriptor', 'apply'] as const
 	return new Proxy(target, Object.fromEntries(traps.map((trap) => [trap, throws])))
@@ -22,7 +25,7 @@ function withGetters<T extends object>(target: T, ...names: string[]): T {
 	return target
 }
 
-/** Every look gives another promise that rejects. */
+/** Adds properties that return a new rejected promise at each access. */
 function withPromises<T extends object>(target: T, ...names: (string | symbol)[]): T {
 	for (const name of names)
 		Object.defineProperty(target, name, { get: rejects, enumerable: true, configurable: true })
@@ -31,10 +34,10 @@ function withPromises<T extends object>(target: T, ...names: (string | symbol)[]
 
 const rejects = () => Promise.reject(new Error('rejected'))
 
-/** Whatever is read of it is a promise that rejects. */
+/** Returns a proxy whose properties are rejected promises. */
 const proxyOfPromises = (target: object = {}) => new Proxy(target, { get: rejects })
 
-/** The stack comes first: it is written when somebody asks for it, by reading the message and the name. */
+/** The stack is first, because its first access formats it from the message and the name. */
 const ERROR_FIELDS = ['stack', 'message', 'name', 'code', 'cause', 'retryable', 'reason', 'seq']
 
 const thenable = (then: (...settle: ((value?: unknown) => void)[]) => unknown) => ({ then })
@@ -142,7 +145,7 @@ export const ODDITIES: Readonly<Record<string, () => unknown>> = {
 	'a function with a then': () => Object.defineProperty(() => {}, 'then', { value: throws }),
 }
 
-/** The ways in which a call gives something. A promise is always for the callee to handle: nothing in here does. */
+/** The ways in which a call produces a value. The callee must handle promises; nothing here does. */
 export const WAYS: Readonly<Record<'returns' | 'throws' | 'rejects with', (make: () => unknown) => unknown>> =
 	{
 		returns: (make) => make(),

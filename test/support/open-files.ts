@@ -1,4 +1,4 @@
-/** The real file system, with what is open in it at the moment: what an iteration that was broken off must not leave. */
+/** The real file system, with a list of open files: an iteration that stops early must not leave any. */
 import { type FileSystem, nodeFileSystem } from '../../src/platform/file-system.ts'
 
 export function trackedFileSystem(): {

@@ -1,4 +1,7 @@
-/** What every row of reliability asks of a chain after the worst: nothing acknowledged is lost, nothing is made up, and it goes on. */
+/**
+ * Checks a chain after a failure: nothing acknowledged is lost, nothing is invented, and the chain can
+ * continue.
+ */
 import { expect } from 'vitest'
 import { openChain } from '../../src/chain/read/open-chain.ts'
 import { verifyChain } from '../../src/chain/verify/verify.ts'
@@ -9,23 +12,23 @@ import type { FileSystem } from '../../src/platform/file-system.ts'
 import { collect, record } from './records.ts'
 
 export interface Expectation {
-	/** Every record up to here was acknowledged. */
+	/** Last seq that was acknowledged. */
 	readonly acknowledged: number
-	/** No record beyond was ever published. */
+	/** Last seq that was published. */
 	readonly published: number
 	readonly fs: FileSystem
-	/** The message of a record that was published. */
+	/** Returns the message of a published record. */
 	readonly messageOf: (seq: number) => string
-	/** Damage is what the test is about. */
+	/** Whether the test is about damage. */
 	readonly allowsDamage?: boolean
-	/** Only read, recover once, and read again. */
+	/** Whether to only read, recover once, and read again. */
 	readonly isBrief?: boolean
 }
 
 export interface Recovered {
 	readonly records: number
 	readonly gaps: number
-	/** Records that gaps stand for. */
+	/** Number of records that gaps cover. */
 	readonly absent: number
 }
 
@@ -38,7 +41,7 @@ export async function readAll(path: string, fs: FileSystem): Promise<LogRecord[]
 	}
 }
 
-/** Acknowledged ⊆ recovered ⊆ published, in order, contiguous or with a gap that says so. */
+/** Checks that acknowledged ⊆ recovered ⊆ published, in order, and contiguous or with gaps. */
 export function checkRecords(found: readonly LogRecord[], expected: Expectation): Recovered {
 	const seen = new Set<number>()
 	let next = 1
@@ -65,7 +68,7 @@ export function checkRecords(found: readonly LogRecord[], expected: Expectation)
 	return { records: seen.size, gaps, absent }
 }
 
-/** Whether what a verification finds is no more than what a crash explains. */
+/** Checks that a crash explains all findings of a verification. */
 async function checkFindings(path: string, { fs, allowsDamage = false }: Expectation): Promise<void> {
 	const { findings, ok } = await verifyChain(path, { fs })
 	if (allowsDamage) return

@@ -1,11 +1,11 @@
-/** The Markdown pages that a user reads, and what is in them. */
+/** Reads the Markdown pages for users. */
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { ROOT } from './process.ts'
 
 export interface Fence {
-	/** The first word after the backticks; empty for none. */
+	/** First word after the backticks; empty if there is none. */
 	readonly language: string
 	/** The other words: `excerpt` marks a block that is not a whole program. */
 	readonly words: readonly string[]
@@ -13,7 +13,7 @@ export interface Fence {
 	readonly line: number
 }
 
-/** Every Markdown file of the repository, by its path. */
+/** Returns every Markdown file of the repository, by its path. */
 export function markdownFiles(): string[] {
 	const args = ['ls-files', '--cached', '--others', '--exclude-standard', '*.md']
 	const paths = execFileSync('git', args, { cwd: ROOT }).toString().split('\n').filter(Boolean)
@@ -24,7 +24,7 @@ export function readPage(path: string): string {
 	return readFileSync(join(ROOT, path), 'utf8')
 }
 
-/** The fenced blocks of a page, in lists too. */
+/** Returns the fenced blocks of a page, including those in lists. */
 export function fencesOf(text: string): Fence[] {
 	const blocks = text.matchAll(/^( *)```(\S*)([^\n]*)\n([\s\S]*?)^\1```$/gm)
 	return [...blocks].map(({ index, 1: indent = '', 2: language = '', 3: rest = '', 4: body = '' }) => ({
@@ -35,12 +35,12 @@ export function fencesOf(text: string): Fence[] {
 	}))
 }
 
-/** The text of a page without its code. */
+/** Returns the text of a page without its code. */
 export function proseOf(text: string): string {
 	return text.replaceAll(/^( *)```[\s\S]*?^\1```$/gm, '').replaceAll(/`[^`\n]*`/g, '')
 }
 
-/** What a heading is called in a link, as GitHub and the site make it. */
+/** Returns the anchors of a page's headings, as GitHub and the site generate them. */
 export function anchorsOf(text: string): Set<string> {
 	const anchors = new Set<string>()
 	const withoutCode = text.replaceAll(/^( *)```[\s\S]*?^\1```$/gm, '')
@@ -58,7 +58,7 @@ export function anchorsOf(text: string): Set<string> {
 	return anchors
 }
 
-/** The targets of links and pictures, as they are written. */
+/** Returns the targets of links and pictures, unchanged. */
 export function linksOf(text: string): string[] {
 	return [...proseOf(text).matchAll(/\]\(([^)\s]+)\)/g)].map(([, target]) => target ?? '')
 }

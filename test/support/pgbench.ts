@@ -1,10 +1,10 @@
-/** pgbench's standard workload ("TPC-B (sort of)"), driven through node-postgres. */
+/** Runs pgbench's standard workload ("TPC-B (sort of)") through node-postgres. */
 import type pg from 'pg'
 
 export const TELLERS = 10
 export const ACCOUNTS = 10_000
 
-/** As `pgbench -i` makes them, with fewer accounts. */
+/** Tables as `pgbench -i` creates them, with fewer accounts. */
 export const PGBENCH_TABLES = `
 	create table pgbench_branches (bid int primary key, bbalance int, filler char(88));
 	create table pgbench_tellers (tid int primary key, bid int, tbalance int, filler char(84));
@@ -15,7 +15,10 @@ export const PGBENCH_TABLES = `
 	insert into pgbench_accounts select n, 1, 0, '' from generate_series(1, ${ACCOUNTS}) n;
 `
 
-/** So many transactions from all connections of the pool together. `mtime` is bound: CURRENT_TIMESTAMP would be another one whenever it is replayed. */
+/**
+ * Runs this number of transactions over all connections of the pool. `mtime` is a parameter, because
+ * CURRENT_TIMESTAMP would differ in a replay.
+ */
 export async function runPgbench(pool: pg.Pool, transactions: number, clients = 8): Promise<void> {
 	let left = transactions
 	const work = async () => {
@@ -40,7 +43,7 @@ async function transaction(client: pg.PoolClient): Promise<void> {
 	await client.query('COMMIT')
 }
 
-/** From 1. */
+/** Returns a random integer from 1 to `max`. */
 function below(max: number): number {
 	return 1 + Math.floor(Math.random() * max)
 }

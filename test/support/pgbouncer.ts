@@ -1,4 +1,4 @@
-/** A PgBouncer before a Postgres of the tests: in transaction mode, with so many servers. */
+/** Runs a PgBouncer in front of a test Postgres: in transaction mode, with a limited number of servers. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, writeFileSync } from 'node:fs'
@@ -11,11 +11,11 @@ import { freePort } from './free-port.ts'
 import { PGBOUNCER, requirePackage } from './system-packages.ts'
 import { temporaryFolder } from './temporary.ts'
 
-/** Returns how to get to the database through it. */
+/** Starts PgBouncer; returns the configuration for a connection through it. */
 export async function startPgBouncer(to: PgConfig, poolSize: number): Promise<PgConfig> {
 	requirePackage('pgbouncer')
 	const folder = temporaryFolder()
-	// It does not run as root, but as a user who has to read this.
+	// PgBouncer does not run as root, and its own user must be able to read this.
 	chmodSync(folder, 0o755)
 	const port = await freePort()
 	const file = join(folder, 'pgbouncer.ini')

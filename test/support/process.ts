@@ -1,4 +1,4 @@
-/** Real child processes: run to the end, or killed in the middle. */
+/** Runs real child processes to their end, or kills them in the middle. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
@@ -14,19 +14,19 @@ export interface Ended {
 	readonly stderr: string
 }
 
-/** The command line of mesh-chain, as a user runs it. */
+/** Runs the command line of mesh-chain, as a user does. */
 export function meshChain(args: readonly string[], options: RunOptions = {}): Promise<Ended> {
 	return run(process.execPath, [CLI, ...args], options)
 }
 
-/** For programs in TypeScript: Node 20 does not run it by itself, and Node 22 warns that it does. */
+/** Arguments for programs in TypeScript: Node 20 does not run it on its own, and Node 22 warns about it. */
 export const TYPESCRIPT = [
 	'--disable-warning=ExperimentalWarning',
 	'--import',
 	join(ROOT, 'examples/typescript.mjs'),
 ]
 
-/** A program of examples/, by its path in that folder. */
+/** Runs a program of examples/, given by its path in that folder. */
 export function runExample(
 	path: string,
 	args: readonly string[] = [],
@@ -35,7 +35,7 @@ export function runExample(
 	return run(process.execPath, [...TYPESCRIPT, join(ROOT, 'examples', path), ...args], options)
 }
 
-/** A program given as text, which imports `mesh-chain` as a user's does. */
+/** Runs a program given as text, which imports `mesh-chain` as a user's program does. */
 export function runModule(
 	source: string,
 	args: readonly string[] = [],
@@ -45,7 +45,7 @@ export function runModule(
 	return run(command, rest, options)
 }
 
-/** The same, left running. It is killed when the test ends. */
+/** Starts a program given as text. It is killed when the test ends. */
 export function startModule(
 	source: string,
 	args: readonly string[] = [],
@@ -55,7 +55,7 @@ export function startModule(
 	return start(command, rest, options)
 }
 
-/** A program, left running. It is killed when the test ends. */
+/** Starts a program. It is killed when the test ends. */
 export function start(command: string, args: readonly string[], options: RunOptions = {}): ChildProcess {
 	const child = spawn(command, args, {
 		cwd: options.cwd ?? ROOT,
@@ -66,7 +66,7 @@ export function start(command: string, args: readonly string[], options: RunOpti
 	return child
 }
 
-/** Resolves once a process has printed a text, so many times. */
+/** Resolves once a process has printed a text the given number of times. */
 export function says(child: ChildProcess, text: string, times = 1): Promise<void> {
 	let said = ''
 	return new Promise((resolve, reject) => {
@@ -90,7 +90,7 @@ function moduleCommand(
 export interface RunOptions {
 	readonly cwd?: string
 	readonly env?: Readonly<Record<string, string>>
-	/** A command that runs the program in surroundings of its own. */
+	/** Command that runs the program in a special environment. */
 	readonly within?: readonly string[]
 }
 

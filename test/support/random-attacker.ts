@@ -8,7 +8,10 @@ const LIVE = 'node.chain'
 
 type Change = NonNullable<Rewriting['change']>
 
-/** Somebody who does things to the files of a chain, at random: deletes, cuts, repairs, and writes them anew so that everything fits. */
+/**
+ * An attacker who does random things to the files of a chain: deletes, cuts, repairs, and rewrites them
+ * consistently.
+ */
 export class RandomAttacker {
 	readonly #random: () => number
 
@@ -49,7 +52,7 @@ export class RandomAttacker {
 		return folder
 	}
 
-	/** Deletes the oldest files as if retention had. */
+	/** Deletes the oldest files, as retention would. */
 	#retain(folder: Folder, names: readonly string[]): void {
 		const kept = this.#oneOf(names.slice(1))
 		if (kept === undefined || !folder.has(LIVE)) return
@@ -62,7 +65,7 @@ export class RandomAttacker {
 		for (const name of names.slice(0, names.indexOf(kept))) folder.delete(name)
 	}
 
-	/** A forger has to be able to read the file. */
+	/** A forger must be able to read the file. */
 	#rewrite(folder: Folder, name: string): void {
 		const options: Rewriting = {
 			change: this.#change(),

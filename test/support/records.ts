@@ -1,4 +1,4 @@
-/** Records as a loop would stamp them, for tests that speak to an appender directly. */
+/** Creates records as a loop would stamp them, for tests that call an appender directly. */
 import type { LogRecord } from '../../src/model/record.ts'
 
 export function record(seq: number, fields: Partial<LogRecord> = {}): LogRecord {

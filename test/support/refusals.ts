@@ -1,15 +1,15 @@
-/** Rows of calls that are misuse: each is refused at once, by one error with a code that says what to give instead. */
+/** Tests rows of misuse: each call is refused at once, by one error with a code and advice. */
 import { expect, test } from 'vitest'
 import { type ErrorCode, MeshChainError } from '../../src/model/errors.ts'
 
-/** What is called, the code, and a piece of the message. */
+/** What is called, the code, and a part of the message. */
 export type Refusal = readonly [what: string, call: () => unknown, code: ErrorCode, message: string | RegExp]
 
-/** Whoever is given what has the wrong type. */
-// biome-ignore lint/suspicious/noExplicitAny: what no types let through is what is tested
+/** Returns a value as `any`, to pass it where its type is wrong. */
+// biome-ignore lint/suspicious/noExplicitAny: the tests are about values that no type allows
 export const wrong = (value?: unknown): any => value
 
-/** Calls that throw, or reject where they return a promise. */
+/** Tests that calls throw, or reject if they return a promise. */
 export function testRefusals(rows: readonly Refusal[]): void {
 	test.each(rows)('%s', async (_what, call, code, message) => {
 		const error = await outcome(call)

@@ -1,8 +1,10 @@
 /**
- * `npm run test:repeat -- N [--load [K]] [--quick] [file …]`: runs the tests N times and reports each test that ever failed.
+ * `npm run test:repeat -- N [--load [K]] [--quick] [file …]`: runs the tests N times and reports each test
+ * that ever failed.
  *
- * `--load` keeps K processes busy meanwhile (default: one for each core); `--quick` runs the quick tests only. The result of each run is appended to
- * `.test-runs/runs.jsonl`, so that a count can be continued later; N = 0 runs nothing and only reports. Ends with status 1 when a run failed.
+ * `--load` keeps K processes busy in the meantime (default: one per core); `--quick` runs the quick tests
+ * only. The result of each run is appended to `.test-runs/runs.jsonl`, so that a count can be continued
+ * later; N = 0 runs nothing and only reports. Ends with status 1 when a run failed.
  */
 import { spawn, spawnSync } from 'node:child_process'
 import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -14,7 +16,7 @@ const ROOT = join(import.meta.dirname, '..', '..')
 const RUNS = join(ROOT, '.test-runs', 'runs.jsonl')
 const USAGE = 'usage: npm run test:repeat -- N [--load [K]] [--quick] [file …]'
 
-/** Occupies one core until it is killed, or until the process that started it is gone. */
+/** Occupies one core until it is killed, or until its parent process is gone. */
 const BUSY = `
 	const parent = process.ppid
 	setInterval(() => {
@@ -39,7 +41,7 @@ report()
 process.exitCode = failed === 0 ? 0 : 1
 
 function readArguments(args) {
-	// `--load` may stand without a number, which parseArgs does not know.
+	// `--load` may have no number, which parseArgs does not support.
 	const at = args.indexOf('--load')
 	const load =
 		at === -1 ? 0 : /^\d+$/.test(args[at + 1] ?? '') ? Number(args[at + 1]) : availableParallelism()
@@ -59,7 +61,7 @@ function readArguments(args) {
 	}
 }
 
-/** @returns what is kept of a run */
+/** @returns the stored result of a run */
 function runOnce({ load, quick, files }) {
 	const folder = mkdtempSync(join(tmpdir(), 'mesh-chain-repeat-'))
 	const busy = Array.from({ length: load }, () => spawn(process.execPath, ['-e', BUSY], { stdio: 'ignore' }))
@@ -101,7 +103,7 @@ function resultsOf(json) {
 	try {
 		files = JSON.parse(readFileSync(json, 'utf8')).testResults
 	} catch {
-		// Vitest ended before it could write: its status tells.
+		// Vitest ended before it could write its results, so its status decides.
 	}
 	for (const { name, status, message, assertionResults } of files) {
 		const file = relative(ROOT, name)
@@ -114,13 +116,13 @@ function resultsOf(json) {
 	return { passed, failures }
 }
 
-/** With a `+` where the work tree differs from it. */
+/** Returns the commit, with a `+` if the work tree differs from it. */
 function commit() {
 	const git = (...args) => spawnSync('git', args, { cwd: ROOT, encoding: 'utf8' }).stdout.trim()
 	return git('rev-parse', '--short', 'HEAD') + (git('status', '--porcelain') === '' ? '' : '+')
 }
 
-/** All runs ever kept, by commit and by what was run; and each test that failed in one of them. */
+/** Reports all stored runs, by commit and by files, and each test that failed in one of them. */
 function report() {
 	const counts = new Map()
 	const failures = new Map()

@@ -1,6 +1,4 @@
-/**
- * Tests of whole programs run `dist/`: a missing or stale build would test something else than `src/`.
- */
+/** Requires a current build: tests of whole programs run `dist/`, and a stale build would not test `src/`. */
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 

@@ -1,8 +1,9 @@
 /**
- * Runs the quick suite on every supported major version of Node: `npm run test:nodes`, or `… -- 22 24` for some of them.
+ * Runs the quick suite on every supported major version of Node: `npm run test:nodes`, or `… -- 22 24` for
+ * some of them.
  *
- * The versions come from the npm packages behind `node`, into node_modules/.cache. Child processes of the tests run on the same version,
- * because they are started with `process.execPath`.
+ * The binaries come from the npm packages that `node` depends on, and are stored in node_modules/.cache.
+ * Child processes of the tests run on the same version, because they are started with `process.execPath`.
  */
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
@@ -33,10 +34,10 @@ for (const major of majors) {
 }
 process.exitCode = failed === 0 ? 0 : 1
 
-/** The binary of a major version, installed when it is not there yet. */
+/** Returns the binary of a major version, and installs it if it is missing. */
 function nodeOf(major) {
 	const folder = join(root, 'node_modules', '.cache', `node-${major}`)
-	// What the package `node` installs by a script of its own; asked for directly, no script has to run.
+	// The package that `node` installs by a script. Installing it directly needs no script.
 	const name = `node-${process.platform}-${process.arch}`
 	const node = join(folder, 'node_modules', name, 'bin', 'node')
 	if (existsSync(node)) return node

@@ -1,6 +1,7 @@
 /**
- * `npm run test:soak`: the tests whose sizes `npm test` keeps small, at full size. Every size can be set by its variable, MESH_CHAIN_<name>, and a
- * failure names the seed to repeat it with. At the end what each row reached, as a table.
+ * `npm run test:soak`: runs at full size the tests that `npm test` keeps small. The variable
+ * MESH_CHAIN_<name> sets each size, and a failure names the seed that repeats it. At the end, a table shows
+ * the results of each row.
  */
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -33,7 +34,7 @@ env['MESH_CHAIN_COUNTS'] = join(folder, 'counts')
 try {
 	const vitest = join('node_modules', 'vitest', 'vitest.mjs')
 	const given = process.argv.slice(2)
-	// Files that are named are run instead of all of them.
+	// Runs the given files instead of all of them.
 	const files = given.some((arg) => !arg.startsWith('-')) ? [] : FILES
 	const args = [vitest, 'run', '--testTimeout=7200000', '--maxWorkers=2', ...given, ...files]
 	const { status } = spawnSync(process.execPath, args, { cwd: ROOT, env, stdio: 'inherit' })

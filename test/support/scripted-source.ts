@@ -1,4 +1,4 @@
-/** A source that does as a test says, and a manager whose samples can be looked at. */
+/** Provides a source that a test controls, and a manager whose samples it can inspect. */
 import { onTestFinished, vi } from 'vitest'
 import { BufferingAppender } from '../../src/appenders/buffering.ts'
 import { MeshLoop } from '../../src/loop/mesh-loop.ts'
@@ -13,11 +13,11 @@ interface Subscription {
 	readonly fail: (cause: unknown) => void
 }
 
-/** Every attempt to subscribe stands until the test ends it, or its signal does. */
+/** A source whose attempts to subscribe last until the test or their signal ends them. */
 export class ScriptedSource implements Source {
 	readonly attempts: Subscription[] = []
 	readonly fieldAttempts: (Subscription & { readonly field: string })[] = []
-	/** Times that it was told that it is over. */
+	/** Number of times that its end was called. */
 	ended = 0
 
 	monitor(sink: SampleSink): Promise<void> {
@@ -44,7 +44,7 @@ export class ScriptedSource implements Source {
 		this.attempts.at(-1)!.fail(new Error(text))
 	}
 
-	/** The newest attempt for a field. */
+	/** Returns the newest attempt for a field. */
 	field(name: string): Subscription {
 		return this.fieldAttempts.findLast(({ field }) => field === name)!
 	}
@@ -57,7 +57,7 @@ function subscribed(sink: SampleSink, keep: (subscription: Subscription) => unkn
 	})
 }
 
-/** An appender whose disk is full for as long as the test wants it. */
+/** An appender whose disk is full as long as the test requires. */
 export class FullAppender extends BufferingAppender {
 	isFull = true
 
@@ -75,12 +75,12 @@ export interface Managed<A extends BufferingAppender> {
 	readonly manager: SourceManager
 	readonly loop: MeshLoop
 	readonly appender: A
-	/** What the chain has of a source, or of all. */
+	/** Returns the samples of a source in the chain, or of all sources. */
 	samples(name?: string): (LogRecord & { readonly data: SampleData })[]
 	values(name?: string): unknown[]
 }
 
-/** A manager over a loop, both closed at the end of the test. */
+/** Creates a manager over a loop, both closed at the end of the test. */
 export function managerOf<A extends BufferingAppender = BufferingAppender>(
 	options: SourceManagerOptions = {},
 	appender = new BufferingAppender({ capacity: 1_000_000 }) as A,
@@ -90,7 +90,7 @@ export function managerOf<A extends BufferingAppender = BufferingAppender>(
 	onTestFinished(async () => {
 		if (appender instanceof FullAppender) appender.isFull = false
 		const closed = manager.close().then(() => loop.close())
-		// Whatever was begun by a fake timer ends by one.
+		// Waits that began under fake timers end under them too.
 		if (vi.isFakeTimers()) await vi.advanceTimersByTimeAsync(10_000)
 		await closed
 	})

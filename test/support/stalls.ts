@@ -1,14 +1,18 @@
-/** What a busy machine did to this process: the bound that tests of real time add to their own. */
+/** Measures how long a busy machine delayed this process: tests of real time add it to their own limit. */
 
-/** Milliseconds of processor time that this process has taken so far: they do not grow while others are busy. */
+/**
+ * Returns the processor time of this process in milliseconds, which does not grow while other processes are
+ * busy.
+ */
 export function cpuMs(): number {
 	const { user, system } = process.cpuUsage()
 	return (user + system) / 1000
 }
 
 /**
- * Watches the process until the returned function is called, which returns the longest time, in milliseconds, that this process stood
- * still without using a processor. What the process itself took is not in it, so code that is slow or blocks is never excused.
+ * Watches the process until the returned function is called. That function returns the longest time, in
+ * milliseconds, during which this process stood still without using a processor. Processor time of the
+ * process itself does not count, so slow or blocking code is never excused.
  */
 export function watchStalls(): () => number {
 	let longestMs = 0

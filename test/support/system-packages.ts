@@ -1,17 +1,18 @@
 /**
- * Programs of the system that tests run. As root on a Debian system they are installed before the first test, all missing
- * ones in one call of apt; elsewhere each test that needs one fails and says what to type.
+ * Installs system programs that tests run. As root on a Debian system, all missing ones are installed before
+ * the first test, in one call of apt. Elsewhere, each test that needs a missing program fails and names the
+ * command to type.
  */
 import { spawnSync } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** Debian's packages are for Debian's Python; another one may come first on the path. */
+/** Debian's packages belong to Debian's Python, and another Python may be first in the path. */
 export const PYTHON = '/usr/bin/python3'
 
-/** It is no program for everybody's path. */
+/** This program is outside the usual path. */
 export const PGBOUNCER = '/usr/sbin/pgbouncer'
 
-/** By package, a command line that succeeds once the package is installed. */
+/** Command lines that succeed once the package is installed, by package. */
 const PACKAGES = {
 	'nats-server': ['nats-server', '--version'],
 	'python3-msgpack': [PYTHON, '-c', 'import msgpack'],
@@ -26,7 +27,7 @@ export type SystemPackage = keyof typeof PACKAGES
 /** How long another apt may hold its locks. */
 const LOCK_WAIT_MS = 300_000
 
-/** Vitest calls it once, before it starts any test. */
+/** Runs before Vitest starts any test. */
 export default async function installMissing(): Promise<void> {
 	const missing = (Object.keys(PACKAGES) as SystemPackage[]).filter((name) => !isInstalled(name))
 	if (missing.length === 0 || process.getuid?.() !== 0 || !succeeds(['apt-get', '--version'])) return
@@ -34,13 +35,13 @@ export default async function installMissing(): Promise<void> {
 	const deadline = Date.now() + LOCK_WAIT_MS
 	while (!succeeds(['apt-get', ...install, '--no-install-recommends', ...missing])) {
 		if (Date.now() > deadline) return
-		// The lists may be absent or old; the lock on them, unlike dpkg's, has no time-out of its own.
+		// The lists may be missing or old. Unlike dpkg's, their lock has no timeout.
 		succeeds(['apt-get', 'update'])
 		await sleep(1000)
 	}
 }
 
-/** @throws with the command to type when the package is not installed */
+/** @throws an error with the command to type if the package is not installed */
 export function requirePackage(name: SystemPackage): void {
 	if (isInstalled(name)) return
 	throw new Error(`this test needs ${name}: type \`sudo apt-get update && sudo apt-get install -y ${name}\``)
@@ -51,7 +52,7 @@ function isInstalled(name: SystemPackage): boolean {
 }
 
 function succeeds([command, ...args]: readonly [string, ...string[]]): boolean {
-	// At run level 1 no package starts a service of its own.
+	// At run level 1, packages start no services.
 	const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' }
 	return spawnSync(command, args, { stdio: 'ignore', env }).status === 0
 }

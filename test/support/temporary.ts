@@ -1,4 +1,4 @@
-/** A folder of its own for each test, removed afterwards. */
+/** Creates a folder for each test, and removes it afterwards. */
 import { mkdtempSync, realpathSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

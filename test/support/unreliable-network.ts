@@ -1,21 +1,28 @@
-/** A network between a client and a server on this machine, that can freeze, break off, and look at what is sent. */
+/**
+ * A network between a client and a local server that can freeze, break connections, and inspect the data
+ * sent.
+ */
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { onTestFinished } from 'vitest'
 
 export interface UnreliableNetwork {
 	readonly port: number
-	/** How many connections are open. */
+	/** Number of open connections. */
 	readonly open: number
-	/** What clients sent, one text for each connection. */
+	/** Data that clients sent, one text for each connection. */
 	readonly sent: readonly string[]
-	/** Of the connection that sends this nothing gets through any more, and nobody is told. */
+	/**
+	 * Freezes the connection that sends this text: nothing gets through any more, and neither end is
+	 * notified.
+	 */
 	freezeAt(text: string): void
-	/** Every connection breaks off; new ones are refused. */
+	/** Breaks every connection and refuses new ones. */
 	cut(): void
 	/**
-	 * Is asked what becomes of each piece that a client sends, before that goes on: the connection breaks off before the server has it (`lost`), once
-	 * it has it and before it answers (`unanswered`), or behind the answer (`answered`). What takes time holds it up.
+	 * Calls `decide` before each piece of data from a client is forwarded. The connection can break before
+	 * the server receives the piece (`lost`), before it answers (`unanswered`), or after the answer
+	 * (`answered`). A pending decision delays the piece.
 	 */
 	disturb(decide: Decide): void
 }
@@ -50,7 +57,7 @@ export async function unreliableNetwork(to: { host: string; port: number }): Pro
 				endsWithAnswer = true
 				upstream.write(data)
 			} else {
-				// What it was sent last it does all the same.
+				// The server still executes the last piece that it received.
 				pairs.delete(pair)
 				if (fate === 'unanswered') upstream.end(data)
 				else upstream.end()
@@ -60,7 +67,7 @@ export async function unreliableNetwork(to: { host: string; port: number }): Pro
 		upstream.on('data', (data) => {
 			if (isFrozen) return
 			client.write(data)
-			// A ReadyForQuery is the end of an answer.
+			// A ReadyForQuery ends an answer.
 			if (!endsWithAnswer || data.at(-6) !== READY_FOR_QUERY) return
 			pairs.delete(pair)
 			client.end()

@@ -1,4 +1,4 @@
-/** The process warnings of a test: collected, or kept out of its output. */
+/** Collects the process warnings of a test, or keeps them out of its output. */
 import { onTestFinished, vi } from 'vitest'
 
 interface HeardWarning {
@@ -6,7 +6,7 @@ interface HeardWarning {
 	readonly message: string
 }
 
-/** Collects the warnings until the test ends. They arrive a tick after they were emitted. */
+/** Collects the warnings until the test ends. Warnings arrive one tick after they were emitted. */
 export function heardWarnings(): readonly HeardWarning[] {
 	const heard: HeardWarning[] = []
 	const listen = (warning: Error & { code?: string }) =>

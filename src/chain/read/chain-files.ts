@@ -1,11 +1,11 @@
 /**
- * The files of a chain as a reader finds them: the one it opened, and those that were sealed before it or
- * made later. A writer seals, renames and removes files meanwhile; none of that hides a record or shows one
- * twice.
+ * Finds the files of a chain for a reader: the one that it opened, the files that were sealed before it, and
+ * later ones. A writer seals, renames and removes files at the same time; none of that hides a record or
+ * returns one twice.
  *
- * Invariant: a walk over files that were listed can always be finished. The last of them stays open from the
- * moment it is listed, and of any other one that is gone when it is its turn, the next one says where it
- * ended.
+ * Invariant: a walk over the listed files can always be finished. The last file stays open from the moment it
+ * is listed. When any other file has been removed before its turn, the header of the next file states where
+ * it ended.
  */
 import { MeshChainError } from '../../model/errors.ts'
 import {
@@ -22,39 +22,45 @@ import type { ChainIdentity } from '../scan/identity.ts'
 import type { OpenSegment } from '../scan/walk.ts'
 import { openFile } from './open-file.ts'
 
-/** One file of a chain, opened when it is its turn. */
+/** One file of a chain, opened when its turn comes. */
 export interface ChainFile {
 	readonly identity: ChainIdentity
-	/** Where it was when it was listed. */
+	/** Path of the file when it was listed. */
 	readonly path: string
-	/** How far it counts: the next file supersedes the rest. Undefined for all of it. */
+	/**
+	 * Offset up to which the file counts, where the next file supersedes the rest; undefined for the whole
+	 * file.
+	 */
 	readonly end: number | undefined
-	/** The seq with which the next file begins; undefined for the last. */
+	/** First seq of the next file; undefined for the last file. */
 	readonly nextFirstSeq: number | undefined
-	/** A file between this one and the next is missing. */
+	/** Whether a file between this one and the next is missing. */
 	readonly isNextMissing: boolean
-	/** The file, where it is open already: the last one of a listing that is held. */
+	/** The file itself where it is already open, as the last file of a held listing is. */
 	readonly opened?: OpenSegment
 }
 
 /** The files of a chain at one moment, oldest first. */
 export interface Listing {
 	readonly files: readonly ChainFile[]
-	/** The last of them, open. */
+	/** The last of the files, open. */
 	readonly last: OpenSegment
 }
 
 export class ChainFiles {
-	/** Stays open as long as the chain is read, whatever becomes of its name. */
+	/** The file that stays open while the chain is read, even when it is renamed or removed. */
 	readonly held: OpenSegment
-	/** The last files of listings that are held. */
+	/** The last files of listings that are still held. */
 	readonly #kept = new Set<OpenSegment>()
 
 	constructor(held: OpenSegment) {
 		this.held = held
 	}
 
-	/** As they are now; the last is the live one. The caller {@link release}s it. */
+	/**
+	 * Lists the current files, oldest first; the last is the live one. The caller {@link release}s the
+	 * listing.
+	 */
 	hold(): Listing {
 		const { last } = this.holdLast()
 		try {
@@ -66,27 +72,27 @@ export class ChainFiles {
 		}
 	}
 
-	/** The last of them alone. The caller {@link release}s it. */
+	/** Holds only the newest file. The caller {@link release}s it. */
 	holdLast(): Pick<Listing, 'last'> {
 		const last = this.#newest()
 		this.#kept.add(last)
 		return { last }
 	}
 
-	/** Lets go of the last file, unless `inUse` is that one: then it is closed like any other. */
+	/** Closes the last file of a listing, unless it is `inUse`: {@link close} closes that one. */
 	release({ last }: Pick<Listing, 'last'>, inUse?: OpenSegment): void {
 		this.#kept.delete(last)
 		if (last !== this.held && last !== inUse) closeQuietly(last.system, last.fd)
 	}
 
-	/** As they are now, oldest first, none of them open. */
+	/** Lists the current files, oldest first, none of them open. */
 	list(): readonly ChainFile[] {
 		const listing = this.hold()
 		this.release(listing)
 		return [...listing.files.slice(0, -1), asLast(listing.last)]
 	}
 
-	/** Whether the name of the chain leads to the file that it was opened with. */
+	/** Whether the path of the chain still leads to the file that was opened. */
 	get heldIsLive(): boolean {
 		const { system, chainPath, fd } = this.held
 		try {
@@ -98,9 +104,9 @@ export class ChainFiles {
 	}
 
 	#filesBefore(last: ChainIdentity): ChainFile[] {
-		// No file precedes the first.
+		// No file precedes the first one.
 		if (last.segment === 0) return []
-		// What is sealed after the look at the last file belongs to a later look.
+		// A file that is sealed after the last file was read belongs to a later listing.
 		const sealed = this.#sealed().filter(({ identity }) => identity.segment < last.segment)
 		return sealed.map((segment, index): ChainFile => {
 			const next = sealed[index + 1]?.identity ?? last
@@ -111,7 +117,10 @@ export class ChainFiles {
 		})
 	}
 
-	/** How far a sealed file counts: as the next one says, unless it was repaired since. */
+	/**
+	 * Returns the offset up to which a sealed file counts: the next file states it, unless the sealed file
+	 * was repaired since.
+	 */
 	#endOf({ identity, bytes, path }: Segment, next: ChainIdentity): number | undefined {
 		const end = next.previous?.end
 		if (end === undefined || end === bytes) return end
@@ -119,8 +128,8 @@ export class ChainFiles {
 	}
 
 	/**
-	 * The file, open; undefined when retention has removed it meanwhile, which cannot be with the last one of a
-	 * listing that is held.
+	 * Opens a listed file. Returns undefined when retention has removed it, which cannot happen to the last
+	 * file of a held listing.
 	 */
 	async open({ identity, opened }: Pick<ChainFile, 'identity' | 'opened'>): Promise<OpenSegment | undefined> {
 		const held = this.held
@@ -131,7 +140,7 @@ export class ChainFiles {
 		try {
 			const file = await openFile(path, held.chainPath, held.system)
 			if (file.identity.segment === identity.segment) return file
-			// It was sealed between the two looks, and its name leads to the next file now.
+			// The file was sealed between the two lookups, and its path now leads to the next file.
 			await held.system.close(file.fd)
 			return await this.open({ identity })
 		} catch (error) {
@@ -151,20 +160,20 @@ export class ChainFiles {
 	}
 
 	/**
-	 * The file that the name of the chain leads to, if it is one of this chain; otherwise the newest one that
-	 * has a name, or is held.
+	 * Returns the file at the path of the chain if it belongs to this chain; otherwise the newest file that
+	 * has a path or is held.
 	 */
 	#newest(): OpenSegment {
 		if (this.heldIsLive) return this.held
 		const { chainPath, identity } = this.held
 		const live = this.#openNow(chainPath)
 		if (live !== undefined) return live
-		// Without hard links, the name of the live file leads nowhere for a moment.
+		// Without hard links, the path of the live file leads nowhere for a moment.
 		const sealed = this.#sealed().findLast((segment) => segment.identity.segment > identity.segment)
 		return (sealed && this.#openNow(sealed.path)) ?? this.held
 	}
 
-	/** A file of this chain that is newer than the one that is held. */
+	/** Opens the file at `path` if it belongs to this chain and is newer than the held file. */
 	#openNow(path: string): OpenSegment | undefined {
 		const { system, chainPath, identity } = this.held
 		let fd: number | undefined
@@ -178,7 +187,7 @@ export class ChainFiles {
 			}
 			return undefined
 		} catch (error) {
-			// Only what is known not to be a file of this chain may be passed over.
+			// Only a file that is known not to belong to this chain may be skipped.
 			if (error instanceof MeshChainError || NOT_THERE.includes(systemCode(error) ?? '')) return undefined
 			throw error
 		} finally {

@@ -1,6 +1,6 @@
 /**
- * Turn the entries of a walk into what a reader is handed: records, or frames as they are, with a gap
- * wherever some are missing. Which of them a query wants, query.ts and `matches` decide.
+ * Turns the entries of a walk into what a reader receives: records, or whole frames, with a gap wherever
+ * records are missing. query.ts and `matches` decide which of them match a query.
  */
 import { matches } from '../../model/filter.ts'
 import type { GapData, LogRecord } from '../../model/record.ts'
@@ -11,31 +11,31 @@ import { rowBatchesOf } from '../scan/frame-rows.ts'
 import type { ScanEntry } from '../scan/scan.ts'
 import { mayHoldRow, type ResolvedQuery } from './query.ts'
 
-/** Batches in order. Each call of `at` may make its batch anew. */
+/** Batches in order. Each call of `at` may build its batch anew. */
 export interface Batches<T> {
 	readonly length: number
 	at(index: number): readonly T[] | undefined
 }
 
-/** All batches as one, where there are few. */
+/** Concatenates all batches. Only for small amounts of data. */
 export function inOne<T>(batches: Batches<T>): readonly T[] {
 	if (batches.length === 1) return batches.at(0)!
 	return Array.from({ length: batches.length }, (_unused, index) => batches.at(index)!).flat()
 }
 
-/** What a walk hands out: records, or frames as they are. */
+/** The form in which a walk returns its results: records, or whole frames. */
 export interface View<T> {
-	/** @param anchor where the stretch begins; undefined for the beginning of the file. */
+	/** @param anchor the anchor at which the stretch begins; undefined at the beginning of the file. */
 	collector(query: ResolvedQuery, anchor: Anchor | undefined, file: WalkedFile): EntryCollector<T>
-	/** A gap between two files. */
+	/** Wraps a gap between two files. */
 	ofGap(gap: LogRecord): T
-	/** The last seq that an item covers. */
+	/** Returns the last seq that an item covers. */
 	lastSeqOf(item: T): number
 }
 
-/** Takes the entries of one stretch of a file, in order. */
+/** Consumes the entries of one stretch of a file, in order. */
 export abstract class EntryCollector<T> {
-	/** Nothing that follows in the file can match. */
+	/** Whether no later entry of the file can match. */
 	isPastEnd = false
 	protected readonly query: ResolvedQuery
 	readonly #continuity: Continuity
@@ -46,14 +46,16 @@ export abstract class EntryCollector<T> {
 	}
 
 	/**
-	 * What an entry comes to, as far as it matches. The rows of a large frame are decoded a batch at a time,
-	 * when they are asked for.
+	 * Returns the matching part of an entry. The rows of a large frame are decoded one batch at a time, on
+	 * demand.
 	 */
 	abstract take(entry: ScanEntry): Batches<T>
 
 	protected abstract ofGap(gap: LogRecord): T
 
-	/** Moves past an entry without looking at its rows; returns the gap before it, or in its place. */
+	/**
+	 * Moves past an entry without looking at its rows; returns the gap before the entry or in place of it.
+	 */
 	pass(entry: ScanEntry): LogRecord | undefined {
 		if (entry.type === 'frame' && entry.frame.baseSeq + entry.frame.rows > this.query.toSeq)
 			this.isPastEnd = true
@@ -61,8 +63,8 @@ export abstract class EntryCollector<T> {
 	}
 
 	/**
-	 * What it knows now: another collector of the same file that resumes from this state takes the next entries
-	 * as this one would.
+	 * Returns the current state. Another collector of the same file that resumes from it handles the next
+	 * entries as this one would.
 	 */
 	state(): ContinuityState {
 		return this.#continuity.state()
@@ -72,7 +74,7 @@ export abstract class EntryCollector<T> {
 		this.#continuity.resumeAt(state)
 	}
 
-	/** What is missing before the first seq of the next file. */
+	/** Returns the gap before the first seq of the next file, if there is one. */
 	upTo(nextSeq: number, cause?: GapData['cause']): readonly T[] {
 		return this.matching(this.#continuity.upTo(nextSeq, cause))
 	}
@@ -85,7 +87,7 @@ export abstract class EntryCollector<T> {
 const NOTHING: readonly never[] = Object.freeze([])
 const NO_BATCHES: readonly (readonly never[])[] = Object.freeze([])
 
-/** The records that match. */
+/** A view of the records that match. */
 export const RECORDS: View<LogRecord> = {
 	collector: (query, anchor, file) => new RecordCollector(query, anchor, file),
 	ofGap: (gap) => gap,
@@ -121,21 +123,21 @@ export class RecordCollector extends EntryCollector<LogRecord> {
 		return this.query.isEverything ? rows : rows.filter((record) => matches(record, this.query))
 	}
 
-	/** A gap passes every level. */
+	/** Gaps match every level. */
 	#levelIndexMinIn(frame: Frame): number {
 		return (frame.flags & FLAG_CONTROL) === 0 ? this.query.levelIndexMin : 0
 	}
 }
 
 /**
- * A frame as it was written, verified and not decoded, or a gap. A frame with the first seq that is wanted
- * may hold records before it.
+ * A gap, or a frame as it was written: verified but not decoded. The frame with the first wanted seq may also
+ * hold earlier records.
  */
 export type FrameOrGap =
 	| { readonly frame: Frame; readonly gap?: undefined }
 	| { readonly frame?: undefined; readonly gap: LogRecord }
 
-/** Frames, for those who copy them. Of the query only the first seq applies. */
+/** A view of whole frames, for copying. Only the first seq of the query applies. */
 export const FRAMES: View<FrameOrGap> = {
 	collector: (query, anchor, file) => new FrameCollector(query, anchor, file),
 	ofGap: (gap) => ({ gap }),

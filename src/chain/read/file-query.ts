@@ -1,6 +1,6 @@
 /**
- * What one file of a chain has that answers a query, with a gap wherever some of it is missing. seek.ts picks
- * the stretches, collectors.ts the records in them.
+ * Runs a query over one file of a chain, with a gap wherever records are missing. seek.ts picks the
+ * stretches, collectors.ts the records in them.
  */
 import { matches } from '../../model/filter.ts'
 import { isUnsyncedAt } from '../files/watermark-file.ts'
@@ -13,7 +13,7 @@ import { causeOfAbsence, gapBeforeFirst, removedGap } from './missing-files.ts'
 import type { ResolvedQuery } from './query.ts'
 import { findStretches, type Stretch, wholeFile } from './seek.ts'
 
-/** What a walk must know of a file. The watermark is read only when something cannot be read. */
+/** Returns what a walk must know about a file. The watermark is read only when something is unreadable. */
 export function walkedFile(file: OpenSegment): WalkedFile {
 	return {
 		firstSeq: file.identity.firstSeq,
@@ -21,7 +21,7 @@ export function walkedFile(file: OpenSegment): WalkedFile {
 	}
 }
 
-/** The gap before the first file. */
+/** Yields the gap before the first file, if there is one. */
 export async function* missingStart<T>(
 	files: ChainFiles,
 	listed: readonly ChainFile[],
@@ -32,7 +32,7 @@ export async function* missingStart<T>(
 	if (gap !== undefined && matches(gap, query)) yield [view.ofGap(gap)]
 }
 
-/** What matches in one file, in the order that the query asks for. */
+/** Yields the matches in one file, in the order of the query. */
 export async function* matchingIn<T>(
 	files: ChainFiles,
 	listed: ChainFile,
@@ -95,7 +95,7 @@ function collectorOf<T>(
 	return view.collector(query, stretch.anchor, { ...walkedFile(file), isFollowed })
 }
 
-/** What is missing between the last record of a file and the next file. */
+/** Returns the gap between the last record of a file and the next file, if there is one. */
 async function missingAfter<T>(
 	files: ChainFiles,
 	{ listed: { nextFirstSeq, isNextMissing }, stretch }: ListedStretch,
@@ -106,15 +106,18 @@ async function missingAfter<T>(
 	return collector.upTo(nextFirstSeq, cause)
 }
 
-/** A part of a stretch, as much as memory holds while it is reversed. */
+/** A part of a stretch, small enough to be reversed in memory. */
 interface Window {
 	readonly from: number
 	readonly to: number
-	/** State of a collector that has taken everything before it; undefined at the beginning of the stretch. */
+	/**
+	 * State of a collector that has handled everything before the window; undefined at the beginning of the
+	 * stretch.
+	 */
 	readonly state: ContinuityState | undefined
 }
 
-/** How much of a stretch is read before it is reversed. Most stretches are shorter. */
+/** Bytes of a stretch that are read before they are reversed. Most stretches are shorter. */
 const REVERSED_BYTES = 256 * 1024
 
 async function* backward<T>(
@@ -143,8 +146,8 @@ async function* backward<T>(
 }
 
 /**
- * The windows of a stretch, first to last. Each ends after an entry that verifies, so that a walk of it alone
- * finds the same entries.
+ * Splits a stretch into windows, first to last. Each ends after an entry that verifies, so that a walk over
+ * one window finds the same entries.
  */
 async function windowsOf<T>(part: ListedStretch, query: ResolvedQuery, view: View<T>): Promise<Window[]> {
 	const { from, to } = part.stretch
@@ -166,7 +169,10 @@ async function windowsOf<T>(part: ListedStretch, query: ResolvedQuery, view: Vie
 	return [...windows, { ...begun, to }]
 }
 
-/** An entry whose bytes stay when the walk continues. A small frame is decoded at once and needs no copy. */
+/**
+ * Returns an entry whose bytes stay valid while the walk continues. Small frames are decoded at once and need
+ * no copy.
+ */
 function held(entry: ScanEntry): ScanEntry {
 	if (entry.type !== 'frame' || entry.frame.length <= REVERSED_BYTES) return entry
 	const { frame } = entry

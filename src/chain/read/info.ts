@@ -1,6 +1,4 @@
-/**
- * What there is to know about a chain without reading its records: one walk over frame heads and anchors.
- */
+/** Gathers `ChainInfo` in one walk over all entries of a chain. */
 import { type GapData, isGap, LOG_LEVELS, type LogLevel, type LogRecord } from '../../model/record.ts'
 import { answerFor, type Severity, severityOfRecord } from '../answer.ts'
 import type { ChainHead, ChainInfo, ChainState, EpochInfo, SegmentInfo } from '../chain.ts'
@@ -53,7 +51,7 @@ async function walkOne(walk: InfoWalk, files: ChainFiles, listed: ChainFile): Pr
 	}
 }
 
-/** The newest link of a chain. */
+/** Returns the newest link of a chain. */
 export function headOf(identity: ChainIdentity, anchor: Anchor | undefined): ChainHead {
 	return {
 		chainId: identity.idHex,
@@ -119,7 +117,7 @@ class InfoWalk {
 		}
 	}
 
-	/** The end of a file; the next one begins with this seq. */
+	/** Ends a file; the next one begins with this seq. */
 	end(nextFirstSeq: number, cause: GapData['cause'] | undefined): void {
 		this.gap(this.#continuity.upTo(nextFirstSeq, cause))
 	}
@@ -228,7 +226,7 @@ class InfoWalk {
 		return epoch
 	}
 
-	/** @param nextSeq the seq that came next before the gap: what it repeats of those before is not lost. */
+	/** @param nextSeq the seq expected before the gap. Records below it that the gap repeats are not lost. */
 	gap(record: LogRecord<'$gap', GapData> | undefined, nextSeq = 1): void {
 		const gap = record?.data
 		if (record === undefined || gap === undefined) return
@@ -243,7 +241,7 @@ class InfoWalk {
 	}
 }
 
-/** How an epoch ended: by its closing anchor, or without one. */
+/** Returns how an epoch ended: from its closing anchor, or from the lock where there is none. */
 export function stateOf(closed: Anchor | undefined, isHeld: boolean, obstacle?: string): ChainState {
 	if (closed !== undefined) return closed.detail === CLOSED_WITHOUT_EXIT ? 'closed' : 'exited'
 	if (isHeld) return 'open'

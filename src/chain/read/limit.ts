@@ -1,13 +1,17 @@
 /**
- * What a query still does to batches of records that match: the rule for gaps, and the limit, which does not
- * count gaps.
+ * Applies the last two parts of a query to batches of matching records: the rule for gaps, and the limit,
+ * which does not count gaps.
  */
 import { show } from '../../guard/show.ts'
 import { MeshChainError } from '../../model/errors.ts'
 import { type GapData, isGap, type LogRecord } from '../../model/record.ts'
 import type { ResolvedQuery } from './query.ts'
 
-/** @throws {MeshChainError} `CHAIN_GAP` with `gaps: 'throw'`. */
+/**
+ * Applies the rule for gaps and the limit of a query to its batches.
+ *
+ * @throws {MeshChainError} `CHAIN_GAP` with `gaps: 'throw'`.
+ */
 export async function* limitBatches(
 	batches: AsyncIterable<LogRecord[]>,
 	query: Pick<ResolvedQuery, 'limit' | 'gaps'>,
@@ -39,7 +43,7 @@ export function applyGapRule(batch: LogRecord[], gaps: ResolvedQuery['gaps'], pa
 	})
 }
 
-/** Up to the `count`th record that is not a gap, with the gaps before it. */
+/** Returns the batch up to its `count`th record that is not a gap, with the gaps before that record. */
 function firstRecords(batch: LogRecord[], count: number): LogRecord[] {
 	let left = count
 	const last = batch.findIndex((record) => !isGap(record) && --left === 0)

@@ -1,6 +1,6 @@
 /**
- * The gaps for whole files that are missing: before the first file of a chain, and where a file was removed
- * while the chain was read.
+ * Makes the gaps for whole files that are missing: before the first file of a chain, and where a file was
+ * removed while the chain was being read.
  */
 import { type GapData, gapRecord, type LogRecord } from '../../model/record.ts'
 import { asUnexplained } from '../answer.ts'
@@ -12,9 +12,9 @@ import type { ChainFile, ChainFiles } from './chain-files.ts'
 type GapRecord = LogRecord<'$gap', GapData>
 
 /**
- * The gap before the first file of a chain: its records were removed by retention where the newest anchor
- * says so, and are lost otherwise. A sealed file that is read by itself is only a part of a chain, and has no
- * such gap.
+ * Returns the gap before the first file of a chain. Its cause is retention where the newest anchor records
+ * that, and damage otherwise. A sealed file that is read on its own is only a part of a chain and has no such
+ * gap.
  */
 export async function gapBeforeFirst(
 	files: ChainFiles,
@@ -27,20 +27,24 @@ export async function gapBeforeFirst(
 	return gapOf(1, firstSeq - 1, await causeOfAbsence(files, firstSeq), first)
 }
 
-/** The gap for a file that was removed after it was listed: by retention, where the chain says so. */
+/**
+ * Returns the gap for a file that was removed after it was listed; its cause is retention where the chain
+ * records that.
+ */
 export async function removedGap(files: ChainFiles, file: ChainFile): Promise<GapRecord | undefined> {
 	const { identity, nextFirstSeq = 1 } = file
 	if (nextFirstSeq <= identity.firstSeq) return undefined
 	return gapOf(identity.firstSeq, nextFirstSeq - 1, await causeOfAbsence(files, nextFirstSeq), file)
 }
 
-/** Why the files that held the seqs below `beforeSeq` are gone. */
+/** Returns why the files with the seqs below `beforeSeq` are gone. */
 export async function causeOfAbsence(files: ChainFiles, beforeSeq: number): Promise<'retained' | 'damaged'> {
 	return (await keptFromSeq(files)) >= beforeSeq ? 'retained' : 'damaged'
 }
 
 /**
- * The first seq that retention has left, as the newest file says now. It says so before anything is removed.
+ * Returns the first seq that retention has left, according to the newest file. The writer records it before
+ * it removes anything.
  */
 export async function keptFromSeq(files: ChainFiles): Promise<number> {
 	return (await newestAnchor(files))?.keptFromSeq ?? 1
@@ -58,8 +62,8 @@ async function newestAnchor(files: ChainFiles): Promise<Anchor | undefined> {
 }
 
 /**
- * Whether the path of the chain leads to a sealed file that no writer has. Between the seal and the new name
- * a writer has it.
+ * Whether the path of the chain leads to a sealed file that no writer holds. A writer holds it between
+ * sealing and renaming.
  */
 async function isPart(files: ChainFiles): Promise<boolean> {
 	const { system, chainPath } = files.held

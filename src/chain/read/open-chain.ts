@@ -1,4 +1,4 @@
-/** The way into a chain for readers. */
+/** Defines `openChain`, the entry point for readers. */
 
 import { checkFileSystem, checkOptionNames } from '../../model/check.ts'
 import type { EventMap } from '../../model/events.ts'
@@ -8,7 +8,7 @@ import { openForReading } from './open-file.ts'
 import { FileChain } from './reader.ts'
 
 /**
- * Opens a chain for reading, also while a writer has it open. `E` is the event map of the loop that wrote it.
+ * Opens a chain for reading, even while a writer has it open. `E` is the event map of the loop that wrote it.
  *
  * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH`, `CHAIN_NOT_FOUND`, `CHAIN_EMPTY`,
  * `CHAIN_UNREADABLE`, `NOT_A_CHAIN`, `HEADER_DAMAGED`, `NEWER_VERSION`.

@@ -1,4 +1,4 @@
-/** Opens the files of chains for reading, identifies them, and refuses files that are not chains. */
+/** Opens files of a chain for reading, identifies them, and rejects files that are not chains. */
 import { resolve } from 'node:path'
 import { show } from '../../guard/show.ts'
 import { checkPath } from '../../model/check.ts'
@@ -9,9 +9,10 @@ import { readWatermark } from '../files/watermark-file.ts'
 import type { OpenSegment } from '../scan/walk.ts'
 
 /**
- * Opens the live file of a chain, or the last sealed one where there is no live file; the caller closes it.
+ * Opens the live file of a chain, or the newest sealed file where there is no live file. The caller closes
+ * it.
  *
- * @throws {MeshChainError} what `openChain` throws.
+ * @throws {MeshChainError} the codes of `openChain`.
  */
 export async function openForReading(path: string, system: FileSystem): Promise<OpenSegment> {
 	const chainPath = resolve(checkPath('a chain', path))
@@ -28,12 +29,14 @@ export async function openForReading(path: string, system: FileSystem): Promise<
 
 const NO_LIVE_FILE: readonly ErrorCode[] = ['CHAIN_NOT_FOUND', 'CHAIN_EMPTY']
 
-/** The error for a file that is gone or empty, with what the watermark beside it says. */
+/** Returns the error for a file that is gone or empty, with the last seq that its watermark records. */
 function withWhatWasThere(error: MeshChainError, system: FileSystem, chainPath: string): MeshChainError {
 	const watermark = readWatermark(system, chainPath, undefined)
 	if (watermark === undefined || watermark.seq === 0) return error
 	const what = error.code === 'CHAIN_EMPTY' ? 'was emptied' : 'was removed'
-	const text = `${show(chainPath)} ${what}: ${show(`${chainPath}.durable`)} says that its records up to seq ${watermark.seq} were on disk; put it back from a copy`
+	const text =
+		`${show(chainPath)} ${what}: ${show(`${chainPath}.durable`)} shows that its records up to seq ` +
+		`${watermark.seq} were on disk; restore it from a copy`
 	return new MeshChainError(error.code, text, { path: chainPath, seq: 1, cause: error })
 }
 
@@ -41,7 +44,7 @@ function lastSealed(system: FileSystem, chainPath: string): Segment | undefined 
 	try {
 		return listSegments(system, chainPath, undefined).at(-1)
 	} catch (error) {
-		// The directory does not exist either.
+		// The directory is missing too.
 		if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return undefined
 		throw asReadError(chainPath, error)
 	}
@@ -75,10 +78,7 @@ async function openDescriptor(path: string, system: FileSystem): Promise<number>
 	}
 }
 
-/**
- * Gives an error of the system that happened while a chain was read a code of ours. Any other error stays as
- * it is.
- */
+/** Wraps a system error during reading in a `MeshChainError`. Returns any other error unchanged. */
 export function asReadError(path: string, error: unknown): unknown {
 	if (error instanceof MeshChainError || systemCode(error) === undefined) return error
 	return unreadable(path, messageOf(error), error)

@@ -1,6 +1,6 @@
 /**
- * Waits while the system lacks a resource (descriptors, memory): longer each time, with one warning, and
- * without giving up.
+ * Retries reads while the system lacks a resource (descriptors, memory). The delay grows with each attempt;
+ * there is one warning, and no limit on attempts.
  */
 
 import { show } from '../../guard/show.ts'
@@ -10,7 +10,10 @@ import { Backoff } from '../../platform/backoff.ts'
 import { warn } from '../../platform/diagnostics.ts'
 import { isMomentary } from '../../platform/file-system.ts'
 
-/** What waits: for so long, or until something happens; and whether it still wants to. */
+/**
+ * The reader that waits. `sleep` ends after `ms` milliseconds or on an earlier event; `isStopped` ends all
+ * waiting.
+ */
 export interface Waiter {
 	readonly isStopped: () => boolean
 	readonly sleep: (ms: number) => Promise<void>
@@ -22,13 +25,16 @@ export class Patience {
 	readonly #backoff = new Backoff(RETRY_MS_MIN, RETRY_MS_MAX)
 	#isFailing = false
 
-	/** @param path of the chain that cannot be read. */
+	/** @param path the chain that cannot be read. */
 	constructor(path: string, waiter: Waiter) {
 		this.#path = path
 		this.#waiter = waiter
 	}
 
-	/** Does what fails for a moment again until it works; undefined once it is stopped. */
+	/**
+	 * Runs `work` and retries temporary failures until it succeeds. Returns undefined once the waiter is
+	 * stopped.
+	 */
 	async patiently<T>(work: () => T | Promise<T>): Promise<T | undefined> {
 		while (!this.#waiter.isStopped()) {
 			try {
@@ -42,12 +48,12 @@ export class Patience {
 		return undefined
 	}
 
-	/** Waits until it is time to try again after a failure that passes; throws any other one. */
+	/** Waits until the next attempt is due after a temporary failure; throws any other error. */
 	async waitOut(error: unknown): Promise<void> {
 		if (!isMomentary(error)) throw error
 		if (!this.#isFailing) {
 			this.#isFailing = true
-			const text = `${show(this.#path)} cannot be read for the moment: ${messageOf(error)}; its reader waits and tries again`
+			const text = `${show(this.#path)} cannot be read for now: ${messageOf(error)}; its reader waits and retries`
 			warn('READER_WAITING', text)
 		}
 		const ms = this.#backoff.next()
@@ -57,11 +63,11 @@ export class Patience {
 		}
 	}
 
-	/** Nothing has failed this time. */
+	/** Notes a success, which ends the failing state. */
 	worked(): void {
 		if (!this.#isFailing) return
 		this.#isFailing = false
 		this.#backoff.reset()
-		warn('READER_RECOVERED', `${show(this.#path)} can be read again; nothing was passed over`)
+		warn('READER_RECOVERED', `${show(this.#path)} can be read again; nothing was skipped`)
 	}
 }

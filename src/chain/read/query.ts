@@ -1,7 +1,7 @@
 /**
- * What a reader is asked for, checked and in full, and which parts of a chain can answer it. This file
- * decides for stretches of a file and for frames; `matches` (model/filter.ts) decides for records,
- * collectors.ts applies both to the entries of a walk, and limit.ts applies the limit and the rule for gaps.
+ * Resolves a query to its full form and decides which parts of a chain can match it. This file decides for
+ * stretches and frames, and `matches` (model/filter.ts) for records. collectors.ts applies both to the
+ * entries of a walk, and limit.ts applies the limit and the rule for gaps.
  */
 import { show } from '../../guard/show.ts'
 import { MeshChainError } from '../../model/errors.ts'
@@ -17,16 +17,16 @@ export interface ResolvedQuery extends ResolvedFilter {
 	readonly limit: number
 	readonly reverse: boolean
 	readonly gaps: 'yield' | 'throw' | 'skip'
-	/** The levels wanted, as bits: those of frame flags and of {@link Extent.presence}. */
+	/** The levels wanted, as the bits of frame flags and of {@link Extent.presence}. */
 	readonly levelsWanted: number
-	/** Only kinds of mesh-chain's own are wanted. */
+	/** Whether only mesh-chain's own kinds are wanted. */
 	readonly isOwnOnly: boolean
-	/** No condition at all. */
+	/** Whether the query has no condition at all. */
 	readonly isEverything: boolean
 }
 
 /**
- * Checks a query. Keys that `extraKeys` names belong to the caller and are passed over.
+ * Checks and completes a query. Keys in `extraKeys` belong to the caller and are ignored.
  *
  * @throws {MeshChainError} `INVALID_FILTER` or `INVALID_LEVEL`
  */
@@ -41,8 +41,7 @@ export function resolveQuery(query: ChainQuery, extraKeys: readonly string[] = [
 		throw invalidQuery('gaps', gaps, "'yield', 'throw' or 'skip'")
 	}
 	const levelsWanted = (LEVELS_MASK << filter.levelIndexMin) & LEVELS_MASK
-	// Listed one by one: what a spread makes has a new shape each time, and V8 compiles the readers for one
-	// shape.
+	// A spread would give the object a new shape each time, and V8 optimizes its readers for one shape.
 	return {
 		levelIndexMin: filter.levelIndexMin,
 		kinds: filter.kinds,
@@ -63,7 +62,7 @@ export function resolveQuery(query: ChainQuery, extraKeys: readonly string[] = [
 	}
 }
 
-/** Whether a stretch of this extent can hold a record that matches, or a gap, which always matches. */
+/** Whether a stretch of this extent can hold a matching record or a gap; gaps always match. */
 export function mayHold(query: ResolvedQuery, extent: Extent): boolean {
 	if ((extent.presence & PRESENCE_GAP) !== 0) return true
 	if (query.isOwnOnly && (extent.presence & PRESENCE_PLAIN) !== 0) return false
@@ -74,7 +73,7 @@ export function mayHold(query: ResolvedQuery, extent: Extent): boolean {
 	)
 }
 
-/** Whether no part of a stretch of this extent can be skipped because of times, levels or kinds. */
+/** Whether times, levels and kinds rule out no part of a stretch of this extent. */
 export function isWithin(query: ResolvedQuery, extent: Extent): boolean {
 	return (
 		query.levelIndexMin === 0 &&
@@ -84,7 +83,7 @@ export function isWithin(query: ResolvedQuery, extent: Extent): boolean {
 	)
 }
 
-/** Whether a frame can hold a row that matches. A frame with a gap always can. */
+/** Whether a frame can hold a matching row. A frame with a gap always can. */
 export function mayHoldRow(query: ResolvedQuery, frame: Frame): boolean {
 	if (frame.baseSeq + frame.rows - 1 < query.fromSeq) return false
 	if (query.isEverything || (frame.flags & FLAG_CONTROL) !== 0) return true

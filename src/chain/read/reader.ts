@@ -1,6 +1,6 @@
 /**
- * Reads a chain: skips stretches and frames that cannot match, decodes rows a frame at a time, and makes a
- * `$gap` of what cannot be read. Never writes, never blocks the writer, and never sees half a frame.
+ * Reads a chain: skips stretches and frames that cannot match, decodes the rest frame by frame, and yields a
+ * `$gap` for each unreadable part. It never writes, never blocks the writer, and never sees half a frame.
  */
 import { show } from '../../guard/show.ts'
 import { MeshChainError } from '../../model/errors.ts'
@@ -54,9 +54,9 @@ export class FileChain implements Chain {
 	}
 
 	/**
-	 * The frames after a seq, as they were written, and those that are written later. An empty batch says that
-	 * nothing more is there at the moment. The bytes of a batch are overwritten when the next but one is asked
-	 * for. Ends when the signal aborts; rejects as {@link tail} does.
+	 * Follows the frames after a seq as they were written, first existing ones, then new ones. An empty batch
+	 * means that there is nothing more for now. The bytes of a batch stay valid until the batch after the
+	 * next one is requested. Ends when the signal aborts; rejects as {@link tail} does.
 	 */
 	followFrames(
 		query: Pick<TailQuery, 'afterSeq' | 'pollIntervalMs' | 'signal'>,
@@ -111,7 +111,7 @@ export class FileChain implements Chain {
 				this.#refuseWhenClosed()
 			}
 		} catch (error) {
-			// The errors of a read from a closed file say less.
+			// The error of a read from a closed file would be less clear.
 			this.#refuseWhenClosed()
 			throw asReadError(this.path, error)
 		}

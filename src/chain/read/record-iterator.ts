@@ -1,10 +1,10 @@
 /**
- * Batches as single records. Written by hand, because most calls find their record in the current batch and
- * an async generator pays for each.
+ * Iterates over batches as single records. It is written by hand because most calls find their record in the
+ * current batch, and an async generator would cost more for each.
  */
 import type { LogRecord } from '../../model/record.ts'
 
-/** The records of batches, one by one; each iteration goes through the batches anew. */
+/** Returns the records of batches, one by one; each iteration starts the batches anew. */
 export function recordsOf(batches: AsyncIterable<LogRecord[]>): AsyncIterable<LogRecord> {
 	return { [Symbol.asyncIterator]: () => new RecordIterator(batches[Symbol.asyncIterator]()) }
 }
@@ -15,12 +15,12 @@ export class RecordIterator implements AsyncIterableIterator<LogRecord, undefine
 	#batch: readonly LogRecord[] = []
 	#index = 0
 	#isDone = false
-	/** The batch that is being fetched. Later calls wait for it, in order. */
+	/** The batch being fetched. Concurrent calls wait for it, in order. */
 	#fetching: Promise<unknown> | undefined
 
 	/**
-	 * @param onReturn called first when the consumer leaves, so that nothing waits for batches that may never
-	 * come.
+	 * @param onReturn called first when the consumer stops early, so that nothing waits for batches that may
+	 * never arrive.
 	 */
 	constructor(batches: AsyncIterator<LogRecord[]>, onReturn?: () => void) {
 		this.#batches = batches

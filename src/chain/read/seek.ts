@@ -1,10 +1,9 @@
 /**
- * Finds the stretches of a chain that can hold what a query asks for, in few reads and without an index: from
- * the newest anchor along the jumps (format/anchor.ts). A stretch is passed over only when anchors that
- * verify say that nothing in it can match; where an anchor cannot be read, the part that it describes is read
- * instead.
+ * Finds the stretches of a chain that can match a query, in few reads and without an index: it follows the
+ * jumps from the newest anchor (format/anchor.ts). A stretch is skipped only when anchors that verify rule
+ * out a match. Where an anchor cannot be read, the part that it describes is read instead.
  *
- * Knows anchors and offsets; reads no frames.
+ * Works with anchors and offsets only; it reads no frames.
  */
 import { ANCHOR_BYTES, type Anchor } from '../format/anchor.ts'
 import { HEADER_BYTES } from '../format/header.ts'
@@ -12,19 +11,19 @@ import { anchorAt, anchorBefore, type OpenSegment } from '../scan/walk.ts'
 import { isWithin, mayHold, type ResolvedQuery } from './query.ts'
 
 /**
- * `[from, to)` of the file: from an anchor, or the end of the header, to the end of a later anchor, or of the
- * file.
+ * Range `[from, to)` of a file. It begins at an anchor or after the header, and ends after a later anchor or
+ * at the end of the file.
  */
 export interface Stretch {
 	readonly from: number
 	readonly to: number
 	/** The anchor at `from`; undefined at the beginning of the file. */
 	readonly anchor: Anchor | undefined
-	/** It ends where the file ends. */
+	/** Whether the stretch ends where the file ends. */
 	readonly isTail: boolean
 }
 
-/** The first `size` bytes of a file, as one stretch. */
+/** Returns the first `size` bytes of a file as one stretch. */
 export function wholeFile(size: number): Stretch {
 	return { from: HEADER_BYTES, to: size, anchor: undefined, isTail: true }
 }
@@ -32,16 +31,16 @@ export function wholeFile(size: number): Stretch {
 /** Everything between two anchors. */
 interface Region {
 	readonly upper: Anchor
-	/** Undefined for the beginning of the file. */
+	/** The anchor below; undefined at the beginning of the file. */
 	readonly lower: Anchor | undefined
 }
 
-/** A stretch of fewer spans is read rather than looked into: about half a MiB. */
+/** Stretches with fewer spans (about half a MiB) are read at once rather than split further. */
 const LOOK_SPANS_MIN = 8
 
 /**
- * The stretches of the first `size` bytes of a file that may hold matches: in order, or in reverse span by
- * span.
+ * Yields the stretches of the first `size` bytes of a file that can hold matches: in order, or, with
+ * `reverse`, backwards span by span.
  */
 export async function* findStretches(
 	file: OpenSegment,
@@ -69,7 +68,7 @@ class Seeker {
 	constructor(file: OpenSegment, query: ResolvedQuery) {
 		this.#file = file
 		this.#query = query
-		// What is read in reverse is held in memory until it is reversed.
+		// A reverse read holds a whole stretch in memory.
 		this.#lookSpansMin = query.reverse ? 2 : LOOK_SPANS_MIN
 	}
 
@@ -88,7 +87,8 @@ class Seeker {
 		const isWhole = fromSeq <= firstSeq && upper.nextSeq - 1 <= toSeq
 		const wantsAll = isWhole && extent !== undefined && isWithin(this.#query, extent)
 		const spans = upper.ordinal - (lower?.ordinal ?? 0)
-		// Where a seq lies within, a few anchors more are less than what they spare.
+		// When the wanted seqs begin or end inside, reading a few more anchors costs less than the bytes it
+		// saves.
 		const lookSpansMin = isWhole ? this.#lookSpansMin : 2
 		if (spans < lookSpansMin || (wantsAll && !reverse)) yield stretchOf(region)
 		else {
@@ -98,7 +98,10 @@ class Seeker {
 		}
 	}
 
-	/** Cuts what lies between two anchors at others, the first of them at `firstOffset`; newest first. */
+	/**
+	 * Splits the part between two anchors at the anchors within, the first of them at `firstOffset`; newest
+	 * part first.
+	 */
 	async split(upper: Anchor, lower: Anchor | undefined, firstOffset: number): Promise<Region[]> {
 		const regions: Region[] = []
 		const lowest = lower?.offset ?? HEADER_BYTES
@@ -107,7 +110,7 @@ class Seeker {
 			const next = target > lowest ? await this.#anchorNear(target, at.offset) : undefined
 			const below = next === undefined || next.offset <= lowest ? lower : next
 			regions.push({ upper: at, lower: below })
-			// Whatever is older has lower seqs.
+			// Older parts hold only lower seqs.
 			if (below === lower || below === undefined || below.nextSeq <= this.#query.fromSeq) break
 			at = below
 			target = at.jumpOffset >= lowest ? at.jumpOffset : at.previousOffset
@@ -115,14 +118,14 @@ class Seeker {
 		return regions
 	}
 
-	/** The anchor at `offset`; where it cannot be read, the next one below `upperOffset` that can. */
+	/** Reads the anchor at `offset`; where that fails, the nearest readable anchor below `upperOffset`. */
 	async #anchorNear(offset: number, upperOffset: number): Promise<Anchor | undefined> {
 		const anchor = offset < upperOffset ? await anchorAt(this.#file, offset) : undefined
 		return anchor ?? anchorBefore(this.#file, upperOffset)
 	}
 }
 
-/** What the upper anchor says of exactly this region; undefined when it says nothing. */
+/** Returns the extent that the upper anchor records for exactly this region; undefined if it records none. */
 function extentOf({ upper, lower }: Region) {
 	const offset = lower?.offset ?? HEADER_BYTES
 	if (offset === upper.previousOffset) return upper.span
@@ -130,7 +133,8 @@ function extentOf({ upper, lower }: Region) {
 }
 
 function stretchOf({ upper, lower }: Region): Stretch {
-	// With the next anchor, which says what an unreadable range at the end held.
+	// The stretch includes the upper anchor, which shows how many records an unreadable range at the end
+	// held.
 	return {
 		from: lower?.offset ?? HEADER_BYTES,
 		to: upper.offset + ANCHOR_BYTES,

@@ -1,11 +1,11 @@
 /**
- * Follows a chain that is being written: its history first, then new records. Both are one walk from entry to
- * entry and from file to file, so there is no seam between them. Polling finds everything; `fs.watch` is only
- * a hint to poll sooner.
+ * Follows a chain while it is written: first its history, then new records. Both are one walk from entry to
+ * entry and from file to file, so nothing is lost in between. Polling alone finds everything; `fs.watch` only
+ * makes a poll happen sooner.
  *
- * Invariant: before the walk continues after an entry, it reads that entry again. Where the entry is gone,
- * the walk returns to the last anchor that is still there, and records that were handed out are not handed
- * out again. Where the system lacks a resource for a moment, the walk waits where it is.
+ * Invariant: before the walk continues after an entry, it reads that entry again. If the entry is gone, the
+ * walk returns to the last anchor that is still there, and does not deliver records twice. While the system
+ * lacks a resource, the walk waits where it is.
  */
 import { show } from '../../guard/show.ts'
 import { checkBoolean, checkSignal, checkTimerMs, ifGiven } from '../../model/check.ts'
@@ -57,9 +57,9 @@ export class Tail<T> {
 	/** The file that the walk has reached. */
 	#file: OpenSegment
 	readonly #tail: ResolvedTail
-	/** What is left of the query when the walk had to begin again. */
+	/** The rest of the query after a restart of the walk. */
 	#query: ResolvedQuery
-	/** Every record up to this seq was handed out or did not match. */
+	/** Seq up to which every record was delivered or did not match. */
 	#spokenSeq = 0
 	readonly #patience: Patience
 	readonly #refuseWhenClosed: () => void
@@ -68,12 +68,12 @@ export class Tail<T> {
 	#entryOffset = HEADER_BYTES
 	/** End of the last known entry. */
 	#position = HEADER_BYTES
-	/** Epoch and seq of the last record that was handed out. */
+	/** Epoch and seq of the last delivered record. */
 	#epoch = 0
 	#seq = 0
-	/** How far the file was read, valid or not. */
+	/** Offset up to which the file was read, valid or not. */
 	#seenEnd = -1
-	/** A gap was handed out for the unreadable end of the file. */
+	/** Whether a gap was delivered for the unreadable end of the file. */
 	#endWasReported = false
 	#stopped = false
 	#hinted = false
@@ -96,8 +96,9 @@ export class Tail<T> {
 	}
 
 	/**
-	 * An empty batch says that nothing more is there at the moment. Ends when the signal aborts or no later
-	 * record can match; rejects as `Chain.tail` says, except that the query's rule for gaps is not applied.
+	 * Yields batches; an empty one means that there is nothing more for now. Ends when the signal aborts or
+	 * when no later record can match. Rejects like `Chain.tail`, but does not apply the query's rule for
+	 * gaps.
 	 */
 	async *batches(): AsyncGenerator<T[]> {
 		if (this.#isStopped) return
@@ -118,7 +119,7 @@ export class Tail<T> {
 		}
 	}
 
-	/** Ends {@link batches}, also while it waits. */
+	/** Ends {@link batches}, even while it waits. */
 	stop(): void {
 		this.#stopped = true
 		this.#sleeper.wake()
@@ -156,10 +157,10 @@ export class Tail<T> {
 		}
 	}
 
-	/** Everything that was written since the last lap; then a wait, unless another file follows. */
+	/** Yields everything written since the last lap, then waits, unless another file follows. */
 	async *#lap(): AsyncGenerator<T[]> {
 		this.#hinted = false
-		// The file is read to its end even when the name leads elsewhere.
+		// The file is read to its end even when the path leads elsewhere.
 		const next = this.#whatFollows()
 		let isAtEnd = true
 		for await (const batch of this.#newEntries(next?.file?.previousEnd)) {
@@ -175,13 +176,13 @@ export class Tail<T> {
 		}
 	}
 
-	/** Everything before the last anchor, as a reader hands it out. The walk begins at that anchor. */
+	/** Yields everything before the last anchor, as a reader would. The walk begins at that anchor. */
 	async *#history(files: readonly ChainFile[]): AsyncGenerator<T[]> {
 		this.#refuseWhenClosed()
 		const query = this.#query
 		yield* missingStart(this.#files, files, query, this.#view)
 		if (query.isEverything) {
-			// The last one is open: it is never gone.
+			// The last file is open, so it is never gone.
 			for (const file of files) {
 				if (await this.#open(file)) return
 				const gap = await removedGap(this.#files, file)
@@ -229,7 +230,7 @@ export class Tail<T> {
 		}
 	}
 
-	/** Makes a file the one that the walk is in; returns false when it is gone. */
+	/** Moves the walk to a file; returns false when the file is gone. */
 	async #open(listed: ChainFile): Promise<boolean> {
 		const file = await this.#files.open(listed)
 		if (file === undefined) return false
@@ -242,13 +243,13 @@ export class Tail<T> {
 		return true
 	}
 
-	/** Continues at the beginning of the next file, with a gap for what is missing before it. */
+	/** Continues at the beginning of the next file, after a gap for records missing before it. */
 	async *#continueIn(next: FollowingFile): AsyncGenerator<T[]> {
 		const { firstSeq } = next.listed.identity
 		const cause = next.isNext ? 'damaged' : await causeOfAbsence(this.#files, firstSeq)
 		const missing = this.#collector.upTo(firstSeq, cause)
 		if (missing.length > 0) yield missing as T[]
-		// Where it is gone already, a later look finds what follows it.
+		// If that file is already gone, a later lap finds its successor.
 		await this.#open(next.listed)
 	}
 
@@ -262,7 +263,10 @@ export class Tail<T> {
 		this.#position = this.#entryOffset
 	}
 
-	/** What follows the last known entry now: one or more batches an entry, empty where nothing matched. */
+	/**
+	 * Yields everything after the last known entry: at least one batch per entry, empty where nothing
+	 * matches.
+	 */
 	async *#newEntries(endMax = Number.POSITIVE_INFINITY): AsyncGenerator<T[]> {
 		this.#refuseWhenClosed()
 		const sizes = await this.#sizes()
@@ -284,7 +288,7 @@ export class Tail<T> {
 				}
 			}
 		} catch (error) {
-			// A writer that opens the chain cuts what the previous one left half-written.
+			// A writer that opens the chain cuts the half-written end that its predecessor left.
 			if (!(error instanceof MeshChainError && error.code === 'CHAIN_TRUNCATED')) throw error
 			this.#seenEnd = -1
 		}
@@ -296,7 +300,7 @@ export class Tail<T> {
 		)
 	}
 
-	/** Whether the walk found the last known entry where it was. */
+	/** Whether the walk found the last known entry at its old offset. */
 	#stillStands(entry: ScanEntry): boolean {
 		return entryStart(entry) >= this.#position
 	}
@@ -319,10 +323,7 @@ export class Tail<T> {
 		else for (let index = 0; index < batches.length; index++) yield batches.at(index) as T[]
 	}
 
-	/**
-	 * Takes a range that nothing valid follows: an entry that is just being written or, without a writer, an
-	 * unreadable end.
-	 */
+	/** Handles the end of the file: an entry being written or, without a writer, unreadable bytes. */
 	*#takeEnd(entry: ScanEntry & { type: 'bad' }): Generator<T[]> {
 		const { system, chainPath } = this.#file
 		const isWhole = !this.#tail.durableOnly && this.#file.path === chainPath
@@ -333,7 +334,7 @@ export class Tail<T> {
 		for (let index = 0; index < batches.length; index++) yield batches.at(index) as T[]
 	}
 
-	/** Notes that every record up to this seq was handed out or did not match. */
+	/** Notes that every record up to this seq was delivered or did not match. */
 	#note(epoch: number, seq: number): void {
 		if (epoch < this.#epoch || (epoch === this.#epoch && seq <= this.#seq)) return
 		this.#epoch = epoch
@@ -344,11 +345,11 @@ export class Tail<T> {
 		return epoch < this.#epoch || (epoch === this.#epoch && baseSeq + rows - 1 <= this.#seq)
 	}
 
-	/** Returns to an anchor after the file was cut below what was read of it, or was written over. */
+	/** Returns to an anchor after the file was cut or overwritten before the position of the walk. */
 	async #goBack(size: number): Promise<void> {
 		const { system, path, chainPath } = this.#file
-		// A writer whose disk fails cuts what it has half-written, and writes the same again. Nothing else may
-		// cut the file.
+		// When its disk fails, a writer cuts what is half-written and writes the same bytes again. Nothing
+		// else may cut the file.
 		const isWriters = size >= HEADER_BYTES && mayBeHeld(system, chainPath)
 		const anchor = isWriters ? await anchorBefore(this.#file, Math.min(size, this.#entryOffset)) : undefined
 		if (anchor === undefined) {
@@ -362,7 +363,7 @@ export class Tail<T> {
 		this.#seenEnd = -1
 	}
 
-	/** The size of the file, and the offset up to which entries may be handed out. */
+	/** Returns the size of the file, and the offset up to which entries may be delivered. */
 	async #sizes(): Promise<{ readonly size: number; readonly end: number }> {
 		const { system, fd, chainPath, identity } = this.#file
 		const { size } = await system.fstat(fd)
@@ -375,8 +376,8 @@ export class Tail<T> {
 	}
 
 	/**
-	 * The next file, or an error where the name of the chain leads to another chain or nowhere. Undefined while
-	 * this file is live.
+	 * Returns the next file, or an error when the path of the chain leads to another chain or nowhere.
+	 * Undefined while this file is live.
 	 */
 	#whatFollows(): { readonly file?: FollowingFile; readonly error?: MeshChainError } | undefined {
 		const { system, fd, chainPath, identity } = this.#file
@@ -397,7 +398,7 @@ export class Tail<T> {
 		return { error: replacedError(chainPath, what) }
 	}
 
-	/** Waits until something may have changed: the next poll, a hint, or the signal. */
+	/** Waits until something may have changed: for the next poll, a hint, or the signal. */
 	async #wait(): Promise<void> {
 		if (this.#hinted || this.#isStopped) return
 		await this.#sleeper.sleep(this.#tail.pollIntervalMs)
@@ -413,7 +414,7 @@ export class Tail<T> {
 		}
 	}
 
-	/** Watches the file that has the name now: a watch does not follow the name to another file. */
+	/** Watches the file at the path of the chain; a watch does not follow the path to another file. */
 	#watch(): void {
 		const { system, chainPath } = this.#file
 		this.#stopWatching()
@@ -426,21 +427,21 @@ export class Tail<T> {
 	}
 }
 
-/** What is left of a query after everything before a seq was handed out. */
+/** Returns the rest of a query once everything before a seq was delivered. */
 function from(query: ResolvedQuery, seq: number): ResolvedQuery {
 	return seq <= query.fromSeq ? query : { ...query, fromSeq: seq, isEverything: false }
 }
 
 function replacedError(path: string, what: string): MeshChainError {
-	const text = `${show(path)} ${what}: everything that was in the one before has been read; open the chain again to follow the new one`
+	const text = `${show(path)} ${what}: the old chain has been read to its end; open the path again to follow the new one`
 	return new MeshChainError('CHAIN_REPLACED', text, { path })
 }
 
 /** A file that follows another. */
 interface FollowingFile {
 	readonly listed: ChainFile
-	/** No file was between the two. */
+	/** Whether no file is missing between the two. */
 	readonly isNext: boolean
-	/** How far the previous file counts. */
+	/** Offset up to which the previous file counts. */
 	readonly previousEnd: number | undefined
 }

@@ -1,4 +1,4 @@
-/** What a verification finds in one file of a chain, entry by entry. Never writes. */
+/** Verifies one file of a chain, entry by entry. Never writes. */
 import { createHash, type Hash } from 'node:crypto'
 import { SEQ_MAX } from '../../model/limits.ts'
 import { type GapData, isGap, LOG_LEVELS, type LogRecord, levelIndex } from '../../model/record.ts'
@@ -27,10 +27,10 @@ import type { Findings, Found, SeqRange } from './findings.ts'
 
 const HASH_PIECE_BYTES = 1024 * 1024
 
-/** Sums that continue from file to file. */
+/** Totals that continue from file to file. */
 export class Sums {
 	readonly levelCounts = LOG_LEVELS.map(() => 0)
-	/** Whether the counts are those of the whole chain: a lost anchor, or a removed file, leaves them open. */
+	/** Whether the counts cover the whole chain. A lost anchor or a removed file makes them unknown. */
 	areKnown: boolean
 	frames = 0
 	anchors = 0
@@ -44,25 +44,25 @@ export class Sums {
 
 interface FileJudgeContext {
 	readonly findings: Findings
-	/** Another file follows this one. */
+	/** Whether another file follows this one. */
 	readonly isFollowed: boolean
 	readonly sums: Sums
-	/** What to call a place that cannot be read. */
+	/** Returns the verdict on an unreadable range. */
 	readonly verdictAt: (place: UnreadableRange, anchor: Anchor | undefined) => RecoveryVerdict
 	/**
-	 * Called where no later link covers what precedes this offset: the link there does not fit, or cannot be
+	 * Called where no later link covers what precedes this offset: the link there is wrong or cannot be
 	 * computed.
 	 */
 	readonly onBreak: (offset: number) => void
-	/** An anchor, after its link was checked. */
+	/** Called for each anchor, after its link was checked. */
 	readonly onAnchor: (anchor: Anchor) => void
 }
 
-/** How a file ends that another one follows. */
+/** How a file ends when another file follows it. */
 export interface FileEnd {
-	/** The link of everything in it up to there. */
+	/** Link of everything in the file up to its end. */
 	readonly link: string
-	/** Whether all bytes since the newest anchor could be read. Otherwise the link is not known. */
+	/** Whether all bytes since the newest anchor are readable. Otherwise the link is unknown. */
 	readonly isReadable: boolean
 }
 
@@ -72,19 +72,20 @@ export class FileJudge {
 	readonly #continuity: Continuity
 	#anchor: Anchor | undefined
 	/**
-	 * Since the newest anchor: something could not be read, so its span cannot be compared with what was read.
+	 * Whether something since the newest anchor could not be read, so that the anchor of its span cannot be
+	 * compared with it.
 	 */
 	#spanIsBroken: boolean
 	#extent = EMPTY_EXTENT
 	/**
-	 * What the anchors' jumps must be; undefined once an anchor was missing, because what they could be then is
-	 * open.
+	 * The expected jumps of the anchors; undefined after a missing anchor, because the jumps are unknown from
+	 * there on.
 	 */
 	#jumps: Jumps | undefined = new Jumps([])
 	#rangeBefore: UnreadableRange | undefined
 	/** Offset of a torn entry below the watermark. */
 	missedAt: number | undefined
-	/** A repair has written an anchor in this file. */
+	/** Whether a repair has written an anchor in this file. */
 	wasRepaired = false
 
 	constructor(file: OpenSegment, context: FileJudgeContext) {
@@ -104,7 +105,7 @@ export class FileJudge {
 		return this.#anchor
 	}
 
-	/** The seq that comes next. */
+	/** The expected seq of the next record. */
 	get nextSeq(): number {
 		return this.#continuity.nextSeq
 	}
@@ -115,16 +116,19 @@ export class FileJudge {
 		else await this.#checkAnchor(entry.anchor, entry.bytes.subarray(entry.pos, entry.pos + ANCHOR_BYTES))
 	}
 
-	/** The next file begins with this seq; what is missing up to there is missing at `offset`. */
+	/**
+	 * Ends the file, when the next one begins with this seq. Records missing in between count as missing at
+	 * `offset`.
+	 */
 	upTo(nextSeq: number, offset: number): void {
 		this.#missing(this.#continuity.upTo(nextSeq), offset)
 	}
 
-	/** How the file ends at this offset, after the newest anchor, where another file follows. */
+	/** Returns how the file ends at this offset, after the newest anchor, when another file follows. */
 	async endAt(end: number): Promise<FileEnd> {
 		const isReadable = !this.#spanIsBroken
-		// What is missing since the newest anchor is in no sum, but in the totals of the anchors of the next
-		// file.
+		// Records missing since the newest anchor are in none of these totals, but in those of the next
+		// file's anchors.
 		if (!isReadable) this.#context.sums.areKnown = false
 		const link = this.#anchor?.link ?? headerLink(this.#file.identity)
 		const from = this.#anchor === undefined ? HEADER_BYTES : this.#anchor.offset + ANCHOR_BYTES
@@ -157,8 +161,7 @@ export class FileJudge {
 	}
 
 	/**
-	 * @param fromSeq the first seq that a gap can stand for. Those before it are there, or were reported as
-	 * missing.
+	 * @param fromSeq the first seq that a gap can cover. Lower seqs are there, or were reported as missing.
 	 */
 	#record(record: LogRecord, { offset, length: bytes }: Frame, fromSeq: number): void {
 		this.#extent = joinExtents(this.#extent, extentOf(record))
@@ -183,13 +186,13 @@ export class FileJudge {
 			return
 		}
 		this.#spanIsBroken = true
-		// The watermark says more about it, at the end of the chain.
+		// The watermark check at the end of the chain reports more about it.
 		if (verdict === 'truncated') {
 			this.missedAt = offset
 			return
 		}
 		if (verdict === 'unsyncedTail') {
-			const text = 'writing that a power loss cut short: it was never acknowledged as on disk'
+			const text = 'a write that a power loss cut short: it was never acknowledged as on disk'
 			this.#find('unsynced', text, { offset, bytes })
 			return
 		}
@@ -198,7 +201,7 @@ export class FileJudge {
 		else this.#rangeBefore = place
 	}
 
-	/** Reports what is missing before an entry, as the unreadable range where it was, if there is one. */
+	/** Reports records missing before an entry: as the unreadable range that held them, if there is one. */
 	#missing(gap: LogRecord<'$gap', GapData> | undefined, offset: number): void {
 		const place = this.#rangeBefore
 		this.#rangeBefore = undefined
@@ -206,7 +209,7 @@ export class FileJudge {
 		else if (gap?.data !== undefined) {
 			this.#spanIsBroken = true
 			const { fromSeq, toSeq } = gap.data
-			const text = `${records(gap.data)} missing, with nothing in their place`
+			const text = `${records(gap.data)} missing, and no gap covers them`
 			const compared = { expected: `seq ${fromSeq}`, found: `seq ${toSeq + 1}` }
 			this.#find('missing', text, { offset, range: gap.data, ...compared })
 		}
@@ -218,10 +221,12 @@ export class FileJudge {
 		const lost = range === undefined ? 'no records were lost with them' : `${records(range)} lost`
 		const what = `${bytes} bytes cannot be read; ${lost}`
 		if (verdict === 'unsyncedHole') {
-			const text = `${what}: a power loss came before the disk had them`
+			const text = `${what}: a power loss kept them from reaching the disk`
 			this.#find('unsynced', text, { offset, bytes, range, severity: 'loss' })
 		} else if (verdict === 'ambiguous') {
-			const text = `${what}; a power loss or damage explains it: the watermark or the boot id that could tell is missing`
+			const text =
+				`${what}; a power loss or damage explains it: ` +
+				'the watermark or the boot id that could decide is missing'
 			this.#find('ambiguous', text, { offset, bytes, range })
 		} else this.#find('damaged', what, { offset, bytes, range })
 	}
@@ -255,11 +260,11 @@ export class FileJudge {
 
 	#repaired({ offset, detail }: Anchor): void {
 		this.wasRepaired = true
-		const text = `${detail} bytes that could not be read were here before the file was repaired`
+		const text = `the file had ${detail} unreadable bytes here before it was repaired`
 		this.#find('repaired', text, { offset, bytes: ANCHOR_BYTES })
 	}
 
-	/** Whether the link fits what is between the two anchors. */
+	/** Whether the link matches the bytes between the two anchors. */
 	async #checkLink(anchor: Anchor, bytes: Buffer, before: Anchor | undefined): Promise<boolean> {
 		const { identity } = this.#file
 		const hash = createHash('sha256').update(before?.link ?? headerLink(identity))
@@ -268,11 +273,12 @@ export class FileJudge {
 		const expected = hash.update(anchorLinkBody(bytes)).digest('hex')
 		const found = hex(anchor.link)
 		if (expected === found) return true
-		// The link over unreadable bytes is not known. They were reported, and prove no change.
+		// The link over unreadable bytes is unknown. They were already reported, and do not prove a change.
 		if (this.#spanIsBroken) return false
 		const range = { fromSeq: before?.nextSeq ?? identity.firstSeq, toSeq: anchor.nextSeq - 1 }
 		const text =
-			'the hash link does not fit what precedes it: something there was changed, and its checksums with it'
+			'the hash link does not match what precedes it: something there was changed, ' +
+			'along with its checksums'
 		this.#find('brokenLink', text, { offset: anchor.offset, bytes: ANCHOR_BYTES, range, expected, found })
 		return false
 	}
@@ -300,7 +306,7 @@ export class FileJudge {
 
 	#compare({ offset }: Anchor, what: string, expected: string, found: string): void {
 		if (expected === found) return
-		const text = `the anchor's ${what} does not fit what precedes it`
+		const text = `the anchor's ${what} does not match what precedes it`
 		this.#find('wrongAnchor', text, { offset, bytes: ANCHOR_BYTES, expected, found })
 	}
 
@@ -309,7 +315,7 @@ export class FileJudge {
 	}
 }
 
-/** The first seq that a gap claims to stand for; its data may be anything. */
+/** Returns the first seq that a gap claims to cover. Its data can be anything. */
 function claimedFromSeq({ data, seq }: LogRecord<'$gap', GapData>): number {
 	const claimed: unknown = data?.fromSeq
 	return typeof claimed === 'number' && claimed <= seq ? claimed : 1
@@ -325,8 +331,8 @@ export function hex(bytes: Uint8Array): string {
 }
 
 /**
- * An extent as the writer of another one would have put it: one that does not know {@link PRESENCE_PLAIN}
- * never sets it.
+ * Returns an extent as the writer of the other one would have stored it: a writer that does not know
+ * {@link PRESENCE_PLAIN} never sets it.
  */
 function asWritten(extent: Extent, { presence }: Extent): Extent {
 	if ((presence & PRESENCE_PLAIN) !== 0) return extent

@@ -1,8 +1,8 @@
 /**
- * What a verification has found so far, and what it comes to.
+ * Collects the findings of a verification, and computes its answer.
  *
- * Invariant: memory does not grow with the number of findings, which a damaged or forged file can make as
- * large as it likes. Every finding counts for the answer and the sums; the first {@link LISTED_MAX} of each
+ * Invariant: memory does not grow with the number of findings, which a damaged or forged file can make
+ * arbitrarily large. Every finding counts for the answer and the totals; the first {@link LISTED_MAX} of each
  * kind and severity are listed.
  */
 import { answerFor, heavier, isOk, type Severity } from '../answer.ts'
@@ -28,7 +28,7 @@ const SEVERITIES: Readonly<Record<VerifyFindingKind, Severity>> = {
 	repaired: 'note',
 }
 
-/** The kinds that only a person may judge: a repair leaves the file with such a finding as it is. */
+/** Kinds that only a person may judge. A repair does not touch a file with such a finding. */
 export const EVIDENCE: readonly VerifyFindingKind[] = ['brokenLink', 'wrongSeq', 'wrongAnchor', 'headMissing']
 
 export interface SeqRange {
@@ -36,12 +36,12 @@ export interface SeqRange {
 	readonly toSeq: number
 }
 
-/** As many findings of one kind and severity are listed; the others are counted. */
+/** Maximum number of listed findings of one kind and severity. Further ones are only counted. */
 const LISTED_MAX = 1000
-/** The message of a `$gap` may be as long as a frame. */
+/** Maximum length of a message. The message of a `$gap` can be as long as a frame. */
 const MESSAGE_CHARACTERS_MAX = 1000
 
-/** A finding, with only as much as applies. */
+/** A finding with only the fields that apply. */
 export interface Found {
 	readonly path: string
 	readonly offset: number
@@ -50,7 +50,7 @@ export interface Found {
 	readonly range?: SeqRange | undefined
 	readonly expected?: string
 	readonly found?: string
-	/** The file before, where the finding concerns how the two follow each other. */
+	/** Path of the previous file, when the finding concerns the seam between the two. */
 	readonly pathBefore?: string
 }
 
@@ -59,7 +59,7 @@ export type CountByKind = Partial<Record<VerifyFindingKind, number>>
 /** The first findings of each kind and severity. */
 export class ListedFindings {
 	readonly all: VerifyFinding[] = []
-	/** How many are listed, by kind and severity. */
+	/** Number of listed findings, by kind and severity. */
 	readonly #listed = new Map<string, number>()
 	readonly notListed: CountByKind = {}
 
@@ -107,7 +107,7 @@ export class Findings {
 		return kinds.some((kind) => this.#kinds.has(kind))
 	}
 
-	/** What all findings together come to, with those that are listed. */
+	/** The result of all findings, with the listed ones. */
 	get result(): Pick<VerifyReport, 'ok' | 'answer' | 'recordsLost' | 'findings' | 'findingsNotListed'> {
 		const answer = answerFor([this.#heaviest])
 		const { all: findings, notListed: findingsNotListed } = this.#listed
@@ -115,12 +115,12 @@ export class Findings {
 	}
 }
 
-/** The records that a finding stands for. */
+/** Returns the number of records that a finding covers. */
 function recordsOf({ fromSeq, toSeq }: VerifyFinding): number {
 	return fromSeq === undefined || toSeq === undefined ? 0 : Math.max(0, toSeq - fromSeq + 1)
 }
 
-/** A copy, so that the whole text is not kept for its beginning. */
+/** Returns a shortened copy, so that the long text can be freed. */
 function shortened(text: string): string {
 	if (text.length <= MESSAGE_CHARACTERS_MAX) return text
 	return `${Buffer.from(text.slice(0, MESSAGE_CHARACTERS_MAX)).toString()}…`

@@ -1,16 +1,16 @@
 /**
- * Compares a chain with a head that was kept elsewhere, the only evidence that cannot be changed by writing
- * the files. Invariant: a head is confirmed by one unbroken run of links, each of which was computed and
- * fits, from the anchor that has the head's link back to the beginning of the chain. Nothing else replaces a
- * link, whatever anchors and gaps say.
+ * Compares a chain with a head that was kept elsewhere: the only evidence that a change of the files cannot
+ * forge. Invariant: a head is confirmed by one unbroken sequence of links, each computed and correct, from
+ * the anchor with the head's link back to the beginning of the chain. Nothing else replaces a link, whatever
+ * anchors and gaps claim.
  *
- * Only retention excuses missing files, and only those before the first file that is there. Nothing shows
+ * Only retention excuses missing files, and only files before the first one that is left. Nothing shows
  * whether retention or something else removed them, so the answer is `cannot be checked`, unless the head
  * itself already covered the removal.
  *
- * A file that is removed while the chain is verified breaks the run of links for every later head: the files
- * on both sides of it were not compared. The answer is `cannot be checked` where retention explains it and
- * `not ok` otherwise, never `ok`.
+ * A file that is removed during the verification breaks the sequence of links for every later head, because
+ * the files on both sides of it were not compared. The answer is then `cannot be checked` if retention
+ * explains the removal and `not ok` otherwise, never `ok`.
  */
 import type { Anchor } from '../format/anchor.ts'
 import type { ChainIdentity } from '../scan/identity.ts'
@@ -22,12 +22,12 @@ interface EntryPosition {
 	readonly offset: number
 }
 
-/** Where the run of links is broken. */
+/** A place where the sequence of links is broken. */
 interface Break extends EntryPosition {
 	readonly why: 'unlinked' | 'removedByRetention'
 }
 
-/** Where a chain ends, and what its newest anchor says of retention. */
+/** The end of a chain, with what its newest anchor records about retention. */
 interface EndOfChain extends EntryPosition {
 	readonly lastSeq: number
 	readonly keptFromSeq: number
@@ -46,20 +46,20 @@ export class HeadSearch {
 		this.#first = first
 	}
 
-	/** The first file of an unbroken row of files: the files before it are gone. */
+	/** Begins with the first file of an unbroken sequence of files: earlier files are gone. */
 	beginWith(first: ChainIdentity): void {
 		this.#first = first
 		this.#lastBreak = undefined
 	}
 
-	/** No later link covers what precedes this position. */
+	/** Notes that no later link covers what precedes this position. */
 	breakAt(place: EntryPosition): void {
 		this.#lastBreak = { ...place, why: 'unlinked' }
 	}
 
 	/**
-	 * The chain now begins with this file: retention has removed everything before it while the chain was
-	 * verified.
+	 * Begins again with this file, because retention has removed everything before it during the
+	 * verification.
 	 */
 	beginAnewWith(first: ChainIdentity, place: EntryPosition): void {
 		this.#first = first
@@ -76,7 +76,7 @@ export class HeadSearch {
 		const head = this.#head
 		if (head === undefined) return
 		if (head.chainId !== this.#first.idHex) {
-			const text = 'this is another chain than the one whose head was kept'
+			const text = 'this is not the chain whose head was kept'
 			const compared = { expected: head.chainId, found: this.#first.idHex }
 			findings.add('headMissing', text, { path: end.path, offset: 0, ...compared })
 		} else if (this.#found === undefined) this.#reportMissing(findings, head, end)
@@ -91,14 +91,16 @@ export class HeadSearch {
 	): void {
 		const { segment, firstSeq } = this.#first
 		if (segment > 0 && firstSeq > head.seq && keptFromSeq >= firstSeq) {
-			const text = `the head is before seq ${firstSeq}, with which this chain begins: retention has removed what it covers, as the chain says`
+			const text =
+				`the head is before seq ${firstSeq}, where this chain now begins: ` +
+				'retention has removed what it covers, as the chain records'
 			findings.add('headMissing', text, { path, offset: 0, severity: 'unchecked' })
 			return
 		}
 		const compared = { expected: `head ${head.link} at seq ${head.seq}`, found: `seq ${lastSeq} as the last` }
 		if (lastSeq < head.seq) {
 			const text =
-				'the chain ends before the head that was kept: it was truncated, or an older copy is in its place'
+				'the chain ends before the head that was kept: it was truncated, or replaced by an older copy'
 			findings.add('headMissing', text, {
 				path,
 				offset,
@@ -106,7 +108,7 @@ export class HeadSearch {
 				...compared,
 			})
 		} else {
-			const text = 'the head that was kept is not in this chain: what it covers was cut back or written again'
+			const text = 'the head that was kept is not in this chain: the part that it covers was cut or rewritten'
 			findings.add('headMissing', text, {
 				path,
 				offset: 0,
@@ -116,15 +118,18 @@ export class HeadSearch {
 		}
 	}
 
-	/** The head covers what retention had removed until then; what is gone since, it says nothing of. */
+	/**
+	 * The head covers everything that retention had removed until then, and nothing that was removed later.
+	 */
 	#reportRemoved(findings: Findings, head: WantedHead, keptFromSeq: number, end: EndOfChain): void {
 		const { segment, firstSeq } = this.#first
 		if (segment === 0 || firstSeq <= keptFromSeq) return
 		const range = { fromSeq: keptFromSeq, toSeq: Math.min(firstSeq - 1, head.seq) }
 		const text =
 			end.keptFromSeq >= firstSeq
-				? 'these records were there when the head was kept; retention has removed them since, as the chain says'
-				: 'these records are in earlier files, which were not looked at'
+				? 'these records were there when the head was kept; ' +
+					'retention has removed them since, as the chain records'
+				: 'these records are in earlier files, which were not checked'
 		findings.add('gap', text, { path: end.path, offset: 0, range, severity: 'unchecked' })
 	}
 }
@@ -133,11 +138,13 @@ function reportBroken(findings: Findings, head: WantedHead, { path, offset, why 
 	const range = { fromSeq: 1, toSeq: head.seq }
 	if (why === 'removedByRetention') {
 		const text =
-			'the head that was kept is here, and retention removed files below it while the chain was verified: verify again'
+			'the head that was kept is in the chain, but retention removed files below it ' +
+			'during the verification: verify again'
 		findings.add('headMissing', text, { path, offset, range, severity: 'unchecked' })
 		return
 	}
 	const text =
-		'the head that was kept is here, and does not cover what stands before this place: that was changed, lost or repaired'
+		'the head that was kept is in the chain, but does not cover what precedes this place: ' +
+		'that part was changed, lost or repaired'
 	findings.add('headMissing', text, { path, offset, range })
 }

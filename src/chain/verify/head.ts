@@ -1,21 +1,25 @@
-/** The head of a chain, its newest link, as one word that is kept elsewhere. */
+/** Formats and parses the head of a chain (its newest link) as one word, to be kept elsewhere. */
 
 import { show } from '../../guard/show.ts'
 import { MeshChainError } from '../../model/errors.ts'
 
-/** A head to be looked for. */
+/** A head to search for. */
 export interface WantedHead {
 	readonly chainId: string
 	readonly seq: number
 	readonly link: string
 }
 
-/** A head as one word, to be kept elsewhere. */
+/** Formats a head as one word, to be kept elsewhere. */
 export function formatHead({ chainId, seq, link }: WantedHead): string {
 	return `${chainId}:${seq}:${link}`
 }
 
-/** @throws {MeshChainError} `INVALID_OPTION` */
+/**
+ * Parses a head.
+ *
+ * @throws {MeshChainError} `INVALID_OPTION`
+ */
 export function parseHead(text: string): WantedHead {
 	const [, chainId, seq, link] = /^([0-9a-f]{32}):(\d{1,16}):([0-9a-f]{64})$/.exec(text) ?? []
 	if (chainId === undefined || seq === undefined || link === undefined) {

@@ -1,6 +1,4 @@
-/**
- * What a verification finds in a chain: in each of its files (file-judge.ts), and between them. Never writes.
- */
+/** Verifies a chain: each of its files (file-judge.ts), and the seams between them. Never writes. */
 
 import { basename } from 'node:path'
 import { MeshChainError } from '../../model/errors.ts'
@@ -26,31 +24,31 @@ import { HeadSearch } from './head-search.ts'
 import { checkOriginal, type OriginalCheck, type Seam } from './original.ts'
 import { StaleTail } from './stale-tail.ts'
 
-/** A file that was judged, as the next one must follow it. */
+/** A verified file, with what the next file must match. */
 interface Judged {
 	readonly path: string
 	readonly segment: number
 	readonly firstSeq: number
-	/** How it ends where it stops to count; undefined where that place is not there. */
+	/** How the file ends where the next one took over; undefined if the file does not reach that offset. */
 	readonly end: FileEnd | undefined
 	readonly wasRepaired: boolean
-	/** The seq that comes next. */
+	/** The expected seq of the next record. */
 	readonly nextSeq: number
-	/** Its last entry is an anchor of a repair. */
+	/** Whether its last entry is an anchor of a repair. */
 	readonly endsRepaired: boolean
 }
 
 interface Wanted {
 	readonly head: WantedHead | undefined
-	/** The watermark, as it was before the files were listed. */
+	/** The watermark, as read before the files were listed. */
 	readonly watermark: Watermark | undefined
-	/** The first seq that retention has left: when the verification began, and now. */
+	/** First seq that retention has left: at the start of the verification, and now. */
 	readonly keptFromSeq: number
 	readonly keptFromSeqNow: () => Promise<number>
 	readonly onFinding: OnFinding | undefined
 }
 
-/** A file that was removed while the chain was verified. */
+/** A file that was removed during the verification. */
 interface Removed {
 	readonly path: string
 	readonly byRetention: boolean
@@ -69,9 +67,9 @@ export class Judge {
 	#listed: ChainFile
 	#judge: FileJudge
 	#before: Judged | undefined
-	/** The file before was removed while the chain was verified, and that was told. */
+	/** The previous file, if it was removed during the verification; its removal is already reported. */
 	#removedBefore: Removed | undefined
-	/** The superseded end of this file, and of earlier files that no frame has followed yet. */
+	/** The superseded end of this file, and of earlier files, until the next frame follows. */
 	#superseded: StaleTail | undefined
 	#unreported: StaleTail[] = []
 	readonly #headSearch: HeadSearch
@@ -91,13 +89,13 @@ export class Judge {
 		this.#judge = this.#newJudge(held, new Findings())
 	}
 
-	/** A file that has been removed since the files were listed. */
+	/** Handles a file that was removed since the files were listed. */
 	async removed({ identity, path, nextFirstSeq = identity.firstSeq }: ChainFile): Promise<void> {
 		this.#before = undefined
 		this.#removedBefore = await this.#reportRemoved(path, identity.firstSeq, nextFirstSeq)
 	}
 
-	/** The file has the seqs from `firstSeq` to the one before `nextFirstSeq`. */
+	/** Reports a removed file with the seqs from `firstSeq` to below `nextFirstSeq`. */
 	async #reportRemoved(path: string, firstSeq: number, nextFirstSeq: number): Promise<Removed> {
 		this.#keptFromSeq = Math.max(this.#keptFromSeq, await this.#keptFromSeqNow())
 		this.#sums.areKnown = false
@@ -122,7 +120,7 @@ export class Judge {
 		else this.#beginAfter(this.#removedBefore)
 		this.#removedBefore = undefined
 		if (listed.end === undefined || size >= listed.end) return
-		const text = `the file ends ${listed.end - size} bytes before the place where the next one took over`
+		const text = `the file ends ${listed.end - size} bytes before the offset at which the next one took over`
 		this.#find('truncated', text, { offset: size, expected: `${listed.end} bytes`, found: `${size} bytes` })
 	}
 
@@ -136,7 +134,7 @@ export class Judge {
 		await this.#judge.take(entry)
 	}
 
-	/** The end of the file. */
+	/** Ends the current file. */
 	async end(): Promise<void> {
 		const { nextFirstSeq, end, identity } = this.#listed
 		if (nextFirstSeq === undefined) {
@@ -148,7 +146,7 @@ export class Judge {
 		if (this.#superseded !== undefined) this.#unreported.push(this.#superseded)
 		this.#superseded = undefined
 		this.#judge.upTo(nextFirstSeq, Math.min(end ?? this.#size, this.#size))
-		// Missing records are in the totals of later anchors, but not in our sums.
+		// Missing records are in the totals of later anchors, but not in these totals.
 		if (end !== undefined && this.#size < end) this.#sums.areKnown = false
 		const isThere = end === undefined || this.#size >= end
 		const { path } = this.#file
@@ -159,7 +157,7 @@ export class Judge {
 		this.#before = { path, segment, firstSeq, end: fileEnd, wasRepaired, nextSeq, endsRepaired }
 	}
 
-	/** The end of the chain. */
+	/** Ends the chain. */
 	finish(): VerifyReport {
 		this.#reportSuperseded(undefined)
 		this.#checkHead()
@@ -180,8 +178,8 @@ export class Judge {
 	}
 
 	/**
-	 * In a sealed file there is nothing that a crash explains: what it left was dealt with when the next one
-	 * was begun.
+	 * In a sealed file nothing can be explained by a crash: the writer handled what a crash left when it
+	 * began the next file.
 	 */
 	#verdictAt(place: UnreadableRange, anchor: Anchor | undefined): RecoveryVerdict {
 		if (this.#listed.nextFirstSeq !== undefined) return 'damaged'
@@ -194,18 +192,19 @@ export class Judge {
 	}
 
 	/**
-	 * Whether this file follows the one before. What a repair says of itself explains nothing here: its file is
-	 * compared with the one that it replaced, and where that is gone the seam cannot be checked.
+	 * Checks that this file continues the previous one. A repaired file's own account of its repair proves
+	 * nothing: the file is compared with its original, and if the original is gone, the seam cannot be
+	 * checked.
 	 */
 	async #checkSeam(before: Judged): Promise<void> {
 		const { identity } = this.#file
-		// Its own sums lack what it lost; those of later files do not.
+		// Its own totals lack what it lost; those of later files do not.
 		if (before.wasRepaired) this.#sums.areKnown = false
 		this.#checkFirstSeq(before)
 		const missing = identity.segment - before.segment - 1
 		if (missing > 0) return await this.#checkMissingFiles(before, missing)
 		const { previous } = identity
-		// Begun when the files before were gone: there was nothing to link to.
+		// This file was begun when the previous ones were gone, so there was no link to continue.
 		const isUnlinked = previous === undefined || Buffer.compare(previous.link, NO_LINK) === 0
 		if (isUnlinked) {
 			this.#sums.areKnown = false
@@ -235,18 +234,19 @@ export class Judge {
 		const found = hex(seam.link)
 		if (original === 'differs') {
 			const text =
-				'the file before was repaired, and it is not what a repair makes of the file that was kept beside it'
+				'the previous file was repaired, but a repair of the original kept beside it gives ' +
+				'a different file'
 			this.#brokenLink(text, before, found)
 		} else if (before.endsRepaired) {
-			const text = `the file before was repaired and does not fit this one any more; ${noOriginal(before)}`
+			const text = `the previous file was repaired and no longer matches this one; ${noOriginal(before)}`
 			this.#find('repaired', text, { offset: 0, bytes: HEADER_BYTES, severity: 'unchecked' })
 		} else if (before.end?.isReadable === true) {
-			const text = 'the header does not link to the file before it: that one was changed, or is another one'
+			const text = 'the header does not link to the previous file, which was changed or replaced'
 			this.#brokenLink(text, before, found)
 		}
 	}
 
-	/** Files are missing before this one. */
+	/** Reports files missing before this one. */
 	async #checkMissingFiles(before: Judged, missing: number): Promise<void> {
 		const { segment } = this.#file.identity
 		this.#sums.areKnown = false
@@ -255,7 +255,7 @@ export class Judge {
 		const compared = { expected: `segment ${before.segment + 1}`, found: `segment ${segment}` }
 		const { path: pathBefore } = before
 		if (!before.endsRepaired) return this.#find('missingFile', files, { offset: 0, pathBefore, ...compared })
-		// A repair has written a gap for them, which is as good as the repair was.
+		// A repair has written a gap for the missing files. The gap can be trusted as far as the repair.
 		const original = await this.#checkOriginalOf(before, undefined)
 		if (original === 'removed') return this.#beginAfter(await this.#reportRemovedBefore(before))
 		const isBorneOut = original !== 'none'
@@ -264,7 +264,10 @@ export class Judge {
 		this.#find('missingFile', text, { offset: 0, severity, ...compared })
 	}
 
-	/** `removed`: the file itself was removed meanwhile. */
+	/**
+	 * Checks the original of a repaired file. Returns `removed` when the file itself was removed during the
+	 * verification.
+	 */
 	async #checkOriginalOf({ path }: Judged, seam: Seam | undefined): Promise<OriginalCheck | 'removed'> {
 		let file: OpenSegment
 		try {
@@ -289,12 +292,12 @@ export class Judge {
 		this.#find('brokenLink', text, { offset: 0, bytes: HEADER_BYTES, pathBefore, expected, found })
 	}
 
-	/** No link of this file or a later one covers the files before it. */
+	/** Notes that no link of this file or a later one covers the files before it. */
 	#break(): void {
 		this.#headSearch.breakAt({ path: this.#file.path, offset: 0 })
 	}
 
-	/** No link of this file or a later one can be compared with what preceded a removed file. */
+	/** Notes that no link of this file or a later one can be compared with what preceded a removed file. */
 	#beginAfter({ path, byRetention }: Removed): void {
 		const place = { path, offset: 0 }
 		if (byRetention) this.#headSearch.beginAnewWith(this.#file.identity, place)
@@ -306,7 +309,7 @@ export class Judge {
 		const { segment, firstSeq } = identity
 		const range = firstSeq > 1 ? { fromSeq: 1, toSeq: firstSeq - 1 } : undefined
 		this.#headSearch.beginWith(this.#file.identity)
-		// A sealed file that is verified by itself is only a part.
+		// A sealed file that is verified on its own is only a part of a chain.
 		const isPart = ownerOf(this.#held.system, chainPath, identity) !== undefined
 		if ((segment === 0 && range === undefined) || isPart) return
 		if (range !== undefined && this.#keptFromSeq >= firstSeq) {
@@ -319,11 +322,13 @@ export class Judge {
 			this.#find('missingFile', text, { offset: 0, range, expected: 'seq 1', found: `seq ${firstSeq}` })
 			return
 		}
-		const text = `${segment} ${segment === 1 ? 'file' : 'files'} of the chain missing before this one, and not removed by retention`
+		const text =
+			`${segment} ${segment === 1 ? 'file' : 'files'} of the chain missing before this one, ` +
+			'and not removed by retention'
 		this.#find('missingFile', text, { offset: 0, range, expected: 'segment 0', found: `segment ${segment}` })
 	}
 
-	/** Everything below the watermark must be there. */
+	/** Checks that everything below the watermark is there. */
 	#checkWatermark(): void {
 		const { segment } = this.#file.identity
 		const { nextSeq } = this.#judge
@@ -338,7 +343,7 @@ export class Judge {
 		const lastSeq = nextSeq - 1
 		const range = seq > lastSeq ? { fromSeq: lastSeq + 1, toSeq: seq } : undefined
 		const lost = range === undefined ? 'no records are lost' : `${seq - lastSeq} records are lost`
-		const text = `the file is shorter than what was on disk once, or an older one is in its place; ${lost}`
+		const text = `the file is shorter than it was on disk, or was replaced by an older one; ${lost}`
 		const expected = `segment ${this.#watermark.segment}, ${offset} bytes`
 		const found = `segment ${segment}, ${this.#size} bytes`
 		this.#find('truncated', text, { offset: this.#size, range, expected, found })
@@ -352,7 +357,7 @@ export class Judge {
 		const text =
 			obstacle === undefined
 				? `the last writer did not close the chain: ${this.#whyNotClosed}`
-				: `the chain is not closed, and whether a writer has it open cannot be told (${obstacle})`
+				: `the chain is not closed, and whether a writer has it open is unknown (${obstacle})`
 		this.#find('notClosed', text, { offset: this.#size })
 	}
 
@@ -361,7 +366,7 @@ export class Judge {
 		return unwritten === undefined ? 'it was killed, or lost power' : 'its close failed'
 	}
 
-	/** A sealed file is followed by another one: that it is the last means that the live one is gone. */
+	/** Reports a missing live file: if a sealed file is the last one, the live file after it is gone. */
 	#checkLive(): void {
 		const { path, chainPath } = this.#file
 		if (path === chainPath) return
@@ -394,5 +399,8 @@ export class Judge {
 
 function noOriginal({ path }: Judged): string {
 	const name = `${basename(path)}.before-repair-…`
-	return `the file that the repair replaced, ${name}, is not beside it, so nothing shows whether the repair was right`
+	return (
+		`the file that the repair replaced, ${name}, is missing, ` +
+		'so nothing shows whether the repair was correct'
+	)
 }

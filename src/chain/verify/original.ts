@@ -1,10 +1,10 @@
 /**
- * Compares a repaired file with the one that it replaced, `….before-repair-…`. A repair changes every later
- * link of its file, so the next file does not link to it any more: only the original can show that the repair
- * took nothing away and put nothing in.
+ * Compares a repaired file with the file that it replaced, `….before-repair-…`. A repair changes every later
+ * link of its file, so the next file no longer links to it. Only the original can show that the repair
+ * removed nothing and added nothing.
  *
- * The original is believed only as far as the next file links to it. Where bytes in it cannot be read, its
- * link is not known. A head that was kept elsewhere therefore asks for more: see `linked`.
+ * The original is trusted only as far as the next file links to it. If bytes in it are unreadable, its link
+ * is unknown. A check against a head that was kept elsewhere therefore requires more: see `linked`.
  */
 import { basename, dirname, join } from 'node:path'
 import { MeshChainError } from '../../model/errors.ts'
@@ -18,36 +18,38 @@ import { type OpenSegment, walkFile } from '../scan/walk.ts'
 import { FileJudge, Sums } from './file-judge.ts'
 import { EVIDENCE, Findings } from './findings.ts'
 
-/** What the next file says of the one before it. */
+/** What a file records about the end of the previous one. */
 export interface Seam {
 	readonly end: number
 	readonly link: Uint8Array
 }
 
 /**
- * - `linked`: the repaired file is what a repair makes of its original, and every link of the original was
- *   worked out and fits.
- * - `fits`: the same, but for links of the original over bytes that cannot be read.
- * - `differs`: the next file links to an original, and that one was changed, or the repaired file is not what
- *   a repair makes of it.
- * - `none`: there is no original that the next file links to.
+ * - `linked`: a repair of the original gives the repaired file, and every link of the original was computed
+ *   and is correct.
+ * - `fits`: the same, except for links of the original over unreadable bytes.
+ * - `differs`: the next file links to an original, but the original was changed, or a repair of it does not
+ *   give the repaired file.
+ * - `none`: there is no original to which the next file links.
  */
 export type OriginalCheck = 'linked' | 'fits' | 'differs' | 'none'
 
 /**
- * A file is repaired a few times at most; more files of such a name were put there to keep a verification
- * busy.
+ * Maximum number of originals. A file is repaired a few times at most; more files with such a name are an
+ * attempt to keep a verification busy.
  */
 const ORIGINALS_MAX = 8
 
 /**
+ * Checks a repaired file against its originals.
+ *
  * @param repaired a file that ends in an anchor of a repair.
- * @param seam undefined where the next file is missing: then no original is linked to.
+ * @param seam undefined if the next file is missing; then no original is linked to.
  */
 export async function checkOriginal(repaired: OpenSegment, seam: Seam | undefined): Promise<OriginalCheck> {
 	const originals = await openOriginals(repaired)
 	try {
-		// A file that was repaired twice has two originals: the second is itself what a repair made of the first.
+		// A file that was repaired twice has two originals; the second is the result of the first repair.
 		const reached = new Set<OpenSegment>()
 		const next = [repaired]
 		let isBorneOut = false
@@ -89,14 +91,14 @@ async function openOriginals({ path, chainPath, system, identity }: OpenSegment)
 	return found
 }
 
-/** How far a file counts that the next one says ended there. */
+/** Returns the offset up to which a file counts, when the next file records that it ended there. */
 async function endOf({ system, fd, path, identity }: OpenSegment, seam: Seam | undefined): Promise<number> {
 	const { size } = await system.fstat(fd)
 	if (seam === undefined || size <= seam.end || endsRepaired(system, path, size, identity)) return size
 	return seam.end
 }
 
-/** What a judge says of the link of an original up to the seam. */
+/** Judges the link of an original up to the seam. */
 async function linkOf(
 	original: OpenSegment,
 	seam: Seam | undefined,
@@ -118,9 +120,9 @@ async function linkOf(
 	for await (const entries of walkFile(original, HEADER_BYTES, end)) {
 		for (const entry of entries) await judge.take(entry)
 	}
-	// No repair touches a file with evidence of a deliberate change.
+	// A repair never touches a file with evidence of a deliberate change.
 	const isChanged = findings.hasAny(EVIDENCE)
-	// What a repair has made is not what the next file followed, unless that says so.
+	// The next file does not follow the result of a repair, unless its header records that.
 	const isRepair = endsRepaired(original.system, original.path, size, original.identity)
 	if (isRepair && size !== seam?.end) return 'differs'
 	if (seam === undefined || size < seam.end) return isChanged ? 'differs' : 'unknown'
@@ -132,8 +134,8 @@ async function linkOf(
 }
 
 /**
- * Whether a file is what a repair makes of another: the same frames, but for gaps where the other cannot be
- * read. Where the file cannot be read itself, because it was damaged since, there is nothing to compare.
+ * Whether a repair of one file gives the other: the same frames, except for gaps where the original is
+ * unreadable. If the repaired file itself is unreadable because of later damage, there is nothing to compare.
  */
 async function isRepairOf(
 	file: OpenSegment,
@@ -153,7 +155,7 @@ async function isRepairOf(
 				expected = await next()
 				continue
 			}
-			// A gap in the place of a readable frame leaves that frame of the original unmatched.
+			// A gap instead of a readable frame leaves that frame of the original unmatched.
 			if (!isGapOfRepair(frame)) return false
 		}
 		return expected === undefined
@@ -163,13 +165,13 @@ async function isRepairOf(
 }
 
 interface ReadableFrame {
-	/** Undefined for the end of the file. */
+	/** The frame; undefined at the end of the file. */
 	readonly frame: Frame | undefined
-	/** Unreadable bytes precede it. */
+	/** Whether unreadable bytes precede it. */
 	readonly followsUnreadable: boolean
 }
 
-/** The frames that a repair keeps. */
+/** Yields the frames that a repair keeps. */
 async function* readableFrames(
 	file: OpenSegment,
 	end: number,
@@ -194,7 +196,7 @@ async function* readableFrames(
 	return undefined
 }
 
-/** The place of a frame is in its checksum alone. */
+/** Whether two frames are the same. The offset of a frame affects only its checksum. */
 function isSameFrame(a: Frame, b: Frame): boolean {
 	const contentOf = ({ bytes, rowsEnd, length }: Frame) => bytes.subarray(rowsEnd - length + 11, rowsEnd)
 	return a.length === b.length && contentOf(a).equals(contentOf(b))

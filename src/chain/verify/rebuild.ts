@@ -1,10 +1,10 @@
 /**
- * Writes a file of a chain anew: everything before the first place that cannot be read, or where seqs are
- * missing, as it is, byte by byte, and after it every entry that verifies, with a `$gap` for what is missing
- * and an anchor that says how many bytes could not be read. The old file is kept.
+ * Writes a file of a chain anew. Everything before the first unreadable range or missing seq is copied byte
+ * by byte. After it come every entry that verifies, a `$gap` for missing records, and an anchor that records
+ * the number of unreadable bytes. The old file is kept.
  *
- * Invariant: a verification of the new file finds nothing in it that a repair would make good, so that a
- * second repair has nothing to do.
+ * Invariant: a verification of the new file finds nothing that a repair could fix, so a second repair has
+ * nothing to do.
  */
 import { randomBytes } from 'node:crypto'
 import { dirname } from 'node:path'
@@ -33,10 +33,10 @@ import { EntryCopier } from '../write/copy-entries.ts'
 import { type CopyContext, copyContext } from '../write/segment-context.ts'
 import { SegmentFile } from '../write/segment-file.ts'
 
-/** How far the first anchor of a file is looked for: anchors are closer than this. */
+/** Range within which the first anchor of a file is searched. Anchors are closer together than this. */
 const FIRST_ANCHOR_BYTES_MAX = 1024 * 1024
 
-/** How a file ends that another follows. */
+/** How a file ends when another one follows it. */
 export interface Previous {
 	readonly end: number
 	readonly link: Uint8Array
@@ -49,33 +49,32 @@ export interface RebuildSource {
 	readonly path: string
 	readonly file: OpenFile
 	readonly identity: ChainIdentity
-	/** How far the file counts; undefined for all of it. */
+	/** Offset up to which the file counts; undefined for the whole file. */
 	readonly end: number | undefined
 	readonly isLive: boolean
-	/** The file before, for a beginning that cannot be read. */
+	/** The previous file, for the case that the header is unreadable. */
 	readonly previous: Previous
-	/** The seq that comes next is at least this one: everything up to there was in the file once. */
+	/** Lower bound of the next seq: the file once held everything below it. */
 	readonly nextSeqMin: number
 	/**
-	 * Whether a place that cannot be read is what a power loss has left, given the boot id of the newest anchor
-	 * before it.
+	 * Whether a power loss explains an unreadable range, given the boot id of the newest anchor before it.
 	 */
 	readonly isUnsynced: (offset: number, bootId: Uint8Array | undefined) => boolean
 	/**
-	 * Called when the new file is on disk and before it takes the old one's place, with what both have in
-	 * common.
+	 * Called when the new file is on disk and before it replaces the old one, with the end of the part that
+	 * both have in common.
 	 */
 	readonly beforeSwap: (kept: { readonly offset: number; readonly nextSeq: number }) => void
 }
 
 export interface Rebuilt {
-	/** Where the old file is. */
+	/** Path of the old file. */
 	readonly keptAt: string
-	/** Bytes that could not be read. */
+	/** Number of bytes that could not be read. */
 	readonly bytes: number
-	/** Number of records that a new `$gap` stands for. */
+	/** Number of records that a new `$gap` covers. */
 	readonly lostRecords: number
-	/** The size of the new file, and the seq that comes next. */
+	/** Size of the new file, and the expected seq of the next record. */
 	readonly offset: number
 	readonly nextSeq: number
 }
@@ -112,9 +111,9 @@ class Rebuild {
 	readonly #firstEpoch: number
 	readonly #file: SegmentFile
 	readonly #copier: EntryCopier
-	/** What the new file has in common with the old one. */
+	/** End of the part that the new file has in common with the old one. */
 	readonly kept: { readonly offset: number; readonly nextSeq: number }
-	/** Of the newest anchor of the old file so far. */
+	/** Boot id of the newest anchor of the old file so far. */
 	#bootId: Uint8Array | undefined
 
 	constructor(source: RebuildSource, target: OpenFile) {
@@ -141,7 +140,7 @@ class Rebuild {
 		if (identity.headerDamaged) tail.anchor('repaired', HEADER_BYTES)
 		let nextSeqAtEnd = 0
 		scanRange(file, identity.idChecksum, { from: this.kept.offset, to: this.#end }, (entry) => {
-			// Anchors and gaps that are written between the entries of an epoch belong to it.
+			// Anchors and gaps written between the entries of an epoch belong to that epoch.
 			this.#context.writer.epoch = Math.max(this.#firstEpoch, epochOf(entry) ?? this.#copier.epoch)
 			this.#copier.take(entry)
 			if (entry.type === 'anchor') this.#bootId = entry.anchor.bootId
@@ -152,7 +151,7 @@ class Rebuild {
 		const nextSeq = Math.max(nextSeqMin, nextSeqAtEnd)
 		const isShort = tail.nextSeq < nextSeq
 		this.#copier.upTo(nextSeq)
-		// A sealed file that ends so counts to its end.
+		// A sealed file with this end counts as a whole.
 		if (isShort || !isLive) tail.anchor('repaired', 0)
 		this.#file.write()
 		return {
@@ -164,8 +163,8 @@ class Rebuild {
 	}
 
 	/**
-	 * The offset of the first entry that does not stay as it is: one that cannot be read, or one before which
-	 * seqs are missing, by the rule that a verification follows. The end where there is none.
+	 * Returns the offset of the first entry that changes: one that is unreadable, or one before which seqs
+	 * are missing, by the rule of a verification. Returns the end if there is none.
 	 */
 	#firstLoss(): number {
 		const { file, identity, isLive } = this.#source
@@ -178,7 +177,7 @@ class Rebuild {
 		return found
 	}
 
-	/** Copies what stays as it is; a header that cannot be read is made again. */
+	/** Copies the unchanged part; an unreadable header is made anew. */
 	#copyStart(target: OpenFile, keptEnd: number): ChainIdentity {
 		const { file, identity } = this.#source
 		if (!identity.headerDamaged) {
@@ -205,13 +204,13 @@ class Rebuild {
 	}
 }
 
-/** The epoch of an entry; undefined for one that cannot be read. */
+/** Returns the epoch of an entry; undefined for an unreadable one. */
 function epochOf(entry: ScanEntry): number | undefined {
 	if (entry.type === 'bad') return undefined
 	return entry.type === 'frame' ? entry.frame.epoch : entry.anchor.epoch
 }
 
-/** Whether an entry cannot be read, or seqs are missing before it; the continuity moves past it. */
+/** Whether an entry is unreadable, or seqs are missing before it. Moves the continuity past it. */
 function isLoss(entry: ScanEntry, continuity: Continuity): boolean {
 	if (entry.type === 'bad') return true
 	if (entry.type === 'anchor') return continuity.anchor(entry.anchor) !== undefined

@@ -1,29 +1,32 @@
 /**
- * What a repair does about the findings of a verification. It gets every finding, also those that a report
- * does not list.
+ * Decides what a repair does about the findings of a verification. It receives every finding, including those
+ * that a report does not list.
  *
- * Invariant: each damage is either made good, once and for all, or left for a person and named. A file with
- * evidence of a deliberate change is left as it is, and so is the one before where the evidence is that the
- * two do not follow each other: a repair of either would put it away.
+ * Invariant: each damage is either fixed, once and for all, or left for a person and named. A file with
+ * evidence of a deliberate change is left as it is. So is the previous file, if the evidence concerns the
+ * seam between the two: repairing either file would destroy it.
  */
 import type { RepairAction, RepairReport, VerifyFinding, VerifyFindingKind } from '../chain.ts'
 import { type CountByKind, EVIDENCE, ListedFindings } from './findings.ts'
 
-/** What a new file with a `$gap` in it makes good. */
+/** Kinds that a rebuilt file with a `$gap` fixes. */
 const REBUILT: readonly VerifyFindingKind[] = ['damaged', 'ambiguous', 'truncated', 'missing']
-/** What is cut off, unless the file is rebuilt anyway. */
+/** Kinds that are cut off, unless the file is rebuilt anyway. */
 const CUT: readonly VerifyFindingKind[] = ['tornTail', 'unsynced']
 
 export class RepairPlan {
 	readonly #actions = new Map<string, RepairAction>()
-	/** Files that stay as they are. */
+	/** Paths of files that stay as they are. */
 	readonly #untouchable = new Set<string>()
-	/** What is left in any case. */
+	/** Findings that are left in any case. */
 	readonly #evidence = new ListedFindings()
-	/** What is made good unless its file stays as it is, and how many of a kind there are in each file. */
+	/** Findings that are fixed unless their file stays as it is, with their number by kind and file. */
 	readonly #rebuilt = new ListedFindings()
 	readonly #rebuiltIn = new Map<string, CountByKind>()
-	/** Files that missing files follow: rebuilding one writes a gap for the missing ones. */
+	/**
+	 * Findings of missing files, by the path of the next file. Rebuilding that file writes a gap for the
+	 * missing ones.
+	 */
 	readonly #missingAfter = new Map<string, VerifyFinding>()
 
 	add(finding: VerifyFinding, pathBefore: string | undefined): void {

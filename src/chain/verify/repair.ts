@@ -1,7 +1,6 @@
 /**
- * Puts a damaged chain right: plans, keeps aside what it is about to change, then applies. Everything that
- * can be read stays; what is missing gets a `$gap` in its place. What somebody changed on purpose is left as
- * evidence.
+ * Repairs a damaged chain: plans, keeps a copy of what it is about to change, then applies the plan.
+ * Everything readable stays, and a `$gap` replaces what is missing. Deliberate changes are left as evidence.
  */
 
 import { show } from '../../guard/show.ts'
@@ -37,20 +36,20 @@ import { examine, type VerifyOptions, type VerifyProgress } from './verify.ts'
 
 /** Options of `repairChain`. */
 export interface RepairOptions {
-	/** Only say what would be done. Default false. */
+	/** Whether to only report the actions of a repair. Default: false. */
 	readonly dryRun?: boolean | undefined
-	/** Called for every piece that was looked at. */
+	/** Called after each part of the chain that was checked. */
 	readonly onProgress?: ((progress: VerifyProgress) => void) | undefined
-	/** The file system. Default: that of Node. */
+	/** File system. Default: that of Node. */
 	readonly fs?: FileSystem | undefined
 }
 
 /**
- * Repairs a chain that no writer has open. A second run finds nothing to do. A process that is killed in the
- * middle leaves every record readable, and repairing again finishes the work.
+ * Repairs a chain that no writer has open. A second repair finds nothing to do. If the process is killed
+ * during a repair, every record stays readable, and another repair finishes the work.
  *
- * @throws {MeshChainError} what `openChain` throws; `CHAIN_LOCKED`; `CHAIN_SEALED`; `REPAIR_FAILED` when the
- * disk does not go along.
+ * @throws {MeshChainError} the codes of `openChain`; `CHAIN_LOCKED`; `CHAIN_SEALED`; `REPAIR_FAILED` when a
+ * file operation fails.
  */
 export async function repairChain(path: string, options: RepairOptions = {}): Promise<RepairReport> {
 	checkOptionNames(options, ['dryRun', 'onProgress', 'fs'])
@@ -61,7 +60,7 @@ export async function repairChain(path: string, options: RepairOptions = {}): Pr
 		return sourceReport(path, dryRun, { actions: plan.actions, ...plan.left }, report)
 	}
 	return underLock(path, system, async (held) => {
-		// A writer may have come and gone since.
+		// A writer may have changed the chain since.
 		const now = await planFor(path, verifyOptions)
 		const actions = apply(held, now.plan.actions)
 		// The unreadable bytes may have hidden other damage.
@@ -88,7 +87,11 @@ function sourceReport(
 	return { path, dryRun, ...done, records, ok, answer, recordsLost }
 }
 
-/** @throws {MeshChainError} `CHAIN_LOCKED`, `REPAIR_FAILED`. */
+/**
+ * Runs `work` while it holds the lock.
+ *
+ * @throws {MeshChainError} `CHAIN_LOCKED`, `REPAIR_FAILED`.
+ */
 async function underLock<T>(
 	path: string,
 	system: FileSystem,
@@ -106,7 +109,7 @@ async function underLock<T>(
 		try {
 			return await work(held)
 		} finally {
-			// Whether the writer before is gone is as well known as it was.
+			// The lock must not claim more about the previous writer than it did before.
 			lock.release(lock.provenance === 'kernel')
 		}
 	} catch (error) {
@@ -158,7 +161,7 @@ class FileRepair {
 		return epochMaxOf(readChainEnd(this.#file, size, this.#listed.identity))
 	}
 
-	/** Cuts bytes at the end that nothing valid follows. */
+	/** Cuts off the bytes after the last valid entry. */
 	cut(): RepairAction {
 		const { offset, bytes } = this.#planned
 		const keptAt = cutAndKeepAside(this.#chainPath, this.#file, offset, bytes)
@@ -178,11 +181,11 @@ class FileRepair {
 			end,
 			isLive,
 			previous: this.#previous(),
-			// Everything below the watermark was there once.
+			// Everything below the watermark was in the file once.
 			nextSeqMin: nextFirstSeq ?? (watermark?.seq ?? 0) + 1,
 			isUnsynced: (offset, bootId) =>
 				isUnsyncedAt({ system: this.#system, chainPath: this.#chainPath, identity }, offset, bootId),
-			// Lowers the offset only: the seq stays until a gap stands for the lost records.
+			// Lowers only the offset: the seq stays until a gap covers the lost records.
 			beforeSwap: ({ offset }) => {
 				if (isLive && watermark !== undefined) this.#writeWatermark(watermark, offset, watermark.seq)
 			},
@@ -194,7 +197,7 @@ class FileRepair {
 		return { ...this.#planned, bytes, lostRecords, keptAt }
 	}
 
-	/** How far the previous file counts, and its link there. */
+	/** Returns the offset up to which the previous file counts, and its link there. */
 	#previous(): Previous {
 		const { id, segment } = this.#listed.identity
 		const before = listSegments(this.#system, this.#chainPath, id).find(
@@ -210,10 +213,13 @@ class FileRepair {
 		})
 	}
 
-	/** The watermark is lowered before the bytes below it are replaced, and raised again afterwards. */
+	/**
+	 * Writes the watermark: it is lowered before the bytes below it are replaced, and raised again
+	 * afterwards.
+	 */
 	#writeWatermark(before: Watermark | undefined, offset: number, seq: number): void {
 		const { id, segment } = this.#listed.identity
-		// From now on only the watermark knows of openings that were in the unreadable bytes.
+		// From here on, only the watermark records openings that were in the unreadable bytes.
 		const epoch = Math.max(before?.epoch ?? 0, this.#epochMax)
 		const writer = { epoch, bootId: bootId(this.#system) }
 		const mode = this.#system.fstatSync(this.#file.fd).mode & 0o777
@@ -231,7 +237,8 @@ function asRepairError(path: string, error: unknown): MeshChainError {
 	const { message } = openError(path, error)
 	return new MeshChainError(
 		'REPAIR_FAILED',
-		`${show(path)} could not be repaired: ${messageOf(error)}; every record that was readable still is, and repairing again continues (${message})`,
+		`${show(path)} could not be repaired: ${messageOf(error)}; ` +
+			`every record that was readable still is, and repairing again continues (${message})`,
 		{ path, cause: error },
 	)
 }

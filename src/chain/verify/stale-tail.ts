@@ -1,6 +1,6 @@
 /**
- * The end of a sealed file after the offset where the next file took over. After a failed fsync the next file
- * holds the same records; a writer that had lost the chain without knowing it left records that are in no
+ * Judges the end of a sealed file after the offset where the next file took over. After a failed fsync, the
+ * next file holds the same records. A writer that had lost the chain unnoticed left records that are in no
  * other file.
  */
 
@@ -31,7 +31,11 @@ export class StaleTail {
 		this.#range = { fromSeq: this.#range?.fromSeq ?? baseSeq, toSeq: baseSeq + rows - 1 }
 	}
 
-	/** @param next the first frame of the next file; undefined when it has none. */
+	/**
+	 * Reports the superseded end.
+	 *
+	 * @param next the first frame of the next file; undefined if it has none.
+	 */
 	report(findings: Findings, next: Frame | undefined): void {
 		const range = this.#range
 		const place = { path: this.#path, offset: this.#offset, bytes: this.#bytes, range }
@@ -46,7 +50,9 @@ export class StaleTail {
 			findings.add('superseded', message, place)
 			return
 		}
-		const message = `${this.#records} records were written here by a writer that had lost the chain: they are not in it`
+		const message =
+			`${this.#records} records were written here by a writer that had lost the chain: ` +
+			'they are not in it'
 		findings.add('stray', message, place)
 	}
 }

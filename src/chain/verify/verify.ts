@@ -1,6 +1,4 @@
-/**
- * Judges a whole chain and never writes: every checksum, every row, every seq, every link, file after file.
- */
+/** Verifies a whole chain, file after file: every checksum, row, seq and link. Never writes. */
 
 import { discard } from '../../guard/promises.ts'
 import { checkFileSystem, checkFunction, checkOptionNames, checkSignal, ifGiven } from '../../model/check.ts'
@@ -17,7 +15,7 @@ import type { OnFinding } from './findings.ts'
 import { parseHead } from './head.ts'
 import { Judge } from './judge.ts'
 
-/** How far a verification or a repair has come in one file. */
+/** Progress of a verification or a repair in one file. */
 export interface VerifyProgress {
 	readonly path: string
 	readonly bytes: number
@@ -26,35 +24,35 @@ export interface VerifyProgress {
 
 /** Options of `verifyChain`. */
 export interface VerifyOptions {
-	/** The file system. Default: that of Node. */
+	/** File system. Default: that of Node. */
 	readonly fs?: FileSystem | undefined
-	/** Stops early; the promise rejects with the signal's reason. */
+	/** Signal that stops the verification; the promise rejects with the signal's reason. */
 	readonly signal?: AbortSignal | undefined
 	/**
-	 * A head that was kept elsewhere, as `formatHead` and `mesh-chain info --head` give it: the chain must
-	 * still hold it. It makes a truncation or a rewriting of what came before it detectable.
+	 * A head kept elsewhere, in the form of `formatHead` and `mesh-chain info --head`. The chain must still
+	 * contain it, which makes a truncation or a rewrite of the part before it detectable.
 	 */
 	readonly head?: string | undefined
-	/** Called for every piece that was looked at. */
+	/** Called after each part of the chain that was checked. */
 	readonly onProgress?: ((progress: VerifyProgress) => void) | undefined
 }
 
 /**
- * Reads a chain from end to end and reports everything that is not as a writer leaves it. `ok` is false for
- * any damage, and true for a torn tail or for gaps that explain themselves.
+ * Reads a chain from end to end and reports every deviation from what a writer leaves. `ok` is false for any
+ * damage, and true for a torn tail or for gaps that the chain explains.
  *
- * Memory does not grow with the chain or with what is wrong with it: the report lists the first 1,000
- * findings of each kind and severity, and counts the others in `findingsNotListed`. The answer and all sums
- * count every finding.
+ * Memory does not grow with the chain or with the damage: the report lists the first 1,000 findings of each
+ * kind and severity, and counts the others in `findingsNotListed`. The answer and all totals include every
+ * finding.
  *
- * @throws {MeshChainError} what `openChain` throws, and `INVALID_OPTION`; damage is a finding, not an error.
+ * @throws {MeshChainError} the codes of `openChain`, and `INVALID_OPTION`; damage is a finding, not an error.
  */
 export async function verifyChain(path: string, options: VerifyOptions = {}): Promise<VerifyReport> {
 	checkOptionNames(options, ['fs', 'signal', 'head', 'onProgress'])
 	return await examine(path, options)
 }
 
-/** The same, and calls `onFinding` with every finding, listed or not. */
+/** Verifies like {@link verifyChain}, and calls `onFinding` with every finding, listed or not. */
 export async function examine(
 	path: string,
 	options: VerifyOptions,
@@ -66,7 +64,7 @@ export async function examine(
 	const held = await openForReading(path, checkFileSystem('fs', options.fs ?? nodeFileSystem))
 	try {
 		const files = new ChainFiles(held)
-		// A watermark that is read before the files are listed is not ahead of them.
+		// A watermark read before the files are listed cannot be ahead of them.
 		const watermark = readWatermark(held.system, held.chainPath, held.identity.id)
 		const listing = files.hold()
 		try {
@@ -96,8 +94,8 @@ async function judgeFile(
 	try {
 		const { size } = await file.system.fstat(file.fd)
 		await judge.begin(file, size, listed)
-		// What the next file says does not count is walked by itself: an entry that reaches into it is none, as
-		// for a reader.
+		// The superseded end is walked separately. An entry that reaches into it does not count, neither here
+		// nor for a reader.
 		const end = Math.max(HEADER_BYTES, Math.min(size, listed.end ?? size))
 		for (const [from, to] of [
 			[HEADER_BYTES, end],

@@ -1,24 +1,24 @@
 /**
- * What waits in memory while the live file is full: frames that were made for a file that they were not
- * written to, and later records. Each file that has room takes some of them, in order.
+ * Holds in memory what waits while the live file is full: frames made for a file that they were not written
+ * to, and later records. Each file that has room takes some of them, in order.
  */
 import { EntryCopier } from './copy-entries.ts'
 import type { SegmentFile, Unwritten } from './segment-file.ts'
 import type { TailBuffer } from './tail-buffer.ts'
 
-/** The most that a file takes at once. */
+/** Most bytes that a file takes at once. */
 const MOVE_BYTES_MAX = 256 * 1024
 
 export class Backlog {
-	/** The oldest first; records go into the last one. */
+	/** Unwritten parts, oldest first; new records go into the last one. */
 	readonly #parts: Unwritten[] = []
 
-	/** Puts the unwritten end of a file before everything else. */
+	/** Puts the unwritten end of a file before all other parts. */
 	putFirst(part: Unwritten): void {
 		this.#parts.unshift(part)
 	}
 
-	/** Where records go. */
+	/** The buffer that takes new records. */
 	get intake(): TailBuffer {
 		return this.#parts.at(-1)!.tail
 	}
@@ -27,7 +27,7 @@ export class Backlog {
 		return this.#parts.reduce((sum, { tail, from }) => sum + tail.end - from + tail.openBytes, 0)
 	}
 
-	/** Copies frames into a file: as many as `bytesMax` allows, at least one. */
+	/** Copies frames into a file: as many as `bytesMax` allows, but at least one. */
 	moveInto(file: SegmentFile, bytesMax: number): void {
 		const part = this.#parts[0]!
 		const { tail, idChecksum, from } = part
@@ -35,7 +35,7 @@ export class Backlog {
 		const { bytes, start, end } = tail.entriesBorrow(from, Math.min(MOVE_BYTES_MAX, bytesMax))
 		new EntryCopier(file, 'unsynced').fromMemory(bytes.subarray(start, end), idChecksum, from)
 		part.from += end - start
-		// Freed when it is most of what is held, so that bytes are rarely moved twice.
+		// Bytes are freed only once most of them are copied, so that the rest is rarely moved twice.
 		if (part.from - tail.heldFrom > tail.end - part.from) tail.release(part.from)
 		if (part.from === tail.end && this.#parts.length > 1) this.#parts.shift()
 	}

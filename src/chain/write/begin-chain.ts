@@ -1,7 +1,4 @@
-/**
- * Begins a chain of which no file is there: a new one, or one whose files are lost and whose watermark is
- * left.
- */
+/** Begins a chain that has no files: a new chain, or one whose files are lost while its watermark is left. */
 import { randomBytes } from 'node:crypto'
 import { show } from '../../guard/show.ts'
 import { MeshChainError } from '../../model/errors.ts'
@@ -31,7 +28,7 @@ export function continueAfterWatermark(options: OpeningOptions, watermark: Water
 	return { ...begun, watermark, recovery }
 }
 
-/** Makes the only file of a chain. */
+/** Creates the only file of a chain. */
 function beginChain(
 	options: OpeningOptions,
 	begin: Pick<FileStart, 'chainId' | 'segment' | 'firstSeq' | 'previousEnd'>,
@@ -53,7 +50,7 @@ function beginChain(
 }
 
 /**
- * The watermark of a chain whose records were on disk and whose files are gone; undefined where there is
+ * Returns the watermark of a chain whose records were on disk and whose files are gone; undefined if there is
  * none.
  */
 export function lostWatermark({ system, path }: OpeningOptions): Watermark | undefined {
@@ -62,8 +59,10 @@ export function lostWatermark({ system, path }: OpeningOptions): Watermark | und
 }
 
 /**
- * @throws {MeshChainError} `CHAIN_DAMAGED` where a watermark says that records were on disk which are gone
- * with their file.
+ * Refuses to continue a lost chain.
+ *
+ * @throws {MeshChainError} `CHAIN_DAMAGED` if a watermark shows that records were on disk and are gone with
+ * their file.
  */
 export function refuseLost(options: OpeningOptions): void {
 	const { path } = options
@@ -71,18 +70,28 @@ export function refuseLost(options: OpeningOptions): void {
 	if (watermark === undefined) return
 	throw new MeshChainError(
 		'CHAIN_DAMAGED',
-		`${show(path)} is gone or was destroyed, and ${show(`${path}.durable`)} says that records up to seq ${watermark.seq} were on disk; onDamage is 'refuse': nothing was changed; put the file back, or remove ${show(`${path}.durable`)} to begin a new chain`,
+		`${show(path)} is gone or was destroyed, but ${show(`${path}.durable`)} shows that records ` +
+			`up to seq ${watermark.seq} were on disk; onDamage is 'refuse', so nothing was changed: ` +
+			`restore the file, or remove ${show(`${path}.durable`)} to begin a new chain`,
 		{ path, offset: 0, seq: 1 },
 	)
 }
 
-/** @throws {MeshChainError} `CHAIN_EXHAUSTED` when no reader would accept the next epoch. */
+/**
+ * Returns the next epoch.
+ *
+ * @throws {MeshChainError} `CHAIN_EXHAUSTED` when no reader would accept that epoch.
+ */
 export function epochAfter(epoch: number, path: string): number {
 	if (isEpoch(epoch + 1)) return epoch + 1
 	throw exhausted(path, 'epoch')
 }
 
-/** @throws the reason why a name may not be on disk: an opening that cannot sync it has failed. */
+/**
+ * Requires that the name of a file is on disk.
+ *
+ * @throws the error of the sync. Without it an opening fails, because the name may not be on disk.
+ */
 export function requireSynced<P extends Placed>(placed: P): P {
 	if (placed.unsynced !== undefined) throw placed.unsynced
 	return placed

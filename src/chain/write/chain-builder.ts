@@ -1,6 +1,6 @@
 /**
- * Writes a whole chain from records that have their seqs and epochs already. The chain gets its name when all
- * of it is on disk, or never. The lock is held meanwhile, as by any writer.
+ * Writes a whole chain from records that already have seqs and epochs. The chain gets its name once all of it
+ * is on disk, or never. The builder holds the lock throughout, like any writer.
  */
 import { randomBytes } from 'node:crypto'
 import { show } from '../../guard/show.ts'
@@ -26,15 +26,15 @@ import { firstSeqCovered } from './seq-check.ts'
 import { startOfFile } from './tail-buffer.ts'
 import { releaseQuietly, takeLock } from './writer-lock.ts'
 
-/** Bytes wait in memory up to this many, then they are written. */
+/** Limit of the bytes held in memory before they are written. */
 const HELD_BYTES_MAX = 256 * 1024
 
 export interface ChainBuilderOptions {
 	/** Permissions of the file. Default: `0o600`. */
 	readonly mode?: number | undefined
 	/**
-	 * Id of the chain, in hexadecimal. Default: a new one. A copy of records that keep their identity has the
-	 * id of their chain.
+	 * Id of the chain, in hexadecimal. Default: a new id. A copy whose records keep their identity has the id
+	 * of the original chain.
 	 */
 	readonly chainId?: string | undefined
 	readonly fs?: FileSystem | undefined
@@ -50,7 +50,11 @@ export class ChainBuilder {
 	#gapRecords = 0
 	#records = 0
 
-	/** @throws {MeshChainError} `CHAIN_EXISTS`, `CHAIN_LOCKED`, `CHAIN_UNWRITABLE`, `INVALID_PATH`. */
+	/**
+	 * Locks the chain and starts a temporary file.
+	 *
+	 * @throws {MeshChainError} `CHAIN_EXISTS`, `CHAIN_LOCKED`, `CHAIN_UNWRITABLE`, `INVALID_PATH`.
+	 */
 	constructor(path: string, { mode = 0o600, chainId, fs = nodeFileSystem }: ChainBuilderOptions = {}) {
 		this.path = writablePath(path, fs)
 		this.#system = fs
@@ -70,22 +74,22 @@ export class ChainBuilder {
 		}
 	}
 
-	/** Records so far, without gaps. */
+	/** Number of records so far, without gaps. */
 	get records(): number {
 		return this.#records
 	}
 
-	/** Records that were not given; a `$gap` stands for them. */
+	/** Number of records that were never pushed; a `$gap` covers them. */
 	get missing(): number {
 		return this.#gapRecords
 	}
 
 	/**
-	 * Takes the next record, with the seq and epoch that it has. A `$gap` stands for seqs that are missing
-	 * before it.
+	 * Appends the next record with its own seq and epoch. If seqs are missing before it, a `$gap` covers
+	 * them.
 	 *
-	 * @throws {LogAppendError} not retryable, and the record is not in the chain: `SEQ_NOT_INCREASING` when its
-	 * seq or its epoch steps back; `APPEND_FAILED`, `BATCH_TOO_LARGE` when no chain can hold it.
+	 * @throws {LogAppendError} not retryable, and the record is not in the chain: `SEQ_NOT_INCREASING` when
+	 * its seq or its epoch steps back; `APPEND_FAILED`, `BATCH_TOO_LARGE` when no chain can hold it.
 	 * @throws {MeshChainError} `CHAIN_UNWRITABLE` when it cannot be written.
 	 */
 	push(record: LogRecord): void {
@@ -102,15 +106,15 @@ export class ChainBuilder {
 	}
 
 	/**
-	 * Puts everything on disk and gives it its name.
+	 * Syncs everything and gives the chain its name.
 	 *
-	 * @throws {MeshChainError} `CHAIN_EXISTS` when a file of that name was made meanwhile; `CHAIN_UNWRITABLE`:
-	 * then no file is there, unless the message says that the chain is.
+	 * @throws {MeshChainError} `CHAIN_EXISTS` when a file of that name was created in the meantime;
+	 * `CHAIN_UNWRITABLE`: then no file is left, unless the message says that the chain is there.
 	 */
 	finish(): void {
 		try {
 			if (this.#context.writer.epoch === 0) this.#open(1)
-			// The closing anchor says how much is on disk, which must be true when it is written.
+			// The closing anchor records how much is on disk, so the rest must be on disk first.
 			this.#file.write()
 			this.#file.syncNow()
 			this.#file.tail.anchor('closed', CLOSED_WITHOUT_EXIT)
@@ -131,10 +135,10 @@ export class ChainBuilder {
 		this.#file.close()
 		removeQuietly(this.#system, this.#temporary)
 		try {
-			// Whole or not there: no chain is left unclosed.
+			// The chain is complete or absent; none is left unclosed.
 			this.#lock.release(false)
 		} catch {
-			// A lock file that nobody holds is untidy, not wrong.
+			// A leftover lock file that nobody holds does no harm.
 		}
 	}
 
@@ -153,7 +157,7 @@ export class ChainBuilder {
 	}
 
 	/**
-	 * Begins an epoch. Every epoch has its opening and its end, as if a writer had opened the chain for each.
+	 * Begins an epoch. Every epoch gets an opening and an end, as if a writer had opened the chain for it.
 	 */
 	#open(epoch: number): void {
 		const { tail } = this.#file
@@ -189,7 +193,8 @@ export class ChainBuilder {
 		const text =
 			record.epoch < this.#context.writer.epoch
 				? `seq ${record.seq} is of epoch ${record.epoch}, after epoch ${this.#context.writer.epoch}`
-				: `${record.kind === GAP_KIND ? `a gap from seq ${from} on` : `seq ${from}`} is not above ${nextSeq - 1}, the last in ${show(this.path)}`
+				: `${record.kind === GAP_KIND ? `a gap from seq ${from} on` : `seq ${from}`} is not ` +
+					`above ${nextSeq - 1}, the last in ${show(this.path)}`
 		return new LogAppendError(text, {
 			code: 'SEQ_NOT_INCREASING',
 			retryable: false,
@@ -202,7 +207,7 @@ export class ChainBuilder {
 function existing(path: string): MeshChainError {
 	return new MeshChainError(
 		'CHAIN_EXISTS',
-		`${show(path)} is a chain already, or parts of one lie beside it: name a new file`,
+		`${show(path)} is already a chain, or has parts of one beside it: choose a new path`,
 		{ path },
 	)
 }

@@ -1,6 +1,6 @@
 /**
- * Copies the entries of one file to the end of another: frames as they are but for their checksums, and the
- * anchors of openings and ends. A `$gap` stands for records between them that cannot be read.
+ * Copies the entries of one file to the end of another: frames unchanged except for their checksums, and the
+ * anchors of openings and ends. A `$gap` covers unreadable records between them.
  */
 import { type GapCause, gapRecord } from '../../model/record.ts'
 import type { OpenFile } from '../../platform/file-system.ts'
@@ -11,7 +11,7 @@ import { type ScanEntry, Scanner } from '../scan/scan.ts'
 import { type ByteRange, scanRange } from '../scan/scan-range.ts'
 import type { SegmentFile } from './segment-file.ts'
 
-/** Copied bytes wait in memory up to this many, then they are written. */
+/** Limit of the copied bytes held in memory before they are written. */
 const HELD_BYTES_MAX = 1024 * 1024
 
 export class EntryCopier {
@@ -21,15 +21,15 @@ export class EntryCopier {
 	/** Epoch and time of the last entry. */
 	#at = { epoch: 1, tsMs: 0 }
 	records = 0
-	/** Records that `$gap`s stand for. */
+	/** Number of records that `$gap`s cover. */
 	lost = 0
-	/** The last of them. */
+	/** Seq of the last lost record. */
 	lostUpTo = 0
-	/** Bytes that could not be read. */
+	/** Number of bytes that could not be read. */
 	unreadableBytes = 0
 
 	/**
-	 * @param anchorsUnreadable whether an anchor `repaired` is written where bytes, or the rows of a frame,
+	 * @param anchorsUnreadable whether to write a `repaired` anchor where bytes, or the rows of a frame,
 	 * cannot be read.
 	 */
 	constructor(target: SegmentFile, cause: GapCause, anchorsUnreadable = false) {
@@ -38,17 +38,17 @@ export class EntryCopier {
 		this.#anchorsUnreadable = anchorsUnreadable
 	}
 
-	/** The epoch of the last entry. */
+	/** Epoch of the last entry. */
 	get epoch(): number {
 		return this.#at.epoch
 	}
 
-	/** Copies the entries in a part of a file. */
+	/** Copies the entries in a range of a file. */
 	fromFile(source: OpenFile, idChecksum: number, range: ByteRange): void {
 		scanRange(source, idChecksum, range, (entry) => this.take(entry))
 	}
 
-	/** Copies the entries in bytes whose place in their file is `offset`. */
+	/** Copies the entries in `bytes`, which begin at `offset` in their file. */
 	fromMemory(bytes: Buffer, idChecksum: number, offset: number): void {
 		const scanner = new Scanner(idChecksum, offset)
 		scanner.push(bytes)
@@ -65,7 +65,7 @@ export class EntryCopier {
 		if (this.#target.pendingBytes >= HELD_BYTES_MAX) this.#target.write()
 	}
 
-	/** Writes a `$gap` for the records that are missing before `nextSeq`. */
+	/** Writes a `$gap` for the records missing before `nextSeq`. */
 	upTo(nextSeq: number): void {
 		const { tail } = this.#target
 		if (nextSeq <= tail.nextSeq) return
@@ -84,7 +84,7 @@ export class EntryCopier {
 	#frame(frame: Frame): void {
 		const { tail } = this.#target
 		this.#at = { epoch: frame.epoch, tsMs: frame.baseTsMs }
-		// A file holds each seq once; a frame that steps back is older than what is there already.
+		// A file holds each seq once, so a frame that steps back is a repeat.
 		if (frame.baseSeq < tail.nextSeq) return
 		this.upTo(firstCovered(frame))
 		if (this.#anchorsUnreadable && rowsOf(frame) === undefined) {

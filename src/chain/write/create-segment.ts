@@ -1,7 +1,7 @@
 /**
- * Makes every file of a chain: first whole and on disk under a temporary name, then under its own.
+ * Creates every file of a chain: first whole and on disk under a temporary name, then under its own.
  *
- * Invariant: nothing in a file counts as on disk before its name does.
+ * Invariant: nothing in a file counts as on disk before its name is on disk.
  */
 import { show } from '../../guard/show.ts'
 import { MeshChainError } from '../../model/errors.ts'
@@ -14,23 +14,23 @@ import { SegmentFile } from './segment-file.ts'
 import { steadyMs } from './steady-time.ts'
 import { startOfFile, type TailStart } from './tail-buffer.ts'
 
-/** The name of the live file, and the mode of new ones. */
+/** The path of the live file, and the mode of new files. */
 export interface LiveFilePath {
 	readonly path: string
 	readonly mode: number
 }
 
-/** What a new file begins with. */
+/** The initial state of a new file. */
 export type FileStart = Omit<Header, 'createdMs'> & Pick<TailStart, 'levelCounts' | 'keptFromSeq'>
 
 export interface SegmentMaking<P extends Placed> {
-	/** Puts in what the file must hold before it gets its name. */
+	/** Writes what the file must hold before it gets its name. */
 	readonly fill: (file: SegmentFile) => void
 	/** Gives the file its name. */
 	readonly putInPlace: (temporary: string) => P
 }
 
-/** After an error no file is left. */
+/** Creates a file. After an error, no file is left. */
 export function createSegment<P extends Placed>(
 	context: SegmentContext,
 	live: LiveFilePath,
@@ -62,8 +62,8 @@ export function createSegment<P extends Placed>(
 }
 
 /**
- * The error for a number that has no successor. Openings and rotations never get that far; another program
- * wrote the file.
+ * Returns the error for a number that has no successor. Openings and rotations never reach it, so another
+ * program wrote the file.
  */
 export function exhausted(path: string, what: string): MeshChainError {
 	const text = `${show(path)} has the highest ${what} that a chain can have: begin a new chain`

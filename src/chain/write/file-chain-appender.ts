@@ -1,6 +1,6 @@
 /**
- * The appender whose chain is a file: decides when the writer (writer.ts) writes and syncs, and retries while
- * the disk fails. Rotation and retention are due when maintenance.ts says so.
+ * Implements the appender whose chain is a file. It decides when the writer (writer.ts) writes and syncs, and
+ * retries while the disk fails. maintenance.ts decides when rotation and retention are due.
  */
 import type { LogChainAppender } from '../../appender.ts'
 import { show } from '../../guard/show.ts'
@@ -24,10 +24,10 @@ import { ChainWriter } from './writer.ts'
 import { closeError } from './writer-errors.ts'
 import type { ChainWriterStats } from './writer-stats.ts'
 
-/** With more than this unwritten, records are written before the end of the turn. */
+/** Number of unwritten bytes above which records are written before the end of the turn. */
 const WRITE_BYTES_TARGET = 64 * 1024
 
-/** What a {@link FileChainAppender} has done since it opened the chain, and its state. */
+/** Counters of a {@link FileChainAppender} since it opened the chain, and its state. */
 export interface FileChainStats extends ChainWriterStats {
 	readonly path: string
 	readonly chainId: string
@@ -38,9 +38,9 @@ export interface FileChainStats extends ChainWriterStats {
 	readonly failure: string | undefined
 	/** Number of records that `close()` could not write. */
 	readonly lostAtClose: number
-	/** How often a full file could not be replaced by a new one; the chain continued in it. */
+	/** Number of times that a full file could not be replaced, so that the chain continued in it. */
 	readonly rotationFailures: number
-	/** How often `clock` threw or gave no time, and `Date.now` was used instead. */
+	/** Number of times that `clock` threw or returned no time, and `Date.now` was used instead. */
 	readonly clockFailures: number
 }
 
@@ -48,12 +48,12 @@ export interface FileChainStats extends ChainWriterStats {
  * Appends to a chain file; the constructor opens or creates it. A chain has one writer and any number of
  * readers.
  *
- * With `os`, a record is with the kernel before any immediate runs that was queued after its `append`. From
- * then on a killed process does not lose it. `flush()` writes at once; `sync()` and `close()` put records on
- * disk. A normal end, `process.exit()` and an uncaught exception lose nothing.
+ * With `os`, a record reaches the operating system before any immediate queued after its `append` runs. From
+ * then on, killing the process does not lose it. `flush()` writes at once; `sync()` and `close()` put records
+ * on disk. A normal end, `process.exit()` and an uncaught exception lose nothing.
  *
- * When the disk fails after a successful open, records wait in memory up to `pendingBytesMax`, one process
- * warning says so, and the appender retries until the disk works again.
+ * If the disk fails after a successful opening, records wait in memory up to `pendingBytesMax`. The appender
+ * emits one process warning and retries until the disk works again.
  *
  * @example
  * ```ts
@@ -71,7 +71,7 @@ export class FileChainAppender implements LogChainAppender {
 	readonly closeSyncs = true
 	readonly #writer: ChainWriter
 	readonly #options: ResolvedFileChainOptions
-	/** Whether a write may be followed by a sync. */
+	/** Whether a sync may follow a write. */
 	readonly #syncsItself: boolean
 	/** Whether the live file has bounds. */
 	readonly #rotates: boolean
@@ -93,10 +93,10 @@ export class FileChainAppender implements LogChainAppender {
 	#lastSync: { readonly writerSync: Promise<void>; readonly handled: Promise<void> } | undefined
 
 	/**
-	 * @param path where the chain is; `{pid}` becomes the process id.
+	 * @param path the path of the chain; `{pid}` becomes the process id.
 	 * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_LEVEL`, `INVALID_PATH`, `CHAIN_LOCKED`,
-	 * `CHAIN_UNWRITABLE`, `CHAIN_DAMAGED`, `CHAIN_SEALED`, `NOT_A_CHAIN`, `HEADER_DAMAGED`, `NEWER_VERSION`. A
-	 * file that is not a chain is never changed.
+	 * `CHAIN_UNWRITABLE`, `CHAIN_DAMAGED`, `CHAIN_SEALED`, `NOT_A_CHAIN`, `HEADER_DAMAGED`, `NEWER_VERSION`.
+	 * A file that is not a chain is never changed.
 	 */
 	constructor(path: string, options: FileChainOptions = {}) {
 		this.#options = resolveFileChainOptions(options)
@@ -167,11 +167,11 @@ export class FileChainAppender implements LogChainAppender {
 	}
 
 	/**
-	 * Accepts several records as one frame: after a crash all of them are there, or none. Each seq must be one
-	 * above the previous one.
+	 * Accepts several records as one frame: after a crash, the chain has all of them or none. Each seq must
+	 * be one above the previous one.
 	 *
-	 * @throws {LogAppendError} as {@link append}; `BATCH_TOO_LARGE` above 65,535 records or 16 MiB. Then none
-	 * is accepted.
+	 * @throws {LogAppendError} as {@link append}; `BATCH_TOO_LARGE` above 65,535 records or 16 MiB. Then no
+	 * record is accepted.
 	 */
 	appendBatch(records: readonly LogRecord[]): void {
 		if (records.length === 0) return
@@ -200,8 +200,8 @@ export class FileChainAppender implements LogChainAppender {
 	/**
 	 * Resolves once every record accepted before this call is on disk, at every durability.
 	 *
-	 * @throws {MeshChainError} `WRITE_FAILED`; `SYNC_FAILED`, from then on until the chain continues in a new
-	 * file, which each call tries; `CHAIN_TAKEN_OVER`.
+	 * @throws {MeshChainError} `WRITE_FAILED`; `SYNC_FAILED`, until the chain continues in a new file, which
+	 * each later call attempts; `CHAIN_TAKEN_OVER`.
 	 */
 	sync(): Promise<void> {
 		if (this.#closing !== undefined) return this.#closing
@@ -210,10 +210,10 @@ export class FileChainAppender implements LogChainAppender {
 	}
 
 	/**
-	 * Writes what waits, writes a closing anchor, syncs, and releases file and lock. Idempotent.
+	 * Writes all pending records and a closing anchor, syncs, and releases the file and the lock. Idempotent.
 	 *
 	 * @throws {MeshChainError} `CLOSE_FAILED` when records could not be written, or the disk has not answered
-	 * within `closeTimeoutMs`; `SYNC_FAILED`, `CHAIN_TAKEN_OVER`. The file is released all the same, and
+	 * within `closeTimeoutMs`; `SYNC_FAILED`, `CHAIN_TAKEN_OVER`. Even then the file is released, and
 	 * `stats().lostAtClose` counts the records that could not be written.
 	 */
 	close(): Promise<void> {
@@ -269,7 +269,7 @@ export class FileChainAppender implements LogChainAppender {
 		if (this.#closing === undefined) this.#tryWrite()
 	}
 
-	/** Writes; returns whether every accepted record is with the operating system. */
+	/** Writes; returns whether every accepted record has reached the operating system. */
 	#tryWrite(before?: () => void): boolean {
 		try {
 			before?.()
@@ -286,7 +286,7 @@ export class FileChainAppender implements LogChainAppender {
 		return true
 	}
 
-	/** Begins the sync that the durability asks for after a write. */
+	/** Starts the sync that the durability requires after a write. */
 	#syncAsPromised(): void {
 		const { policy } = this.#options
 		const { writtenSeq, durableSeq, unsyncedBytes } = this.#writer
@@ -296,7 +296,7 @@ export class FileChainAppender implements LogChainAppender {
 			writtenSeq - durableSeq >= policy.everyRecords ||
 			unsyncedBytes >= policy.everyBytes
 		if (isDue)
-			this.#sync().catch(() => {}) // it was reported, and committedSeq stays where it is
+			this.#sync().catch(() => {}) // the failure was reported, and committedSeq does not advance
 		else if (policy.everyMs !== Number.POSITIVE_INFINITY) this.#syncLater(policy.everyMs)
 	}
 
@@ -309,7 +309,7 @@ export class FileChainAppender implements LogChainAppender {
 		this.#policyTimer.unref()
 	}
 
-	/** One promise for all tasks that wait for the same sync of the writer. */
+	/** Returns one promise to all tasks that wait for the same sync of the writer. */
 	#sync(): Promise<void> {
 		const writerSync = this.#writer.sync()
 		if (this.#lastSync?.writerSync !== writerSync) {
@@ -336,7 +336,7 @@ export class FileChainAppender implements LogChainAppender {
 		if (error.code !== 'CHAIN_TAKEN_OVER') this.#retry.start()
 	}
 
-	/** Writes again, after a failed sync to a new file. Returns whether everything is written. */
+	/** Retries the write, after a failed sync to a new file. Returns whether everything is written. */
 	#tryAgain(): boolean {
 		let isMoved = true
 		try {
@@ -370,7 +370,7 @@ export class FileChainAppender implements LogChainAppender {
 			isClean = true
 		} catch (error) {
 			this.#failure = error as MeshChainError
-			// No sync may be in flight when the file is released. This one also writes once more.
+			// No sync may be in flight when the file is released. This sync also retries the write.
 			if (!timeout.isOver) await timeout.orThrow(this.#writer.sync()).catch(() => {})
 			this.#lostAtClose = this.#writer.pendingRecords
 			const { path } = this
@@ -387,7 +387,7 @@ export class FileChainAppender implements LogChainAppender {
 		if (this.#closing === undefined) this.#writeOnExit()
 	}
 
-	/** Writes everything at the end of the process, with a closing anchor. */
+	/** Writes everything and a closing anchor at the end of the process. */
 	#writeOnExit(): void {
 		try {
 			this.#writer.write()

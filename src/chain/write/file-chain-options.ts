@@ -1,4 +1,4 @@
-/** The options of a `FileChainAppender`, checked and in full. */
+/** Defines, checks and completes the options of a `FileChainAppender`. */
 import type { SoundClock } from '../../guard/clock.ts'
 import { toldClock } from '../../guard/clock.ts'
 import { show } from '../../guard/show.ts'
@@ -27,13 +27,13 @@ import type { Retention } from './retention.ts'
 import type { RotationBounds } from './rotation.ts'
 
 /**
- * How much may be written and not yet on disk. A sync begins when any of these bounds is reached; at least
- * one must be given.
+ * Bounds on what is written but not yet on disk. A sync begins when any of them is reached; at least one must
+ * be given.
  */
 export interface SyncPolicy {
 	/** Number of records; 0 and 1 mean the same as `'disk'`. */
 	readonly everyRecords?: number
-	/** Time since the first write that is not on disk, in milliseconds. */
+	/** Time since the oldest write that is not on disk, in milliseconds. */
 	readonly everyMs?: number
 	/** Number of bytes. */
 	readonly everyBytes?: number
@@ -42,29 +42,31 @@ export interface SyncPolicy {
 /** Options of a `FileChainAppender`. */
 export interface FileChainOptions {
 	/**
-	 * What a committed record survives. `'os'` (default): a killed process; a record is with the operating
-	 * system before any immediate runs that was queued after it. `'disk'`: a power loss; each write is followed
-	 * by an fdatasync, one in flight. A {@link SyncPolicy}: as `'os'`, with a bound on what a power loss can
-	 * take.
+	 * What a committed record survives. `'os'` (default): a killed process; a record reaches the operating
+	 * system before any immediate queued after it runs. `'disk'`: a power loss; an fdatasync follows each
+	 * write, one in flight. A {@link SyncPolicy}: as `'os'`, with a bound on what a power loss can lose.
 	 */
 	readonly durability?: 'os' | 'disk' | SyncPolicy | undefined
-	/** A record at this level or above is written before `append` returns. Default: `'error'`. */
+	/** Level from which a record is written before `append` returns. Default: `'error'`. */
 	readonly writeThrough?: LogLevel | undefined
 	/**
-	 * Size at which the live file is sealed and a new one begun, in bytes, at least 4,096. Default: no bound;
-	 * with `retain`, 64 MiB and at most a quarter of `retain.bytes`.
+	 * Size at which the live file is sealed and a new one begins, in bytes, at least 4,096. Default: no
+	 * bound; with `retain`, 64 MiB and at most a quarter of `retain.bytes`.
 	 */
 	readonly rotateBytes?: number | undefined
-	/** The same as a number of records. Default: a quarter of `retain.records`, or no bound. */
+	/**
+	 * Number of records at which the live file is sealed and a new one begins. Default: a quarter of
+	 * `retain.records`, or no bound.
+	 */
 	readonly rotateRecords?: number | undefined
 	/**
-	 * The same as an age of the file, in milliseconds; checked when something is written. Default: a quarter of
-	 * `retain.ageMs`, or no bound.
+	 * Age at which the live file is sealed and a new one begins, in milliseconds; checked at each write.
+	 * Default: a quarter of `retain.ageMs`, or no bound.
 	 */
 	readonly rotateAgeMs?: number | undefined
 	/**
-	 * Upper bounds of what is kept. The oldest sealed files are removed, whole, until all bounds hold or only
-	 * the live file is left. A file that was sealed longer ago than `ageMs` is removed. Default: everything is
+	 * Upper bounds of what is kept. Retention removes whole sealed files, oldest first, until all bounds hold
+	 * or only the live file is left. `ageMs` is the time since a file was sealed. Default: everything is
 	 * kept.
 	 */
 	readonly retain?:
@@ -75,29 +77,30 @@ export interface FileChainOptions {
 		  }
 		| undefined
 	/**
-	 * What to do when the end of the chain is damaged: leave the file as it is and continue in a new one
+	 * What happens when the end of the chain is damaged: leave the file as it is and continue in a new one
 	 * (`'rotate'`, default), or throw `CHAIN_DAMAGED` (`'refuse'`).
 	 */
 	readonly onDamage?: 'rotate' | 'refuse' | undefined
 	/**
-	 * How long the constructor waits for another writer to close the chain, in milliseconds; it blocks its
-	 * thread. For a service that replaces its predecessor. Default: 0.
+	 * How long the constructor waits for another writer to close the chain, in milliseconds; the wait blocks
+	 * the thread. Meant for a service that replaces its predecessor. Default: 0.
 	 */
 	readonly lockWaitMs?: number | undefined
 	/** Permissions of new files. Default: `0o600`. */
 	readonly mode?: number | undefined
 	/**
-	 * Bytes that may wait in memory while the disk fails; further appends fail as retryable. Default: 16 MiB.
+	 * Bytes that may wait in memory while the disk fails; above that, appends fail as retryable. Default: 16
+	 * MiB.
 	 */
 	readonly pendingBytesMax?: number | undefined
 	/**
-	 * How long `close()` waits for the disk, in milliseconds. Then it releases the file and rejects with
-	 * `CLOSE_FAILED`. Default: 30,000.
+	 * How long `close()` waits for the disk, in milliseconds. After that it releases the file and rejects
+	 * with `CLOSE_FAILED`. Default: 30,000.
 	 */
 	readonly closeTimeoutMs?: number | undefined
 	/**
-	 * Clock for openings, closings and retention. Default: `Date.now`, which also replaces, counted as
-	 * `clockFailures`, a reading that fails.
+	 * Clock for openings, closings and retention. Default: `Date.now`, which also replaces a failed reading
+	 * of `clock`; `clockFailures` counts these.
 	 */
 	readonly clock?: (() => number) | undefined
 	/** File system, for tests. Default: the real one. */
@@ -114,7 +117,7 @@ const SYNC_POLICY_RULES = {
 
 const SYNC_POLICY = defineOptions(SYNC_POLICY_RULES)
 
-/** When a sync is begun; Infinity for never. */
+/** The bounds that start a sync; Infinity for no bound. */
 export type ResolvedPolicy = ResolvedOptions<typeof SYNC_POLICY_RULES>
 
 interface ResolvedDurability {
@@ -128,7 +131,7 @@ interface RotateOptions {
 	readonly rotateAgeMs: number | undefined
 }
 
-/** A bound of what is kept. */
+/** Rule for one bound of `retain`. */
 const retained = optional((name, value) => checkWholeNumber(`retain.${name}`, value, 1))
 
 const RETAIN = defineOptions({
@@ -160,7 +163,7 @@ const FILE_CHAIN_OPTIONS = defineOptions(FILE_CHAIN_RULES)
 
 type Derived = 'durability' | 'writeThrough' | 'rotateBytes' | 'rotateRecords' | 'rotateAgeMs' | 'clock'
 
-/** The options in full. */
+/** The options of a `FileChainAppender` in full. */
 export interface ResolvedFileChainOptions
 	extends Omit<ResolvedOptions<typeof FILE_CHAIN_RULES>, Derived>,
 		ResolvedDurability {
@@ -169,7 +172,11 @@ export interface ResolvedFileChainOptions
 	readonly clock: SoundClock
 }
 
-/** Checks and completes the options. @throws {MeshChainError} `INVALID_OPTION`, `INVALID_LEVEL` */
+/**
+ * Checks and completes the options.
+ *
+ * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_LEVEL`
+ */
 export function resolveFileChainOptions(options: FileChainOptions): ResolvedFileChainOptions {
 	const { durability, writeThrough, rotateBytes, rotateRecords, rotateAgeMs, clock, ...resolved } =
 		FILE_CHAIN_OPTIONS.resolve(options)
@@ -189,7 +196,7 @@ function resolveDurability(name: string, given: unknown): ResolvedDurability {
 	}
 	const policy = SYNC_POLICY.resolve(given)
 	if (Object.values(policy).every((bound) => bound === NEVER)) {
-		throw invalidOption(name, '{}', 'one of everyRecords, everyMs and everyBytes at the least')
+		throw invalidOption(name, '{}', 'at least one of everyRecords, everyMs and everyBytes')
 	}
 	return policy.everyRecords <= 1 ? { durability: 'disk', policy: undefined } : { durability: 'os', policy }
 }

@@ -1,6 +1,6 @@
 /**
- * The frame that records go into until it is finished: their rows, and what the frame's header and the next
- * anchor say of them. No I/O.
+ * Holds the open frame: the rows of its records, and their summary for the frame's header and the next
+ * anchor. No I/O.
  */
 import { RowEncoder } from '../../codec/row-encoder.ts'
 import { LogAppendError } from '../../model/errors.ts'
@@ -15,7 +15,7 @@ import {
 	frameBytesMax,
 } from '../format/frame.ts'
 
-/** A frame is finished when it holds this much; a larger record or batch has a larger frame. */
+/** Row bytes at which a frame is finished. Only a larger record or batch exceeds it. */
 const FRAME_ROWS_TARGET = 250
 const FRAME_BYTES_TARGET = 16 * 1024
 
@@ -35,17 +35,17 @@ export class FrameInProgress {
 		return this.#count === 0
 	}
 
-	/** Bytes of its rows. */
+	/** Size of the rows, in bytes. */
 	get bytes(): number {
 		return this.#rows.length
 	}
 
-	/** Whether it has the size that frames should have. */
+	/** Whether the frame has reached its target size. */
 	get isFull(): boolean {
 		return this.#count >= FRAME_ROWS_TARGET || this.#rows.length >= FRAME_BYTES_TARGET
 	}
 
-	/** Records in it, by level, without gaps; valid until {@link clear}. */
+	/** Number of records in the frame by level, without gaps; valid until {@link clear}. */
 	get levelCounts(): readonly number[] {
 		return this.#levels
 	}
@@ -54,7 +54,11 @@ export class FrameInProgress {
 		return { minTsMs: this.#minTsMs, maxTsMs: this.#maxTsMs, presence: this.#presence }
 	}
 
-	/** @throws {LogAppendError} `BATCH_TOO_LARGE`, not retryable; the record is not in the frame. */
+	/**
+	 * Adds a record.
+	 *
+	 * @throws {LogAppendError} `BATCH_TOO_LARGE`, not retryable; the record is not in the frame.
+	 */
 	push(record: LogRecord): void {
 		if (this.#count === FRAME_ROWS_MAX) throw tooLarge(record.seq, `${FRAME_ROWS_MAX} records`)
 		const isFirst = this.#count === 0
@@ -69,7 +73,7 @@ export class FrameInProgress {
 		this.#addUp(record)
 	}
 
-	/** Takes no more rows; returns how many bytes the frame needs at most. */
+	/** Closes the frame to more rows; returns the most bytes that it can need. */
 	finish(): number {
 		this.#isAscii = this.#rows.finish()
 		return frameBytesMax(this.#rows.length)
@@ -78,7 +82,7 @@ export class FrameInProgress {
 	/**
 	 * Writes the finished frame to `target[pos…]`; returns its length.
 	 *
-	 * @param offset of the frame in its file.
+	 * @param offset the offset of the frame in its file.
 	 */
 	encode(target: Buffer, pos: number, epoch: number, offset: number, idChecksum: number): number {
 		const header = {
@@ -91,7 +95,7 @@ export class FrameInProgress {
 		return encodeFrame(target, pos, header, this.#rows, offset, idChecksum)
 	}
 
-	/** Forgets all rows. */
+	/** Removes all rows. */
 	clear(): void {
 		this.#rows.reset()
 		this.#count = 0

@@ -1,11 +1,11 @@
 /**
- * The end of a chain that grows: the live file, records that wait for room in it, and the sealed files. Makes
- * a new file on request, and by itself where one write would take a file far beyond its bounds. Knows nothing
- * of locks, of tasks that wait for a sync, and of time beyond what its methods are given.
+ * Manages the growing end of a chain: the live file, records that wait for room in it, and the sealed files.
+ * It makes a new file on request, and on its own when one write would take a file far beyond its bounds. It
+ * has no part in locks or in tasks that wait for a sync, and gets the time only through its methods.
  *
- * Invariants: no file grows beyond {@link OVERFULL_TIMES} times its bounds by more than a frame, unless a
- * sync of it is in flight, no new file can be made, or it replaces a file that cannot be trusted. Retention
- * removes only what the chain, on disk, says is removed.
+ * Invariants: no file exceeds {@link OVERFULL_TIMES} times its bounds by more than a frame, unless a sync of
+ * it is in flight, no new file can be made, or it replaces a file that cannot be trusted. Retention removes
+ * only files that the chain, on disk, records as removed.
  */
 
 import { RETRY_MS_MAX } from '../../model/limits.ts'
@@ -19,9 +19,9 @@ import type { SegmentContext } from './segment-context.ts'
 import type { SegmentFile } from './segment-file.ts'
 import type { TailBuffer } from './tail-buffer.ts'
 
-/** A file that is this many times its bounds is replaced within one write. */
+/** Multiple of its bounds at which a file is replaced within one write. */
 const OVERFULL_TIMES = 2
-/** How often a full disk makes retention look for files to remove. */
+/** Interval at which retention looks for files to remove on a full disk. */
 const MAKE_ROOM_MS = 1_000
 
 export interface LiveEndOptions {
@@ -29,9 +29,9 @@ export interface LiveEndOptions {
 	readonly livePath: LiveFilePath
 	readonly rotate: FileBounds
 	readonly retain: Retention
-	/** A time that a clock showed before this opening; -Infinity where none is known. */
+	/** Clock reading from before this opening; -Infinity if unknown. */
 	readonly seenMs: number
-	/** Called when the live file cannot be read back, to call {@link LiveEnd.moveToNewFile}. */
+	/** Called when the live file cannot be read back. It must call {@link LiveEnd.moveToNewFile}. */
 	readonly onUnreadable: () => void
 	/** Called when a new file has become the live one. */
 	readonly onNext: (file: SegmentFile) => void
@@ -41,7 +41,7 @@ export class LiveEnd {
 	readonly #context: SegmentContext
 	readonly #options: LiveEndOptions
 	readonly #sealed: SealedFiles
-	/** Sums over the files before the live one. */
+	/** Totals of the files before the live one. */
 	readonly #before = {
 		frames: 0,
 		anchors: 0,
@@ -68,33 +68,33 @@ export class LiveEnd {
 		return this.#file
 	}
 
-	/** Where records go. */
+	/** The buffer that takes new records. */
 	get intake(): TailBuffer {
 		return this.#backlog === undefined ? this.#file.tail : this.#backlog.intake
 	}
 
-	/** Bytes that are not with the operating system yet. */
+	/** Bytes that have not reached the operating system. */
 	get pendingBytes(): number {
 		return this.#file.pendingBytes + this.#waitingBytes
 	}
 
-	/** Bytes that memory must hold. */
+	/** Bytes that must stay in memory. */
 	get heldBytes(): number {
 		return this.#file.heldBytes + this.#waitingBytes
 	}
 
-	/** Records that wait for room in the live file, without those that wait to be written to it. */
+	/** Number of records that wait for room in the live file, without those already pending in it. */
 	get waitingRecords(): number {
 		return this.intake.nextSeq - this.#file.tail.nextSeq
 	}
 
-	/** Size of the live file, its records, and when it began. */
+	/** Size and records of the live file, and its start time. */
 	get live(): LiveFile {
 		const { written, records, identity } = this.#file
 		return { bytes: written, records, begunMs: identity.createdMs }
 	}
 
-	/** Whether the chain is larger than retention allows, and a file can be removed. */
+	/** Whether the chain exceeds its retention bounds, and a file can be removed. */
 	get isTooLarge(): boolean {
 		return this.#sealed.exceeds(this.live)
 	}
@@ -111,14 +111,14 @@ export class LiveEnd {
 	}
 
 	/**
-	 * Whether the live file must be checked before the next write, because that write syncs the file or is one
-	 * of many.
+	 * Whether the live file must be checked before the next write: because that write syncs the file, or
+	 * because there were many writes since the last check.
 	 */
 	get isLookDue(): boolean {
 		return this.#file.isLookDue || !this.#fits
 	}
 
-	/** Writes everything. On a full disk, removes what retention allows before it gives up. */
+	/** Writes everything. On a full disk, it removes what retention allows before it gives up. */
 	write(): void {
 		for (;;) {
 			try {
@@ -132,8 +132,8 @@ export class LiveEnd {
 	}
 
 	/**
-	 * Seals the live file, which must have nothing pending, and makes the next one. Not while the file is being
-	 * synced.
+	 * Seals the live file, which must have nothing pending, and makes the next one. Not allowed during a sync
+	 * of the file.
 	 */
 	rotate(): void {
 		this.#replaceFile(rotateToNewFile(this.#context, this.#file, this.#options.livePath), 'rotations')
@@ -147,19 +147,21 @@ export class LiveEnd {
 		return next
 	}
 
-	/** Takes a reading of the clock: files that are too old by this and the previous reading may be removed. */
+	/**
+	 * Takes a clock reading. Files that are too old by both this reading and the previous one may be removed.
+	 */
 	look(nowMs: number): void {
 		this.#sealed.look(nowMs)
 	}
 
-	/** Whether more files would be removed if another reading of the clock agreed with the last one. */
+	/** Whether more files would be removed if another clock reading confirmed the last one. */
 	get isUnconfirmed(): boolean {
 		return this.#sealed.isUnconfirmed(this.live)
 	}
 
 	/**
-	 * Has the next write say the first seq that is kept. Returns that seq, or undefined where nothing is to be
-	 * removed.
+	 * Makes the next write record the first seq that is kept. Returns that seq, or undefined if there is
+	 * nothing to remove.
 	 */
 	sayWhatIsKept(live = this.live): number | undefined {
 		const keptFromSeq = this.#sealed.keptFromSeq(live)
@@ -171,7 +173,7 @@ export class LiveEnd {
 		return keptFromSeq
 	}
 
-	/** Removes the files that hold only seqs below `keptFromSeq`, which the chain says on disk. */
+	/** Removes the files whose seqs are all below `keptFromSeq`, which the chain has recorded on disk. */
 	removeBelow(keptFromSeq: number): void {
 		this.#sealed.removeBelow(keptFromSeq)
 	}
@@ -196,16 +198,16 @@ export class LiveEnd {
 		return recordsWritten > 0 && (written >= bytes || recordsWritten >= records)
 	}
 
-	/** Bytes that the live file may take at once; 0, for one frame at a time, where its records are bounded. */
+	/**
+	 * Bytes that the live file may take at once. With a bound on records it is 0, which means one frame at a
+	 * time.
+	 */
 	get #roomBytes(): number {
 		const { bytes, records } = this.#options.rotate
 		return records === Number.POSITIVE_INFINITY ? Math.max(0, bytes - this.#file.written) : 0
 	}
 
-	/**
-	 * Writes more than one file has room for. Each file gets what it may hold; retention runs between two
-	 * files.
-	 */
+	/** Writes more than one file has room for. Each file takes its share; retention runs between files. */
 	#drain(): void {
 		for (;;) {
 			if (this.#backlog === undefined) this.#park()
@@ -218,15 +220,15 @@ export class LiveEnd {
 	}
 
 	/**
-	 * Takes what is not written out of the live file. Not while a sync is in flight, because taking it out
-	 * needs a sync of its own.
+	 * Takes the unwritten records out of the live file. Not during a sync, because this needs a sync of its
+	 * own.
 	 */
 	#park(): void {
-		// The kernel reports a failure only once: the sync in flight must hear of it.
+		// The kernel reports a failure only once, so the sync in flight must receive it.
 		const unwritten = this.#file.isSyncing ? undefined : this.#file.part()
 		if (unwritten === undefined) return
 		if (unwritten === 'unreadable') {
-			// The next file gets what memory holds.
+			// The new file gets what memory holds.
 			this.#options.onUnreadable()
 			return
 		}
@@ -235,8 +237,8 @@ export class LiveEnd {
 	}
 
 	/**
-	 * Makes the next file. Where that fails, other than by a full disk, the live file is used for a while
-	 * longer.
+	 * Makes the next file. After any failure except a full disk, the chain stays in the live file until the
+	 * next attempt is due.
 	 */
 	#isReplaced(): boolean {
 		if (performance.now() < this.#rotateNotBefore) return false
@@ -250,9 +252,7 @@ export class LiveEnd {
 		}
 	}
 
-	/**
-	 * Removes at once what is not kept beside a live file of this size; returns whether anything was removed.
-	 */
+	/** Removes now what is not kept beside a live file of this size; returns whether anything was removed. */
 	#retainNow(live: LiveFile): boolean {
 		if (this.#file.isSyncing || this.#sealed.keptFromSeq(live) === undefined) return false
 		this.#park()

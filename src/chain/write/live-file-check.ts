@@ -2,7 +2,8 @@
  * Checks whether a writer still has the chain that it opened: a person or another writer can replace or cut
  * the live file.
  *
- * Invariant: a live file that lacks any byte that was written to it is lost, whatever its size is now.
+ * Invariant: a live file that lacks any byte that was written to it counts as lost, whatever its current
+ * size.
  */
 import { type FileSystem, isSameFile, systemCode } from '../../platform/file-system.ts'
 import { identifyAt, sameId } from '../files/segments.ts'
@@ -18,11 +19,11 @@ export interface LiveFileLoss {
 		| 'was replaced by hand'
 		| 'was replaced by another chain'
 		| 'was taken over by another writer'
-	/** Records that the writer accepted and that are not in the chain. */
+	/** Number of records that the writer accepted and that are not in the chain. */
 	readonly records: number
 }
 
-/** What happened to the live file; undefined while it is still the writer's own. */
+/** Returns what happened to the live file; undefined while it is still the writer's own. */
 export function liveFileLoss(system: FileSystem, path: string, ours: SegmentFile): LiveFileLoss | undefined {
 	const { nextSeq } = ours.tail
 	const records = nextSeq - ours.identity.firstSeq
@@ -36,7 +37,7 @@ export function liveFileLoss(system: FileSystem, path: string, ours: SegmentFile
 		const code = systemCode(error)
 		if (code === 'ENOENT') return { what: 'was removed', records }
 		if (code === 'ELOOP') return { what: 'was replaced by hand', records }
-		// A check that fails proves nothing.
+		// A failed check proves nothing.
 		return undefined
 	}
 	const elsewhere = chainAt(system, path)
@@ -46,7 +47,7 @@ export function liveFileLoss(system: FileSystem, path: string, ours: SegmentFile
 	return { what: 'was taken over by another writer', records: Math.max(0, nextSeq - elsewhere.firstSeq) }
 }
 
-/** The chain of the file that has the live file's name; undefined where it is not a chain. */
+/** Returns the identity of the chain at the path of the live file; undefined if that file is not a chain. */
 function chainAt(system: FileSystem, path: string): ChainIdentity | undefined {
 	try {
 		return identifyAt(system, path)

@@ -1,6 +1,6 @@
 /**
- * Keeps a chain within its bounds while it is written: rotates its live file and runs retention when they are
- * due, one at a time.
+ * Keeps a chain within its bounds while it is written: runs rotation and retention when they are due, one at
+ * a time.
  */
 import type { MeshChainError } from '../../model/errors.ts'
 import { RETRY_MS_MAX } from '../../model/limits.ts'
@@ -13,14 +13,11 @@ import type { ChainWriter } from './writer.ts'
 export interface MaintenanceOptions {
 	readonly rotate: RotationBounds
 	readonly clock: () => number
-	/** The appender, for listeners to failures. */
+	/** The appender, as the source of failure reports. */
 	readonly source: object
-	/** Whether nothing may begin any more. */
+	/** Whether nothing new may begin. */
 	readonly isOver: () => boolean
-	/**
-	 * Called with each failure, except that of a rotation alone, after which the chain continues in its live
-	 * file.
-	 */
+	/** Called for each failure except a failed rotation, after which the chain continues in its live file. */
 	readonly failed: (error: MeshChainError) => void
 }
 
@@ -31,7 +28,7 @@ export class Maintenance {
 	#rotateNotBefore = 0
 	#retainNotBefore = 0
 	#lookTimer: NodeJS.Timeout | undefined
-	/** How often a full file could not be replaced. */
+	/** Number of times that a full file could not be replaced. */
 	rotationFailures = 0
 
 	constructor(writer: ChainWriter, options: MaintenanceOptions) {
@@ -40,8 +37,8 @@ export class Maintenance {
 	}
 
 	/**
-	 * Begins what is due, after a write. A write that is far too large for one file was spread over several
-	 * files already.
+	 * Begins what is due after a write. A write much too large for one file has already been spread over
+	 * several.
 	 */
 	whenDue(): void {
 		if (this.#isBusy || this.#options.isOver()) return
@@ -50,7 +47,7 @@ export class Maintenance {
 		else if (this.#writer.isTooLarge && performance.now() >= this.#retainNotBefore) void this.retain(false)
 	}
 
-	/** Runs retention: for the size of the chain and, with a reading of the clock, for its age. */
+	/** Runs retention: by the size of the chain and, with a clock reading, by its age. */
 	async retain(looks: boolean): Promise<void> {
 		this.#isBusy = true
 		try {
@@ -58,7 +55,7 @@ export class Maintenance {
 			const wasTooLarge = this.#writer.isTooLarge
 			await this.#writer.retain(looks ? steadyMs(this.#options.clock) : undefined)
 			if (looks && this.#writer.isUnconfirmed) this.#lookAgain()
-			// A file that could not be removed is retried, but not with each write.
+			// A file that could not be removed is retried, but not at each write.
 			if (wasTooLarge && this.#writer.isTooLarge) this.#retainNotBefore = performance.now() + RETRY_MS_MAX
 		} catch (error) {
 			this.#failed(error as MeshChainError)
@@ -67,7 +64,7 @@ export class Maintenance {
 		}
 	}
 
-	/** Ends the wait for another reading of the clock. */
+	/** Cancels the wait for another clock reading. */
 	end(): void {
 		clearTimeout(this.#lookTimer)
 	}
@@ -88,7 +85,7 @@ export class Maintenance {
 		await this.retain(true)
 	}
 
-	/** Reads the clock again a moment later, where only one reading has found a file too old. */
+	/** Schedules a second clock reading when only one reading has found a file too old. */
 	#lookAgain(): void {
 		clearTimeout(this.#lookTimer)
 		this.#lookTimer = setTimeout(() => {

@@ -1,7 +1,7 @@
 /**
- * Opens a chain for writing, or creates it. resume-chain.ts handles a file that is there, begin-chain.ts a
- * chain without any. The caller holds the lock. After an error no byte of the chain has changed; only a torn
- * tail may have been kept aside.
+ * Opens a chain for writing, or creates it. resume-chain.ts handles an existing file, begin-chain.ts a chain
+ * without files. The caller holds the lock. After an error, no byte of the chain has changed; at most a torn
+ * tail was kept aside.
  */
 import { show } from '../../guard/show.ts'
 import { MeshChainError } from '../../model/errors.ts'
@@ -22,6 +22,8 @@ import type { OpenedChain, OpeningOptions } from './opened-chain.ts'
 import { ChainResumption } from './resume-chain.ts'
 
 /**
+ * Opens the chain, or creates it.
+ *
  * @throws {MeshChainError} `NOT_A_CHAIN`, `HEADER_DAMAGED`, `NEWER_VERSION`, `CHAIN_UNWRITABLE`,
  * `CHAIN_DAMAGED`, `CHAIN_SEALED`, `CHAIN_EXHAUSTED`.
  */
@@ -42,9 +44,9 @@ export function openForWriting(options: OpeningOptions): OpenedChain {
 }
 
 /**
- * The live file; undefined when there is none. A file that is empty or holds a part of a header is copied
- * aside and removed. A file that is no chain any more although the watermark beside it says that it was one
- * is moved aside.
+ * Opens the live file; returns undefined when there is none. A file that is empty or holds only part of a
+ * header is copied aside and removed. If the watermark beside a file shows that it was a chain and it no
+ * longer is one, the file is moved aside.
  */
 function openLiveFile(options: OpeningOptions): OpenFile | undefined {
 	const { system, path, onDamage } = options
@@ -75,7 +77,11 @@ function openLiveFile(options: OpeningOptions): OpenFile | undefined {
 	return undefined
 }
 
-/** @throws {MeshChainError} what `identify` throws, for a file that never was a chain. */
+/**
+ * Classifies the live file.
+ *
+ * @throws {MeshChainError} the codes of `identify`, for a file that never was a chain.
+ */
 function stateOf(options: OpeningOptions, file: OpenFile): 'whole' | 'unfinished' | 'destroyed' {
 	try {
 		identifyFile(file, options.path)
@@ -89,10 +95,7 @@ function stateOf(options: OpeningOptions, file: OpenFile): 'whole' | 'unfinished
 	}
 }
 
-/**
- * Continues the chain whose sealed files are there, or the one that the watermark names; creates a chain
- * where there is neither.
- */
+/** Continues the chain from its sealed files, or from its watermark; creates a chain if there is neither. */
 function openWithoutLiveFile(options: OpeningOptions): OpenedChain {
 	const { system, path } = options
 	try {
@@ -110,8 +113,9 @@ function openWithoutLiveFile(options: OpeningOptions): OpenedChain {
 }
 
 /**
- * @throws {MeshChainError} `CHAIN_SEALED` for a sealed file of a chain: records written to it would not be
- * part of the chain.
+ * Refuses the sealed file of a chain, because records written to it would not be part of the chain.
+ *
+ * @throws {MeshChainError} `CHAIN_SEALED`
  */
 function refuseSealed({ system, path }: OpeningOptions, file: OpenFile): void {
 	const owner = ownerOf(system, path, identifyFile(file, path))

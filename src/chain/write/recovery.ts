@@ -1,35 +1,36 @@
 /**
- * Decides what becomes of the end of a chain when a writer opens it: two tables, by evidence alone. Pure;
- * resume-chain.ts carries the decision out.
+ * Decides how a writer treats the end of a chain when it opens it: two tables, by evidence alone. Pure;
+ * resume-chain.ts carries out the decision.
  *
- * First rule: bytes that a valid entry follows anywhere are never cut. Only a suffix without any valid entry
- * after it may be cut, and only where a killed process or a power loss explains it; it is kept aside first.
+ * First rule: bytes that precede a valid entry are never cut. Only a suffix without any later valid entry may
+ * be cut, and only if a killed process or a power loss explains it; the suffix is kept aside first.
  * Everything else stays as it is, and the writer continues in a new file.
  *
- * Every possible evidence meets exactly one row of each table (test/chain/write/recovery.test.ts).
+ * Every possible evidence matches exactly one row of each table (test/chain/write/recovery.test.ts).
  */
 import type { Watermark } from '../format/watermark.ts'
 
-/** What can be seen of the end of a file. */
+/** The observable facts about the end of a file. */
 export interface Evidence {
 	/**
-	 * `whole`: the last byte ends an entry. `sealed`: that entry is an anchor which says that another file
-	 * follows. `fragment`: the beginning of an entry whose rest is missing. `invalid`: bytes that are neither.
+	 * `whole`: the last byte ends an entry. `sealed`: that entry is an anchor which records that another file
+	 * follows. `fragment`: the beginning of an entry whose rest is missing. `invalid`: bytes that are
+	 * neither.
 	 */
 	readonly end: 'whole' | 'sealed' | 'fragment' | 'invalid'
-	/** Unreadable bytes that valid entries follow. */
+	/** Whether unreadable bytes precede valid entries. */
 	readonly hole: boolean
 	/**
-	 * The watermark: everything below it is there (`reached`), or the file ends or cannot be read below it
-	 * (`missed`).
+	 * Whether the file reaches the watermark: everything below the watermark is there (`reached`), or the
+	 * file ends or is unreadable below it (`missed`).
 	 */
 	readonly watermark: 'none' | 'reached' | 'missed'
-	/** Whether the machine was booted after the file was last written, as far as can be told. */
+	/** Whether the machine was booted after the last write to the file, as far as can be determined. */
 	readonly boot: 'same' | 'changed' | 'unknown'
 }
 
 /**
- * Whether everything below the watermark is in a file that can be read up to `validEnd` and holds the seqs
+ * Whether everything below the watermark is in a file that is readable up to `validEnd` and holds the seqs
  * below `nextSeq`.
  */
 export function watermarkEvidence(
@@ -44,15 +45,16 @@ export function watermarkEvidence(
 }
 
 /**
- * How the end of a chain was judged when it was opened.
+ * The verdict of an opening on the end of a chain.
  *
  * - `clean`: nothing is wrong. `sealed`: nothing is wrong, and another file follows.
- * - `torn`: the writer was killed during a write; nothing in it was ever committed.
+ * - `torn`: the writer was killed during a write; nothing in that write was ever committed.
  * - `unsyncedTail`, `unsyncedHole`: the machine stopped before the bytes were on disk; none was acknowledged
  *   as on disk.
- * - `truncated`: what was on disk is no longer in the file.
+ * - `truncated`: bytes that were on disk are no longer in the file.
  * - `damaged`: bytes were changed.
- * - `ambiguous`: a power loss or damage explains it; the watermark or the boot id that could tell is missing.
+ * - `ambiguous`: a power loss or damage explains it; the watermark or the boot id that could decide is
+ *   missing.
  */
 export type RecoveryVerdict =
 	| 'clean'
@@ -86,7 +88,7 @@ export const VERDICTS: readonly Row<Evidence, RecoveryVerdict>[] = [
 	[{ hole: [true], watermark: present, boot: ['unknown'] }, 'ambiguous'],
 ]
 
-/** What a writer may do. */
+/** The input of the action table. */
 export interface Situation {
 	readonly verdict: RecoveryVerdict
 	/**
@@ -98,10 +100,12 @@ export interface Situation {
 }
 
 /**
+ * The action that a writer takes.
+ *
  * - `append`: continue in this file. `cut`: keep the suffix aside, cut it, and continue.
  * - `next`: leave this file as it is and continue in a new one.
- * - `move`: continue in a new file that begins where the hole does, with a copy of the entries that follow
- *   it.
+ * - `move`: continue in a new file that begins where the hole does, with a copy of the entries after the
+ *   hole.
  * - `refuse`: open nothing.
  */
 export type Action = 'append' | 'cut' | 'next' | 'move' | 'refuse'
@@ -119,7 +123,7 @@ export const ACTIONS: readonly Row<Situation, Action>[] = [
 	[{ verdict: wrong, onDamage: ['refuse'] }, 'refuse'],
 ]
 
-/** The rows of a table that match a case: exactly one. */
+/** Returns the rows of a table that match a case: exactly one. */
 export function rowsFor<T extends object, R>(table: readonly Row<T, R>[], given: T): readonly Row<T, R>[] {
 	return table.filter(([pattern]) =>
 		(Object.keys(pattern) as (keyof T)[]).every((key) => pattern[key]?.includes(given[key])),

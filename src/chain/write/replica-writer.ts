@@ -1,8 +1,8 @@
 /**
- * Writes a copy of a chain that grows: records keep their seqs and epochs, and an opening continues where the
- * file ends. Unlike in writer.ts an opening begins no epoch.
+ * Writes a replica of a chain: records keep their seqs and epochs, and an opening continues where the file
+ * ends. Unlike in writer.ts, an opening does not begin an epoch.
  *
- * Invariants: the name of the file always leads to everything that was committed; only whole entries count;
+ * Invariants: the path of the file always leads to everything that was committed; only whole entries count;
  * only the holder of the lock writes.
  */
 import { dirname } from 'node:path'
@@ -39,9 +39,9 @@ import { SegmentFile } from './segment-file.ts'
 import { startOfFile } from './tail-buffer.ts'
 import { releaseQuietly, takeLock } from './writer-lock.ts'
 
-/** Bytes wait in memory up to this many, then they are written. */
+/** Limit of the bytes held in memory before they are written. */
 const HELD_BYTES_MAX = 256 * 1024
-/** Bytes written between two syncs: what a power loss can damage, and what an opening scans. */
+/** Bytes written between two syncs: the most that a power loss can damage, and that an opening scans. */
 const UNSYNCED_BYTES_MAX = 16 * 1024 * 1024
 
 export interface ReplicaWriterOptions {
@@ -52,11 +52,11 @@ export interface ReplicaWriterOptions {
 	readonly fs?: FileSystem | undefined
 }
 
-/** Bytes at the end of the file that are not entries, and are cut before anything else is written. */
+/** Bytes at the end of the file that are not entries. They are cut before the next write. */
 interface Cut {
 	readonly offset: number
 	readonly bytes: number
-	/** They are the beginning of an entry, which was never committed. */
+	/** Whether the bytes are the beginning of an entry, which was never committed. */
 	readonly isTorn: boolean
 }
 
@@ -69,18 +69,18 @@ export class ReplicaWriter {
 	readonly #context: CopyContext
 	#file: SegmentFile | undefined
 	#cut: Cut | undefined
-	/** The last entry of the file is a closing anchor. */
+	/** Whether the last entry of the file is a closing anchor. */
 	#isClosed = true
-	/** This writer's opening anchor is in the file. */
+	/** Whether this writer's opening anchor is in the file. */
 	#isOpen = false
-	/** Path of a new file that has not taken the place of the old one yet. */
+	/** Path of a new file that has not yet replaced the old one. */
 	#temporary: string | undefined
 
 	/**
-	 * Opens the file; one that does not exist is made with the first record.
+	 * Opens the file; a missing file is created with the first record.
 	 *
 	 * @throws {MeshChainError} `CHAIN_MISMATCH` for a file of another chain, or with a writer of its own;
-	 * `CHAIN_DAMAGED`, `CHAIN_LOCKED`, `CHAIN_UNWRITABLE`, `INVALID_PATH`, and what `identify` throws for a
+	 * `CHAIN_DAMAGED`, `CHAIN_LOCKED`, `CHAIN_UNWRITABLE`, `INVALID_PATH`, and the codes of `identify` for a
 	 * file that is not a chain. The file is left as it is.
 	 */
 	constructor(path: string, { chainId, mode = 0o600, fs = nodeFileSystem }: ReplicaWriterOptions) {
@@ -104,20 +104,21 @@ export class ReplicaWriter {
 		return this.#context.writer.epoch
 	}
 
-	/** Seq of the next record if none is missing. */
+	/** Expected seq of the next record. */
 	get nextSeq(): number {
 		return this.#file?.tail.nextSeq ?? 1
 	}
 
-	/** Whether nothing was committed since a {@link rewind}: the file is as it was before. */
+	/** Whether nothing was committed since a {@link rewind}, so that the file is unchanged. */
 	get isRewound(): boolean {
 		return this.#temporary !== undefined
 	}
 
 	/**
-	 * Takes the next record. The caller makes sure that seqs and epochs go up.
+	 * Appends the next record. The caller ensures that seqs and epochs increase.
 	 *
-	 * @throws {LogAppendError} where no chain can hold it. @throws {MeshChainError} `CHAIN_UNWRITABLE`
+	 * @throws {LogAppendError} when no chain can hold the record.
+	 * @throws {MeshChainError} `CHAIN_UNWRITABLE`
 	 */
 	push(record: LogRecord): void {
 		this.#guarded(() => {
@@ -131,8 +132,9 @@ export class ReplicaWriter {
 	}
 
 	/**
-	 * Writes everything, and gives a file that was made anew its name. @throws {MeshChainError}
-	 * `CHAIN_UNWRITABLE`
+	 * Writes everything, and gives a new file its name.
+	 *
+	 * @throws {MeshChainError} `CHAIN_UNWRITABLE`
 	 */
 	commit(): void {
 		this.#guarded(() => {
@@ -147,11 +149,11 @@ export class ReplicaWriter {
 	}
 
 	/**
-	 * Goes back to where the chain has only the records before a seq. A new file is made beside the old one;
-	 * the next {@link commit} puts it in the place of the old one.
+	 * Returns the chain to its records before a seq. The new file is made beside the old one; the next
+	 * {@link commit} replaces the old one.
 	 *
 	 * @param gone called with each record that is not in the new file, in order.
-	 * @throws {MeshChainError} `CHAIN_DAMAGED` where not all of the file can be read; `CHAIN_UNWRITABLE`. The
+	 * @throws {MeshChainError} `CHAIN_DAMAGED` if part of the file cannot be read; `CHAIN_UNWRITABLE`. The
 	 * file is left as it is.
 	 */
 	rewind(seq: number, gone: (record: LogRecord) => void): void {
@@ -180,15 +182,16 @@ export class ReplicaWriter {
 	}
 
 	/**
-	 * Puts everything on disk, with a closing anchor. Does nothing where nothing has changed. @throws
-	 * {MeshChainError} `CHAIN_UNWRITABLE`
+	 * Puts everything on disk, with a closing anchor. Does nothing if nothing has changed.
+	 *
+	 * @throws {MeshChainError} `CHAIN_UNWRITABLE`
 	 */
 	finish(): void {
 		this.#guarded(() => {
 			if (this.#file === undefined || (!this.#isOpen && this.#isClosed && this.#cut === undefined)) return
 			this.#openEpoch(this.epoch)
 			this.#write()
-			// The closing anchor says how much is on disk, which must be true when it is written.
+			// The closing anchor records how much is on disk, so the rest must be on disk first.
 			this.#file.syncNow()
 			this.#file.tail.anchor('closed', CLOSED_WITHOUT_EXIT)
 			this.commit()
@@ -198,7 +201,7 @@ export class ReplicaWriter {
 		})
 	}
 
-	/** Closes the file; records that are not committed are not in it. */
+	/** Closes the file without its uncommitted records. */
 	release(): void {
 		this.#file?.close()
 		if (this.#temporary !== undefined) removeQuietly(this.#system, this.#temporary)
@@ -206,7 +209,7 @@ export class ReplicaWriter {
 		try {
 			this.#lock.release(!this.#isClosed)
 		} catch {
-			// A lock file that nobody holds is untidy, not wrong.
+			// A leftover lock file that nobody holds does no harm.
 		}
 	}
 
@@ -239,8 +242,8 @@ export class ReplicaWriter {
 	}
 
 	/**
-	 * The end of what can be trusted: after the last sync, a kill may have torn entries, and a power loss may
-	 * have left holes.
+	 * Returns the end of the trusted part: after the last sync, a kill may have torn entries and a power loss
+	 * may have left holes.
 	 */
 	#endOf(file: OpenFile, identity: ChainIdentity): ChainEnd {
 		const { size } = file.system.fstatSync(file.fd)
@@ -262,7 +265,7 @@ export class ReplicaWriter {
 				path: this.path,
 			})
 		if (identity.idHex !== this.#chainId)
-			throw refused(`is of the chain ${identity.idHex}, and not of ${this.#chainId}`)
+			throw refused(`belongs to the chain ${identity.idHex}, not to ${this.#chainId}`)
 		if (identity.headerDamaged) throw this.#damaged(0)
 		const isWritten =
 			identity.segment > 0 ||
@@ -272,7 +275,9 @@ export class ReplicaWriter {
 	}
 
 	#damaged(offset: number): MeshChainError {
-		const text = `${show(this.path)} is damaged at offset ${offset}, and left as it is; next: mesh-chain verify ${shellWord(this.path)}`
+		const text =
+			`${show(this.path)} is damaged at offset ${offset}, and left as it is; next: ` +
+			`mesh-chain verify ${shellWord(this.path)}`
 		return new MeshChainError('CHAIN_DAMAGED', text, { path: this.path, offset })
 	}
 
@@ -309,8 +314,8 @@ export class ReplicaWriter {
 	}
 
 	/**
-	 * Begins an epoch. Every epoch has its opening and its end; one that continues in another process is opened
-	 * once more.
+	 * Begins an epoch. Every epoch has an opening and an end; an epoch that continues in another process is
+	 * opened once more.
 	 */
 	#openEpoch(epoch: number): void {
 		if (this.#isOpen && epoch === this.epoch) return
@@ -370,7 +375,7 @@ function newFileStart() {
 	return startOfFile({ nextSeq: 1, levelCounts: LOG_LEVELS.map(() => 0), keptFromSeq: 1 })
 }
 
-/** The part of a gap up to a seq. */
+/** Returns the part of a gap up to a seq. */
 function shortened(gap: LogRecord, toSeq: number): LogRecord {
 	const { fromSeq, count, cause } = gap.data as Parameters<typeof gapRecord>[0]
 	return gapRecord({ fromSeq, toSeq, count: Math.min(count, toSeq - fromSeq + 1), cause }, gap)

@@ -1,6 +1,6 @@
 /**
- * Continues a chain after its newest file: reads how that file ends, asks recovery.ts what becomes of it, and
- * does that. The new records go to the same file or to a new one.
+ * Continues a chain after its newest file: reads how that file ends, asks recovery.ts for a decision, and
+ * carries it out. New records go to the same file or to a new one.
  */
 import { dirname } from 'node:path'
 import { show } from '../../guard/show.ts'
@@ -33,13 +33,13 @@ export class ChainResumption {
 	readonly #size: number
 	readonly #identity: ChainIdentity
 	readonly #end: ChainEnd
-	/** The first unreadable byte that valid entries follow, as far back as one is looked for. */
+	/** The first unreadable byte that precedes valid entries, within the range that is searched. */
 	readonly #hole: number | undefined
 	readonly #watermark: Watermark | undefined
 	readonly #context: SegmentContext
 
 	/**
-	 * @param file the newest file of the chain; the caller closes it, unless it is the file that comes back.
+	 * @param file the newest file of the chain; the caller closes it, unless it is the file of the result.
 	 */
 	constructor(options: OpeningOptions, file: OpenFile) {
 		const { system, path } = options
@@ -49,8 +49,8 @@ export class ChainResumption {
 		this.#identity = identifyFile(file, path)
 		this.#end = readChainEnd(file, this.#size, this.#identity)
 		this.#watermark = readWatermark(system, path, this.#identity.id)
-		// An epoch may be lost with its records. The watermark knows its number; without one, the lost bytes
-		// bound how many there were.
+		// An epoch may be lost with its records. The watermark records its number; without a watermark, the
+		// number of lost bytes limits how many epochs there were.
 		const known = this.#watermark?.epoch ?? epochMaxOf(this.#end)
 		this.#context = contextOf(options, epochAfter(Math.max(this.#end.epoch, known), path))
 		this.#hole = this.#firstHole()
@@ -68,8 +68,8 @@ export class ChainResumption {
 	}
 
 	/**
-	 * Continues after the last sealed file where the live one is gone. The sealed file stays as it is, whatever
-	 * its end.
+	 * Continues after the last sealed file when the live file is gone. The sealed file stays as it is,
+	 * however it ends.
 	 */
 	afterSealedFile(): OpenedChain {
 		const verdict = verdictOf(this.#evidence)
@@ -79,8 +79,8 @@ export class ChainResumption {
 	}
 
 	/**
-	 * A power loss leaves holes anywhere after the watermark, before the newest anchor too. Other holes are
-	 * only looked for after that anchor.
+	 * Returns the first hole. A power loss can leave holes anywhere after the watermark, even before the
+	 * newest anchor. Other holes are searched only after that anchor.
 	 */
 	#firstHole(): number | undefined {
 		const { anchor, hole } = this.#end
@@ -117,13 +117,13 @@ export class ChainResumption {
 	}
 
 	/**
-	 * Whether the previous writer may still run: it may, unless the kernel, a closing anchor or a boot shows
-	 * that it is gone.
+	 * Whether this writer is the only one. The previous writer may still run, unless the kernel, a closing
+	 * anchor or a reboot shows that it is gone.
 	 */
 	get #writer(): 'sole' | 'takenOver' {
 		const { provenance } = this.#options
 		if (provenance === 'kernel') return 'sole'
-		// No writer of this machine outlives its boot.
+		// No writer on this machine survives a reboot.
 		const isOver = this.#endsIn('closed') || this.#endsIn('sealed') || this.#boot === 'changed'
 		return provenance === 'none' && isOver ? 'sole' : 'takenOver'
 	}
@@ -138,24 +138,24 @@ export class ChainResumption {
 		return { verdict, action: 'cut', offset, bytes, keptAt, sealedAs: undefined, lostRecords: 0 }
 	}
 
-	/** The opening anchor is on disk before anything else is: no later opening gets the same epoch. */
+	/** The opening anchor is on disk before anything else, so no later opening gets the same epoch. */
 	#inSameFile(recovery: ChainRecovery | undefined): OpenedChain {
 		const { system, path } = this.#options
 		const start = { ...this.#end, keptFromSeq: this.#keptFromSeq }
 		const file = new SegmentFile(this.#context, this.#file, this.#identity, start)
 		file.tail.anchor('opened', recovery?.bytes ?? 0)
 		file.write()
-		// A writer that was killed while it made this file may not have put its name on disk.
+		// A writer that was killed while it created this file may not have synced its name.
 		syncDirectory(system, dirname(path))
 		file.syncNow()
 		return this.#opened(file, recovery)
 	}
 
-	/** @param livePath where the old file is; undefined when it has its sealed name already. */
+	/** @param livePath the path of the old file; undefined if it already has its sealed name. */
 	#inNewFile(verdict: RecoveryVerdict, action: 'next' | 'move', livePath: string | undefined): OpenedChain {
 		const identity = this.#identity
 		const cutAt = action === 'move' ? this.#hole! : this.#size
-		// For a move, the old file counts as one that ends where the hole begins.
+		// For a move, the old file counts only up to the beginning of the hole.
 		const base = action === 'move' ? readChainEnd(this.#file, cutAt, identity) : this.#end
 		const known = Math.max(this.#nextSeqAfterEnd(verdict), this.#nextSeqByWatermark)
 		const nextSeq = Math.max(base.nextSeq, action === 'move' ? 1 : known)
@@ -195,14 +195,17 @@ export class ChainResumption {
 		return watermark !== undefined && watermark.segment >= this.#identity.segment ? watermark.seq + 1 : 1
 	}
 
-	/** A torn or unsynced end holds no record that was committed. */
+	/**
+	 * Returns the seq after the records that the end of the file may have held. A torn or unsynced end held
+	 * no committed record.
+	 */
 	#nextSeqAfterEnd(verdict: RecoveryVerdict): number {
 		const { suffix, nextSeq } = this.#end
 		const isLost = suffix !== undefined && ['damaged', 'ambiguous'].includes(verdict)
 		return isLost ? nextSeqAfter(suffix, nextSeq) : nextSeq
 	}
 
-	/** Copies every entry that verifies from an offset on; returns how many records are missing. */
+	/** Copies every entry that verifies from an offset on; returns the number of missing records. */
 	#copyFrom(from: number, base: ChainEnd, nextSeqMin: number, target: SegmentFile): number {
 		target.tail.anchor('span', 0, base.anchor)
 		const copier = new EntryCopier(target, 'unsynced')
@@ -228,7 +231,8 @@ export class ChainResumption {
 		const offset = this.#hole ?? this.#end.end
 		return new MeshChainError(
 			'CHAIN_DAMAGED',
-			`${show(path)} is ${verdict} from offset ${offset} on, and onDamage is 'refuse': nothing was changed; next: mesh-chain verify ${shellWord(path)}`,
+			`${show(path)} is ${verdict} from offset ${offset} on, and onDamage is 'refuse': ` +
+				`nothing was changed; next: mesh-chain verify ${shellWord(path)}`,
 			{ path, offset, seq: this.#end.nextSeq },
 		)
 	}

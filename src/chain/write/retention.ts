@@ -1,18 +1,18 @@
 /**
- * Which sealed files of a chain are to be removed: whole files, the oldest first, as few as it takes. Pure.
+ * Decides which sealed files of a chain to remove: whole files, oldest first, as few as possible. Pure.
  *
- * Invariant: no single reading of the clock decides that a file is old. A file begins with such a reading,
- * which may be years off.
+ * Invariant: no single clock reading decides that a file is old. The start time of a file is such a reading,
+ * and may be years off.
  */
 
 /**
- * Upper bounds of what a chain keeps; all of them hold, as far as whole files allow. The live file always
+ * Upper bounds of what a chain keeps. All of them hold as far as whole files allow; the live file always
  * stays.
  */
 export interface Retention {
 	readonly bytes?: number | undefined
 	readonly records?: number | undefined
-	/** A file is removed once it was sealed longer ago than this. */
+	/** Time since it was sealed after which a file is removed, in milliseconds. */
 	readonly ageMs?: number | undefined
 }
 
@@ -21,16 +21,16 @@ export interface RetainedFile {
 	readonly path: string
 	readonly firstSeq: number
 	readonly bytes: number
-	/** From its first seq to the next file's. */
+	/** Number of seqs from its first seq to the first seq of the next file. */
 	readonly records: number
-	/** When its first byte was written, by the clock of its writer; undefined where the header is damaged. */
+	/** Time of its first byte, by the clock of its writer; undefined if the header is damaged. */
 	readonly begunMs: number | undefined
 }
 
-/** The file that is being written. */
+/** The live file, as retention sees it. */
 export type LiveFile = Pick<RetainedFile, 'bytes' | 'records' | 'begunMs'>
 
-/** How many of the oldest files are to be removed, given the sealed files, oldest first, and the live one. */
+/** Returns how many of the oldest files to remove, given the sealed files, oldest first, and the live one. */
 export function countToRemove(
 	sealed: readonly RetainedFile[],
 	live: LiveFile,
@@ -55,11 +55,11 @@ export function countToRemove(
 }
 
 /**
- * When each file but the last was sealed: when the next file began whose time is in order with the others. A
- * time out of order comes from a clock that was wrong.
+ * Returns when each file but the last was sealed: when the next file began whose time is in order with the
+ * others. A time out of order comes from a wrong clock.
  */
 function sealingTimes(files: readonly Pick<RetainedFile, 'begunMs'>[], nowMs: number): number[] {
-	// NaN is in order with no other time.
+	// NaN is never in order with other times.
 	const times = [...files.map(({ begunMs = Number.NaN }) => begunMs), nowMs]
 	const believed = mostInOrder(times)
 	let sealedMs = Number.POSITIVE_INFINITY
@@ -72,8 +72,8 @@ function sealingTimes(files: readonly Pick<RetainedFile, 'begunMs'>[], nowMs: nu
 }
 
 /**
- * The indices of the longest sequence of times of which none precedes its predecessor; of several such, the
- * one with the later times.
+ * Returns the indices of the longest sequence of times in which none precedes its predecessor; of several
+ * such sequences, the one with the later times.
  */
 function mostInOrder(times: readonly number[]): ReadonlySet<number> {
 	if (times.every((ms, index) => index === 0 || times[index - 1]! <= ms)) return new Set(times.keys())

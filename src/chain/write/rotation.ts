@@ -1,5 +1,5 @@
 /**
- * When the live file of a chain is full, and how the chain continues in a new file: because the live one is
+ * Decides when the live file of a chain is full, and continues the chain in a new file when the live one is
  * full or cannot be trusted.
  */
 import { LOG_LEVELS } from '../../model/record.ts'
@@ -17,7 +17,7 @@ import type { SegmentContext } from './segment-context.ts'
 import type { SegmentFile } from './segment-file.ts'
 import type { TailStart } from './tail-buffer.ts'
 
-/** How large a file may grow before it is full; Infinity for no bound. */
+/** Bounds at which a file is full; Infinity for no bound. */
 export interface FileBounds {
 	readonly bytes: number
 	readonly records: number
@@ -28,15 +28,15 @@ export interface RotationBounds extends FileBounds {
 }
 
 /**
- * Whether a file is as large or as old as it may be. A file that was begun in the future is too old as well:
- * the clock was wrong then or is now, and one file too many does no harm.
+ * Whether a file has reached its bounds of size or age. A file whose start time is in the future also counts
+ * as too old: the clock was wrong then or is wrong now, and an extra file does no harm.
  */
 export function isRotationDue(bounds: RotationBounds, live: LiveFile, clock: () => number): boolean {
 	if (live.bytes >= bounds.bytes || live.records >= bounds.records) return true
 	if (bounds.ageMs === Number.POSITIVE_INFINITY || live.records === 0) return false
 	const nowMs = clock()
 	if (!Number.isFinite(nowMs)) return false
-	// A file whose beginning is not known may be old.
+	// A file with an unknown start time may be old.
 	return live.begunMs === undefined || Math.abs(nowMs - live.begunMs) >= bounds.ageMs
 }
 
@@ -44,15 +44,15 @@ export interface NextFile {
 	readonly file: SegmentFile
 	/** Path of the old file. */
 	readonly sealedPath: string
-	/** Records of the old file that can no longer be read. */
+	/** Number of records of the old file that can no longer be read. */
 	readonly lost: number
 	/** Seq of the last lost record; 0 for none. */
 	readonly lostUpTo: number
-	/** Why they are lost: no record that is `unsynced` was acknowledged as on disk. */
+	/** Why they are lost. No `unsynced` record was acknowledged as on disk. */
 	readonly cause: 'unsynced' | 'damaged'
 }
 
-/** Where the old file stops to count, and what a new one continues with. */
+/** The end of the old file as far as it counts, and the start of a new file. */
 interface Seam extends Pick<TailStart, 'nextSeq' | 'levelCounts'> {
 	readonly end: number
 	readonly link: Uint8Array
@@ -60,7 +60,7 @@ interface Seam extends Pick<TailStart, 'nextSeq' | 'levelCounts'> {
 
 type NextFileMaking = Seam & SegmentMaking<Placed & { readonly sealedPath: string }>
 
-/** Seals the live file, which must have no bytes pending, puts it on disk, and makes the next one. */
+/** Seals the live file, which must have no bytes pending, syncs it, and makes the next one. */
 export function rotateToNewFile(
 	context: SegmentContext,
 	live: SegmentFile,
@@ -83,10 +83,10 @@ export function rotateToNewFile(
 
 /**
  * Makes a new file that begins where the live one was last known to be on disk. Everything after that is
- * copied: from memory, and what memory no longer holds from the file, as far as it still verifies.
+ * copied: from memory, and otherwise from the file, as far as it still verifies.
  *
- * @param name `lost`: the name of the live file leads to no file, or to one that was put there or cut. What
- * counts of the live file then gets the name of a sealed file, by copy, and the file in its place is kept
+ * @param name `lost`: the path of the live file leads to no file, or to a file that was replaced or cut. The
+ * valid part of the live file is then copied to the name of a sealed file, and the file at the path is kept
  * aside.
  */
 export function moveToNewFile(
@@ -125,8 +125,8 @@ export function moveToNewFile(
 }
 
 /**
- * The end of what is on disk, or the first unreadable byte after its newest anchor: memory has everything
- * from there on.
+ * Returns the end of what is on disk, or the first unreadable byte after its newest anchor. Memory holds
+ * everything after that.
  */
 function readableEnd({ handle, identity, durableOffset }: SegmentFile): number {
 	const { end, hole } = readChainEnd(handle, Math.max(HEADER_BYTES, durableOffset), identity)
@@ -134,8 +134,8 @@ function readableEnd({ handle, identity, durableOffset }: SegmentFile): number {
 }
 
 /**
- * The first byte of what was on disk that cannot be read, or the end of it: the file may have been cut or
- * written over.
+ * Returns the first unreadable byte of what was on disk, or the end of it: the file may have been cut or
+ * overwritten.
  */
 function intactEnd({ handle, identity, durableOffset }: SegmentFile): number {
 	const size = Math.min(durableOffset, handle.system.fstatSync(handle.fd).size)
@@ -143,7 +143,7 @@ function intactEnd({ handle, identity, durableOffset }: SegmentFile): number {
 	return firstUnreadable(handle, identity.idChecksum, { from: HEADER_BYTES, to: end }) ?? end
 }
 
-/** Records of the chain before a file, by level. */
+/** Returns the number of records before a file, by level. */
 function countsBefore(live: SegmentFile, { path }: LiveFilePath): readonly number[] {
 	const { system } = live.handle
 	const none = LOG_LEVELS.map(() => 0)

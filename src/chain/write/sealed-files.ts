@@ -1,6 +1,6 @@
 /**
- * The sealed files of a chain that is being written, as retention needs them. They are not read where nothing
- * limits them.
+ * Keeps the list of sealed files of a chain for retention while the chain is written. Without bounds, the
+ * files are not read.
  */
 import { type FileSystem, systemCode } from '../../platform/file-system.ts'
 import { listSegments } from '../files/segments.ts'
@@ -8,15 +8,15 @@ import type { ChainIdentity } from '../scan/identity.ts'
 import { countToRemove, type LiveFile, type RetainedFile, type Retention } from './retention.ts'
 import type { SegmentFile } from './segment-file.ts'
 
-/** A reading of the clock counts as far as an earlier one confirms it, within this part of `ageMs`. */
+/** Part of `ageMs` by which a clock reading may exceed the previous reading before it needs confirmation. */
 const UNCONFIRMED_PART = 1 / 100
-/** The least time between the two readings: a clock that is wrong stays wrong for a while. */
+/** Minimum time between the two readings: a wrong clock stays wrong for a while. */
 export const SECOND_LOOK_MS = 500
 
 export interface SealedFilesOptions {
 	readonly limits: Retention
 	readonly live: ChainIdentity
-	/** A time that a clock showed before this opening; -Infinity where none is known. */
+	/** Clock reading from before this opening; -Infinity if unknown. */
 	readonly seenMs: number
 }
 
@@ -24,10 +24,10 @@ export class SealedFiles {
 	readonly #system: FileSystem
 	readonly #limits: Retention
 	#files: RetainedFile[] = []
-	/** Sums over {@link #files}. */
+	/** Totals of {@link #files}. */
 	#bytes = 0
 	#records = 0
-	/** The reading that can confirm a later one, and when it was taken, by the monotonic clock. */
+	/** The reading that can confirm a later one, and the time on the monotonic clock when it was taken. */
 	#seenMs: number
 	#seenAt = Number.NEGATIVE_INFINITY
 	#lastMs = Number.NEGATIVE_INFINITY
@@ -52,14 +52,14 @@ export class SealedFiles {
 		return Object.values(this.#limits).some((limit) => limit !== undefined)
 	}
 
-	/** The live file was sealed, and `next` follows it. */
+	/** Adds the live file, which was just sealed; `next` follows it. */
 	add(path: string, { identity, written }: SegmentFile, next: ChainIdentity): void {
 		if (this.#isLimited) this.#push(fileOf(path, identity, written, next))
 	}
 
 	/**
-	 * Takes a reading of the clock. A file is too old only once two readings agree, so that one wild reading
-	 * removes nothing.
+	 * Takes a clock reading. A file is too old only once two readings agree, so that one wild reading removes
+	 * nothing.
 	 */
 	look(nowMs: number): void {
 		const { ageMs } = this.#limits
@@ -76,14 +76,14 @@ export class SealedFiles {
 		this.#seenAt = at
 	}
 
-	/** Whether more files would be removed if another reading agreed with the last one. */
+	/** Whether more files would be removed if another reading confirmed the last one. */
 	isUnconfirmed(live: LiveFile): boolean {
 		if (this.#nowMs >= this.#lastMs) return false
 		const countAt = (ms: number) => countToRemove(this.#files, live, this.#limits, ms)
 		return countAt(this.#lastMs) > countAt(this.#nowMs)
 	}
 
-	/** Whether the chain is larger than its bounds, and a file can be removed. */
+	/** Whether the chain exceeds its bounds, and a file can be removed. */
 	exceeds({ bytes, records }: Pick<LiveFile, 'bytes' | 'records'>): boolean {
 		if (this.#files.length === 0) return false
 		const { bytes: bytesMax, records: recordsMax } = this.#limits
@@ -93,7 +93,7 @@ export class SealedFiles {
 		)
 	}
 
-	/** The first seq that the limits leave; undefined when they leave everything. */
+	/** Returns the first seq that the bounds keep; undefined if they keep everything. */
 	keptFromSeq(live: LiveFile): number | undefined {
 		const count = countToRemove(this.#files, live, this.#limits, this.#nowMs)
 		const last = this.#files[count - 1]
@@ -101,7 +101,7 @@ export class SealedFiles {
 	}
 
 	/**
-	 * Removes the files that hold only seqs below `keptFromSeq`, the oldest first; stops at one that cannot be
+	 * Removes the files whose seqs are all below `keptFromSeq`, oldest first; stops at a file that cannot be
 	 * removed now.
 	 */
 	removeBelow(keptFromSeq: number): void {

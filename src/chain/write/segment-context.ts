@@ -1,15 +1,15 @@
-/** What all files of a chain share while they are written. */
+/** Defines what all files of a chain share while they are written. */
 import type { FileSystem } from '../../platform/file-system.ts'
 import { bootId } from '../files/boot-id.ts'
 
-/** Who writes, and when: what frames and anchors say of it. */
+/** The writer and the time, as frames and anchors record them. */
 export interface RowWriter {
 	readonly epoch: number
 	readonly bootId: Uint8Array
 	readonly clock: () => number
 }
 
-/** Calls to the system for the files of a chain, all of them together. */
+/** Numbers of system calls for all files of a chain together. */
 export interface WriteCounts {
 	writes: number
 	writeFailures: number
@@ -21,7 +21,7 @@ export interface SegmentContext {
 	readonly system: FileSystem
 	readonly writer: RowWriter
 	readonly counts: WriteCounts
-	/** Keep in memory what is written and not yet on disk. */
+	/** Whether written records stay in memory until they are on disk. */
 	readonly keepUnsynced: boolean
 }
 
@@ -30,8 +30,8 @@ export function newWriteCounts(): WriteCounts {
 }
 
 /**
- * The context of a file whose records have their epochs already: the one who writes sets `writer.epoch` as
- * they change.
+ * The context of a file whose records already have epochs: its user sets `writer.epoch` when the epoch
+ * changes.
  */
 export interface CopyContext extends SegmentContext {
 	readonly writer: RowWriter & { epoch: number }

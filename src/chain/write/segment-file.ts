@@ -1,10 +1,10 @@
 /**
- * One file of a chain while it is being appended to: which of its bytes are in memory, with the operating
- * system, and on disk. Knows nothing of other files, locks or policies.
+ * Appends to one file of a chain, and tracks which of its bytes are in memory, with the operating system, and
+ * on disk. It knows no other files, locks or policies.
  *
- * Invariants: bytes are written at their own offset and in order; what was acknowledged as written is never
- * written again; a failed write is cut back and leaves everything in memory; records leave memory only where
- * the file can be read up to what was written.
+ * Invariants: bytes are written at their own offset and in order; bytes acknowledged as written are never
+ * written again; a failed write is cut back and leaves everything in memory; records leave memory only if the
+ * file can be read up to what was written.
  */
 import { messageOf } from '../../model/errors.ts'
 import {
@@ -24,15 +24,15 @@ import type { SegmentContext } from './segment-context.ts'
 import { TailBuffer, type TailStart } from './tail-buffer.ts'
 import { WriteEnds } from './write-ends.ts'
 
-/** The most that one write takes: the part that is cut back and retried when it fails. */
+/** Most bytes in one write. A failed write is cut back and retried as a whole. */
 const WRITE_BYTES_MAX = 256 * 1024
 
-/** The end of a file, taken out of it before it was written. */
+/** The unwritten end of a file, taken out of it. */
 export interface Unwritten {
 	readonly tail: TailBuffer
-	/** The id checksum of the file that its frames were made for. */
+	/** Id checksum of the file that the frames were made for. */
 	readonly idChecksum: number
-	/** Everything below this offset was written, or copied to another file. */
+	/** Offset below which everything was written, or copied to another file. */
 	from: number
 }
 
@@ -40,7 +40,10 @@ export class SegmentFile {
 	readonly identity: ChainIdentity
 	tail: TailBuffer
 	readonly handle: OpenFile
-	/** Records of the chain before this file, by level; undefined for a file that this writer did not make. */
+	/**
+	 * Number of records of the chain before this file, by level; undefined for a file that this writer did
+	 * not create.
+	 */
 	levelCountsBefore: readonly number[] | undefined
 	readonly #context: SegmentContext
 	#written: number
@@ -48,7 +51,7 @@ export class SegmentFile {
 	#durableSeq: number
 	#syncsInFlight = 0
 	#poison: Error | undefined
-	/** Half-written bytes follow what is written, and could not be cut. */
+	/** Whether half-written bytes could not be cut, and still follow the written ones. */
 	isUncut = false
 	#closed = false
 	readonly #witnesses = new WriteEnds()
@@ -63,7 +66,10 @@ export class SegmentFile {
 		this.#durableSeq = start.nextSeq - 1
 	}
 
-	/** A new file with nothing but a header, under a name that must not exist; no file where that fails. */
+	/**
+	 * Creates a new file that holds only a header, under a name that must not exist. Leaves no file if that
+	 * fails.
+	 */
 	static create(
 		context: SegmentContext,
 		file: { readonly path: string; readonly mode: number },
@@ -85,17 +91,17 @@ export class SegmentFile {
 		}
 	}
 
-	/** The end of what the operating system has. */
+	/** Offset up to which the operating system has the file. */
 	get written(): number {
 		return this.#written
 	}
 
-	/** Everything in this file up to this seq is with the operating system. */
+	/** Last seq that has reached the operating system. */
 	get writtenSeq(): number {
 		return this.#writtenSeq
 	}
 
-	/** Everything in this file below this offset is on disk. */
+	/** Offset below which the file is on disk. */
 	get durableOffset(): number {
 		return this.tail.durableOffset
 	}
@@ -105,38 +111,42 @@ export class SegmentFile {
 		return this.#durableSeq
 	}
 
-	/** Bytes that are not with the operating system yet. */
+	/** Number of bytes that have not reached the operating system. */
 	get pendingBytes(): number {
 		return this.tail.end - this.#written + this.tail.openBytes
 	}
 
-	/** Bytes that memory must hold until they are written, or on disk where that is what they wait for. */
+	/**
+	 * Number of bytes that must stay in memory until they are written, or until they are on disk if
+	 * `keepUnsynced` is set.
+	 */
 	get heldBytes(): number {
 		const { keepUnsynced } = this.#context
 		return this.pendingBytes + (keepUnsynced ? Math.max(0, this.#written - this.durableOffset) : 0)
 	}
 
-	/** Records in this file. */
+	/** Number of records in this file. */
 	get records(): number {
 		return this.tail.nextSeq - this.identity.firstSeq
 	}
 
-	/** Enough was written since the last check to check again. */
+	/** Whether enough was written since the last check to check again. */
 	get isLookDue(): boolean {
 		return this.#witnesses.isLookDue
 	}
 
 	/**
-	 * Whether what was written is still there, in a file that has this size now. Only this writer may cut it,
-	 * and it never writes below its end, so the bytes before the end of each write since the last check tell.
+	 * Whether everything written is still there, in a file that now has this size. Only this writer may cut
+	 * the file, and it never writes below its end. Therefore checking the bytes before the end of each write
+	 * since the last check is enough.
 	 */
 	isWhole(size: number): boolean {
 		return size >= this.#written && this.#witnesses.areIn(this.handle)
 	}
 
-	/** Writes everything that is finished; a write that fails half-way is cut back. */
+	/** Writes all finished entries; a write that fails half-way is cut back. */
 	write(): void {
-		// Its descriptor may belong to another file now.
+		// The descriptor may belong to another file now.
 		if (this.#closed) throw Object.assign(new Error('the file is closed'), { code: 'EBADF' })
 		const { tail } = this
 		tail.seal()
@@ -145,9 +155,9 @@ export class SegmentFile {
 	}
 
 	/**
-	 * Takes the records out that are not written, and puts the rest on disk. Returns undefined where there are
-	 * none, and `unreadable`, with nothing changed, where the file was changed and cannot be read back: memory
-	 * then holds what a new file needs. Not while {@link isSyncing}.
+	 * Takes the unwritten records out, and puts the rest on disk. Returns undefined if there are none.
+	 * Returns `unreadable`, with nothing changed, if the file was changed and cannot be read back: then
+	 * memory holds what a new file needs. Not allowed while {@link isSyncing}.
 	 */
 	part(): Unwritten | 'unreadable' | undefined {
 		const { tail, identity } = this
@@ -156,20 +166,20 @@ export class SegmentFile {
 		const { writer } = this.#context
 		const end = readChainEnd(this.handle, this.#written, identity)
 		if (!this.#isWritten(end)) return 'unreadable'
-		// What memory holds of it goes with the tail, and is not needed for what is on disk.
+		// The written bytes in memory leave with the tail. They are not needed once they are on disk.
 		this.syncNow()
 		this.tail = new TailBuffer(identity, { ...end, keptFromSeq: tail.keptFromSeq }, writer)
 		this.tail.durableOffset = tail.durableOffset
 		this.tail.frames = tail.frames
 		this.tail.anchors = tail.anchors
-		// Retention relies on an anchor that says it.
+		// Retention relies on an anchor that records `keptFromSeq`.
 		if (end.anchor?.keptFromSeq !== tail.keptFromSeq) this.tail.anchor('span', 0)
 		return { tail, idChecksum: identity.idChecksum, from: this.#written }
 	}
 
 	/**
-	 * Why a sync has failed: the kernel may have dropped what it could not write, so this file is never synced
-	 * again.
+	 * Error of a failed sync. The kernel may have dropped the pages that it could not write, so this file is
+	 * never synced again.
 	 */
 	get poison(): Error | undefined {
 		return this.#poison
@@ -179,7 +189,7 @@ export class SegmentFile {
 		return this.#syncsInFlight > 0
 	}
 
-	/** Puts what is written on disk; resolves to the end of it. */
+	/** Puts everything written on disk; resolves to its end. */
 	async sync(): Promise<{ readonly offset: number; readonly seq: number }> {
 		if (this.#poison !== undefined) throw this.#poison
 		const reached = { offset: this.#written, seq: this.#writtenSeq }
@@ -195,14 +205,18 @@ export class SegmentFile {
 		return reached
 	}
 
-	/** The same at once, in a file whose name is on disk. */
+	/**
+	 * Does the same as {@link sync}, synchronously and with the acknowledgement, for a file whose name is on
+	 * disk.
+	 */
 	syncNow(): void {
 		this.putOnDisk()
 		this.acknowledgeWritten()
 	}
 
 	/**
-	 * Puts what is written on disk, and acknowledges nothing of it: the name of a new file is not there yet.
+	 * Puts everything written on disk without acknowledging it, because the name of a new file is not on disk
+	 * yet.
 	 */
 	putOnDisk(): void {
 		if (this.#poison !== undefined) throw this.#poison
@@ -213,7 +227,7 @@ export class SegmentFile {
 		}
 	}
 
-	/** Everything written is on disk, and the name of the file is. */
+	/** Notes that everything written is on disk, and so is the name of the file. */
 	acknowledgeWritten(): void {
 		this.acknowledge(this.#written, this.#writtenSeq)
 	}
@@ -224,7 +238,7 @@ export class SegmentFile {
 		return this.#poison
 	}
 
-	/** Everything below `offset`, up to `seq`, is on disk. */
+	/** Notes that everything below `offset`, up to `seq`, is on disk. */
 	acknowledge(offset: number, seq: number): void {
 		this.#context.counts.syncs++
 		this.tail.durableOffset = Math.max(this.tail.durableOffset, offset)
@@ -232,8 +246,8 @@ export class SegmentFile {
 	}
 
 	/**
-	 * Closes the file. A descriptor that is being synced is closed afterwards, because its number could become
-	 * another file's.
+	 * Closes the file. During a sync, the descriptor is closed later, because its number could become another
+	 * file's.
 	 */
 	close(): void {
 		if (this.#closed) return
@@ -246,7 +260,7 @@ export class SegmentFile {
 		return end === this.#written && nextSeq - 1 === this.#writtenSeq && hole === undefined
 	}
 
-	/** Writes some whole entries: what fits on a disk that is nearly full stays written. */
+	/** Writes some whole entries, so that a disk that is nearly full keeps as many as fit. */
 	#writeEntries(): void {
 		const { system, fd } = this.handle
 		const { counts } = this.#context
@@ -265,7 +279,7 @@ export class SegmentFile {
 		this.#writtenSeq = Math.max(this.#writtenSeq, lastSeq)
 	}
 
-	/** Cuts half-written bytes off. Where that fails too they stay, and a reader sees a torn tail. */
+	/** Cuts off half-written bytes. If that fails too, they stay, and a reader sees a torn tail. */
 	#cutBack(offset: number): void {
 		try {
 			this.handle.system.ftruncateSync(this.handle.fd, offset)

@@ -1,13 +1,13 @@
-/** Checks that the seqs of a chain go up, and finds what is missing between them. */
+/** Checks that the seqs of a chain increase, and finds missing ones. */
 import { show } from '../../guard/show.ts'
 import { LogAppendError } from '../../model/errors.ts'
 import { type GapData, gapRecord, isGap, isWholeGap, type LogRecord } from '../../model/record.ts'
 
 /**
- * The `$gap` that has to precede a record; undefined where no record is missing.
+ * Returns the `$gap` that must precede a record; undefined if no record is missing.
  *
- * @throws {LogAppendError} `SEQ_NOT_INCREASING`; `APPEND_FAILED` for a `$gap` that does not say what it
- * stands for. Not retryable.
+ * @throws {LogAppendError} `SEQ_NOT_INCREASING`; `APPEND_FAILED` for a `$gap` that does not state which
+ * records it covers. Not retryable.
  */
 export function missingBefore(nextSeq: number, record: LogRecord, path: string): LogRecord | undefined {
 	const { seq } = record
@@ -27,8 +27,9 @@ export function missingBefore(nextSeq: number, record: LogRecord, path: string):
 }
 
 /**
- * @throws {LogAppendError} `SEQ_NOT_INCREASING` unless each record has the seq after the one before. Not
- * retryable.
+ * Checks that the seqs of a batch are consecutive.
+ *
+ * @throws {LogAppendError} `SEQ_NOT_INCREASING` unless each seq is one above the previous one. Not retryable.
  */
 export function checkBatch(records: readonly LogRecord[], path: string): void {
 	const first = records[0]!.seq
@@ -40,7 +41,7 @@ export function checkBatch(records: readonly LogRecord[], path: string): void {
 	}
 }
 
-/** The first seq that a record covers: a `$gap` covers the missing ones before its own. */
+/** Returns the first seq that a record covers: a `$gap` also covers the missing seqs before its own. */
 export function firstSeqCovered(record: LogRecord, path: string): number {
 	if (!isGap(record)) return record.seq
 	if (isWholeGap(record)) return record.data!.fromSeq

@@ -1,4 +1,4 @@
-/** The middle one of three readings of a clock: one that is wrong for a moment is not believed. */
+/** Returns the median of three clock readings, so that a momentarily wrong reading has no effect. */
 export function steadyMs(clock: () => number): number {
 	return [clock(), clock(), clock()].sort((a, b) => a - b)[1]!
 }

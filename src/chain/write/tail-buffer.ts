@@ -1,6 +1,6 @@
 /**
- * The bytes of a chain's end in memory: everything since the newest anchor, whose hash link needs it, and
- * everything that is not yet written. Records go in, frames and anchors come out; no I/O.
+ * Holds the end of a chain in memory: everything since the newest anchor, whose hash link needs it, and
+ * everything that is not yet written. Takes records, and produces frames and anchors; no I/O.
  *
  * Invariant: `base <= min(written, spanStart)`, and everything from `base` to `end` is held.
  */
@@ -24,25 +24,25 @@ import { type ChainIdentity, headerLink } from '../scan/identity.ts'
 import { FrameInProgress } from './frame-in-progress.ts'
 import type { RowWriter } from './segment-context.ts'
 
-/** An anchor is written about this often. */
+/** Approximate number of bytes between two anchors. */
 const SPAN_BYTES_TARGET = 64 * 1024
 
 interface BorrowedEntries {
 	readonly bytes: Buffer
 	readonly start: number
 	readonly end: number
-	/** The seq of the last record in them; 0 where they hold none. */
+	/** Seq of the last record in the bytes; 0 if they hold none. */
 	readonly lastSeq: number
 }
 
-/** Where a tail begins: at the end of a file, or after the header of a new one. */
+/** The start of a tail: at the end of a file, or after the header of a new one. */
 export interface TailStart extends Pick<ChainEnd, 'anchor' | 'tail' | 'end' | 'extent' | 'jumpPath'> {
 	readonly nextSeq: number
 	readonly levelCounts: readonly number[]
 	readonly keptFromSeq: number
 }
 
-/** The start of a new file that continues where another ended. */
+/** Returns the start of a new file that continues where another ended. */
 export function startOfFile(before: Pick<TailStart, 'nextSeq' | 'levelCounts' | 'keptFromSeq'>): TailStart {
 	const { nextSeq, levelCounts, keptFromSeq } = before
 	const nothing = { anchor: undefined, tail: Buffer.alloc(0), extent: EMPTY_EXTENT, jumpPath: [] }
@@ -52,9 +52,9 @@ export function startOfFile(before: Pick<TailStart, 'nextSeq' | 'levelCounts' | 
 export class TailBuffer {
 	readonly #identity: ChainIdentity
 	readonly #writer: RowWriter
-	/** Everything below this offset is on disk, as the next anchor says. */
+	/** Offset below which everything is on disk, for the next anchor. */
 	durableOffset: number
-	/** The first seq that retention has left. */
+	/** First seq that retention has left. */
 	keptFromSeq: number
 	/** The open frame. */
 	readonly #frame = new FrameInProgress()
@@ -92,34 +92,34 @@ export class TailBuffer {
 		this.#jumps = new Jumps(start.jumpPath)
 	}
 
-	/** The seq that the next record must have. */
+	/** Seq that the next record must have. */
 	get nextSeq(): number {
 		return this.#nextSeq
 	}
 
-	/** End of the last finished entry, as an offset of the file. */
+	/** End of the last finished entry, as an offset in the file. */
 	get end(): number {
 		return this.#end
 	}
 
-	/** Records so far in the chain, by level, without those of the open frame. */
+	/** Number of records in the chain so far, by level, without those of the open frame. */
 	get levelCounts(): readonly number[] {
 		return this.#levelCounts
 	}
 
-	/** The link of the newest anchor. */
+	/** Link of the newest anchor. */
 	get link(): Uint8Array {
 		return this.#link
 	}
 
-	/** Bytes of rows that are in no frame yet. */
+	/** Bytes of rows in the open frame. */
 	get openBytes(): number {
 		return this.#frame.bytes
 	}
 
 	/**
-	 * Finished entries from the offset of one on: all of them, or as many whole ones as `bytesMax` allows, at
-	 * least one. They are `bytes[start, end)`, valid until the next call of any method.
+	 * Returns finished entries from the offset of one: all of them, or as many whole ones as `bytesMax`
+	 * allows, but at least one. They are `bytes[start, end)`, valid until the next call of any method.
 	 */
 	entriesBorrow(from: number, bytesMax: number): BorrowedEntries {
 		const bytes = this.#bytes
@@ -143,18 +143,21 @@ export class TailBuffer {
 		return this.#base
 	}
 
-	/** Everything finished from an offset on, which must be held; valid until the next call of any method. */
+	/**
+	 * Returns everything finished from an offset on, which must be held; valid until the next call of any
+	 * method.
+	 */
 	heldBorrow(from: number): Buffer {
 		return this.#bytes.subarray(from - this.#base, this.#end - this.#base)
 	}
 
-	/** Whether the open frame has the size that frames should have. */
+	/** Whether the open frame has reached its target size. */
 	get frameIsFull(): boolean {
 		return this.#frame.isFull
 	}
 
 	/**
-	 * Puts one record into the open frame. A `$gap`, whose seq may be ahead, opens a frame of its own.
+	 * Adds one record to the open frame. A `$gap`, whose seq may be ahead, opens a frame of its own.
 	 *
 	 * @throws {LogAppendError} not retryable; the record is not in the frame.
 	 */
@@ -206,15 +209,15 @@ export class TailBuffer {
 		if (this.#end - this.#spanStart >= SPAN_BYTES_TARGET) this.anchor('span', 0)
 	}
 
-	/** Discards the open frame: the part of a batch that was taken before a record of it was refused. */
+	/** Discards the open frame, when a record of a batch was refused after others were accepted. */
 	discardOpen(): void {
 		if (!this.#frame.isEmpty) this.#nextSeq = this.#sealedSeq + 1
 		this.#frame.clear()
 	}
 
 	/**
-	 * Writes an anchor after what is finished. The open frame must be empty. `as` repeats an anchor of another
-	 * file.
+	 * Writes an anchor after the last finished entry. The open frame must be empty. `as` repeats an anchor of
+	 * another file.
 	 */
 	anchor(reason: AnchorReason, detail: number, as?: Pick<Anchor, 'epoch' | 'bootId' | 'writtenMs'>): void {
 		const jumps = reason === 'sealed' ? this.#jumps.seal(this.#end, this.#extent) : undefined
@@ -246,7 +249,7 @@ export class TailBuffer {
 		this.anchors++
 	}
 
-	/** Frees bytes that are written and linked. */
+	/** Frees bytes that are both written and linked. */
 	release(writtenOffset: number): void {
 		const keepFrom = Math.max(this.#base, Math.min(writtenOffset, this.#spanStart))
 		if (keepFrom === this.#base) return

@@ -8,7 +8,7 @@ export class Timeout {
 		this.#over = new Promise((_resolve, reject) => {
 			this.#timer = setTimeout(() => {
 				this.#isOver = true
-				reject(new Error(`nothing came for ${ms} ms`))
+				reject(new Error(`no response within ${ms} ms`))
 			}, ms)
 		})
 		this.#over.catch(() => {})
@@ -18,7 +18,7 @@ export class Timeout {
 		return this.#isOver
 	}
 
-	/** Settles as a promise does; rejects with an error without a code when the time is up first. */
+	/** Settles like the given promise; rejects with an error without a code if the time is up first. */
 	orThrow<T>(promise: Promise<T>): Promise<T> {
 		return Promise.race([promise, this.#over])
 	}

@@ -1,6 +1,6 @@
 /**
- * Keeps the watermark of a chain that is being written up to date. A failed write is counted, reported once,
- * and retried by a timer, so that no reader waits for the next record.
+ * Keeps the watermark of a chain up to date while the chain is written. A failed write is counted, reported
+ * once, and retried by a timer, so that no reader has to wait for the next record.
  */
 import { show } from '../../guard/show.ts'
 import { messageOf } from '../../model/errors.ts'
@@ -27,18 +27,18 @@ export class WatermarkKeeper {
 		this.#path = watermarkPathOf(chain.path)
 	}
 
-	/** How often it could not be written. */
+	/** Number of failed writes of the watermark. */
 	get failures(): number {
 		return this.#file.failures
 	}
 
-	/** Writes what is on disk. Never throws. */
+	/** Writes the watermark. Never throws. */
 	write(durable: Durable): void {
 		this.#file.write(durable)
 		this.#afterWrite()
 	}
 
-	/** The file was removed: the next write makes it anew. */
+	/** Notes that the file was removed: the next write creates it anew. */
 	forget(): void {
 		this.#file.forget()
 	}
@@ -56,7 +56,9 @@ export class WatermarkKeeper {
 			return
 		}
 		if (!this.#isReported) {
-			const text = `${show(this.#path)} could not be written: ${messageOf(failure)}. No record is lost; the write is retried, and until then readers with durableOnly wait`
+			const text =
+				`${show(this.#path)} could not be written: ${messageOf(failure)}. No record is lost; ` +
+				'the write is retried, and until then readers with durableOnly wait'
 			warn('WATERMARK_FAILING', text)
 		}
 		this.#isReported = true

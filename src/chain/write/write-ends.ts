@@ -1,17 +1,17 @@
 /**
- * The last bytes of each write to a file, kept in memory until a check finds them in the file. Where a file
- * was cut below its end and has grown again since, the bytes before the cut are zeros or another program's:
- * only the witness of the last write before the cut tells.
+ * Keeps the last bytes of each write to a file in memory until a check finds them in the file. If a file was
+ * cut below its end and has grown again since, the bytes before the cut are zeros or another program's; only
+ * the witness of the last write before the cut reveals that.
  */
 import type { OpenFile } from '../../platform/file-system.ts'
 
 const WITNESS_BYTES = 4
-/** A check is due after this many writes, so that little is kept. */
+/** Number of writes after which a check is due, which bounds the memory for witnesses. */
 const WITNESSES_MAX = 2000
-/** Witnesses that are closer together are read at once. */
+/** Distance within which witnesses are read together. */
 const NEAR_BYTES = 4096
 
-/** Shared by all files, because a check is never interrupted. */
+/** All files share one buffer, because a check is never interrupted. */
 const window = Buffer.allocUnsafeSlow(64 * 1024)
 
 export class WriteEnds {
@@ -19,14 +19,14 @@ export class WriteEnds {
 	#values = new Int32Array(2 * WITNESSES_MAX)
 	#count = 0
 
-	/** Enough was written since the last check to check again. */
+	/** Whether enough was written since the last check to check again. */
 	get isLookDue(): boolean {
 		return this.#count >= WITNESSES_MAX
 	}
 
 	/**
-	 * The last bytes before `end`, which are `shift` further on in the file. The last one that is not 0 counts:
-	 * a hole in a file reads as zeros.
+	 * Adds the last bytes before `end`, which are at `end + shift` in the file. The witness ends with the
+	 * last byte that is not 0, because a hole in a file reads as zeros.
 	 */
 	add(bytes: Buffer, end: number, shift: number): void {
 		if (this.#count === this.#offsets.length) this.#grow()
@@ -37,7 +37,7 @@ export class WriteEnds {
 		this.#count++
 	}
 
-	/** Whether all of them are in the file; then only the newest one is kept. */
+	/** Whether all witnesses are in the file; if so, only the newest one is kept. */
 	areIn(file: OpenFile): boolean {
 		const [offsets, values, count] = [this.#offsets, this.#values, this.#count]
 		for (let first = 0; first < count; ) {
@@ -57,7 +57,7 @@ export class WriteEnds {
 		return true
 	}
 
-	/** The first witness that is not read together with this one. */
+	/** Returns the index of the first witness that is not read together with this one. */
 	#endOfWindow(first: number): number {
 		const offsets = this.#offsets
 		const end = offsets[first]! + window.length - WITNESS_BYTES
@@ -76,7 +76,7 @@ export class WriteEnds {
 	}
 }
 
-/** Fills the window, as far as it is needed. */
+/** Fills the window as far as needed; returns whether that succeeded. */
 function isRead({ system, fd }: OpenFile, length: number, position: number): boolean {
 	for (let done = 0; done < length; ) {
 		const count = system.readSync(fd, window, done, length - done, position + done)

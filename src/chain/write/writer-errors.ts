@@ -1,9 +1,9 @@
-/** The errors of a writer. */
+/** Builds the errors of a writer. */
 import { show } from '../../guard/show.ts'
 import { LogAppendError, MeshChainError, messageOf } from '../../model/errors.ts'
 import type { LiveFileLoss } from './live-file-check.ts'
 
-/** Where in a chain an error happened. */
+/** The place in a chain where an error happened. */
 interface At {
 	readonly path: string
 	readonly seq: number
@@ -14,37 +14,50 @@ export function takenOverError(
 	nextSeq: number,
 	{ what, records }: LiveFileLoss,
 ): MeshChainError {
-	const text = `${show(path)} ${what} while this writer had it open: ${records} records that it accepted are not in the chain, and later ones will not be; stop this process`
+	const text =
+		`${show(path)} ${what} while this writer had it open: ` +
+		`${records} records that it accepted are not in the chain, and later ones will not be; ` +
+		'stop this process'
 	return new MeshChainError('CHAIN_TAKEN_OVER', text, { path, seq: nextSeq - records })
 }
 
 /**
- * Records that were written and no longer in memory are lost with bytes that were cut or changed. @param seq
- * the last of them.
+ * Returns the error for written records that are no longer in memory and are lost because the file was cut or
+ * changed.
+ *
+ * @param seq the last of them.
  */
 export function cutOffError({ path, seq }: At, what: LiveFileLoss['what'], lost: number): MeshChainError {
-	const text = `${show(path)} ${what} while this writer had it open. ${lost} records up to seq ${seq} are lost, a $gap stands for them, and the chain continues in a new file`
+	const text =
+		`${show(path)} ${what} while this writer had it open. ` +
+		`${lost} records up to seq ${seq} are lost, a $gap stands for them, ` +
+		'and the chain continues in a new file'
 	return new MeshChainError('SYNC_FAILED', text, { path, seq })
 }
 
-/** A record was refused because another writer has the chain. */
+/** Returns the error for a record that was refused because another writer has the chain. */
 export function refusedError({ path, seq }: At, { message }: MeshChainError): LogAppendError {
 	return new LogAppendError(message, { code: 'CHAIN_TAKEN_OVER', retryable: false, path, seq })
 }
 
 export function overflowError({ path, seq }: At, heldBytes: number): LogAppendError {
-	const text = `${heldBytes} bytes wait for ${show(path)} already, all that pendingBytesMax allows`
+	const text = `${heldBytes} bytes already wait for ${show(path)}, as many as pendingBytesMax allows`
 	return new LogAppendError(text, { code: 'PENDING_OVERFLOW', retryable: true, path, seq })
 }
 
 export function rotationError(path: string, cause: unknown): MeshChainError {
-	const text = `${show(path)} is full and could not be replaced: ${messageOf(cause)}; the chain continues in that file, and retries`
+	const text =
+		`${show(path)} is full and could not be replaced: ${messageOf(cause)}; ` +
+		'the chain continues in that file, and retries'
 	return new MeshChainError('ROTATION_FAILED', text, { path, cause })
 }
 
 /** @param seq the first record that may be lost. */
 export function syncError({ path, seq }: At, cause: unknown): MeshChainError {
-	const text = `${show(path)} could not be synced: ${messageOf(cause)}; records from seq ${seq} on may not survive a power loss until the chain continues in a new file: check the disk`
+	const text =
+		`${show(path)} could not be synced: ${messageOf(cause)}; ` +
+		`records from seq ${seq} on may not survive a power loss until the chain continues in a new ` +
+		'file: check the disk'
 	return new MeshChainError('SYNC_FAILED', text, { path, seq, cause })
 }
 
@@ -70,11 +83,13 @@ interface ClosedAt {
 	readonly lost: number
 }
 
-/** The error of a close. Records that were given up always give `CLOSE_FAILED`, whatever the cause. */
+/** Returns the error of a close. Abandoned records always give `CLOSE_FAILED`, whatever the cause. */
 export function closeError({ path, writtenSeq, durableSeq, lost }: ClosedAt, cause: unknown): unknown {
 	const code = cause instanceof MeshChainError ? cause.code : undefined
 	if (lost > 0 && code !== 'CHAIN_TAKEN_OVER') {
-		const text = `${show(path)} was closed and ${lost} records are not in it, from seq ${writtenSeq + 1} on: ${messageOf(cause)}`
+		const text =
+			`${show(path)} was closed and ${lost} records are not in it, ` +
+			`from seq ${writtenSeq + 1} on: ${messageOf(cause)}`
 		return new MeshChainError('CLOSE_FAILED', text, { path, seq: writtenSeq + 1, cause })
 	}
 	if (code === 'WRITE_FAILED') {
@@ -82,6 +97,8 @@ export function closeError({ path, writtenSeq, durableSeq, lost }: ClosedAt, cau
 		return new MeshChainError('CLOSE_FAILED', text, { path, seq: writtenSeq + 1, cause })
 	}
 	if (code !== undefined) return cause
-	const text = `${show(path)} was closed and its disk did not answer (${messageOf(cause)}): records from seq ${durableSeq + 1} on are written and may not survive a power loss`
+	const text =
+		`${show(path)} was closed and its disk did not answer (${messageOf(cause)}): ` +
+		`records from seq ${durableSeq + 1} on are written and may not survive a power loss`
 	return new MeshChainError('CLOSE_FAILED', text, { path, seq: durableSeq + 1, cause })
 }

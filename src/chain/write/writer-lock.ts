@@ -1,4 +1,4 @@
-/** The lock of a chain that is being written. */
+/** Takes, keeps and releases the lock of a chain that is being written. */
 import { MeshChainError } from '../../model/errors.ts'
 import type { FileSystem } from '../../platform/file-system.ts'
 import { acquireLock, type Lock, type LockOptions, type Provenance } from '../files/lock.ts'
@@ -6,7 +6,11 @@ import { openError } from '../files/open-error.ts'
 import type { LiveFileLoss } from './live-file-check.ts'
 import { unlockError } from './writer-errors.ts'
 
-/** @throws {MeshChainError} `CHAIN_LOCKED`, `CHAIN_UNWRITABLE`. */
+/**
+ * Takes the lock of a chain.
+ *
+ * @throws {MeshChainError} `CHAIN_LOCKED`, `CHAIN_UNWRITABLE`.
+ */
 export function takeLock(system: FileSystem, path: string, options: LockOptions): Lock {
 	try {
 		return acquireLock(system, path, options)
@@ -15,7 +19,7 @@ export function takeLock(system: FileSystem, path: string, options: LockOptions)
 	}
 }
 
-/** The lock of a writer. It is taken again where the lock file was removed. */
+/** The lock of a writer. If the lock file is removed, the lock is taken again. */
 export class WriterLock implements Lock {
 	readonly #system: FileSystem
 	readonly #path: string
@@ -38,7 +42,11 @@ export class WriterLock implements Lock {
 		return this.#lock.isHeld()
 	}
 
-	/** @throws {MeshChainError} `CLOSE_FAILED` where the lock file cannot be removed. */
+	/**
+	 * Releases the lock.
+	 *
+	 * @throws {MeshChainError} `CLOSE_FAILED` if the lock file cannot be removed.
+	 */
 	release(isUnclosed: boolean, unwritten?: number): void {
 		try {
 			this.#lock.release(isUnclosed, unwritten)
@@ -47,7 +55,10 @@ export class WriterLock implements Lock {
 		}
 	}
 
-	/** Whether no other writer has the chain after its live file was lost: a running service outlives `rm`. */
+	/**
+	 * Whether the writer keeps the chain after its live file was lost, because no other writer has it: a
+	 * running service outlives `rm`.
+	 */
 	outlives({ what }: LiveFileLoss, nowMs: number): boolean {
 		if (what === 'was taken over by another writer') return false
 		if (this.#lock.isHeld()) return true
@@ -68,13 +79,13 @@ export class WriterLock implements Lock {
 }
 
 /**
- * Releases the lock after an opening that failed, whose own error says more. What is known of the previous
- * writer stays the same.
+ * Releases the lock after a failed opening, whose own error is clearer. The record of the previous writer
+ * stays the same.
  */
 export function releaseQuietly(lock: Lock): void {
 	try {
 		lock.release(lock.provenance === 'kernel')
 	} catch {
-		// The kernel releases it when the process ends, at the latest.
+		// The kernel releases the lock when the process ends, at the latest.
 	}
 }

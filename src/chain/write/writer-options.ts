@@ -1,4 +1,4 @@
-/** The options of a writer, checked by its caller. */
+/** Defines the options of a writer, which its caller has checked. */
 import type { FileSystem } from '../../platform/file-system.ts'
 import type { Retention } from './retention.ts'
 import type { FileBounds } from './rotation.ts'
@@ -10,7 +10,7 @@ export interface WriterOptions {
 	readonly clock: () => number
 	readonly onDamage: 'rotate' | 'refuse'
 	readonly lockWaitMs: number
-	/** Records stay in memory until they are on disk. */
+	/** Whether records stay in memory until they are on disk. */
 	readonly keepUnsynced: boolean
 	readonly rotate: FileBounds
 	readonly retain: Retention

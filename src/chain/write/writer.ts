@@ -1,10 +1,11 @@
 /**
- * The one writer of a chain: puts records into the tail buffer of the live file, their bytes into the file, and the file on disk. Makes a
- * new file on request, and where the live file can no longer be trusted. Synchronous but for `sync` and `retain`; knows nothing of turns,
- * timers or policies (file-chain-appender.ts).
+ * Implements the one writer of a chain: puts records into the tail buffer of the live file, their bytes into
+ * the file, and the file on disk. It makes a new file on request, and when the live file can no longer be
+ * trusted. Synchronous except for `sync` and `retain`; turns, timers and policies are in
+ * file-chain-appender.ts.
  *
- * Invariants: there is one live file, and only the holder of the lock writes to it; after a failed fsync nothing that is only in that
- * file is acknowledged as on disk.
+ * Invariants: there is one live file, and only the holder of the lock writes to it; after a failed fsync,
+ * records that are only in that file are never acknowledged as on disk.
  */
 import pLimit from 'p-limit'
 import { MeshChainError } from '../../model/errors.ts'
@@ -36,7 +37,7 @@ import { releaseQuietly, WriterLock } from './writer-lock.ts'
 import type { WriterOptions } from './writer-options.ts'
 import type { ChainWriterStats } from './writer-stats.ts'
 
-/** How often a writer checks whether the live file is still its own. */
+/** Interval at which a writer checks that the live file is still its own. */
 const OWNER_CHECK_MS = 100
 
 export class ChainWriter {
@@ -53,7 +54,7 @@ export class ChainWriter {
 	#records = 0
 	#syncFailure: MeshChainError | undefined
 	#takenOver: MeshChainError | undefined
-	/** Records were lost that a task may wait for: the next sync rejects with this error. */
+	/** Error for lost records that a task may wait for; the next sync rejects with it. */
 	#loss: MeshChainError | undefined
 	#strayRecords = 0
 	#ownerCheckedAt = 0
@@ -115,12 +116,12 @@ export class ChainWriter {
 		return this.#file.durableSeq
 	}
 
-	/** Bytes that are not with the operating system yet. */
+	/** Number of bytes that have not reached the operating system. */
 	get pendingBytes(): number {
 		return this.#end.pendingBytes
 	}
 
-	/** Bytes that are with the operating system and not known to be on disk. */
+	/** Number of bytes that have reached the operating system and are not known to be on disk. */
 	get unsyncedBytes(): number {
 		return this.#file.written - this.#file.durableOffset
 	}
@@ -134,22 +135,24 @@ export class ChainWriter {
 		return Math.max(0, this.nextSeq - 1 - this.writtenSeq)
 	}
 
-	/** Size of the live file and its records, and when it began. */
+	/** Size and records of the live file, and its start time. */
 	get live(): LiveFile {
 		return this.#end.live
 	}
 
-	/** Whether the chain is larger than retention allows, and a file can be removed. */
+	/** Whether the chain exceeds its retention bounds, and a file can be removed. */
 	get isTooLarge(): boolean {
 		return this.#end.isTooLarge
 	}
 
-	/** Whether {@link retain} would remove more if another reading of the clock agreed with the last one. */
+	/** Whether {@link retain} would remove more if another clock reading confirmed the last one. */
 	get isUnconfirmed(): boolean {
 		return this.#end.isUnconfirmed
 	}
 
-	/** Why nothing in this file can be acknowledged as on disk; undefined while it can. */
+	/**
+	 * Error that keeps records in this file from being acknowledged as on disk; undefined if there is none.
+	 */
 	get syncFailure(): MeshChainError | undefined {
 		return this.#syncFailure
 	}
@@ -166,7 +169,7 @@ export class ChainWriter {
 	/**
 	 * Accepts one record. The caller has checked that there is room.
 	 *
-	 * @returns whether a frame was finished, and so whether there may be much to write.
+	 * @returns whether a frame was finished, so that there may be much to write.
 	 * @throws {LogAppendError} `SEQ_NOT_INCREASING`, `APPEND_FAILED`, `CHAIN_TAKEN_OVER`.
 	 */
 	push(record: LogRecord): boolean {
@@ -180,7 +183,7 @@ export class ChainWriter {
 		return frameIsFull
 	}
 
-	/** Accepts several records, whose seqs must follow each other, as one frame: all of them or none. */
+	/** Accepts several records with consecutive seqs as one frame: all of them or none. */
 	pushBatch(records: readonly LogRecord[]): void {
 		const first = records[0]
 		if (first === undefined) return
@@ -200,25 +203,26 @@ export class ChainWriter {
 	}
 
 	/**
-	 * Writes every accepted record, to as many files as it takes (live-end.ts).
+	 * Writes every accepted record, to as many files as necessary (live-end.ts).
 	 *
-	 * @throws {MeshChainError} `WRITE_FAILED`; nothing is lost, and the next call continues. `SYNC_FAILED`, `CHAIN_TAKEN_OVER`.
+	 * @throws {MeshChainError} `WRITE_FAILED`; nothing is lost, and the next call continues. `SYNC_FAILED`,
+	 * `CHAIN_TAKEN_OVER`.
 	 */
 	write(): void {
 		if (this.#end.isLookDue || performance.now() - this.#ownerCheckedAt > OWNER_CHECK_MS) this.checkOwner()
 		if (this.#takenOver !== undefined) throw this.#takenOver
 		this.#orWriteError(() => {
-			// A file that ends in half-written bytes is left as it is.
+			// Nothing more is written to a file that ends in half-written bytes.
 			if (this.#file.isUncut) this.#moveToNewFile('kept', 'was changed')
 			this.#end.write()
 		})
 	}
 
 	/**
-	 * Makes sure that the live file is still this writer's. Where its name leads elsewhere and no other writer has the lock, the chain
-	 * continues in a new file, and the old file gets a name again.
+	 * Ensures that the live file is still this writer's. If its path leads elsewhere and no other writer has
+	 * the lock, the chain continues in a new file, and the old file gets a name again.
 	 *
-	 * @throws {MeshChainError} `CHAIN_TAKEN_OVER`, from then on always; `WRITE_FAILED`, `SYNC_FAILED`.
+	 * @throws {MeshChainError} `CHAIN_TAKEN_OVER`, from then on at every call; `WRITE_FAILED`, `SYNC_FAILED`.
 	 */
 	checkOwner(): void {
 		this.#ownerCheckedAt = performance.now()
@@ -234,7 +238,7 @@ export class ChainWriter {
 		throw this.#takenOver
 	}
 
-	/** Continues in a new file; records that are lost with the live one are reported. */
+	/** Continues in a new file, and reports records that are lost with the live one. */
 	#moveToNewFile(name: 'kept' | 'lost', what: LiveFileLoss['what']): void {
 		const { durableSeq } = this.#file
 		if (name === 'lost') this.#watermark.forget()
@@ -252,11 +256,11 @@ export class ChainWriter {
 	}
 
 	/**
-	 * Resolves once every record accepted before this call is on disk. One fdatasync is in flight at a time; calls during it share the
-	 * next one, and one write before it.
+	 * Resolves once every record accepted before this call is on disk. One fdatasync is in flight at a time;
+	 * calls during it share the next one, and one write before it.
 	 *
-	 * @throws {MeshChainError} `WRITE_FAILED`; `SYNC_FAILED`, and from then on until `move` has succeeded: the kernel may have dropped
-	 * the pages, so a retry could bless lost bytes.
+	 * @throws {MeshChainError} `WRITE_FAILED`; `SYNC_FAILED`, until `move` has succeeded: the kernel may have
+	 * dropped the pages, so a retry could bless lost bytes.
 	 */
 	sync(): Promise<void> {
 		this.#queuedSync ??= this.#oneSync(() => {
@@ -267,8 +271,9 @@ export class ChainWriter {
 	}
 
 	/**
-	 * The same at once, for a process that exits. While an fdatasync is in flight nothing is synced or acknowledged: its result never
-	 * arrives, and a second one that succeeds could acknowledge pages that the first one lost.
+	 * Syncs synchronously, for a process that exits. While an fdatasync is in flight, nothing is synced or
+	 * acknowledged: its result never arrives, and a second one that succeeds could acknowledge pages that the
+	 * first one lost.
 	 */
 	syncOnExit(): void {
 		if (this.#syncFailure !== undefined) this.move()
@@ -278,12 +283,12 @@ export class ChainWriter {
 		this.#writeWatermark()
 	}
 
-	/** Whether an fdatasync is in flight. No other one may begin meanwhile: the kernel reports a failure only once. */
+	/** Whether an fdatasync is in flight. Another must wait: the kernel reports a failure only once. */
 	get isSyncing(): boolean {
 		return this.#file.isSyncing
 	}
 
-	/** Syncs, and {@link rotate}s if that is still due then. */
+	/** Syncs, then {@link rotate}s if that is still due. */
 	syncAndRotate(isDue: () => boolean): Promise<void> {
 		return this.#oneSync(async () => {
 			await this.#syncNow()
@@ -292,9 +297,10 @@ export class ChainWriter {
 	}
 
 	/**
-	 * Continues in a new file, after the live one is sealed and on disk. Not while {@link isSyncing}.
+	 * Continues in a new file, after the live one is sealed and on disk. Not allowed while {@link isSyncing}.
 	 *
-	 * @throws {MeshChainError} `ROTATION_FAILED`; the chain continues in the live file. `WRITE_FAILED`, `SYNC_FAILED`, `CHAIN_TAKEN_OVER`.
+	 * @throws {MeshChainError} `ROTATION_FAILED`; the chain continues in the live file. `WRITE_FAILED`,
+	 * `SYNC_FAILED`, `CHAIN_TAKEN_OVER`.
 	 */
 	rotate(): void {
 		this.write()
@@ -308,14 +314,14 @@ export class ChainWriter {
 	}
 
 	/**
-	 * After a failed fsync: continues in a new file, which gets everything again that was not on disk.
+	 * Continues in a new file after a failed fsync. The new file gets everything again that was not on disk.
 	 *
 	 * @throws {MeshChainError} `SYNC_FAILED`; then nothing has changed.
 	 */
 	move(): void {
 		if (this.#syncFailure === undefined) return
 		this.checkOwner()
-		// Where the check has found the live file lost, the chain is in a new file already.
+		// If the check has found the live file lost, the chain is already in a new file.
 		if (this.#syncFailure === undefined) return
 		try {
 			this.#moveToNewFile('kept', 'was changed')
@@ -325,9 +331,9 @@ export class ChainWriter {
 	}
 
 	/**
-	 * Removes what retention does not keep, after the chain says so on disk.
+	 * Removes what retention does not keep, after the chain has recorded that on disk.
 	 *
-	 * @param nowMs a reading of the clock: files that are too old by this and the previous reading are removed.
+	 * @param nowMs a clock reading: files too old by both this reading and the previous one are removed.
 	 */
 	async retain(nowMs?: number): Promise<void> {
 		if (nowMs !== undefined) this.#end.look(nowMs)
@@ -337,7 +343,7 @@ export class ChainWriter {
 		this.#end.removeBelow(keptFromSeq)
 	}
 
-	/** Writes the closing anchor: of `close()`, or of the end of the process with its exit code. */
+	/** Writes the closing anchor of a `close()`, or of the end of the process with its exit code. */
 	writeClosingAnchor(exitCode: number | undefined): void {
 		this.write()
 		this.#file.tail.anchor('closed', exitCode ?? CLOSED_WITHOUT_EXIT)
@@ -387,7 +393,7 @@ export class ChainWriter {
 
 	#nextFile(file: SegmentFile): void {
 		this.#syncFailure = undefined
-		// Where its name may not be on disk, nothing in the file counts as on disk.
+		// While the file's name may not be on disk, nothing in the file counts as on disk.
 		if (file.poison !== undefined) throw this.#syncError(file.poison)
 		this.#writeWatermark()
 	}
@@ -397,7 +403,7 @@ export class ChainWriter {
 		this.#watermark.write({ segment: identity.segment, offset: durableOffset, seq: durableSeq })
 	}
 
-	/** Writes a `$gap` for records before this one that the chain was never given. */
+	/** Writes a `$gap` for records before this one that the chain never received. */
 	#fillGap(record: LogRecord, tail: TailBuffer): void {
 		const gap = missingBefore(tail.nextSeq, record, this.path)
 		if (gap === undefined) return
@@ -417,13 +423,13 @@ export class ChainWriter {
 		} catch (error) {
 			if (file === this.#file) throw this.#syncError(error)
 		}
-		// The file may have been cut while it was being synced.
+		// The file may have been cut during the sync.
 		if (file === this.#file) this.checkOwner()
 		if (file === this.#file) {
 			file.acknowledge(reached!.offset, reached!.seq)
 			this.#writeWatermark()
 		} else if (this.#syncFailure !== undefined) {
-			// The old file was put on disk when it was replaced, but the name of the new one may not be on disk.
+			// The old file was put on disk when it was replaced; the name of the new one may not be.
 			throw this.#syncFailure
 		}
 		this.#reportLoss()

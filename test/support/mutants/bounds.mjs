@@ -1,21 +1,21 @@
-/** Bounds: of files and retention under pressure, of readers behind retention, of waits. */
+/** Safeguards of limits: files and retention under pressure, readers of removed files, waits. */
 export default [
 	{
-		name: 'one look at the clock is enough to remove what is old',
+		name: 'one clock reading is enough to remove old files',
 		file: 'src/chain/write/sealed-files.ts',
 		from: 'this.#nowMs = Math.min(nowMs, this.#seenMs + ageMs * UNCONFIRMED_PART)',
 		to: 'this.#nowMs = Math.max(nowMs, UNCONFIRMED_PART)',
 		tests: ['test/chain/write/wild-clock.test.ts'],
 	},
 	{
-		name: 'a look confirms another one of the same moment',
+		name: 'a clock reading confirms another one of the same moment',
 		file: 'src/chain/write/sealed-files.ts',
 		from: 'if (at - this.#seenAt < SECOND_LOOK_MS) {',
 		to: 'if (at - this.#seenAt < 0 * SECOND_LOOK_MS) {',
 		tests: ['test/chain/write/wild-clock.test.ts'],
 	},
 	{
-		name: 'each file was sealed when its follower says it began',
+		name: 'each file was sealed when the next one claims to have begun',
 		file: 'src/chain/write/retention.ts',
 		from: 'if (believed.has(index)) sealedMs',
 		to: 'if (believed.size > 0) sealedMs',
@@ -43,7 +43,7 @@ export default [
 		tests: ['test/chain/write/backlog.test.ts'],
 	},
 	{
-		name: 'a full disk is given up before retention is asked',
+		name: 'a full disk fails the write before retention runs',
 		file: 'src/chain/write/live-end.ts',
 		from: 'if (!isDiskFull(error) || !this.#makeRoom()) throw error',
 		to: 'if (!isDiskFull(error) || this.#rotateNotBefore >= 0) throw error',
@@ -57,28 +57,28 @@ export default [
 		tests: ['test/chain/read/retained-readers.test.ts'],
 	},
 	{
-		name: 'why a file is gone is read from the file that was newest before',
+		name: 'the reason for a missing file is read from an outdated newest file',
 		file: 'src/chain/read/missing-files.ts',
 		from: "(await keptFromSeq(files)) >= beforeSeq ? 'retained' : 'damaged'",
 		to: "(await keptFromSeq(files)) >= 2 * beforeSeq ? 'retained' : 'damaged'",
 		tests: ['test/chain/read/retained-readers.test.ts'],
 	},
 	{
-		name: 'a tail ends when there are no descriptors for a moment',
+		name: 'a tail ends when descriptors run out for a moment',
 		file: 'src/chain/read/patience.ts',
 		from: 'if (!isMomentary(error)) throw error',
 		to: 'if (!isMomentary(error) || this.#failures >= 0) throw error',
 		tests: ['test/chain/write/bounded-close.test.ts'],
 	},
 	{
-		name: 'close waits for ever',
+		name: 'close waits forever',
 		file: 'src/chain/write/file-chain-appender.ts',
 		from: 'await timeout.orThrow(this.#writer.sync())\n\t\t\tisClean',
 		to: 'await this.#writer.sync()\n\t\t\tisClean',
 		tests: ['test/chain/write/bounded-close.test.ts'],
 	},
 	{
-		name: 'a close that failed leaves no note',
+		name: 'a failed close leaves no note',
 		file: 'src/chain/files/lock.ts',
 		from: 'if (kernel && isUnclosed && unwritten !== undefined) leaveNote',
 		to: 'if (kernel && isUnclosed && unwritten === undefined) leaveNote',

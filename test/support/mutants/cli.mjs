@@ -1,7 +1,10 @@
-/** The program: what it prints, the times and patterns it takes, the commands it tells people to type. */
+/**
+ * Safeguards of the program: its output, the times and patterns that it accepts, the commands that it
+ * suggests.
+ */
 export default [
 	{
-		name: 'controls of C1, bidi marks and what else is unsafe reach the terminal',
+		name: 'C1 controls, bidi marks and other unsafe characters reach the terminal',
 		file: 'src/text/escape.ts',
 		from: 'const UNSAFE = String.raw`[\\p{Cc}\\p{Cf}\\p{Cs}\\p{Zl}\\p{Zp}\\p{DI}]`',
 		to: 'const UNSAFE = String.raw`[\\x00-\\x1f\\x7f]`',
@@ -22,63 +25,63 @@ export default [
 		tests: ['test/text/escape.test.ts'],
 	},
 	{
-		name: 'the lines of a black box are believed to have the right types',
+		name: 'the types of black box lines are not checked',
 		file: 'src/cli/pretty.ts',
 		from: "if (typeof tsMs !== 'number' || level === undefined) return undefined",
 		to: 'if (level === undefined) return undefined',
 		tests: ['test/cli/hostile-records.test.ts'],
 	},
 	{
-		name: 'a mark of a session is believed to have the right types',
+		name: 'the types of a session record are not checked',
 		file: 'src/recorder/session-record.ts',
 		from: "if (!(typeof label === 'string' || label === null) || !isIndex(eventIndex)) return undefined",
 		to: 'if (isIndex(label)) return undefined',
 		tests: ['test/recorder/sessions.test.ts'],
 	},
 	{
-		name: 'the count of a gap is believed to be a number',
+		name: 'the count of a gap is not checked to be a number',
 		file: 'src/replay/tally.ts',
 		from: 'gapDataOf(record.data)?.count ?? 0',
 		to: '(gapDataOf(record.data) ?? record.data)?.count ?? 0',
 		tests: ['test/cli/hostile-records.test.ts'],
 	},
 	{
-		name: 'a day that no month has is rolled over',
+		name: 'a nonexistent day rolls over',
 		file: 'src/model/calendar.ts',
 		from: 'date.getUTCMonth() === month - 1 && date.getUTCDate() === day',
 		to: 'date.getUTCMonth() >= month - 1',
 		tests: ['test/model/calendar.test.ts'],
 	},
 	{
-		name: 'an hour, minute or second that does not exist is rolled over',
+		name: 'a nonexistent hour, minute or second rolls over',
 		file: 'src/model/calendar.ts',
 		from: 'if (hours > HOURS_MAX || minutes > SIXTIETHS_MAX || seconds > SIXTIETHS_MAX) return undefined',
 		to: 'if (hours > HOURS_MAX * 2) return undefined',
 		tests: ['test/model/calendar.test.ts'],
 	},
 	{
-		name: 'a local time that the clocks leave out is moved',
+		name: 'a local time skipped by the clock change is moved',
 		file: 'src/model/calendar.ts',
 		from: 'return isThere ? date.getTime() : undefined',
 		to: 'return isThere || !isThere ? date.getTime() : undefined',
 		tests: ['test/model/calendar.test.ts'],
 	},
 	{
-		name: 'a day that the local calendar leaves out is moved',
+		name: 'a day skipped by the local calendar is moved',
 		file: 'src/model/calendar.ts',
 		from: 'return isOn(date, year, month, day) ? date.getTime() : undefined',
 		to: 'return date.getTime()',
 		tests: ['test/model/calendar.test.ts'],
 	},
 	{
-		name: 'digits that look like a date are taken for a count',
+		name: 'digits that look like a date are taken for a number',
 		file: 'src/model/calendar.ts',
 		from: 'if (digits === undefined || looksLikeDate(digits)) return undefined',
 		to: 'if (digits === undefined || (looksLikeDate(digits) && COMPACT_TIME.test(digits))) return undefined',
 		tests: ['test/model/calendar.test.ts'],
 	},
 	{
-		name: 'a time that no Date holds is taken for an option',
+		name: 'a time beyond the range of Date is accepted as an option',
 		file: 'src/model/record.ts',
 		from: "return typeof ms === 'number' && Math.abs(ms) <= TIME_MAX_MS",
 		to: "return typeof ms === 'number' && !Number.isNaN(ms)",
@@ -99,14 +102,14 @@ export default [
 		tests: ['test/text/shell-word.test.ts'],
 	},
 	{
-		name: 'a file name like an option is not kept from being one',
+		name: 'a file name that looks like an option becomes one',
 		file: 'src/text/shell-word.ts',
 		from: "name.startsWith('-') && name !== '-'",
 		to: "name.startsWith('-') && name === '-'",
 		tests: ['test/text/shell-word.test.ts'],
 	},
 	{
-		name: 'a typed pattern that repeats may backtrack',
+		name: 'a typed pattern with repetition may backtrack',
 		file: 'src/cli/pattern.ts',
 		from: 'return !/[*+{]|\\(\\?(?!:)/.test(bare) && choices <= CHOICES_MAX',
 		to: 'return choices <= CHOICES_MAX',
@@ -120,7 +123,7 @@ export default [
 		tests: ['test/cli/pattern.test.ts'],
 	},
 	{
-		name: 'record passes on a line that is not in the chain yet',
+		name: 'record passes on a line before it is in the chain',
 		file: 'src/cli/record.ts',
 		from: 'this.#recordedBytes = this.#receivedBytes - this.#splitter.pendingBytes',
 		to: 'this.#recordedBytes = this.#receivedBytes',
@@ -141,7 +144,7 @@ export default [
 		tests: ['test/cli/exit-status.test.ts'],
 	},
 	{
-		name: 'several durations, or several sizes, are taken for one',
+		name: 'several durations or sizes count as one',
 		file: 'src/cli/amounts.ts',
 		from: 'if (Object.keys(retention).length === texts.length) return retention',
 		to: 'if (texts.length >= 0) return retention',

@@ -1,7 +1,10 @@
-/** Of the codec and the formats: what is packed, what a reader takes, how the next entry is found. */
+/**
+ * Safeguards of the codec and the formats: what is packed, what a reader accepts, how the next entry is
+ * found.
+ */
 export default [
 	{
-		name: 'all of a Map is copied before its size is asked',
+		name: 'a whole Map is copied before its size is checked',
 		file: 'src/codec/canonical.ts',
 		from: 'if (left < 0 || items.length === max)',
 		to: 'if (items.length === max)',
@@ -22,14 +25,14 @@ export default [
 		tests: ['test/codec/any-key.test.ts'],
 	},
 	{
-		name: 'a key that is there twice is taken',
+		name: 'a duplicate key is accepted',
 		file: 'src/codec/data-reader.ts',
 		from: 'return size > 1 && Object.keys(map).length !== size ? BAD : map',
 		to: 'return map',
 		tests: ['test/chain/format/crafted-rows.test.ts'],
 	},
 	{
-		name: 'texts that are not UTF-8 are taken',
+		name: 'texts that are not UTF-8 are accepted',
 		file: 'src/codec/data-reader.ts',
 		from: "return text.includes('\\ufffd') && !isUtf8(bytes.subarray(start, end)) ? undefined : text",
 		to: 'return isUtf8(bytes.subarray(start, end)) ? text : text',
@@ -43,28 +46,28 @@ export default [
 		tests: ['test/chain/format/crafted-rows.test.ts'],
 	},
 	{
-		name: 'flags that say ASCII are believed',
+		name: 'the ASCII flag is not checked',
 		file: 'src/codec/row-decoder.ts',
 		from: 'if (this.#takesPlain && this.#highBytes !== this.#highBytesIn(start, end)) {',
 		to: 'if (this.#takesPlain && this.#highBytes > this.#highBytesIn(start, end)) {',
 		tests: ['test/chain/format/crafted-rows.test.ts'],
 	},
 	{
-		name: 'what was counted in rows before counts in the next ones',
+		name: 'counts of earlier rows carry over to the next ones',
 		file: 'src/codec/row-decoder.ts',
 		from: '\t\tthis.#highBytes = 0\n\t\tthis.#otherStart = -1\n',
 		to: '',
 		tests: ['test/codec/row-encoder.test.ts'],
 	},
 	{
-		name: 'flags that rows before needed are asked of the next ones',
+		name: 'flags of earlier rows are required of the next ones',
 		file: 'src/codec/row-decoder.ts',
 		from: '\t\tthis.#flags = 0\n',
 		to: '',
 		tests: ['test/codec/row-encoder.test.ts'],
 	},
 	{
-		name: 'a search gives frames up after a while',
+		name: 'a search abandons frames after a while',
 		file: 'src/chain/scan/scan.ts',
 		from: 'for (let pos = this.#pos; pos < end; pos++) {',
 		to: 'for (let pos = this.#pos; pos < end && pos - this.#badPos < 200; pos++) {',
@@ -78,7 +81,7 @@ export default [
 		tests: ['test/chain/scan/search.test.ts'],
 	},
 	{
-		name: 'seqs have no bound in files',
+		name: 'seqs in files have no limit',
 		file: 'src/chain/format/frame.ts',
 		from: 'if (!isSeq(baseSeq.value + rows.value - 1) || !isRecordTime(baseTsMs)) return undefined',
 		to: 'if (!isSeq(1) || !isRecordTime(baseTsMs)) return undefined',
@@ -99,7 +102,7 @@ export default [
 		tests: ['test/chain/format/highest-numbers.test.ts'],
 	},
 	{
-		name: 'one data may make any number of objects',
+		name: "one record's data may create any number of objects",
 		file: 'src/codec/data-reader.ts',
 		from: 'this.#objectsLeft = DATA_OBJECTS_MAX',
 		to: 'this.#objectsLeft = 64 * DATA_OBJECTS_MAX',

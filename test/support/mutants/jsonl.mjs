@@ -1,17 +1,20 @@
-/** The file of a `JsonlAppender`: what is appended, by whom, and what becomes of it when others change the file. */
+/**
+ * Safeguards of the file of a `JsonlAppender`: what is appended, by whom, and what happens when others change
+ * the file.
+ */
 const tests = ['test/jsonl/line-file.test.ts']
 const file = 'src/jsonl/line-file.ts'
 
 export default [
 	{
-		name: 'JSON Lines: the file is not opened to append',
+		name: 'JSON Lines: the file is not opened in append mode',
 		file,
 		from: 'O_RDWR | O_APPEND | O_CREAT',
 		to: 'O_RDWR | (0 * O_APPEND) | O_CREAT',
 		tests,
 	},
 	{
-		name: 'JSON Lines: nobody looks whether the name still leads to the file',
+		name: 'JSON Lines: the path is not checked to still lead to the file',
 		file,
 		from: 'return isSameFile(this.#system.statSync(this.path), ours)',
 		to: 'return this.#system.statSync(this.path).isFile() || isSameFile(ours, ours)',
@@ -32,14 +35,14 @@ export default [
 		tests,
 	},
 	{
-		name: 'JSON Lines: a file of the same length is taken for unchanged',
+		name: 'JSON Lines: a file of the same length counts as unchanged',
 		file,
 		from: 'return found.equals(Buffer.concat(this.#unseen, this.#unseenBytes))',
 		to: 'return found.length === this.#unseenBytes',
 		tests,
 	},
 	{
-		name: 'JSON Lines: what a look saw is not compared',
+		name: 'JSON Lines: the result of a check is not compared',
 		file,
 		from: 'this.#seenSize - length).equals(this.#seenEnd)',
 		to: 'this.#seenSize - length).length === length',
@@ -53,14 +56,14 @@ export default [
 		tests,
 	},
 	{
-		name: 'JSON Lines: half a line stays without an end',
+		name: 'JSON Lines: half a line is not terminated',
 		file,
 		from: '\t\t\tthis.#blankOut(fd, bytes.subarray(0, count))\n',
 		to: '',
 		tests,
 	},
 	{
-		name: 'JSON Lines: nothing is looked at when nothing is appended any more',
+		name: 'JSON Lines: there is no check once appending has stopped',
 		file,
 		from: '\t\tthis.#lookLater()\n\t}\n',
 		to: '\t}\n',
@@ -81,7 +84,7 @@ export default [
 		tests: ['test/jsonl/event-format.test.ts'],
 	},
 	{
-		name: 'JSON Lines: an event has a line that says another time',
+		name: 'JSON Lines: an event has a line with another time',
 		file: 'src/jsonl/event-format.ts',
 		from: 'if (timeOfDecimal(ts) !== tsMs) return undefined',
 		to: '',

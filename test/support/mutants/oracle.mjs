@@ -1,7 +1,7 @@
-/** What only the comparison with the oracle noticed: places where a reader, or a verification, looked away. */
+/** Faults that only the comparison with the oracle found: checks that a reader or a verification omitted. */
 export default [
 	{
-		name: 'a reader of everything passes over a frame whose flags say that it has no level',
+		name: 'a reader of everything skips a frame whose flags have no level',
 		file: 'src/chain/read/query.ts',
 		from: 'if (query.isEverything || (frame.flags & FLAG_CONTROL) !== 0) return true',
 		to: 'if ((frame.flags & FLAG_CONTROL) !== 0) return true',
@@ -15,49 +15,49 @@ export default [
 		tests: ['test/oracle/format-oracle.test.ts'],
 	},
 	{
-		name: 'a verification takes an entry that reaches beyond the end of its file',
+		name: 'a verification accepts an entry that exceeds its file',
 		file: 'src/chain/verify/verify.ts',
 		from: 'const end = Math.max(HEADER_BYTES, Math.min(size, listed.end ?? size))',
 		to: 'const end = size',
 		tests: ['test/oracle/format-oracle.test.ts'],
 	},
 	{
-		name: 'an entry that is torn below the watermark is nothing',
+		name: 'an entry torn below the watermark is ignored',
 		file: 'src/chain/verify/file-judge.ts',
 		from: 'this.missedAt = offset',
 		to: 'void offset',
 		tests: ['test/oracle/format-oracle.test.ts'],
 	},
 	{
-		name: 'a power loss explains what is missing behind its place',
+		name: 'a power loss explains records missing after it',
 		file: 'src/chain/scan/continuity.ts',
 		from: "this.epoch = frame.epoch\n\t\tthis.#cause = 'damaged'",
 		to: 'this.epoch = frame.epoch',
 		tests: ['test/oracle/format-oracle.test.ts'],
 	},
 	{
-		name: 'a key that was met before is not counted as a value of its data',
+		name: 'a repeated key does not count as a value of its data',
 		file: 'src/codec/data-reader.ts',
 		from: 'if (--this.#objectsLeft < 0) return BAD\n\t\t\t\tthis.#pos = at + length',
 		to: 'this.#pos = at + length',
 		tests: ['test/oracle/format-oracle.test.ts'],
 	},
 	{
-		name: 'an anchor that does not say whether a kind of our own is there is wrong',
+		name: 'an anchor without the bit for own kinds counts as wrong',
 		file: 'src/chain/verify/file-judge.ts',
 		from: 'return { ...extent, presence: extent.presence & ~PRESENCE_PLAIN }',
 		to: 'return extent',
 		tests: ['test/oracle/format-oracle.test.ts'],
 	},
 	{
-		name: 'info takes what a power loss explains for damage',
+		name: 'info counts the effect of a power loss as damage',
 		file: 'src/chain/read/info.ts',
 		from: "this.damaged(place.bytes, isUnsynced ? 'loss' : 'damage')",
 		to: 'this.damaged(place.bytes)',
 		tests: ['test/oracle/format-oracle.test.ts'],
 	},
 	{
-		name: 'info counts what a gap repeats of seqs that are there',
+		name: 'info counts present seqs that a gap repeats',
 		file: 'src/chain/read/info.ts',
 		from: 'Math.max(fromSeq, Math.min(nextSeq, toSeq))',
 		to: 'fromSeq',

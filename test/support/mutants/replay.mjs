@@ -1,4 +1,4 @@
-/** What keeps a replay from standing still, and a player at its place. */
+/** Safeguards that keep a replay moving, and a player at its position. */
 export default [
 	{
 		name: 'replay: after a step back of less than an hour nothing is paced',
@@ -8,14 +8,14 @@ export default [
 		tests: ['test/replay/wild-times.test.ts'],
 	},
 	{
-		name: 'replay: a key that fails is blamed on the source',
+		name: 'replay: a failing key is attributed to the source',
 		file: 'src/replay/replay.ts',
 		from: 'const isKey = isInstance(error, KeyFailure)',
 		to: 'const isKey = isInstance(error, KeyFailure) && error.cause === this',
 		tests: ['test/contract/foreign-code.test.ts'],
 	},
 	{
-		name: 'replay: a wild time is waited for',
+		name: 'replay: a replay waits for a wild time',
 		file: 'src/replay/pacer.ts',
 		from: 'return distanceMs >= CLOCK_JUMP_MS ? 0 : Math.max(0, distanceMs)',
 		to: 'return Math.max(0, distanceMs)',
@@ -29,14 +29,14 @@ export default [
 		tests: ['test/replay/wild-times.test.ts'],
 	},
 	{
-		name: 'replay: a player plays beyond the place',
+		name: 'replay: a player plays beyond the position',
 		file: 'src/replay/player.ts',
 		from: '} else if (isBeyond(record, this.#until)) await',
 		to: '} else if (place < 0) await',
 		tests: ['test/replay/player-model.test.ts'],
 	},
 	{
-		name: 'replay: the limit of a player counts on after a seek',
+		name: 'replay: the limit of a player is not reset by a seek',
 		file: 'src/replay/player.ts',
 		from: '\t\tthis.#taken = 0\n\t\tthis.#visit++',
 		to: '\t\tthis.#visit++',

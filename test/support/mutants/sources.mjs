@@ -1,42 +1,42 @@
-/** What accounts for each sample. */
+/** Safeguards that account for each sample. */
 export default [
 	{
-		name: 'sources: one that floods may take the whole queue',
+		name: 'sources: one flooding source may fill the whole queue',
 		file: 'src/sources/sample-queue.ts',
 		from: 'share.count < SHARE_FACTOR * (this.capacity - this.#count)',
 		to: 'this.#count < this.capacity',
 		tests: ['test/sources'],
 	},
 	{
-		name: 'sources: a sample that gives way is not counted',
+		name: 'sources: a displaced sample is not counted',
 		file: 'src/sources/managed-source.ts',
 		from: '\t\t\tthis.counts.dropped.overflow++\n\t\t\t// A sample',
 		to: '\t\t\t// A sample',
 		tests: ['test/sources'],
 	},
 	{
-		name: 'sources: a failing appender gets samples all the same',
+		name: 'sources: a failing appender still receives samples',
 		file: 'src/sources/sample-writer.ts',
 		from: 'if (appender.failing) return 0',
 		to: 'if (appender.failing && this.#queue.count < 0) return 0',
 		tests: ['test/sources', 'test/behaviours/channel-manager.test.ts'],
 	},
 	{
-		name: 'sources: a clock years ahead shuts out what comes when it was set right',
+		name: 'sources: samples are refused after a clock was years ahead',
 		file: 'src/sources/sample-checks.ts',
 		from: 'lastMs > nowMs && tsMs <= nowMs',
 		to: 'lastMs < 0',
 		tests: ['test/sources', 'test/behaviours/channel-manager.test.ts'],
 	},
 	{
-		name: 'sources: an idle one ages out of the registry',
+		name: 'sources: an idle source is removed from the registry',
 		file: 'src/sources/registry.ts',
 		from: 'if (seq > oldest) break',
 		to: 'if (seq > oldest || oldest > 0) break',
 		tests: ['test/sources/registry.test.ts'],
 	},
 	{
-		name: 'sources: damage to a newest record hides the older ones',
+		name: 'sources: damage to a newest record hides older ones',
 		file: 'src/sources/registry.ts',
 		from: 'contents.missing === 0 || fromSeq === 1',
 		to: 'contents.missing >= 0 || fromSeq === 1',
@@ -50,7 +50,7 @@ export default [
 		tests: ['test/process/sources-exit.test.ts'],
 	},
 	{
-		name: 'sources: policies by their order alone',
+		name: 'sources: policies apply by order only',
 		file: 'src/sources/policies.ts',
 		from: 'this.#exact.get(name) ??',
 		to: 'undefined ??',
