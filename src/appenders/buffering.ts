@@ -207,7 +207,7 @@ function toPredicate(match: LogFilter | Predicate): Predicate {
 
 /** Formats a filter or a function for an error message. */
 function describe(match: LogFilter | Predicate): string {
-	return attempt(() => described(match), 'what was asked for')
+	return attempt(() => described(match), 'the given match')
 }
 
 function described(match: LogFilter | Predicate): string {

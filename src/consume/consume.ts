@@ -311,14 +311,13 @@ class ChainConsumer implements Consumer {
 	}
 
 	#tell(record: LogRecord, error: unknown): void {
-		warn(
-			'CONSUMER_FAILING',
-			`the consumer ${show(this.name)} failed at seq ${record.seq}: ${messageOf(error)}; it retries this record, and later records wait`,
-		)
+		const text = `the consumer ${show(this.name)} failed at seq ${record.seq}: ${messageOf(error)}`
+		warn('CONSUMER_FAILING', `${text}; it retries this record, and later records wait`)
 	}
 
 	#overdue({ seq }: LogRecord): MeshChainError {
-		const text = `the consumer ${show(this.name)} was closed, and its handler did not finish within ${this.#options.closeTimeoutMs} ms: seq ${seq} will be handled again`
+		const late = `its handler did not finish within ${this.#options.closeTimeoutMs} ms`
+		const text = `the consumer ${show(this.name)} was closed, and ${late}: seq ${seq} will be handled again`
 		return new MeshChainError('CLOSE_FAILED', text, { path: this.#chain.path, seq })
 	}
 

@@ -214,11 +214,9 @@ function locked(system: FileSystem, path: string, holder: LockHolder): NameLock 
 }
 
 function mismatch(path: string, found: string, expected: string): MeshChainError {
-	return new MeshChainError(
-		'CURSOR_MISMATCH',
-		`${show(path)} belongs to chain ${found}, and this is chain ${expected}: if the chain was replaced on purpose, remove it and the consumer starts at the first record`,
-		{ path },
-	)
+	const what = `${show(path)} belongs to chain ${found}, and this is chain ${expected}`
+	const advice = 'if the chain was replaced on purpose, remove it and the consumer starts at the first record'
+	return new MeshChainError('CURSOR_MISMATCH', `${what}: ${advice}`, { path })
 }
 
 function failed(path: string, error: unknown): MeshChainError {

@@ -76,8 +76,9 @@ export class SnapshotFile<S> {
 			)
 		}
 		if (found.chainId === this.#chainId) return found as unknown as Snapshot<S>
-		const mismatch = `${show(path)} belongs to chain ${show(found.chainId)}, and this is chain ${this.#chainId}: if the chain was replaced on purpose, remove it`
-		throw new MeshChainError('CURSOR_MISMATCH', mismatch, { path })
+		const mismatch = `${show(path)} belongs to chain ${show(found.chainId)}, and this is chain ${this.#chainId}`
+		const advice = 'if the chain was replaced on purpose, remove it'
+		throw new MeshChainError('CURSOR_MISMATCH', `${mismatch}: ${advice}`, { path })
 	}
 
 	#readText(): string {

@@ -124,7 +124,7 @@ class Ending {
 
 	async #drain(signal: NodeJS.Signals): Promise<void> {
 		const { before, drainTimeoutMs } = this.#options
-		const within = `within ${drainTimeoutMs} ms: the loops are closed, and what is published from now on is lost`
+		const within = `within ${drainTimeoutMs} ms: the loops are closed, and later records are lost`
 		if (before !== undefined) {
 			const hurried = new Promise<void>((resolve) => {
 				this.#hurry = resolve
@@ -147,7 +147,7 @@ async function settledBefore(
 	try {
 		await settle(before(signal))
 	} catch (thrown) {
-		warn('BEFORE_CLOSE_FAILED', `before failed, and the loops are closed all the same: ${messageOf(thrown)}`)
+		warn('BEFORE_CLOSE_FAILED', `before failed; the loops are closed anyway: ${messageOf(thrown)}`)
 	}
 }
 

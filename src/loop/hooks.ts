@@ -101,7 +101,10 @@ export class Hooks {
 		report('hookError', { source: this.#source, error, hook })
 		if (this.#saidFailing.has(hook)) return
 		this.#saidFailing.add(hook)
-		warn('HOOK_FAILED', `the ${hook} of a loop failed, and is only counted from now on: ${messageOf(error)}`)
+		warn(
+			'HOOK_FAILED',
+			`the ${hook} of a loop failed; further failures are only counted: ${messageOf(error)}`,
+		)
 	}
 }
 

@@ -189,7 +189,7 @@ export class LoopCore implements SubscriptionHost {
 		const synced = await within(this.sync(), this.#closeTimeoutMs)
 		if (synced.is === 'rejected') throw synced.thrown
 		if (synced.is === 'fulfilled') return
-		const text = `the appender did not sync within ${this.#closeTimeoutMs} ms, and is not waited for any longer`
+		const text = `the appender did not sync within ${this.#closeTimeoutMs} ms: it was given up`
 		throw new MeshChainError('SYNC_FAILED', text)
 	}
 
@@ -278,7 +278,8 @@ export class LoopCore implements SubscriptionHost {
 		const { capacity, bytesMax } = this.#ring
 		if (bytes <= Math.min(BATCH_BYTES_MAX, bytesMax) && drafts.length <= capacity) return bytes
 		const size = `${drafts.length} records of about ${bytes} bytes`
-		const bound = `at most ${Math.min(capacity, BATCH_RECORDS_MAX)} records and ${Math.min(BATCH_BYTES_MAX, bytesMax)} bytes`
+		const recordsMax = Math.min(capacity, BATCH_RECORDS_MAX)
+		const bound = `at most ${recordsMax} records and ${Math.min(BATCH_BYTES_MAX, bytesMax)} bytes`
 		throw new MeshChainError('BATCH_TOO_LARGE', `a batch may hold ${bound}, not ${size}`)
 	}
 

@@ -87,7 +87,7 @@ async function waitFor(
 	const outcome = await within((async () => void (await settle(act())))(), ms)
 	if (outcome.is === 'rejected') keep(asCoded(outcome.thrown, CODES[verb], `the appender cannot ${verb}`))
 	if (outcome.is !== 'late') return true
-	const text = `the appender did not ${verb} within ${ms} ms, and is not waited for any longer`
+	const text = `the appender did not ${verb} within ${ms} ms: it was given up`
 	keep(new MeshChainError(CODES[verb], text))
 	return false
 }

@@ -25,7 +25,10 @@ export class HealthReporter {
 		report('failing', { source: this.#source, error })
 		if (propertyOf(this.#appender, 'failure') !== undefined) return
 		this.#saidFailing = true
-		warn('APPENDER_FAILING', `${nameOf(this.#appender)} is failing, records wait: ${error.message}`)
+		warn(
+			'APPENDER_FAILING',
+			`${nameOf(this.#appender)} is failing, and records are pending: ${error.message}`,
+		)
 	}
 
 	recovered(): void {

@@ -400,7 +400,7 @@ export class Outbox {
 		const cause = thrown ?? this.#failure
 		const why = cause === undefined ? 'they are in flight; await sync()' : messageOf(cause)
 		const seq = this.#firstPendingSeq()
-		const message = `records from seq ${seq} are not with the appender yet: ${why}`
+		const message = `the appender does not have the records from seq ${seq} yet: ${why}`
 		return new MeshChainError(code, message, { seq, cause })
 	}
 

@@ -268,8 +268,8 @@ function stateOf(record: LogRecord): unknown {
 function canonicalRecord(data: CheckpointRecord): CheckpointRecord {
 	const { value, markers } = canonicalise(data)
 	if (markers === 0) return value as CheckpointRecord
-	throw new MeshChainError(
-		'INVALID_STATE',
-		'a state must be plain data, less than 1 MiB and at most 31 levels deep: it holds a function, a symbol, a cycle or another object that is not data, or it is too large',
-	)
+	const wanted = 'a state must be plain data, less than 1 MiB and at most 31 levels deep'
+	const found =
+		'it holds a function, a symbol, a cycle or another object that is not data, or it is too large'
+	throw new MeshChainError('INVALID_STATE', `${wanted}: ${found}`)
 }

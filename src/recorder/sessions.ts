@@ -210,7 +210,7 @@ export class ChainSession {
 		}
 	}
 
-	/** @param wanted `elsewhere` counts the events that were recorded before the session was imported here. */
+	/** @param wanted `elsewhere`: number of events recorded before the session was imported here. */
 	async #slice(wanted: {
 		readonly lookup?: EventIndex
 		readonly elsewhere?: number

@@ -93,7 +93,8 @@ async function seqAt(chain: Chain, at: StatePosition): Promise<number> {
 	if (isOne && typeof checkpoint === 'string' && isSession) return seqOfCheckpoint(chain, checkpoint, session)
 	const fields = Object.entries({ seq, tsMs, checkpoint, session }).filter(([, value]) => value !== undefined)
 	const given = fields.map(([name, value]) => `${name} ${show(value)}`).join(', ')
-	const text = `a position is { seq } from 0, { tsMs } or { checkpoint, session? }, not ${given === '' ? show(at) : given}`
+	const wanted = '{ seq } from 0, { tsMs } or { checkpoint, session? }'
+	const text = `a position is ${wanted}, not ${given === '' ? show(at) : given}`
 	throw new MeshChainError('INVALID_OPTION', text)
 }
 

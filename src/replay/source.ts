@@ -31,8 +31,8 @@ export function checkSource(source: unknown): void {
 		if (typeof propertyOf(source, 'batches') === 'function') return
 		if (attempt(() => Symbol.asyncIterator in source || Symbol.iterator in source, false)) return
 	}
-	const text = `a source is a chain or an iterable of records, not ${whatWasGiven(source)}, and readJsonl(path) reads JSON Lines`
-	throw new MeshChainError('INVALID_OPTION', text)
+	const what = `a source is a chain or an iterable of records, not ${whatWasGiven(source)}`
+	throw new MeshChainError('INVALID_OPTION', `${what}, and readJsonl(path) reads JSON Lines`)
 }
 
 /**

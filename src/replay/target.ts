@@ -53,10 +53,9 @@ export function asTarget(target: ReplayTarget | ((record: LogRecord) => unknown)
 		}
 		return target
 	}
-	throw new MeshChainError(
-		'INVALID_OPTION',
-		`a target is a function or has write(record), not ${show(target)}: use new LoopTarget(loop), new AppenderTarget(appender) or new StreamTarget(stream)`,
-	)
+	const what = `a target is a function or has write(record), not ${show(target)}`
+	const advice = 'use new LoopTarget(loop), new AppenderTarget(appender) or new StreamTarget(stream)'
+	throw new MeshChainError('INVALID_OPTION', `${what}: ${advice}`)
 }
 
 /** Tells whether a target wants gaps; false if that cannot be read. */

@@ -153,7 +153,7 @@ class FieldMonitor {
 		if (this.#hasWarned || !this.#backoff.isAtMax(waitMs)) return
 		this.#hasWarned = true
 		const { name, source } = this.#options
-		const text = `the field ${show(name)} of the source ${show(source)} keeps failing (${messageOf(cause)}); it is retried every ${waitMs / 1000} s`
-		warn('FIELD_FAILING', text)
+		const text = `the field ${show(name)} of the source ${show(source)} keeps failing (${messageOf(cause)})`
+		warn('FIELD_FAILING', `${text}; it is retried every ${waitMs / 1000} s`)
 	}
 }

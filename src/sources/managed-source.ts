@@ -303,7 +303,7 @@ export class ManagedSource {
 	}
 
 	#abandoned(ms: number): void {
-		this.#failed(`the source did not end within ${ms} ms after it was told to: it was abandoned`)
+		this.#failed(`the source did not end within ${ms} ms of its signal: it was abandoned`)
 	}
 
 	#failed(error: string): void {

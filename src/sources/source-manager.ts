@@ -154,7 +154,8 @@ export class SourceManager implements AsyncDisposable {
 			const entry = managed.toEntry()
 			const source = given ?? managed.source ?? (await this.#createAgain(entry))
 			if (source === undefined) {
-				const text = `${show(entry.name)} is known from the registry only: resume(name, source), or restore(create) first`
+				const advice = 'resume(name, source), or restore(create) first'
+				const text = `${show(entry.name)} is known from the registry only: ${advice}`
 				throw new MeshChainError('SOURCE_UNAVAILABLE', text)
 			}
 			this.#start(managed, source)
@@ -439,8 +440,8 @@ export class SourceManager implements AsyncDisposable {
 
 	#refuseKnown(name: string): void {
 		if (this.#sources.has(name) || this.#aliases.has(name)) {
-			const text = `${show(name)} is already being archived; after a restart, restore(create) or resume(name, source) starts it`
-			throw new MeshChainError('SOURCE_EXISTS', text)
+			const advice = 'after a restart, restore(create) or resume(name, source) starts it'
+			throw new MeshChainError('SOURCE_EXISTS', `${show(name)} is already being archived; ${advice}`)
 		}
 		if (this.#sources.size < SOURCES_MAX) return
 		throw tooMany('manager', SOURCES_MAX, 'sources')

@@ -75,8 +75,9 @@ export function checkSource(name: string, source: unknown, mode: SampleMode): So
 	const monitor = propertyOf(source, 'monitor')
 	const read = propertyOf(source, 'read')
 	if (typeof monitor !== 'function' && typeof read !== 'function') {
-		const text = `a source must be an object with monitor(sink) or read(), such as fromFunction() returns; ${show(name)} was given ${show(source)}`
-		throw new MeshChainError('INVALID_SOURCE', text)
+		const wanted = 'an object with monitor(sink) or read(), such as fromFunction() returns'
+		const given = `${show(name)} was given ${show(source)}`
+		throw new MeshChainError('INVALID_SOURCE', `a source must be ${wanted}; ${given}`)
 	}
 	const [needed, has] = mode === 'monitor' ? ['monitor(sink)', typeof monitor] : ['read()', typeof read]
 	if (has === 'function') return source as Source

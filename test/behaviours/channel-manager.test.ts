@@ -68,7 +68,7 @@ describe('Match', () => {
 		expect(values('s3').slice(0, 3)).toEqual([0, 1, 2])
 	})
 
-	test('a source pushes, or is read once per period, and a sample is stamped when it is received', async () => {
+	test('a source pushes, or is read once per period; samples are stamped when received', async () => {
 		const { manager, samples } = managerOf()
 		const pushing = new ScriptedSource()
 		let asked = 0
@@ -184,7 +184,7 @@ describe('Match', () => {
 		expect([source.attempts.length, source.sink.signal.aborted]).toEqual([2, false])
 	})
 
-	test('pause and stop: the task ends, the state is paused or inactive; no effect when not running', async () => {
+	test('pause and stop: the task ends, the state is paused or inactive; harmless if not running', async () => {
 		const { manager, source, status, values } = await archived()
 		source.push(1)
 		const { sink } = source
@@ -334,7 +334,7 @@ describe('Match', () => {
 		}
 	})
 
-	test('extra fields back off 5 → 10 → 20 → 40 → 60 s, with one warning at the cap; success resets', async () => {
+	test('extra fields back off 5 → 10 → 20 → 40 → 60 s, with one warning at the cap and a reset', async () => {
 		const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
 		const { manager } = managerOf()
 		const source = new ScriptedSource()

@@ -189,7 +189,7 @@ describe('Match', () => {
 })
 
 describe('Beat', () => {
-	test('a torn last line never gives a wrong value: "version":13 cut after the 1 is not read as 1', async () => {
+	test('a torn last line gives no wrong value: "version":13 cut after the 1 is not read as 1', async () => {
 		const { records, skipped } = await read(`${CONNECT}\n${BEACON.slice(0, BEACON.indexOf('13}') + 1)}`)
 		expect(records.map(({ kind }) => kind)).toEqual(['client_connect'])
 		expect(skipped.torn).toBe(1)
@@ -286,7 +286,7 @@ describe('Beat', () => {
 		expect(came[1]).toEqual(['client_connect', days * 1000])
 	})
 
-	test('a typed example has the three kinds: real sockets, recorded, exported, imported, replayed', async () => {
+	test('a typed example has the three kinds: recorded from sockets, exported and replayed', async () => {
 		const folder = temporaryFolder()
 		const { status, stdout, stderr } = await runExample('channel-access/run.ts', [folder])
 		expect([status, stderr]).toEqual([0, ''])

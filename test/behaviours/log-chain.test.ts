@@ -265,7 +265,7 @@ describe('Beat', () => {
 		])
 	})
 
-	test('chain_pending is never retried: here it is, in order, by the next publish and by a timer', async () => {
+	test('chain_pending is never retried: here it is, in order, by the next publish or a timer', async () => {
 		vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
 		const appender = new Failing()
 		const loop = new MeshLoop(appender)

@@ -140,7 +140,7 @@ describe('Match', () => {
 		expect(await replayStatements(chain, postgres.config)).toMatchObject({ replayed: 0, ended: 'end' })
 	})
 
-	test('a failed statement is counted, replay continues; the first error is `tx <id> seq <n>: …`', async () => {
+	test('a failed statement is counted; the first error is kept as `tx <id> seq <n>: …`', async () => {
 		const { path, target, statements } = await recordedWith(T, (pool) => spaced(pool, 3))
 		await ask(target, "insert into t values (2, 'in the way'), (3, 'too')")
 		const report = await replayed(path, target)
@@ -219,14 +219,14 @@ describe('Beat', () => {
 		for (const client of [a, b, c]) client.release()
 	}
 
-	test('interleaved transactions have separate connections, in commit order, and only if committed', async () => {
+	test('committed transactions that interleave get separate connections, in commit order', async () => {
 		const { path, source, target } = await recordedWith(T, interleaved)
 		const report = await replayed(path, target, { compare: true })
 		expect(report).toMatchObject({ transactions: 2, replayed: 8, differences: 0, skipped: { rolledBack: 3 } })
 		expect(await contentOf(target)).toEqual(await contentOf(source))
 	})
 
-	test('as recorded: interleaved, with a connection per session; rolled-back work only on request', async () => {
+	test('as recorded: interleaved, a connection per session; rolled-back work only on request', async () => {
 		const { path, source, target } = await recordedWith(T, interleaved)
 		const options = { mode: 'asRecorded', compare: true } as const
 		const report = await replayed(path, target, options)
@@ -253,7 +253,7 @@ describe('Beat', () => {
 		expect(await contentOf(target)).toEqual(await contentOf(source))
 	})
 
-	test('arrays do not become NULL, non-ASCII text is not mangled: every type is bound as recorded', async () => {
+	test('arrays do not become NULL, other text than ASCII is kept: every type as recorded', async () => {
 		const columns =
 			'n int primary key, b bool, i8 bigint, f float8, d numeric, t text, c varchar(20), by bytea, j json, jb jsonb, ts timestamptz, da date, u uuid, ia int[], ta text[], ja jsonb[], ba bytea[], na int[], inet inet, iv interval, p point, r int4range'
 		const values = [

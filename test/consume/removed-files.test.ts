@@ -65,7 +65,7 @@ const CHANGES: Record<string, (path: string) => void> = {
 	},
 }
 
-test('a cursor removed or replaced under its consumer is rewritten, and its lock acquired again', async () => {
+test('a cursor removed or replaced under its consumer is rewritten, and its lock reacquired', async () => {
 	for (const [what, change] of Object.entries(CHANGES)) {
 		for (const more of [0, 5]) {
 			const { appender, chain, cursorPath } = await newChain(5)

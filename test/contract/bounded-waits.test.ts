@@ -48,7 +48,7 @@ function endless(): { readonly call: () => Promise<never>; readonly begun: Promi
 	return { call, begun }
 }
 
-test('close of a consumer ends within closeTimeoutMs of a hanging handler, and names the record', async () => {
+test('close of a consumer with a hanging handler ends within closeTimeoutMs, and names the seq', async () => {
 	const { call, begun } = endless()
 	const consumer = consume(await chainOfThree(), 'mailer', call, { closeTimeoutMs: 30 })
 	consumer.done.catch(() => {})
@@ -61,7 +61,7 @@ test('close of a consumer ends within closeTimeoutMs of a hanging handler, and n
 	expect(consumer.stats().handled).toBe(0)
 })
 
-test('close of a projection ends within closeTimeoutMs of a hanging fold, and reports it', async () => {
+test('close of a projection with a hanging fold ends within closeTimeoutMs, and reports it', async () => {
 	const { call, begun } = endless()
 	const projection = project(await chainOfThree(), 'sum', {
 		fold: call as never,

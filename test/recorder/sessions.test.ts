@@ -368,7 +368,7 @@ describe('a chain of several files', () => {
 		expect((await session.eventsBetweenCheckpoints('c0', 'c9')).missing).toBe(missing)
 	})
 
-	test('without the first, removed by retention: later records define the session and its indexes', async () => {
+	test('without the first, which retention removed: later records define session and indexes', async () => {
 		const path = newPath()
 		await inFiles(path, { rotateRecords: 10, retain: { records: 45 } })
 		await using chain = await openChain(path)

@@ -65,7 +65,7 @@ test('invalid records are skipped, and valid fields in them are kept', async () 
 	})
 })
 
-test('a source not written within 10,000 records is ageing, oldest first, until it is rewritten', async () => {
+test('a source not written within 10,000 records is ageing, oldest first, until rewritten', async () => {
 	const registry = new Registry(registryPath(), undefined)
 	for (const name of ['quiet', 'still', 'busy']) registry.save(entryOf(name))
 	for (let count = 0; count < 9_997; count++) {

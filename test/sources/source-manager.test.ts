@@ -168,7 +168,7 @@ describe('an operation', () => {
 		await manager.close()
 	})
 
-	test('a source that cannot be written to the registry is not archived, now or after a restart', async () => {
+	test('a source that the registry cannot save is not archived, now or after a restart', async () => {
 		const fs = new FaultyFileSystem()
 		const path = registryPath()
 		const { manager } = managerOf({ registry: path, fs })
