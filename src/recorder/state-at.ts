@@ -54,8 +54,8 @@ export interface StateOptions<S> {
  *   initial: 0,
  *   fold: (count, record) => count + (record.kind === 'order' ? 1 : 0),
  * })
- * console.log(orders) // diffStates(a, b) tells what changed between two states
  * console.log(orders) // diffStates(a, b) returns the changes between two states
+ * ```
  */
 export async function stateAt<S>(chain: Chain, at: StatePosition, options: StateOptions<S>): Promise<S> {
 	checkOptionNames(options, ['fold', 'initial', 'checkpoint', 'gaps'])
