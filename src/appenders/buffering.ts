@@ -1,4 +1,4 @@
-/** An appender for tests: holds the newest records in memory, and lets a test read them or wait for one. */
+/** An appender for tests: holds the newest records in memory, where a test can read them or wait for one. */
 import type { Durability, LogChainAppender } from '../appender.ts'
 import { hush } from '../guard/hush.ts'
 import { discard } from '../guard/promises.ts'
@@ -15,13 +15,13 @@ import { TIMER_MS_MAX } from '../platform/time-limits.ts'
 
 /** Options of a `BufferingAppender`. */
 export interface BufferingOptions {
-	/** Records to hold, a whole number; 0 acts as 1. Default: 16,384. */
+	/** Maximum number of records to hold, a whole number; 0 acts as 1. Default: 16,384. */
 	readonly capacity?: number | undefined
 }
 
 /** Options of `waitFor` of a `BufferingAppender`. */
 export interface WaitOptions {
-	/** Longest wait, 0 to 2,147,483,647 ms; Infinity waits for ever. Default: 1,000 ms. */
+	/** Longest wait, 0 to 2,147,483,647 ms; Infinity for no limit. Default: 1,000 ms. */
 	readonly timeoutMs?: number | undefined
 }
 
@@ -37,11 +37,11 @@ interface Waiter {
 }
 
 /**
- * Holds the newest `capacity` records in memory. At capacity each append drops exactly the oldest and adds
- * one to {@link droppedCount}. Its durability is `memory`.
+ * Holds the newest `capacity` records in memory. At capacity, each append drops exactly the oldest record and
+ * adds one to {@link droppedCount}. Its durability is `memory`.
  *
- * `E` is the event map of the loop: a filter by `kind` then gives records of that kind. A loop gives this
- * appender no gaps, because it never fails.
+ * `E` is the event map of the loop: a filter by `kind` returns records of that kind. A loop never passes gaps
+ * to this appender, because it never fails.
  *
  * @example
  * ```ts
@@ -73,12 +73,12 @@ export class BufferingAppender<E extends object = EventMap> implements LogChainA
 		return this.#committedSeq
 	}
 
-	/** Number of records that made way for newer ones. Never decreases, not even with {@link clear}. */
+	/** Number of records dropped for newer ones. Never decreases, not even after {@link clear}. */
 	get droppedCount(): number {
 		return this.#droppedCount
 	}
 
-	/** @throws {LogAppendError} `APPENDER_CLOSED`, not retryable, after {@link close}. */
+	/** Takes a record. @throws {LogAppendError} `APPENDER_CLOSED`, not retryable, after {@link close}. */
 	append(record: LogRecord): void {
 		if (this.#closed) {
 			throw new LogAppendError('the appender is closed', {
@@ -96,7 +96,7 @@ export class BufferingAppender<E extends object = EventMap> implements LogChainA
 	}
 
 	/**
-	 * Returns the records held that match, oldest first; also after {@link close}.
+	 * Returns the held records that match, oldest first; also after {@link close}.
 	 *
 	 * @throws {MeshChainError} `INVALID_FILTER`, `INVALID_LEVEL`
 	 */
@@ -112,17 +112,17 @@ export class BufferingAppender<E extends object = EventMap> implements LogChainA
 		return records
 	}
 
-	/** Forgets the records held; this does not count them as dropped. */
+	/** Removes the held records, without counting them as dropped. */
 	clear(): void {
 		this.#queue.clear()
 	}
 
 	/**
-	 * Resolves with the oldest record held that matches a filter or a function, or else with the next one to
-	 * arrive.
+	 * Resolves with the oldest held record that matches a filter or a function; if there is none, with the
+	 * next one to arrive.
 	 *
-	 * @throws {MeshChainError} `WAIT_TIMEOUT` when none came in time, `APPENDER_CLOSED` when none can come any
-	 * more.
+	 * @throws {MeshChainError} `WAIT_TIMEOUT` if none arrives in time, `APPENDER_CLOSED` if none can arrive
+	 * any more.
 	 */
 	waitFor<K extends KindOf<E>>(filter: KindFilter<K>, options?: WaitOptions): Promise<RecordOf<E, K>>
 	waitFor(match: LogFilter | ((record: RecordOf<E>) => boolean), options?: WaitOptions): Promise<RecordOf<E>>
@@ -143,7 +143,10 @@ export class BufferingAppender<E extends object = EventMap> implements LogChainA
 		})
 	}
 
-	/** Idempotent. What is held can still be read; later appends are refused, and pending waits reject. */
+	/**
+	 * Closes the appender. The held records can still be read; later appends are refused and pending waits
+	 * reject. Idempotent.
+	 */
 	async close(): Promise<void> {
 		this.#closed = true
 		for (const waiter of this.#waiters) this.#settle(waiter, () => waiter.reject(closedError(waiter.match)))
@@ -202,9 +205,9 @@ function toPredicate(match: LogFilter | Predicate): Predicate {
 	return (record) => matches(record, wanted)
 }
 
-/** A filter or a function, for an error message. */
+/** Formats a filter or a function for an error message. */
 function describe(match: LogFilter | Predicate): string {
-	return attempt(() => described(match), 'what was asked for')
+	return attempt(() => described(match), 'the given match')
 }
 
 function described(match: LogFilter | Predicate): string {

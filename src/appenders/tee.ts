@@ -1,9 +1,9 @@
 /**
- * One history into several appenders. All children walk one queue, each with its own cursor, so that a child
- * that fails, is slow or hangs does not delay the others.
+ * Passes one history to several appenders. All children walk one queue, each with its own cursor, so that a
+ * child that fails, is slow or hangs does not delay the others.
  *
- * Invariant: the queue holds what at least one child still needs, and at most `TEE_QUEUE_RECORDS_MAX`
- * records.
+ * Invariant: the queue holds only records that at least one child still needs, at most
+ * `TEE_QUEUE_RECORDS_MAX`.
  */
 import {
 	claimAppender,
@@ -26,26 +26,26 @@ import type { OutboxStats } from '../outbox/outbox-stats.ts'
 import { RecordQueue } from '../outbox/record-queue.ts'
 import { TIMER_MS_MAX } from '../platform/time-limits.ts'
 
-/** What `close` needs beyond its slowest child, to report its outcome. */
+/** Time that `close` needs in addition to its slowest child, to report the outcome. */
 const CLOSE_MARGIN_MS = 500
 
 /** Options of a `TeeAppender`. */
 export interface TeeOptions {
 	/**
-	 * Longest wait of `close` for a child that does not answer; its siblings are closed all the same, and the
-	 * error names it. A child with its own `closeTimeoutMs` is waited for that long instead. Whole number from
-	 * 1. Default: 3,000 ms.
+	 * Longest time that `close` waits for a child that does not answer. Its siblings are still closed, and
+	 * the error names it. If a child has its own `closeTimeoutMs`, that one applies. Whole number from 1.
+	 * Default: 3,000 ms.
 	 */
 	readonly closeTimeoutMs?: number | undefined
 }
 
-/** The figures of one child of a `TeeAppender`. */
+/** The statistics of one child of a `TeeAppender`. */
 export interface TeeChildStats extends OutboxStats {
-	/** Class of the child; for the second child without one, `appender 2`. */
+	/** Class of the child, or for example `appender 2` for a second child without a class name. */
 	readonly name: string
 }
 
-/** The figures of a `TeeAppender`. */
+/** The statistics of a `TeeAppender`. */
 export interface TeeStats {
 	/** Records that at least one child still needs, at most 16,384. */
 	readonly queued: number
@@ -59,39 +59,39 @@ interface Child {
 	readonly outbox: Outbox
 }
 
-/** What went wrong with one child. */
+/** The failure of one child. */
 interface ChildFailure {
 	readonly name: string
 	readonly error: unknown
 }
 
 /**
- * Gives every record to every child, in order. `append` takes each record and does not throw: a child that
- * fails is retried with a back-off while up to 16,384 records wait for it. Older records become a counted gap
- * (`overflow`), which the child gets as a `$gap` record when it recovers; so do records that it refuses for
- * good (`appendFailed`).
+ * Gives every record to every child, in order. `append` accepts each record and does not throw: a failing
+ * child is retried with a back-off while up to 16,384 records wait for it. Older records become a counted gap
+ * (`overflow`), which the child gets as a `$gap` record when it recovers. Records that it refuses for good
+ * become a gap too (`appendFailed`).
  *
- * `close` closes all children at once, and waits for none without a bound.
+ * `close` closes all children at the same time, and every wait is bounded.
  *
  * A record is committed when every child has committed it, so {@link durability} is that of the strongest
  * child.
  */
 export class TeeAppender implements LogChainAppender {
-	/** The highest of the children's. */
+	/** Highest `nextSeq` of the children. */
 	readonly nextSeq: number
-	/** The highest of the children's. */
+	/** Highest `epoch` of the children. */
 	readonly epoch: number
 	readonly #queue: RecordQueue
 	readonly #children: readonly Child[]
 	readonly #closeTimeoutMs: number
-	/** True: each child is synced as it is closed, so that one that hangs delays no other. */
+	/** Always true: each child is synced as it is closed, so that a hanging child delays no other. */
 	readonly closeSyncs = true
 	#closing: Promise<void> | undefined
 
 	/**
-	 * @param given the children, which belong to this appender from here on; options may follow them.
-	 *
-	 * @throws {MeshChainError} `INVALID_OPTION` without any, `APPENDER_IN_USE` when one belongs to another.
+	 * @param given the children, which belong to this appender from now on; options may follow them.
+	 * @throws {MeshChainError} `INVALID_OPTION` without children, `APPENDER_IN_USE` if a child belongs to
+	 * another loop or appender.
 	 */
 	constructor(...given: LogChainAppender[] | [...LogChainAppender[], TeeOptions]) {
 		const { appenders, closeTimeoutMs } = resolveTee(given)
@@ -109,13 +109,13 @@ export class TeeAppender implements LogChainAppender {
 		return Math.min(...this.#children.map(({ outbox }) => outbox.committedSeq))
 	}
 
-	/** The durability of the strongest child: a committed record has reached it. */
+	/** Durability of the strongest child, because a committed record has reached it. */
 	get durability(): Durability {
 		const ranks = this.#children.map(({ appender }) => DURABILITIES.indexOf(durabilityOf(appender)))
 		return DURABILITIES[Math.max(...ranks)] ?? 'memory'
 	}
 
-	/** The failure of the first child that cannot commit at present. */
+	/** Failure of the first child that cannot commit at present. */
 	get failure(): MeshChainError | undefined {
 		for (const { appender, outbox } of this.#children) {
 			const failure = failureOf(appender) ?? outbox.failure
@@ -130,7 +130,11 @@ export class TeeAppender implements LogChainAppender {
 		return Math.min(Math.max(...longestMs) + CLOSE_MARGIN_MS, TIMER_MS_MAX)
 	}
 
-	/** @throws {LogAppendError} `APPENDER_CLOSED`, not retryable, after {@link close}; nothing else. */
+	/**
+	 * Queues a record for every child.
+	 *
+	 * @throws {LogAppendError} `APPENDER_CLOSED`, not retryable, after {@link close}; nothing else.
+	 */
 	append(record: LogRecord): void {
 		this.#refuseWhenClosed(record.seq)
 		this.#makeRoom(1)
@@ -140,8 +144,8 @@ export class TeeAppender implements LogChainAppender {
 	}
 
 	/**
-	 * As {@link append}: all or none for each child that has `appendBatch`; the others get the records one by
-	 * one.
+	 * Queues records as one batch. A child with `appendBatch` gets all of them or none; other children get
+	 * them one by one.
 	 *
 	 * @throws {LogAppendError} `APPENDER_CLOSED`, not retryable, after {@link close}; nothing else.
 	 */
@@ -184,7 +188,7 @@ export class TeeAppender implements LogChainAppender {
 	}
 
 	/**
-	 * Appends what waits, then syncs and closes every child. Idempotent.
+	 * Appends pending records, then syncs and closes every child. Idempotent.
 	 *
 	 * @throws {MeshChainError} `CLOSE_FAILED`, naming the children that failed, after all were closed.
 	 */
@@ -193,7 +197,7 @@ export class TeeAppender implements LogChainAppender {
 		return this.#closing
 	}
 
-	/** Returns the figures of the queue and of each child. */
+	/** Returns the statistics of the queue and of each child. */
 	stats(): TeeStats {
 		const children = this.#children.map(({ name, outbox }) => Object.freeze({ name, ...outbox.stats() }))
 		return Object.freeze({ queued: this.#queue.count, children: Object.freeze(children) })
@@ -215,7 +219,7 @@ export class TeeAppender implements LogChainAppender {
 		return { name: nameOf(appender, `appender ${index + 1}`), appender, outbox }
 	}
 
-	/** Tries the children once more before one of them loses what it has not taken. */
+	/** Makes room in the queue, after another attempt of each child to take its pending records. */
 	#makeRoom(count: number): void {
 		if (this.#queue.count + count <= TEE_QUEUE_RECORDS_MAX) return
 		for (const { outbox } of this.#children) outbox.pump()

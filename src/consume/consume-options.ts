@@ -25,12 +25,12 @@ import { checkLockName } from './name-lock.ts'
 /** Options of {@link consume}: which records it handles, and how. */
 export interface ConsumeOptions extends Omit<LogFilter, 'afterSeq' | 'fromSeq' | 'toSeq'> {
 	/**
-	 * Where a consumer without a cursor starts: at the first record, or after the last one. Default: `'start'`.
+	 * Start of a consumer without a cursor: at the first record, or after the last one. Default: `'start'`.
 	 */
 	readonly from?: 'start' | 'end' | undefined
 	/**
-	 * Retries of a record that the handler failed on, after 50 ms, 100 ms and so on up to 5 s. Then the
-	 * consumer ends with `CONSUMER_FAILED`; it never skips a record. Default: no limit.
+	 * Maximum number of retries after the handler fails on a record, after 50 ms, 100 ms and so on up to 5 s.
+	 * Then the consumer ends with `CONSUMER_FAILED`; it never skips a record. Default: no limit.
 	 */
 	readonly retries?: number | undefined
 	/**
@@ -40,18 +40,21 @@ export interface ConsumeOptions extends Omit<LogFilter, 'afterSeq' | 'fromSeq' |
 	readonly saveIntervalRecords?: number | undefined
 	/** Longest time before the cursor is saved. Default: 1,000 ms. */
 	readonly saveIntervalMs?: number | undefined
-	/** Handle only records that are known to be on disk, and not those that only the OS has. Default: false. */
+	/**
+	 * Whether to handle only records that are known to be on disk, not records that only the OS has. Default:
+	 * false.
+	 */
 	readonly durableOnly?: boolean | undefined
-	/** Interval of looking for new records when the system reports no change. Default: 200 ms. */
+	/** Interval of checks for new records if the system reports no change. Default: 200 ms. */
 	readonly pollIntervalMs?: number | undefined
 	/**
-	 * How long `close` waits for the record that the handler is working on. Then the consumer ends with
-	 * `CLOSE_FAILED`, and that record is handled again by the next one. Default: 10,000 ms.
+	 * Longest time that `close` waits for the record that is being handled. Then the consumer ends with
+	 * `CLOSE_FAILED`, and the next consumer handles that record again. Default: 10,000 ms.
 	 */
 	readonly closeTimeoutMs?: number | undefined
 	/** Path of the cursor. Default: `CHAIN.NAME.cursor`, beside the chain. */
 	readonly cursorPath?: string | undefined
-	/** The file system. Default: that of Node. */
+	/** File system of the cursor. Default: that of Node. */
 	readonly fs?: FileSystem | undefined
 }
 
@@ -79,7 +82,11 @@ export interface ResolvedConsumeOptions
 	readonly system: FileSystem
 }
 
-/** Checks and completes the options. @throws {MeshChainError} `INVALID_OPTION`, `INVALID_FILTER`, `INVALID_LEVEL` */
+/**
+ * Checks and completes the options.
+ *
+ * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_FILTER`, `INVALID_LEVEL`
+ */
 export function resolveConsumeOptions(
 	chainPath: string,
 	name: string,

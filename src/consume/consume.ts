@@ -26,68 +26,69 @@ export interface ConsumerStats {
 	readonly filtered: number
 	/** Gaps that the handler accepted. */
 	readonly gaps: number
-	/** Absent records that those gaps stand for, after the cursor. */
+	/** Records absent in those gaps, as far as they are after the cursor. */
 	readonly absent: number
 	/** Errors and rejections of the handler. */
 	readonly failures: number
-	/** Times that the cursor was saved. */
+	/** Number of times that the cursor was saved. */
 	readonly saves: number
-	/** Times that the cursor could not be saved. */
+	/** Number of times that the cursor could not be saved. */
 	readonly saveFailures: number
 	/**
-	 * Seqs by which the cursor was set back at the start: a power loss took those records, and others reuse
-	 * their seqs.
+	 * Number of seqs by which the cursor was set back at the start, because a power loss took those records
+	 * and other records reuse their seqs.
 	 */
 	readonly setBack: number
 	/** Message of the latest error of the handler or the cursor; undefined once it works again. */
 	readonly lastError: string | undefined
 }
 
-/** A named reader of a chain that is running. */
+/** A running, named reader of a chain. */
 export interface Consumer extends AsyncDisposable {
 	/** Name of the consumer. */
 	readonly name: string
-	/** The last record that was handled. The saved cursor may lag by `saveIntervalRecords`. */
+	/** Identity of the last handled record. The saved cursor may lag by `saveIntervalRecords`. */
 	readonly cursor: ConsumerCursor
-	/** Resolves when the consumer was closed; rejects when it ends because of an error. */
+	/** Resolves when the consumer is closed; rejects if it ends because of an error. */
 	readonly done: Promise<void>
-	/** Returns how many seqs the cursor lags behind the end of the chain. */
+	/** Returns the number of seqs between the cursor and the end of the chain. */
 	lag(): Promise<number>
 	/** Returns the counters. */
 	stats(): ConsumerStats
 	/**
-	 * Waits up to `closeTimeoutMs` for the record that is being handled, saves the cursor and releases it; the
-	 * chain stays open. Idempotent.
+	 * Waits up to `closeTimeoutMs` for the record that is being handled, then saves and releases the cursor.
+	 * The chain stays open. Idempotent.
 	 *
-	 * @throws {MeshChainError} what `done` rejects with; `CLOSE_FAILED` when the handler took too long;
-	 * `CURSOR_FAILED` when the cursor could not be saved.
+	 * @throws {MeshChainError} the error that `done` rejects with; `CLOSE_FAILED` if the handler took too
+	 * long; `CURSOR_FAILED` if the cursor could not be saved.
 	 */
 	close(): Promise<void>
 }
 
 /**
- * Passes each record of a chain to a handler, in order and one at a time: first the existing ones, then new
- * ones, each once it is committed. The cursor is saved on disk beside the chain, and a consumer of the same
- * name resumes there.
+ * Passes each record of a chain to a handler, in order and one at a time: first the existing records, then
+ * new ones, each once it is committed. The cursor is saved on disk beside the chain, and a consumer of the
+ * same name resumes there.
  *
  * Delivery is at least once: after a crash, up to `saveIntervalRecords` records are handled again. For
  * exactly-once results, store the identity, `(chainId, epoch, seq)`, with the result in one transaction. A
  * record that the handler fails on is retried, and later records wait. `$gap` records are passed too.
  *
  * @param chain must have a file of its own; a merged chain has none.
- * @param name of the cursor: 1 to 64 letters, digits, `-` and `_`. At most one consumer of a name runs at a
- * time.
+ * @param name name of the cursor: 1 to 64 letters, digits, `-` and `_`. At most one consumer of a name runs
+ * at a time.
  * @param handler may return a promise. An error or a rejection means that the record was not handled.
  * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_FILTER`, `CURSOR_IN_USE`, `CURSOR_MISMATCH`,
  * `CURSOR_DAMAGED`, `CURSOR_FAILED`.
  *
  * @example
  * ```ts
- * import { openChain } from 'mesh-chain'
+ * import { type LogRecord, openChain } from 'mesh-chain'
  * import { consume } from 'mesh-chain/consume'
  *
  * await using chain = await openChain('node.chain')
- * const consumer = consume(chain, 'mailer', async ({ seq, message }) => console.log(seq, message), { kind: 'order' })
+ * const send = async ({ seq, message }: LogRecord) => console.log(seq, message)
+ * const consumer = consume(chain, 'mailer', send, { kind: 'order' })
  * console.log(await consumer.lag())
  * await consumer.close()
  * ```
@@ -103,7 +104,7 @@ export function consume(
 	return new ChainConsumer(chain, name, checkFunction('a handler', handler), resolved)
 }
 
-/** The handler took too long after the consumer was closed. */
+/** Raised if the handler takes too long after the consumer was closed. */
 class Overdue extends Error {}
 
 class ChainConsumer implements Consumer {
@@ -116,7 +117,7 @@ class ChainConsumer implements Consumer {
 	readonly #over = new AbortController()
 	readonly #answer = new Abandonable()
 	readonly #schedule: SaveSchedule
-	/** The seq after which the consumer starts; rejects when `done` does. */
+	/** Seq after which the consumer starts; rejects if `done` does. */
 	readonly #beginning: Promise<number>
 	readonly #counts = {
 		handled: 0,
@@ -129,9 +130,12 @@ class ChainConsumer implements Consumer {
 		setBack: 0,
 	}
 	#cursor: ConsumerCursor = { epoch: 0, seq: 0 }
-	/** Records since the saved cursor. */
+	/** Number of records since the saved cursor. */
 	#unsaved = 0
-	/** Handled records at the last save. Filtered records do not count: skipping them again costs nothing. */
+	/**
+	 * Number of handled records at the last save. Filtered records do not count: skipping them again costs
+	 * nothing.
+	 */
 	#savedHandled = 0
 	#saving: Promise<void> | undefined
 	#handlerError: string | undefined
@@ -152,7 +156,7 @@ class ChainConsumer implements Consumer {
 		this.#schedule = new SaveSchedule(options, () => void this.#save())
 		this.#beginning = this.#begin()
 		this.done = this.#run()
-		// A caller that ignores `done` learns of the failure through the warning.
+		// A warning reports the failure to a caller that ignores `done`.
 		this.done.catch(() => {})
 	}
 
@@ -220,7 +224,8 @@ class ChainConsumer implements Consumer {
 	}
 
 	/**
-	 * The seq after which the consumer starts. It is saved before a record is passed, so that it does not move.
+	 * Returns the seq after which the consumer starts. The start is saved before a record is passed, so that
+	 * it does not move.
 	 */
 	async #begin(): Promise<number> {
 		const patience = new Patience(this.#chain.path, {
@@ -240,13 +245,13 @@ class ChainConsumer implements Consumer {
 		return afterSeq
 	}
 
-	/** The start of a consumer without a cursor. */
+	/** Returns the start of a consumer without a cursor. */
 	async #first(): Promise<ConsumerCursor> {
 		const last = this.#options.from === 'end' ? await lastUpTo(this.#chain) : undefined
 		return { epoch: last?.epoch ?? 0, seq: last?.seq ?? 0 }
 	}
 
-	/** False when the consumer was closed before the handler accepted the record. */
+	/** Resolves with whether the handler accepted the record before the consumer was closed. */
 	async #isDealtWith(record: LogRecord): Promise<boolean> {
 		if (!matches(record, this.#options.filter)) {
 			this.#counts.filtered++
@@ -278,7 +283,7 @@ class ChainConsumer implements Consumer {
 		return true
 	}
 
-	/** One save at a time. A failed one is retried with the next. */
+	/** Saves the cursor, one save at a time. A failed save is retried with the next one. */
 	#save(): Promise<void> {
 		this.#schedule.cancel()
 		this.#saving ??= this.#saveNow().finally(() => {
@@ -306,14 +311,13 @@ class ChainConsumer implements Consumer {
 	}
 
 	#tell(record: LogRecord, error: unknown): void {
-		warn(
-			'CONSUMER_FAILING',
-			`the consumer ${show(this.name)} failed at seq ${record.seq}: ${messageOf(error)}; it retries this record, and later records wait`,
-		)
+		const text = `the consumer ${show(this.name)} failed at seq ${record.seq}: ${messageOf(error)}`
+		warn('CONSUMER_FAILING', `${text}; it retries this record, and later records wait`)
 	}
 
 	#overdue({ seq }: LogRecord): MeshChainError {
-		const text = `the consumer ${show(this.name)} was closed, and its handler did not finish within ${this.#options.closeTimeoutMs} ms: seq ${seq} will be handled again`
+		const late = `its handler did not finish within ${this.#options.closeTimeoutMs} ms`
+		const text = `the consumer ${show(this.name)} was closed, and ${late}: seq ${seq} will be handled again`
 		return new MeshChainError('CLOSE_FAILED', text, { path: this.#chain.path, seq })
 	}
 

@@ -27,10 +27,10 @@ import {
 import { type LockHolder, NameLock } from './name-lock.ts'
 
 const LINE_BYTES = 256
-/** Start of the first line that is ever written, and of no other line. */
+/** Start of the very first line of a file, and of no other line. */
 const FIRST_LEAD = '{"turn":0,'
 
-/** The last record that was handled; epoch and seq are 0 before the first one. */
+/** Identity of the last handled record; epoch and seq are 0 before the first one. */
 export interface ConsumerCursor {
 	/** Epoch of the record. */
 	readonly epoch: number
@@ -50,20 +50,24 @@ export class CursorFile {
 	readonly #system: FileSystem
 	readonly #chainId: string
 	readonly #lock: NameLock
-	/** Undefined when the file has to be opened again. */
+	/** File descriptor; undefined if the file must be opened again. */
 	#fd: number | undefined
-	/** State of {@link #fd} when it was opened. */
+	/** Status of {@link #fd} when it was opened. */
 	#stat: FileStat | undefined
 	#turn = 0
 	/**
-	 * Whether the name of the file is known to be on disk: the process that created it may have been killed
-	 * before.
+	 * Whether the name of the file is known to be on disk: the process that created the file may have been
+	 * killed before syncing it.
 	 */
 	#isNamed = false
-	/** The cursor that the file held; undefined in a new file. */
+	/** Cursor found in the file; undefined in a new file. */
 	readonly found: ConsumerCursor | undefined
 
-	/** @throws {MeshChainError} `CURSOR_IN_USE`, `CURSOR_MISMATCH`, `CURSOR_DAMAGED`, `CURSOR_FAILED`. */
+	/**
+	 * Locks the name and opens the file.
+	 *
+	 * @throws {MeshChainError} `CURSOR_IN_USE`, `CURSOR_MISMATCH`, `CURSOR_DAMAGED`, `CURSOR_FAILED`.
+	 */
 	constructor(system: FileSystem, path: string, chainId: string, holder: LockHolder = 'consumer') {
 		this.path = path
 		this.#system = system
@@ -78,7 +82,7 @@ export class CursorFile {
 		}
 	}
 
-	/** Whether the file of that name still holds the last save, as far as can be seen. */
+	/** Whether the file still holds the last save, as far as can be seen. */
 	get isKept(): boolean {
 		try {
 			return this.#isOpen
@@ -95,7 +99,7 @@ export class CursorFile {
 	 * Saves a cursor on disk. Creates a new file if the old one was removed or replaced.
 	 *
 	 * @throws {MeshChainError} `CURSOR_FAILED`, `CURSOR_IN_USE`, `CURSOR_MISMATCH`, `CURSOR_DAMAGED`; the
-	 * previous save stays.
+	 * previous save is kept.
 	 */
 	async save({ epoch, seq }: ConsumerCursor): Promise<void> {
 		try {
@@ -113,7 +117,10 @@ export class CursorFile {
 		}
 	}
 
-	/** @throws {MeshChainError} `CURSOR_FAILED` when the lock file cannot be removed. */
+	/**
+	 * Closes the file and releases the lock. @throws {MeshChainError} `CURSOR_FAILED` if the lock file cannot
+	 * be removed.
+	 */
 	close(): void {
 		this.#letGo()
 		try {
@@ -155,7 +162,7 @@ function encode({ turn, chainId, epoch, seq }: Line): Buffer {
 	return Buffer.from(`${text.padEnd(LINE_BYTES - 1)}\n`)
 }
 
-/** The newest of the lines with a valid checksum. */
+/** Returns the newest line with a valid checksum. */
 function newest(bytes: Buffer, path: string): Line | undefined {
 	const lines = [0, LINE_BYTES].map((at) => decode(bytes.subarray(at, at + LINE_BYTES)))
 	const valid = lines.filter((line) => line !== undefined).sort((a, b) => b.turn - a.turn)
@@ -167,7 +174,10 @@ function newest(bytes: Buffer, path: string): Line | undefined {
 	)
 }
 
-/** A first line that a full disk, a kill or a power loss cut short: it was never acknowledged. */
+/**
+ * Tells whether the first line was cut short by a full disk, a kill or a power loss: it was never
+ * acknowledged.
+ */
 function isUnfinished(bytes: Buffer): boolean {
 	if (bytes.every((byte) => byte === 0)) return bytes.length <= LINE_BYTES
 	const text = bytes.subarray(0, FIRST_LEAD.length).toString()
@@ -184,7 +194,9 @@ function decode(bytes: Buffer): Line | undefined {
 	}
 }
 
-/** Far below the largest exact number, which leaves as many turns again. */
+/**
+ * Tells whether a turn is valid. The bound is far below the largest exact number, so turns cannot run out.
+ */
 function isTurn(turn: unknown): boolean {
 	return isSeq(turn, 0) && turn <= SEQ_MAX / 2
 }
@@ -202,11 +214,9 @@ function locked(system: FileSystem, path: string, holder: LockHolder): NameLock 
 }
 
 function mismatch(path: string, found: string, expected: string): MeshChainError {
-	return new MeshChainError(
-		'CURSOR_MISMATCH',
-		`${show(path)} belongs to chain ${found}, and this is chain ${expected}: if the chain was replaced on purpose, remove it and the consumer starts at the first record`,
-		{ path },
-	)
+	const what = `${show(path)} belongs to chain ${found}, and this is chain ${expected}`
+	const advice = 'if the chain was replaced on purpose, remove it and the consumer starts at the first record'
+	return new MeshChainError('CURSOR_MISMATCH', `${what}: ${advice}`, { path })
 }
 
 function failed(path: string, error: unknown): MeshChainError {

@@ -1,10 +1,11 @@
-/** Where an epoch of a chain ends, found with a reader. */
+/** Finds the end of an epoch of a chain. */
 import type { Chain } from '../chain/index.ts'
 import type { LogRecord } from '../model/record.ts'
 
 /**
- * The seq of the first record of a later epoch, which is in `(afterSeq, laterSeq]`. Epochs never decrease, so
- * this is a bisection by seeks; its reads grow with the square of the logarithm of the chain.
+ * Returns the seq of the first record of a later epoch, which is in `(afterSeq, laterSeq]`. Epochs never
+ * decrease, so this is a bisection by seeks; the number of reads grows with the square of the logarithm of
+ * the chain.
  *
  * @param range `laterSeq`: seq of a record of a later epoch.
  */
@@ -24,13 +25,13 @@ export async function firstSeqAfterEpoch(
 	return later
 }
 
-/** The last record of a chain, including a gap at its end. */
+/** Returns the last record of a chain, including a gap at its end. */
 export async function lastOf(chain: Chain): Promise<LogRecord | undefined> {
 	for await (const record of chain.records({ reverse: true, limit: 1 })) return record
 	return undefined
 }
 
-/** The last present record up to a seq. Default: of the whole chain. */
+/** Returns the last present record up to a seq. Default: of the whole chain. */
 export async function lastUpTo(
 	chain: Chain,
 	toSeq = Number.MAX_SAFE_INTEGER,

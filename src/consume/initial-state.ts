@@ -1,10 +1,10 @@
-/** The state before the first record. */
+/** Copies the state before the first record. */
 import { isDeepStrictEqual } from 'node:util'
 
 /**
- * A copy of the initial state, so that a fold that changes its state does not change the caller's object. A
- * value that `structuredClone` does not copy faithfully (a function, a class instance, an object without a
- * prototype) is returned as it is.
+ * Returns a copy of the initial state, so that a fold that mutates its state does not change the caller's
+ * object. A value that `structuredClone` does not copy faithfully (a function, a class instance, an object
+ * without a prototype) is returned unchanged.
  */
 export function copyOfInitial<S>(initial: S): S {
 	try {

@@ -19,14 +19,14 @@ export function checkLockName(what: Named, name: unknown): void {
 	throw invalidOption(`the name of a ${what}`, name, '1 to 64 letters, digits, - and _')
 }
 
-/** The lock of a name. It is taken again if its file was removed. */
+/** The lock of a name. It is acquired again if its file was removed. */
 export class NameLock {
 	readonly #take: () => Lock
 	#lock: Lock
 
 	/**
-	 * @param path of the file that holds the position.
-	 * @param what holds the lock, for messages.
+	 * @param path path of the file that holds the position.
+	 * @param what the holder of the lock, for messages.
 	 * @throws {MeshChainError} `CURSOR_IN_USE`, naming the process that holds it; errors of the file system.
 	 */
 	constructor(system: FileSystem, path: string, what: LockHolder) {
@@ -35,7 +35,7 @@ export class NameLock {
 	}
 
 	/**
-	 * Makes sure that no one else holds the name.
+	 * Ensures that no one else holds the name.
 	 *
 	 * @throws {MeshChainError} as the constructor.
 	 */

@@ -1,4 +1,4 @@
-/** State that follows a live chain and survives a crash: each record is folded into it exactly once. */
+/** A state that follows a live chain and survives a crash: each record is folded into it exactly once. */
 import { type Chain, checkFollowable } from '../chain/index.ts'
 import { Abandonable, isThenable } from '../guard/promises.ts'
 import { show } from '../guard/show.ts'
@@ -25,35 +25,36 @@ import { resumeAfter } from './resume.ts'
 import { SaveSchedule } from './save-schedule.ts'
 import { SnapshotFile } from './snapshot-file.ts'
 
-/** How a projection makes its state, and when it saves it. */
+/** Options of a projection. */
 export interface ProjectOptions<S> {
 	/**
-	 * Gets each record but mesh-chain's own, in order. What it returns, or what its promise resolves to, is the
-	 * next state.
+	 * Returns the next state, or a promise of it. Called for each record in order, except mesh-chain's own
+	 * records.
 	 */
 	readonly fold: (state: S, record: LogRecord) => S | Promise<S>
 	/** State before the first record. The fold gets a copy and may change it. */
 	readonly initial: S
 	/**
-	 * Number of records after which the state is saved. As many are folded again after a crash. Default: 1,000.
+	 * Number of records after which the state is saved. As many are folded again after a crash. Default:
+	 * 1,000.
 	 */
 	readonly saveIntervalRecords?: number | undefined
 	/** Longest time before the state is saved. Default: 1,000 ms. */
 	readonly saveIntervalMs?: number | undefined
-	/** Interval of looking for new records when the system reports no change. Default: 200 ms. */
+	/** Interval of checks for new records if the system reports no change. Default: 200 ms. */
 	readonly pollIntervalMs?: number | undefined
 	/**
-	 * How long `close` waits for a fold that is running. Then the projection ends with `CLOSE_FAILED`, and the
-	 * next one resumes from the saved state. Default: 10,000 ms.
+	 * Longest time that `close` waits for a running fold. Then the projection ends with `CLOSE_FAILED`, and
+	 * the next one resumes from the saved state. Default: 10,000 ms.
 	 */
 	readonly closeTimeoutMs?: number | undefined
 	/** Path of the snapshot. Default: `CHAIN.NAME.projection`, beside the chain. */
 	readonly path?: string | undefined
-	/** The file system. Default: that of Node. */
+	/** File system of the snapshot. Default: that of Node. */
 	readonly fs?: FileSystem | undefined
 }
 
-/** A state that follows a chain, while it is running. */
+/** A running projection: a state that follows a chain. */
 export interface Projection<S> extends AsyncDisposable {
 	/** Name of the projection. */
 	readonly name: string
@@ -62,36 +63,38 @@ export interface Projection<S> extends AsyncDisposable {
 	/** Seq of the last folded record; 0 before the first one. */
 	readonly seq: number
 	/**
-	 * Records absent from the chain, and so from the state, since its first record. 0: the state is complete.
+	 * Number of records absent from the chain, and so from the state, since its first record. 0 for a
+	 * complete state.
 	 */
 	readonly absent: number
-	/** Resolves when the projection was closed; rejects when it ends because of an error. */
+	/** Resolves when the projection is closed; rejects if it ends because of an error. */
 	readonly done: Promise<void>
 	/**
-	 * Resolves to the state once the record with this seq, or a later one, is folded.
+	 * Resolves with the state once the record with this seq, or a later one, is folded.
 	 *
-	 * @throws {MeshChainError} `INVALID_OPTION`; `CONSUMER_FAILED` when the projection was closed earlier; what
-	 * `done` rejects with.
+	 * @throws {MeshChainError} `INVALID_OPTION`; `CONSUMER_FAILED` if the projection was closed earlier; the
+	 * error that `done` rejects with.
 	 */
 	reached(seq: number): Promise<S>
 	/**
-	 * Waits up to `closeTimeoutMs` for a running fold, saves the state and releases it. Idempotent.
+	 * Waits up to `closeTimeoutMs` for a running fold, then saves and releases the state. Idempotent.
 	 *
-	 * @throws {MeshChainError} what `done` rejects with; `CLOSE_FAILED` when the fold took too long.
+	 * @throws {MeshChainError} the error that `done` rejects with; `CLOSE_FAILED` if the fold took too long.
 	 */
 	close(): Promise<void>
 }
 
 /**
- * Folds every record of a chain but mesh-chain's own into a state: first the existing ones, then new ones.
- * State and position are saved together, beside the chain, and a projection of the same name resumes there.
- * If a power loss took records that were folded, the projection starts again at the first record.
+ * Folds every record of a chain into a state, except mesh-chain's own records: first the existing records,
+ * then new ones. State and position are saved together, beside the chain, and a projection of the same name
+ * resumes there. If a power loss took records that were folded, the projection starts again at the first
+ * record.
  *
  * @param chain must have a file of its own; a merged chain has none.
  * @param name 1 to 64 letters, digits, `-` and `_`. At most one projection of a name runs at a time.
  * @throws {MeshChainError} `INVALID_OPTION`, `CURSOR_IN_USE`, `CURSOR_FAILED`; `done` also rejects with
  * `CURSOR_MISMATCH`, `CURSOR_DAMAGED`, `INVALID_STATE` for a state that is not plain data, and
- * `CONSUMER_FAILED` when `fold` throws.
+ * `CONSUMER_FAILED` if `fold` throws.
  *
  * @example
  * ```ts
@@ -111,7 +114,7 @@ export function project<S>(chain: Chain, name: string, options: ProjectOptions<S
 	checkFollowable('a projection needs a chain', chain)
 	checkLockName('projection', name)
 	const { fs, path = `${chain.path}.${name}.projection`, ...rest } = PROJECT_OPTIONS.resolve(options)
-	// The rules do not know the type of the state.
+	// The option rules have no type for the state.
 	const { fold, initial } = options
 	const file = new SnapshotFile<S>(fs, path, chain.chainId)
 	return new ChainProjection(chain, name, { ...rest, fold, initial, file })
@@ -163,7 +166,7 @@ class ChainProjection<S> implements Projection<S> {
 		this.#options = options
 		this.#schedule = new SaveSchedule(options, () => this.#save())
 		this.done = this.#run()
-		// A caller that ignores `done` learns of the failure through the warning.
+		// A warning reports the failure to a caller that ignores `done`.
 		this.done.catch(() => {})
 	}
 
@@ -216,7 +219,8 @@ class ChainProjection<S> implements Projection<S> {
 		try {
 			const afterSeq = await this.#begin()
 			for await (const record of this.#chain.tail({ afterSeq, pollIntervalMs, signal: this.#over.signal })) {
-				// An asynchronous fold may have half changed the state, so it is saved only between two records.
+				// An asynchronous fold may have changed half of the state, so it is saved only between two
+				// records.
 				this.#isFolding = true
 				await this.#take(record)
 				this.#isFolding = false
@@ -239,7 +243,7 @@ class ChainProjection<S> implements Projection<S> {
 		const found = this.#options.file.read()
 		if (found === undefined) return 0
 		const afterSeq = await resumeAfter(this.#chain, found)
-		// The state includes records that the chain has lost.
+		// The saved state includes records that the chain has lost.
 		if (afterSeq < found.seq) return 0
 		this.#state = found.state
 		this.#absent = found.absent
@@ -268,7 +272,7 @@ class ChainProjection<S> implements Projection<S> {
 		for (const waiter of this.#waiting) if (waiter.seq <= seq) waiter.resolve()
 	}
 
-	/** A failure is reported once, and the save is retried. */
+	/** Saves the state. A failure is reported once, and the save is retried. */
 	#save(): void {
 		this.#schedule.cancel()
 		this.#isSaveDue = this.#isFolding
@@ -286,7 +290,7 @@ class ChainProjection<S> implements Projection<S> {
 	}
 }
 
-/** How many records of a gap come after a seq: the gap may start before the last folded record. */
+/** Returns how many records of a gap are after a seq: the gap may start before the last folded record. */
 function absentAfter(seq: number, { data }: LogRecord<'$gap', GapData>): number {
 	return data === undefined ? 0 : Math.max(0, Math.min(data.count, data.toSeq - seq))
 }

@@ -1,6 +1,6 @@
 /**
- * When to save a position: after a number of records, and at the latest some time after the first unsaved
- * one.
+ * Decides when to save a position: after a number of records, and at the latest some time after the first
+ * unsaved record.
  */
 
 /** The intervals of a schedule. */
@@ -22,7 +22,7 @@ export class SaveSchedule {
 		this.#save = save
 	}
 
-	/** Whether this many unsaved records must be saved at once. */
+	/** Tells whether this many unsaved records must be saved at once. */
 	isDue(unsavedRecords: number): boolean {
 		return unsavedRecords >= this.#intervals.saveIntervalRecords
 	}
@@ -33,13 +33,13 @@ export class SaveSchedule {
 		this.#timer ??= setTimeout(this.#save, this.#intervals.saveIntervalMs)
 	}
 
-	/** Cancels the scheduled save. Every save begins with this, a scheduled one too. */
+	/** Cancels the scheduled save. Every save begins with this call, even a scheduled one. */
 	cancel(): void {
 		clearTimeout(this.#timer)
 		this.#timer = undefined
 	}
 
-	/** Cancels the scheduled save, and schedules no other. */
+	/** Cancels the scheduled save, and prevents further ones. */
 	stop(): void {
 		this.#isStopped = true
 		this.cancel()

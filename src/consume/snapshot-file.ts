@@ -1,6 +1,6 @@
 /**
- * The state and position of a projection, in a file that is always complete: written under a temporary name,
- * synced and renamed. No one else holds its name meanwhile.
+ * The state and position of a projection, in a file that is always complete: it is written under a temporary
+ * name, synced and renamed. No one else holds its name meanwhile.
  */
 import { dirname } from 'node:path'
 import { fromJson, toJson } from '../codec/json-dialect.ts'
@@ -24,7 +24,7 @@ import {
 } from '../platform/file-system.ts'
 import { NameLock } from './name-lock.ts'
 
-/** What a snapshot holds. */
+/** The contents of a snapshot. */
 export interface Snapshot<S> {
 	readonly epoch: number
 	readonly seq: number
@@ -39,10 +39,10 @@ export class SnapshotFile<S> {
 	readonly #system: FileSystem
 	readonly #chainId: string
 	readonly #lock: NameLock
-	/** State of the file that was read or written last. */
+	/** Status of the file after the last read or write. */
 	#stat: FileStat | undefined
 
-	/** @throws {MeshChainError} `CURSOR_IN_USE`, `CURSOR_FAILED`. */
+	/** Locks the name. @throws {MeshChainError} `CURSOR_IN_USE`, `CURSOR_FAILED`. */
 	constructor(system: FileSystem, path: string, chainId: string) {
 		this.path = path
 		this.#system = system
@@ -50,7 +50,11 @@ export class SnapshotFile<S> {
 		this.#lock = this.#acquire()
 	}
 
-	/** @throws {MeshChainError} `CURSOR_MISMATCH`, `CURSOR_DAMAGED`, `CURSOR_FAILED`. */
+	/**
+	 * Reads the snapshot; undefined if there is none.
+	 *
+	 * @throws {MeshChainError} `CURSOR_MISMATCH`, `CURSOR_DAMAGED`, `CURSOR_FAILED`.
+	 */
 	read(): Snapshot<S> | undefined {
 		const { path } = this
 		let text: string
@@ -72,8 +76,9 @@ export class SnapshotFile<S> {
 			)
 		}
 		if (found.chainId === this.#chainId) return found as unknown as Snapshot<S>
-		const mismatch = `${show(path)} belongs to chain ${show(found.chainId)}, and this is chain ${this.#chainId}: if the chain was replaced on purpose, remove it`
-		throw new MeshChainError('CURSOR_MISMATCH', mismatch, { path })
+		const mismatch = `${show(path)} belongs to chain ${show(found.chainId)}, and this is chain ${this.#chainId}`
+		const advice = 'if the chain was replaced on purpose, remove it'
+		throw new MeshChainError('CURSOR_MISMATCH', `${mismatch}: ${advice}`, { path })
 	}
 
 	#readText(): string {
@@ -86,19 +91,25 @@ export class SnapshotFile<S> {
 		}
 	}
 
-	/** Whether the file still holds what was read or written last, if anything, as far as can be seen. */
+	/**
+	 * Whether the file, if there is one, is unchanged since the last read or write, as far as can be seen.
+	 */
 	get isKept(): boolean {
 		if (this.#stat === undefined) return true
 		try {
 			const found = this.#system.statSync(this.path)
-			// The file is not held open, so another file may have its inode number by now.
+			// The file is not held open, so another file may have its inode number now.
 			return isSameFile(found, this.#stat) && found.size === this.#stat.size
 		} catch {
 			return false
 		}
 	}
 
-	/** @throws {MeshChainError} `CURSOR_FAILED`, `CURSOR_IN_USE`; the previous snapshot stays. */
+	/**
+	 * Writes a snapshot.
+	 *
+	 * @throws {MeshChainError} `CURSOR_FAILED`, `CURSOR_IN_USE`; the previous snapshot is kept.
+	 */
 	write({ epoch, seq, absent, state }: Snapshot<S>): void {
 		const temporary = `${this.path}.tmp`
 		try {
@@ -144,7 +155,7 @@ export class SnapshotFile<S> {
 /**
  * Checks that a state survives a round trip through JSON.
  *
- * @throws {MeshChainError} `INVALID_STATE` for one that does not: a function, a map, a class instance.
+ * @throws {MeshChainError} `INVALID_STATE` if it does not: a function, a map, a class instance.
  */
 function plainState(state: unknown): unknown {
 	if (state === undefined) return null

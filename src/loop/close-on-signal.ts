@@ -1,7 +1,4 @@
-/**
- * Opt-in: a signal that would end the process ends it after the application has drained and its loops are
- * closed.
- */
+/** Opt-in: drains the application and closes its loops before a signal ends the process. */
 import { constants } from 'node:os'
 import { setImmediate } from 'node:timers/promises'
 import { settle } from '../guard/promises.ts'
@@ -16,35 +13,38 @@ import type { MeshLoop } from './mesh-loop.ts'
 /** Options of `closeOnSignal`. */
 export interface CloseOnSignalOptions {
 	/**
-	 * Ends the application: closes servers, waits for requests. The loops stay open until its result has
-	 * settled, so that everything published until then is kept. When it throws or rejects, a warning says so,
-	 * and the loops are closed.
+	 * Ends the application: closes servers, waits for requests. The loops stay open until its result settles,
+	 * so that everything published until then is kept. If it throws or rejects, a warning reports it and the
+	 * loops are closed.
 	 */
 	readonly before?: ((signal: NodeJS.Signals) => unknown) | undefined
 	/**
-	 * Longest time that the loops stay open for `before` or, without it, for other listeners of the signal to
-	 * end the process. Whole number from 1. Default: 10,000 ms.
+	 * Longest time that the loops stay open for `before`. Without `before`, the longest time they stay open
+	 * for other listeners of the signal to end the process. Whole number from 1. Default: 10,000 ms.
 	 */
 	readonly drainTimeoutMs?: number | undefined
 }
 
 const SIGNALS = ['SIGTERM', 'SIGINT'] as const
-/** Marks our listeners, in every copy of this package: they do not wait for each other to end the process. */
+/**
+ * Marks our listeners, in every copy of this package, so that they do not wait for each other to end the
+ * process.
+ */
 const OURS = Symbol.for('mesh-chain:close-on-signal')
 
 /**
- * On SIGTERM or SIGINT closes the loops, then lets the signal take its course: unless others listen to it,
- * the process ends by it, with its exit status (128 plus the number of the signal, to a shell).
+ * On SIGTERM or SIGINT, closes the loops and then lets the signal end the process, unless others listen to
+ * it. The exit status is that of the signal (128 plus its number, to a shell).
  *
- * Records that the application publishes while it drains are kept: the loops stay open until `before` has
- * settled. Without `before`, where others listen to the signal, the loops stay open until those listeners
- * have ended the process or nothing is left to run; ending the process is up to them. Both waits end after
- * `drainTimeoutMs`, with a warning; then the loops are closed. A second signal ends the wait for `before`; a
+ * Records that the application publishes while it drains are kept: the loops stay open until `before`
+ * settles. Without `before`, if others listen to the signal, the loops stay open until those listeners end
+ * the process or nothing is left to run; ending the process is up to them. Both waits end after
+ * `drainTimeoutMs`, with a warning; then the loops are closed. A second signal ends the wait for `before`. A
  * signal during the closing of the loops ends the process at once, unless others listen. Several calls of
  * this function wait for each other's application.
  *
  * @param given the loops, at least one, then optionally the options.
- * @returns the undo.
+ * @returns a function that removes the signal listeners.
  * @throws {MeshChainError} `INVALID_OPTION`, also without a loop.
  *
  * @example
@@ -83,7 +83,7 @@ class Ending {
 	constructor(options: Resolved) {
 		this.#options = options
 		endings.add(this)
-		// First in order: a listener added with `once` can still be seen.
+		// Prepended: a listener added with `once` is then still registered when ours looks for others.
 		for (const signal of SIGNALS) process.prependListener(signal, this.#onSignal)
 	}
 
@@ -108,7 +108,7 @@ class Ending {
 		await Promise.all([...endings].map((ending) => ending.drained))
 		this.#isClosing = true
 		await closeAll(this.#options.loops)
-		// Node prints a warning in a later tick: the signal must not come first.
+		// Node prints a warning in a later tick, and the signal must not end the process before that.
 		await setImmediate()
 		this.#letGo(signal)
 	}
@@ -124,7 +124,7 @@ class Ending {
 
 	async #drain(signal: NodeJS.Signals): Promise<void> {
 		const { before, drainTimeoutMs } = this.#options
-		const within = `within ${drainTimeoutMs} ms: the loops are closed, and what is published from now on is lost`
+		const within = `within ${drainTimeoutMs} ms: the loops are closed, and later records are lost`
 		if (before !== undefined) {
 			const hurried = new Promise<void>((resolve) => {
 				this.#hurry = resolve
@@ -139,7 +139,7 @@ class Ending {
 	}
 }
 
-/** Never rejects. */
+/** Waits until `before` settles. Never rejects. */
 async function settledBefore(
 	before: (signal: NodeJS.Signals) => unknown,
 	signal: NodeJS.Signals,
@@ -147,7 +147,7 @@ async function settledBefore(
 	try {
 		await settle(before(signal))
 	} catch (thrown) {
-		warn('BEFORE_CLOSE_FAILED', `before failed, and the loops are closed all the same: ${messageOf(thrown)}`)
+		warn('BEFORE_CLOSE_FAILED', `before failed; the loops are closed anyway: ${messageOf(thrown)}`)
 	}
 }
 
@@ -156,8 +156,8 @@ function othersListen(signal: NodeJS.Signals): boolean {
 }
 
 /**
- * Waits until a promise has resolved, or nothing is left to run in this process; true when it took too long.
- * Keeps no process alive.
+ * Resolves once the promise has resolved or nothing is left to run in this process; true if that took longer
+ * than `ms`. Does not keep the process alive.
  */
 function isLateFor(promise: Promise<void>, ms: number): Promise<boolean> {
 	return new Promise((resolve) => {

@@ -1,7 +1,7 @@
 /**
- * What a loop is made of, for mesh-chain's own layers: {@link coreOf} is the one way to it, and not part of
- * the public face. The property has a registered symbol, so that every build and copy of this package in a
- * process accepts the loops of the others.
+ * The internals of a loop, for mesh-chain's own layers. {@link coreOf} is the only way to reach them and is
+ * not part of the public API. The property has a registered symbol, so that every build and copy of this
+ * package in a process accepts the loops of the others.
  */
 import { show } from '../guard/show.ts'
 import { propertyOf } from '../guard/values.ts'
@@ -13,7 +13,7 @@ import type { Scope } from './scope.ts'
 
 const CORE = Symbol.for('mesh-chain.loopCore')
 
-/** The core that a loop and its children share, and what one of them has of its own. */
+/** The core that a loop and its children share, with the scope of one of them. */
 export class ScopedCore {
 	readonly core: LoopCore
 	readonly scope: Scope
@@ -28,7 +28,7 @@ export class ScopedCore {
 	}
 
 	/**
-	 * Publishes a line of mesh-chain's own: its kind may start with `$`, it has no minimum level, and it
+	 * Publishes a line of mesh-chain's own. Its kind may start with `$`, it has no minimum level, and it
 	 * inherits no data from `context` or a child.
 	 */
 	publishOwn(line: LogLine): LogRecord | undefined {
@@ -36,16 +36,16 @@ export class ScopedCore {
 	}
 
 	/**
-	 * Passes on the lines below the level, of a loop and its children, as the records that they would have been,
-	 * without a seq. Returns the undo.
+	 * Passes each line below the level, of the loop and its children, to `keep` as the record that it would
+	 * have been, without a seq. Returns a function that ends this.
 	 *
-	 * @throws {MeshChainError} `INVALID_USAGE` for a loop whose lines are kept already.
+	 * @throws {MeshChainError} `INVALID_USAGE` if the lines of this loop are already kept.
 	 */
 	keepBelow(keep: KeepBelow): () => void {
 		return this.core.keepBelow(keep)
 	}
 
-	/** The time by the loop's clock. */
+	/** Returns the time of the loop's clock. */
 	now(): number {
 		return this.core.now()
 	}
@@ -58,7 +58,7 @@ export class ScopedCore {
 	}
 }
 
-/** The insides of a loop that {@link checkLoop} accepts. */
+/** Returns the internals of a loop that {@link checkLoop} accepts. */
 export function coreOf(loop: object): ScopedCore {
 	return (loop as { readonly [CORE]: ScopedCore })[CORE]
 }
@@ -68,8 +68,10 @@ export function setCore(loop: object, core: ScopedCore): void {
 }
 
 /**
- * @param wanted who needs a loop, in a message.
- * @throws {MeshChainError} `INVALID_OPTION` for anything but a loop.
+ * Checks that a value is a loop.
+ *
+ * @param wanted what needs a loop, for the message.
+ * @throws {MeshChainError} `INVALID_OPTION` if it is not.
  */
 export function checkLoop(wanted: string, loop: unknown): void {
 	if (propertyOf(loop, CORE) !== undefined) return

@@ -1,6 +1,6 @@
 /**
- * Calls the functions of a user: clock, context, transform. Whatever they do, the line is published; a
- * failure is counted, reported, and warned of once. A hook that publishes is not called for the line it
+ * Calls the application's functions: clock, context, transform. The line is published whatever they do; a
+ * failure is counted, reported, and warned of once. A hook that publishes is not called for the line that it
  * publishes.
  */
 import { isTime, type SoundClock, soundClock } from '../guard/clock.ts'
@@ -38,12 +38,12 @@ export class Hooks {
 		return this.#transform !== undefined
 	}
 
-	/** The time in whole milliseconds, not before 1970. */
+	/** Returns the time in whole milliseconds, not before 1970. */
 	now(): number {
 		return this.#clock === undefined ? Date.now() : Math.floor(this.#clock())
 	}
 
-	/** The fields of the context; undefined for none, and when it fails. */
+	/** Returns the fields of the context; undefined if there is no context or it fails. */
 	context(): ScopeFields | undefined {
 		const context = this.#context
 		if (context === undefined || this.#running.context) return undefined
@@ -65,7 +65,8 @@ export class Hooks {
 	/**
 	 * Calls `transform` with a line.
 	 *
-	 * @throws what it throws, and an error for a result that is not a line: the caller decides about the line.
+	 * @throws what `transform` throws, and an error for a result that is not a line; the caller decides what
+	 * becomes of the line.
 	 */
 	transform(line: LogLine): LogLine | null {
 		if (this.#transform === undefined) return line
@@ -84,7 +85,7 @@ export class Hooks {
 		}
 	}
 
-	/** A line lost its payload because of `transform`. */
+	/** Counts and reports that a line lost its payload because `transform` failed. */
 	transformFailed(thrown: unknown): void {
 		this.#counters.transformErrors += 1
 		this.#tell('transform', thrown)
@@ -100,19 +101,23 @@ export class Hooks {
 		report('hookError', { source: this.#source, error, hook })
 		if (this.#saidFailing.has(hook)) return
 		this.#saidFailing.add(hook)
-		warn('HOOK_FAILED', `the ${hook} of a loop failed, and is only counted from now on: ${messageOf(error)}`)
+		warn(
+			'HOOK_FAILED',
+			`the ${hook} of a loop failed; further failures are only counted: ${messageOf(error)}`,
+		)
 	}
 }
 
-/** A time in whole milliseconds, not before 1970. */
+/** Rounds a time to whole milliseconds, not before 1970. */
 export function toWholeMs(tsMs: number): number {
 	return tsMs > 0 ? Math.floor(tsMs) : 0
 }
 
 /**
- * The fields to merge into a line, each read once: what was checked is what is merged.
+ * Returns the fields to merge into a line. Each is read once, so that the value that was checked is the value
+ * that is merged.
  *
- * @throws {MeshChainError} `INVALID_LINE`, `INVALID_ID`, `INVALID_TIME`, and what reading them throws.
+ * @throws {MeshChainError} `INVALID_LINE`, `INVALID_ID`, `INVALID_TIME`, and any error of reading them.
  */
 export function ownFields(fields: ScopeFields): ScopeFields {
 	if (typeof fields !== 'object' || fields === null) {

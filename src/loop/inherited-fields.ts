@@ -1,12 +1,12 @@
 /**
- * Merges the fields of a context and a child into a line: the line wins over the child, the child over the
- * context.
+ * Merges the fields of a context and a child into a line. The line takes precedence over the child, and the
+ * child over the context.
  */
 import { hush } from '../guard/hush.ts'
 import type { LogLine } from '../model/record.ts'
 import type { ScopeFields } from './options.ts'
 
-/** The line, with missing fields from the child, and then from the context. */
+/** Returns the line, with missing fields taken from the child, then from the context. */
 export function inheritLine(line: LogLine, child: ScopeFields, context: ScopeFields): LogLine {
 	const merged: { -readonly [Name in keyof LogLine]: LogLine[Name] } = {}
 	const { kind, level, message, origin } = line
@@ -25,7 +25,7 @@ export function inheritLine(line: LogLine, child: ScopeFields, context: ScopeFie
 	return merged
 }
 
-/** The fields of a child's child. */
+/** Returns the fields of a child's child. */
 export function inheritFields(fields: ScopeFields, parent: ScopeFields): ScopeFields {
 	return inheritLine(fields, parent, {}) as ScopeFields
 }
@@ -47,12 +47,12 @@ function mergeData(own: unknown, child: ScopeFields['data'], context: ScopeField
 		if (isMergeable(own)) return { ...context, ...child, ...own }
 	} catch (thrown) {
 		hush(thrown)
-		// A getter or a proxy throws: the data is not merged, and gets its marker when it is copied.
+		// A getter or a proxy throws: the data is not merged, and becomes a marker when it is copied.
 	}
 	return { ...context, ...child, data: own }
 }
 
-/** Whether keys of other data can be merged with this data; an object with `toJSON` is one value. */
+/** Tells whether keys of other data can be merged into this data; an object with `toJSON` is one value. */
 function isMergeable(data: unknown): data is Record<string, unknown> {
 	if (!isPlainObject(data)) return false
 	const { toJSON } = data

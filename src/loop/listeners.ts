@@ -1,7 +1,7 @@
 /**
- * Delivers records to listeners, in `seq` order for all of them: a record that a listener publishes is
- * delivered after the current one has reached every listener. eventemitter3 is the registry; each listener is
- * wrapped, because its `emit` stops at the first throw and lets rejections escape.
+ * Delivers records to listeners in `seq` order: a record that a listener publishes is delivered after the
+ * current one has reached every listener. eventemitter3 is the registry. Each listener is wrapped, because
+ * its `emit` stops at the first throw and lets rejections escape.
  */
 import { EventEmitter } from 'eventemitter3'
 import { hush } from '../guard/hush.ts'
@@ -12,25 +12,25 @@ import type { LogRecord } from '../model/record.ts'
 import { report, warn } from '../platform/diagnostics.ts'
 import type { Counters } from './stats.ts'
 
-/** Its result is not used, but a promise that rejects is caught and counted. */
+/** A listener. Its result is not used, but a promise that rejects is caught and counted. */
 export type Listener = (record: LogRecord) => unknown
 
-/** Listeners of this kind get every record. */
+/** The kind whose listeners get every record. */
 const EVERY_KIND = '*'
 
 interface Waiting {
 	readonly record: LogRecord
-	/** Number of listeners between this record and the one that no listener published. */
+	/** Number of listeners between this record and the outermost record, which no listener published. */
 	readonly depth: number
 }
 
-/** How far listeners may publish from listeners, for one record that no listener published. */
+/** Bounds on publishing from within listeners, for one outermost record. */
 export interface NestingBounds {
 	readonly nestedDepthMax: number
 	readonly nestedDeliveriesMax: number
 }
 
-/** Delivered records are released when the waiting list holds this many. */
+/** Length of the waiting list at which delivered records are released. */
 const DELIVERED_MAX = 1024
 
 export class Listeners {
@@ -40,13 +40,13 @@ export class Listeners {
 	readonly #registry = new EventEmitter()
 	/** One wrapper for each listener, so that `off` finds it. */
 	readonly #wrappers = new WeakMap<Listener, Listener>()
-	/** False only when there is no listener at all. */
+	/** False only if there is no listener at all. */
 	#hasListeners = false
 	#delivering = false
 	#waiting: Waiting[] = []
 	/** Depth of the record that is being delivered. */
 	#depth = 0
-	/** Nested deliveries since the outermost one began. */
+	/** Number of nested deliveries since the outermost one began. */
 	#nested = 0
 	#saidListenerError = false
 	#saidRecursionCut = false
@@ -75,7 +75,10 @@ export class Listeners {
 		this.#hasListeners = this.#registry.eventNames().length > 0
 	}
 
-	/** Calls the listeners of the record's kind, then those of `'*'`; within a delivery, queues the record. */
+	/**
+	 * Calls the listeners of the record's kind, then the listeners of `'*'`. Within a delivery, queues the
+	 * record.
+	 */
 	deliver(record: LogRecord): void {
 		if (!this.#hasListeners) return
 		if (this.#delivering) {
@@ -92,8 +95,8 @@ export class Listeners {
 	}
 
 	/**
-	 * As {@link deliver}, for records published together: no record published meanwhile is delivered between
-	 * them.
+	 * Delivers records that were published together, as {@link deliver}: a record published meanwhile is
+	 * delivered after all of them.
 	 */
 	deliverAll(records: readonly LogRecord[]): void {
 		if (!this.#hasListeners) return
@@ -117,7 +120,7 @@ export class Listeners {
 
 	#drain(): void {
 		try {
-			// The list grows while it is walked.
+			// Listeners may add to the list during this loop.
 			for (let index = 0; index < this.#waiting.length; index++) {
 				const { record, depth } = this.#waiting[index]!
 				this.#depth = depth

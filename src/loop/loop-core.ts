@@ -1,10 +1,9 @@
 /**
- * What a loop and its children share: the sequence, the ring, the appender, the listeners. A record enters
- * the ring first, then the outbox appends it; it stays pending in the ring until the appender has committed
- * it.
+ * The sequence, ring, appender and listeners that a loop and its children share. A record enters the ring
+ * first, then the outbox appends it. It stays pending in the ring until the appender has committed it.
  *
- * Invariant: between taking a seq and appending the record no code of a user runs, so that ring and appender
- * get records in order, whatever publishes from within what.
+ * Invariant: no code of the application runs between taking a seq and appending the record. Ring and appender
+ * therefore get records in order, however calls of `publish` are nested.
  */
 import { claimAppender, durabilityOf, type LogChainAppender, startOf } from '../appender.ts'
 import { within } from '../guard/promises.ts'
@@ -29,9 +28,9 @@ import { Subscription, type SubscriptionHost } from './subscription.ts'
 export class LoopCore implements SubscriptionHost {
 	readonly epoch: number
 	readonly listeners: Listeners
-	/** Of the ring. */
+	/** Records of the ring. */
 	readonly queue: RecordQueue
-	/** The subscriptions whose consumer waits for a record. */
+	/** Subscriptions whose consumer waits for a record. */
 	readonly waiting = new Set<Subscription>()
 	readonly #source: object
 	readonly #counters: Counters = newCounters()
@@ -40,17 +39,20 @@ export class LoopCore implements SubscriptionHost {
 	readonly #appender: LogChainAppender
 	readonly #ring: Ring
 	readonly #outbox: Outbox
-	/** Of the outbox. */
+	/** Losses of the outbox. */
 	readonly #losses: RingLosses
 	readonly #closeTimeoutMs: number
 	#lastSeq: number
-	/** A record is being appended: what the appender publishes meanwhile is announced after it. */
+	/**
+	 * Whether a record is being appended; a record that the appender publishes meanwhile is announced after
+	 * it.
+	 */
 	#appending = false
 	readonly #unannounced: LogRecord[] = []
 	#closing: Promise<void> | undefined
 	#saidClosed = false
 
-	/** `source` is the loop, named in reports. */
+	/** @param source the loop that reports name. */
 	constructor(source: object, appender: LogChainAppender, options: ResolvedLoopOptions) {
 		claimAppender(appender)
 		const { nextSeq, epoch } = startOf(appender)
@@ -95,7 +97,9 @@ export class LoopCore implements SubscriptionHost {
 		this.#counters.lagged += count
 	}
 
-	/** Whether a line at this level would be built; counts it when not. Asked before the line itself is made. */
+	/**
+	 * Tells whether a line at this level would be built, and counts it if not. Asked before the line is made.
+	 */
 	wants(level: LogRecord['level'], scope: Scope): boolean {
 		return this.#isClosed(scope) || this.#builder.keepsBelow || this.#builder.passes(level, scope)
 	}
@@ -109,7 +113,7 @@ export class LoopCore implements SubscriptionHost {
 		const draft = own ? this.#builder.draftOwn(line, scope) : this.#builder.draft(line, scope)
 		if (draft === undefined) return undefined
 		this.#makeRoom(1, draft.bytes)
-		// Code of a user, which ran until here, may have closed the loop.
+		// Code of the application ran until here, and may have closed the loop.
 		if (this.#isClosed(scope)) return this.#afterClose(line)
 		const record = this.#push(draft)
 		if (this.#appending) {
@@ -180,18 +184,18 @@ export class LoopCore implements SubscriptionHost {
 		return this.#closing ?? this.#outbox.sync()
 	}
 
-	/** As {@link sync}, for a child that closes: waits no longer than `closeTimeoutMs`. */
+	/** Syncs for a child that closes: waits at most `closeTimeoutMs`. */
 	async syncWithin(): Promise<void> {
 		const synced = await within(this.sync(), this.#closeTimeoutMs)
 		if (synced.is === 'rejected') throw synced.thrown
 		if (synced.is === 'fulfilled') return
-		const text = `the appender did not sync within ${this.#closeTimeoutMs} ms, and is not waited for any longer`
+		const text = `the appender did not sync within ${this.#closeTimeoutMs} ms: it was given up`
 		throw new MeshChainError('SYNC_FAILED', text)
 	}
 
 	close(): Promise<void> {
 		if (this.#closing === undefined) {
-			// Closed first, and only then drained: what an appender publishes meanwhile is too late.
+			// Marked as closed before it drains: a line that the appender publishes meanwhile is too late.
 			this.#closing = Promise.resolve().then(() => {
 				this.#losses.report()
 				return this.#outbox.close(this.#closeTimeoutMs)
@@ -216,13 +220,13 @@ export class LoopCore implements SubscriptionHost {
 	}
 
 	/**
-	 * Evicts until the ring has room for `records` of `bytes` in total. Called before anything is stamped,
-	 * because the appender, which is tried once more, may publish.
+	 * Evicts until the ring has room for `records` of `bytes` in total. Runs before anything is stamped,
+	 * because the retried appender may publish.
 	 */
 	#makeRoom(records: number, bytes: number): void {
 		const ring = this.#ring
 		if (!ring.isFullFor(records, bytes)) return
-		// Before a record that waits is lost, its appender is tried once more.
+		// The appender gets one more chance before a pending record is lost.
 		if (ring.queue.first >= this.#outbox.needed) this.#outbox.pump()
 		this.#losses.evicting = true
 		try {
@@ -235,7 +239,7 @@ export class LoopCore implements SubscriptionHost {
 		}
 	}
 
-	/** Stamps a record and puts it into the ring, which has room. */
+	/** Stamps a record and puts it into the ring, which has room for it. */
 	#push({ record, bytes }: Draft): LogRecord {
 		this.#lastSeq += 1
 		this.#counters.published += 1
@@ -244,7 +248,7 @@ export class LoopCore implements SubscriptionHost {
 		return record
 	}
 
-	/** Appends what is in the ring; the last `batch` records as one. */
+	/** Appends the pending records of the ring, the last `batch` of them as one. */
 	#append(batch = 0): void {
 		if (batch === 0) this.#outbox.pump()
 		else this.#outbox.pumpBatch(batch)
@@ -256,7 +260,7 @@ export class LoopCore implements SubscriptionHost {
 		this.listeners.deliver(record)
 	}
 
-	/** These records, and then those that the appender published while it took them. */
+	/** Announces these records, then the records that the appender published while it took them. */
 	#announceAll(records: readonly LogRecord[]): void {
 		const all = this.#unannounced.length === 0 ? records : [...records, ...this.#unannounced.splice(0)]
 		for (const record of all) if (this.waiting.size > 0) this.#wake(record)
@@ -267,14 +271,15 @@ export class LoopCore implements SubscriptionHost {
 		for (const subscription of this.waiting) subscription.offer(record)
 	}
 
-	/** @throws {MeshChainError} `BATCH_TOO_LARGE` */
+	/** Returns the size of the drafts in bytes. @throws {MeshChainError} `BATCH_TOO_LARGE` */
 	#checkedBytes(drafts: readonly Draft[]): number {
 		let bytes = 0
 		for (const draft of drafts) bytes += draft.bytes
 		const { capacity, bytesMax } = this.#ring
 		if (bytes <= Math.min(BATCH_BYTES_MAX, bytesMax) && drafts.length <= capacity) return bytes
 		const size = `${drafts.length} records of about ${bytes} bytes`
-		const bound = `at most ${Math.min(capacity, BATCH_RECORDS_MAX)} records and ${Math.min(BATCH_BYTES_MAX, bytesMax)} bytes`
+		const recordsMax = Math.min(capacity, BATCH_RECORDS_MAX)
+		const bound = `at most ${recordsMax} records and ${Math.min(BATCH_BYTES_MAX, bytesMax)} bytes`
 		throw new MeshChainError('BATCH_TOO_LARGE', `a batch may hold ${bound}, not ${size}`)
 	}
 
@@ -295,7 +300,7 @@ export class LoopCore implements SubscriptionHost {
 	}
 }
 
-/** How many lines there are. */
+/** Returns the number of lines. @throws {MeshChainError} `INVALID_LINE`, `BATCH_TOO_LARGE` */
 function checkIsBatch(lines: readonly LogLine[]): number {
 	if (!Array.isArray(lines)) throw new MeshChainError('INVALID_LINE', 'a batch must be an array of lines')
 	const { length } = lines

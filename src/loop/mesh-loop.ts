@@ -1,4 +1,4 @@
-/** The loop as users see it, and its children. All work is done by the core that they share. */
+/** The public loop and its children. The core that they share does all the work. */
 import type { LogChainAppender } from '../appender.ts'
 import { NoOpAppender } from '../appenders/no-op.ts'
 import type {
@@ -25,15 +25,15 @@ import type { LoopSubscription } from './subscription.ts'
 const NO_FIELDS: LineFields = Object.freeze({})
 
 /**
- * An event bus whose every event is kept: in a bounded ring for now, and by its appender for ever.
+ * An event bus that keeps every event: in a bounded ring in memory, and permanently through its appender.
  *
- * Everything that publishes is synchronous. When `publish` returns, the record is stamped, in the ring, and
- * taken by the appender unless earlier records wait for it. No appender, listener or hook that fails throws
- * into a publisher; only misuse does, before anything is stamped.
+ * All publishing methods are synchronous. When `publish` returns, the record is stamped, in the ring, and
+ * taken by the appender unless earlier records are still pending. A failing appender, listener or hook never
+ * throws into a publisher. Only misuse throws, before anything is stamped.
  *
- * `E` names the kinds of an application and the type of the data of each, as an interface or a type.
- * Listeners and readers get the {@link Canonical} form of that type. A typed loop passes wherever a plain
- * `MeshLoop` is wanted.
+ * `E` maps the kinds of an application to the types of their data, as an interface or a type. Listeners and
+ * readers get the {@link Canonical} form of that type. A typed loop is accepted wherever a plain `MeshLoop`
+ * is.
  *
  * @example
  * ```ts
@@ -50,7 +50,7 @@ const NO_FIELDS: LineFields = Object.freeze({})
  */
 export class MeshLoop<E extends object = EventMap> implements AsyncDisposable {
 	/**
-	 * @param appender belongs to this loop from here on. Default: a {@link NoOpAppender}.
+	 * @param appender the appender, which belongs to this loop from now on. Default: a {@link NoOpAppender}.
 	 * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_LEVEL`, `INVALID_ID`, `APPENDER_IN_USE`
 	 */
 	constructor(appender: LogChainAppender = new NoOpAppender(), options: MeshLoopOptions = {}) {
@@ -61,8 +61,8 @@ export class MeshLoop<E extends object = EventMap> implements AsyncDisposable {
 	/**
 	 * Publishes one line.
 	 *
-	 * @returns the record; undefined for a line below the level, one that `transform` dropped, and one after
-	 * close. Each has its counter in {@link stats}.
+	 * @returns the record; undefined for a line below the level, for one that `transform` dropped, and after
+	 * close. Each case has its counter in {@link stats}.
 	 * @throws {MeshChainError} `INVALID_LINE`, `INVALID_LEVEL`, `INVALID_KIND`, `INVALID_ID`, `INVALID_TIME`:
 	 * misuse, found before anything is stamped.
 	 */
@@ -72,12 +72,12 @@ export class MeshLoop<E extends object = EventMap> implements AsyncDisposable {
 	}
 
 	/**
-	 * Publishes lines as one: after a crash all of them are in the chain or none, where the appender can do so,
-	 * and an appender that refuses them refuses all.
+	 * Publishes lines as one batch. If the appender supports batches, the chain has all of them or none after
+	 * a crash, and an appender that refuses the batch refuses all of it.
 	 *
 	 * @returns the records, without lines for which {@link publish} would return undefined.
-	 * @throws {MeshChainError} `BATCH_TOO_LARGE` above 1,024 records, 1 MiB or the bounds of the ring, and all
-	 * errors of `publish`; then nothing was stamped.
+	 * @throws {MeshChainError} `BATCH_TOO_LARGE` above 1,024 records, 1 MiB or the bounds of the ring, and
+	 * all errors of `publish`. Nothing is stamped then.
 	 */
 	publishBatch(lines: readonly LineOf<E>[]): LogRecord[] {
 		const { core, scope } = coreOf(this)
@@ -126,10 +126,10 @@ export class MeshLoop<E extends object = EventMap> implements AsyncDisposable {
 	}
 
 	/**
-	 * Calls `listener` with each record of a kind, or with every record for `'*'`, from now on and
-	 * synchronously. The listeners of the kind precede those of `'*'`. A record that a listener publishes is
-	 * delivered after the current one, within `nestedDepthMax` and `nestedDeliveriesMax`. A listener that throws
-	 * or rejects is counted and reported, and affects nothing else.
+	 * Calls `listener` synchronously with each later record of a kind, or with every later record for `'*'`.
+	 * Listeners of the kind are called before listeners of `'*'`. A record that a listener publishes is
+	 * delivered after the current one, within `nestedDepthMax` and `nestedDeliveriesMax`. A listener that
+	 * throws or rejects is counted and reported; nothing else is affected.
 	 *
 	 * @throws {MeshChainError} `INVALID_KIND`, `INVALID_USAGE`
 	 */
@@ -141,7 +141,7 @@ export class MeshLoop<E extends object = EventMap> implements AsyncDisposable {
 	}
 
 	/**
-	 * As {@link on}, for the next record only.
+	 * Calls `listener` as {@link on} does, for the next record only.
 	 *
 	 * @throws {MeshChainError} `INVALID_KIND`, `INVALID_USAGE`
 	 */
@@ -153,7 +153,7 @@ export class MeshLoop<E extends object = EventMap> implements AsyncDisposable {
 	}
 
 	/**
-	 * Removes a listener, however often it was added for this kind.
+	 * Removes a listener, no matter how often it was added for this kind.
 	 *
 	 * @throws {MeshChainError} `INVALID_KIND`, `INVALID_USAGE`
 	 */
@@ -165,9 +165,10 @@ export class MeshLoop<E extends object = EventMap> implements AsyncDisposable {
 	}
 
 	/**
-	 * Returns a loop over the same ring, appender and listeners that adds fields to each line: ids and time
-	 * where the line has none, `data` key by key (data that is not a plain object goes under the key `data`).
-	 * Its level follows this loop's until it is set. Closing it closes only it.
+	 * Returns a loop over the same ring, appender and listeners that adds fields to each line. Ids and time
+	 * are added if the line has none. `data` is merged key by key; data that is not a plain object goes under
+	 * the key `data`. The level follows this loop's level until it is set. Closing the child does not close
+	 * this loop.
 	 *
 	 * @throws {MeshChainError} `INVALID_LINE`, `INVALID_ID`, `INVALID_TIME`
 	 */
@@ -178,7 +179,7 @@ export class MeshLoop<E extends object = EventMap> implements AsyncDisposable {
 		return child
 	}
 
-	/** Lines below this level are counted, and not built. */
+	/** Lowest level to publish. Lines below it are counted and not built. */
 	get level(): LogLevel {
 		return coreOf(this).scope.level
 	}
@@ -198,8 +199,8 @@ export class MeshLoop<E extends object = EventMap> implements AsyncDisposable {
 	}
 
 	/**
-	 * Returns the records of the ring that match, oldest first. A record that the appender has not committed, or
-	 * never will, is a copy with `chainPending`.
+	 * Returns the matching records of the ring, oldest first. A record that the appender has not committed,
+	 * or will never commit, is returned as a copy with `chainPending`.
 	 *
 	 * @throws {MeshChainError} `INVALID_FILTER`, `INVALID_LEVEL`
 	 */
@@ -210,9 +211,10 @@ export class MeshLoop<E extends object = EventMap> implements AsyncDisposable {
 	}
 
 	/**
-	 * Returns the records published from now on that match, at the consumer's pace. It has no queue: one `$gap`
-	 * record (`lagged`) stands for what left the ring before the consumer fetched it, whatever the filter. Ends
-	 * when the loop is closed and the ring is read.
+	 * Returns the matching records that are published from now on, at the consumer's pace. The subscription
+	 * has no queue. If records leave the ring before the consumer fetches them, one `$gap` record (`lagged`)
+	 * replaces them, whatever the filter. The subscription ends when the loop is closed and the ring has been
+	 * read.
 	 *
 	 * @throws {MeshChainError} `INVALID_FILTER`, `INVALID_LEVEL`, at once.
 	 */
@@ -222,7 +224,7 @@ export class MeshLoop<E extends object = EventMap> implements AsyncDisposable {
 		return coreOf(this).core.subscribe(filter)
 	}
 
-	/** Seq up to which every record survives what the appender's `durability` names, or was counted lost. */
+	/** Highest seq up to which every record has the appender's `durability` or was counted as lost. */
 	get committedSeq(): number {
 		return coreOf(this).core.committedSeq
 	}
@@ -233,7 +235,7 @@ export class MeshLoop<E extends object = EventMap> implements AsyncDisposable {
 	}
 
 	/**
-	 * Returns once the operating system has everything published.
+	 * Returns once the operating system has every published record.
 	 *
 	 * @throws {MeshChainError} `FLUSH_FAILED`, with the first `seq` that it does not have; also once after a
 	 * record was lost.
@@ -243,36 +245,36 @@ export class MeshLoop<E extends object = EventMap> implements AsyncDisposable {
 	}
 
 	/**
-	 * Resolves once everything published before this call is on disk.
+	 * Resolves once every record published before this call is on disk.
 	 *
-	 * @throws {MeshChainError} `SYNC_FAILED`, with the first `seq` that is not on disk; also once after a record
-	 * was lost.
+	 * @throws {MeshChainError} `SYNC_FAILED`, with the first `seq` that is not on disk; also once after a
+	 * record was lost.
 	 */
 	sync(): Promise<void> {
 		return coreOf(this).core.sync()
 	}
 
 	/**
-	 * Appends what is pending, syncs and closes the appender, ends the subscriptions. Never waits for an
-	 * appender that fails, and at most `closeTimeoutMs` for one that does not answer. Idempotent. Lines
-	 * published afterwards are counted and dropped. A child syncs, and closes only itself.
+	 * Appends what is pending, syncs and closes the appender, and ends the subscriptions. Never waits for a
+	 * failing appender, and waits at most `closeTimeoutMs` for one that does not answer. Idempotent. Lines
+	 * published afterwards are counted and dropped. On a child, syncs and closes only the child.
 	 *
-	 * @throws {MeshChainError} the first failure, after everything else was done: `CLOSE_FAILED` when records
+	 * @throws {MeshChainError} the first failure, after everything else is done: `CLOSE_FAILED` if records
 	 * were lost, and the errors of the appender's `sync` and `close`.
 	 */
 	close(): Promise<void> {
 		return coreOf(this).close()
 	}
 
-	/** As {@link close}, for `await using`. */
+	/** Closes the loop as {@link close} does, for `await using`. */
 	async [Symbol.asyncDispose](): Promise<void> {
 		await this.close()
 	}
 }
 
 /**
- * Publishes a line of a level method. Its fields are set one by one and always all of them: a spread would
- * give each line another shape, and V8 compiles for one.
+ * Publishes a line of a level method. Always sets all fields, one by one: a spread would give lines different
+ * shapes, and V8 optimises for a single one.
  */
 function log(
 	loop: object,

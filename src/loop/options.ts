@@ -32,48 +32,53 @@ export interface ScopeFields extends LineFields {
 
 /** Options of a `MeshLoop`. */
 export interface MeshLoopOptions {
-	/** The `nodeId` of every line that does not bring its own. Default: null. */
+	/** `nodeId` of every line that has none of its own. Default: null. */
 	readonly nodeId?: PublisherId | null | undefined
 	/**
-	 * Lowest level to publish; lines below it are counted and not built. A text from outside is not a level:
-	 * `parseLevel(process.env.LOG_LEVEL ?? 'info')` makes one, or throws. Default: `'trace'`.
+	 * Lowest level to publish; lines below it are counted and not built. Use
+	 * `parseLevel(process.env.LOG_LEVEL ?? 'info')` for a text from outside: it returns a level or throws.
+	 * Default: `'trace'`.
 	 */
 	readonly level?: LogLevel | undefined
-	/** Most records in the ring. Whole number from 1. Default: 2,048. */
+	/** Maximum number of records in the ring. Whole number from 1. Default: 2,048. */
 	readonly ringCapacity?: number | undefined
 	/**
-	 * Most bytes in the ring, estimated. Whole number from 1, or Infinity. The newest record always stays.
-	 * Default: Infinity.
+	 * Maximum size of the ring in bytes, estimated. Whole number from 1, or Infinity. The newest record is
+	 * never evicted. Default: Infinity.
 	 */
 	readonly ringBytesMax?: number | undefined
 	/**
-	 * Milliseconds since 1970 UTC. `Date.now` also stands in when it throws or gives no time. Default:
-	 * `Date.now`.
+	 * Returns milliseconds since 1970 UTC. If it throws or returns no time, `Date.now` is used instead.
+	 * Default: `Date.now`.
 	 */
 	readonly clock?: (() => number) | undefined
 	/**
-	 * Called for each line at or above the level, to read an `AsyncLocalStorage` for example. When it throws,
-	 * the line is published without it, counted. A child's fields and the line's own win over it.
+	 * Called for each line at or above the level, for example to read an `AsyncLocalStorage`. If it throws,
+	 * the line is published without its fields, and the failure is counted. A child's fields and the line's
+	 * own take precedence.
 	 */
 	readonly context?: (() => ScopeFields | undefined) | undefined
 	/**
-	 * Gets each line as it would be published, and returns the line to publish instead: to remove secrets, for
-	 * example. null drops the line, counted; a throw, a promise or something that is not a line removes message
-	 * and data, counted.
+	 * Gets each line as it would be published and returns the line to publish instead, for example without
+	 * secrets. null drops the line, counted. A throw, a promise or a result that is not a line removes
+	 * message and data, counted.
 	 */
 	readonly transform?: ((line: LogLine) => LogLine | null) | undefined
 	/**
-	 * Most listeners between a record and its first publisher, where listeners publish. A record beyond it is
-	 * kept and counted as `recursionCut`, but no listener gets it. The stack does not grow with it. Whole number
-	 * from 1. Default: 10,000.
+	 * Maximum number of listeners between a record and its outermost publisher, if listeners publish. A
+	 * record beyond it is kept and counted as `recursionCut`, but not delivered to listeners. The stack does
+	 * not grow with the depth. Whole number from 1. Default: 10,000.
 	 */
 	readonly nestedDepthMax?: number | undefined
-	/** The same for all deliveries that one outermost `publish` causes. Whole number from 1. Default: 65,536. */
+	/**
+	 * Maximum number of deliveries that one outermost `publish` may cause; records beyond it are treated in
+	 * the same way. Whole number from 1. Default: 65,536.
+	 */
 	readonly nestedDeliveriesMax?: number | undefined
 	/**
-	 * Longest wait of `close` for an appender that does not answer: half of it for its appends in flight, the
-	 * rest for its `sync` and `close`. What is given up is counted, and `close` rejects. An appender with its
-	 * own `closeTimeoutMs` is waited for that long instead. Whole number from 1. Default: 3,000 ms.
+	 * Longest time that `close` waits for an appender that does not answer: half of it for appends in flight,
+	 * the rest for `sync` and `close`. Records given up are counted, and `close` rejects. If the appender has
+	 * its own `closeTimeoutMs`, that one applies. Whole number from 1. Default: 3,000 ms.
 	 */
 	readonly closeTimeoutMs?: number | undefined
 }
@@ -93,10 +98,14 @@ const LOOP_RULES = {
 
 const LOOP_OPTIONS = defineOptions(LOOP_RULES)
 
-/** The options in full. */
+/** The complete options. */
 export type ResolvedLoopOptions = ResolvedOptions<typeof LOOP_RULES>
 
-/** Checks and completes the options. @throws {MeshChainError} `INVALID_OPTION`, `INVALID_LEVEL`, `INVALID_ID` */
+/**
+ * Checks and completes the options.
+ *
+ * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_LEVEL`, `INVALID_ID`
+ */
 export function resolveLoopOptions(options: MeshLoopOptions): ResolvedLoopOptions {
 	return LOOP_OPTIONS.resolve(options)
 }

@@ -1,6 +1,6 @@
 /**
- * From a line to a draft: everything about a record but its `seq`. All code of users (context, transform,
- * clock, getters in data) runs in here and may publish; that is why no draft has a seq.
+ * Makes a draft of a line: everything of a record but its `seq`. All code of the application (context,
+ * transform, clock, getters in data) runs here and may publish, which is why a draft has no seq.
  */
 import { canonicalise, isWellFormed, marker, toWellFormed } from '../codec/canonical.ts'
 import { cutMessage } from '../codec/message.ts'
@@ -17,19 +17,21 @@ import type { Counters } from './stats.ts'
 
 /** A record without its place in history. */
 export interface Draft {
-	/** Complete but for `seq`, which is 0. */
+	/** The record, complete except for `seq`, which is 0. */
 	readonly record: { -readonly [Name in keyof LogRecord]: LogRecord[Name] }
-	/** An estimate of the memory that the record takes. */
+	/** Estimate of the memory that the record takes. */
 	readonly bytes: number
 }
 
-/** Gets each line below the level; undefined for one that could not be built, or that `transform` dropped. */
+/**
+ * Gets each line below the level; undefined for a line that could not be built or that `transform` dropped.
+ */
 export type KeepBelow = (draft: Draft | undefined) => void
 
 const KIND_DEFAULT = 'log'
 const LEVEL_DEFAULT = 'info'
 const NO_FIELDS: ScopeFields = Object.freeze({})
-/** The estimate for a record without its message and data. */
+/** Estimated size of a record without its message and data. */
 const RECORD_BYTES = 128
 
 export class RecordBuilder {
@@ -53,13 +55,15 @@ export class RecordBuilder {
 	}
 
 	/**
-	 * Returns undefined for a line below the level and for one that `transform` dropped, each counted.
+	 * Builds the draft of a line. Returns undefined for a line below the level and for one that `transform`
+	 * dropped, each counted.
 	 *
 	 * @throws {MeshChainError} `INVALID_LINE`, `INVALID_LEVEL`, `INVALID_KIND`, `INVALID_ID`, `INVALID_TIME`
 	 */
 	draft(line: LogLine, scope: Scope): Draft | undefined {
 		checkIsLine(line)
-		// Each field of a line is read once: what was checked is what is published.
+		// Each field of a line is read once, so that the value that was checked is the value that is
+		// published.
 		const level = line.level ?? LEVEL_DEFAULT
 		if (!this.passes(level, scope)) {
 			if (this.#keep !== undefined) this.#keepBelow(line, level, scope, this.#keep)
@@ -77,9 +81,9 @@ export class RecordBuilder {
 	}
 
 	/**
-	 * Passes on each line below the level; returns the undo.
+	 * Passes each line below the level to `keep`. Returns a function that ends this.
 	 *
-	 * @throws {MeshChainError} `INVALID_USAGE` for the second one.
+	 * @throws {MeshChainError} `INVALID_USAGE` if another `keep` is in place.
 	 */
 	keepBelow(keep: KeepBelow): () => void {
 		if (this.#keep !== undefined) {
@@ -92,8 +96,8 @@ export class RecordBuilder {
 	}
 
 	/**
-	 * Builds the record that the line would have been. A mistake in it is not thrown: nobody asked for that
-	 * line.
+	 * Builds the record that the line would have been. A mistake in the line does not throw, because a line
+	 * below the level does not throw without a black box either.
 	 */
 	#keepBelow(line: LogLine, level: LogLevel, scope: Scope, keep: KeepBelow): void {
 		let draft: Draft | undefined
@@ -110,8 +114,9 @@ export class RecordBuilder {
 	}
 
 	/**
-	 * As {@link draft}, for a line of mesh-chain's own: it has no minimum level, its kind may start with `$`,
-	 * and it inherits no data. `transform` sees it: secrets stay out of checkpoints and crash records too.
+	 * Builds the draft of a line of mesh-chain's own: it has no minimum level, its kind may start with `$`,
+	 * and it inherits no data. `transform` sees the line, so that secrets stay out of checkpoints and crash
+	 * records too.
 	 */
 	draftOwn(line: LogLine, scope: Scope): Draft | undefined {
 		const { daemonId, nodeId } = scope.fields ?? NO_FIELDS
@@ -126,7 +131,7 @@ export class RecordBuilder {
 			: this.#build(full, level, true)
 	}
 
-	/** Whether a level is at or above the scope's; counts the line when it is not. */
+	/** Tells whether a level is at or above the scope's level, and counts the line if not. */
 	passes(level: LogLevel, scope: Scope): boolean {
 		if (checkLevel(level) >= scope.levelIndex) return true
 		this.#counters.belowLevel += 1
@@ -155,7 +160,7 @@ export class RecordBuilder {
 			else if (!this.passes(newLevel, scope)) return undefined
 			return this.#build(result, newLevel, own)
 		} catch (thrown) {
-			// The line as it was before the transform: a mistake in it is the publisher's, and throws.
+			// The line before the transform: a mistake in it is the publisher's, and throws.
 			const before = withDefaults(line, level)
 			checkLine(before, own)
 			this.#hooks.transformFailed(thrown)
@@ -219,8 +224,8 @@ export class RecordBuilder {
 }
 
 /**
- * Sets only the fields that have a value, always in one order: V8 then shares a few shapes between all
- * records.
+ * Sets only the fields that have a value, always in the same order, so that all records share a few V8
+ * shapes.
  */
 function newRecord(
 	epoch: number,
@@ -242,14 +247,14 @@ function newRecord(
 	return data === undefined ? record : { ...record, data }
 }
 
-/** A line as a transform sees it: with all defaults but those of the loop. */
+/** Returns the line for `transform`: with all defaults except those of the loop. */
 function withDefaults(line: LogLine, level: LogLevel): LogLine {
 	const merged = inheritLine(line, NO_FIELDS, NO_FIELDS)
 	const kind = merged.kind ?? KIND_DEFAULT
 	return { ...merged, kind, level, message: merged.message ?? kind }
 }
 
-/** A line whose transform failed, without what the transform might have removed. */
+/** Returns a line without the payload that its failed transform might have removed. */
 function withoutPayload(line: LogLine): LogLine {
 	return { ...line, message: line.kind ?? KIND_DEFAULT, data: marker('transform threw') }
 }

@@ -1,4 +1,4 @@
-/** Opt-in: a record of the exception that ends the process. */
+/** Opt-in: records the exception that ends the process. */
 import { errorNameOf, messageOf } from '../guard/values.ts'
 import { coreOf } from './core-of.ts'
 import type { MeshLoop } from './mesh-loop.ts'
@@ -8,9 +8,9 @@ const CRASH_KIND = '$crash'
 /**
  * Publishes an uncaught exception or an unhandled rejection as a `$crash` record at level `error`, with `{
  * error, origin }` as data, before the process ends. It neither keeps the process alive nor handles the
- * exception. A `FileChainAppender` writes such a record at once.
+ * exception. A `FileChainAppender` writes the record at once.
  *
- * @returns the undo.
+ * @returns a function that removes the process listeners.
  */
 export function recordCrashes(loop: MeshLoop): () => void {
 	const record = (error: unknown, origin: string) => {
@@ -28,7 +28,8 @@ export function recordCrashes(loop: MeshLoop): () => void {
 }
 
 /**
- * `TypeError: x is not a function`; for a thrown value that is not an error, its type in place of the name.
+ * Returns for example `TypeError: x is not a function`. For a thrown value that is not an error, its type
+ * replaces the name.
  */
 function nameAndMessage(thrown: unknown): string {
 	return `${errorNameOf(thrown)}: ${messageOf(thrown)}`

@@ -1,9 +1,9 @@
 /**
- * The losses of a loop's outbox: which records of the ring the appender will never get, and when people hear
- * of them.
+ * The losses of a loop's outbox: the records of the ring that the appender will never get, and when a loss is
+ * reported.
  *
- * Invariant: nobody is told of a loss while the ring evicts. A program that hears of one may publish, and so
- * cause the next eviction.
+ * Invariant: no loss is reported while the ring evicts. An application that hears of a loss may publish, and
+ * so cause the next eviction.
  */
 import type { LogAppendError } from '../model/errors.ts'
 import type { Gap } from '../outbox/gap-list.ts'
@@ -13,11 +13,11 @@ import type { RecordQueue } from '../outbox/record-queue.ts'
 export class RingLosses {
 	readonly #queue: RecordQueue
 	readonly #health: HealthReporter
-	/** Losses during an eviction that have not been reported. */
+	/** Losses during an eviction that have not been reported yet. */
 	readonly #unreported: { readonly gap: Gap; readonly error: LogAppendError | undefined }[] = []
-	/** Ranges that were lost and may still be in the ring, in order. */
+	/** Lost ranges that may still be in the ring, in order. */
 	readonly #lost: { readonly from: number; readonly to: number }[] = []
-	/** Set while the ring evicts: losses are kept until {@link report}. */
+	/** Whether the ring is evicting; losses are then kept until {@link report}. */
 	evicting = false
 
 	constructor(queue: RecordQueue, health: HealthReporter) {
@@ -29,7 +29,7 @@ export class RingLosses {
 		return this.#unreported.length > 0
 	}
 
-	/** Whether a record of the ring was lost to the appender. */
+	/** Tells whether the appender will never get a record of the ring. */
 	covers(seq: number): boolean {
 		return this.#lost.some(({ from, to }) => from <= seq && seq <= to)
 	}

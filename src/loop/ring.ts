@@ -1,11 +1,11 @@
-/** The bounded window of the newest records. A record's position in it is its `seq`. */
+/** The bounded window of the newest records. The position of a record in it is its `seq`. */
 import { RecordQueue } from '../outbox/record-queue.ts'
 import type { RingStats } from './stats.ts'
 
 export class Ring {
 	readonly queue: RecordQueue
 	readonly capacity: number
-	/** Infinity where there is no bound. */
+	/** Maximum size in bytes; Infinity for no bound. */
 	readonly bytesMax: number
 	#evicted = 0
 
@@ -15,7 +15,10 @@ export class Ring {
 		this.bytesMax = options.bytesMax
 	}
 
-	/** Whether the oldest record must go before `records` of `bytes` in total fit. An empty ring takes any. */
+	/**
+	 * Tells whether the oldest record must go before `records` of `bytes` in total fit. An empty ring takes
+	 * anything.
+	 */
 	isFullFor(records: number, bytes: number): boolean {
 		const { count } = this.queue
 		return count > 0 && (count + records > this.capacity || this.queue.bytes + bytes > this.bytesMax)

@@ -1,4 +1,4 @@
-/** What a loop and each of its children have for themselves: a level, fields, and whether they are open. */
+/** The state of a loop or of one of its children: a level, fields, and whether it is open. */
 import { canonicalise } from '../codec/canonical.ts'
 import { checkLevel } from '../model/line-check.ts'
 import { LOG_LEVELS, type LogLevel } from '../model/record.ts'
@@ -6,12 +6,12 @@ import { ownFields } from './hooks.ts'
 import { inheritFields } from './inherited-fields.ts'
 import type { ScopeFields } from './options.ts'
 
-/** The level of the parent holds. */
+/** Stands for the level of the parent. */
 const NO_LEVEL = -1
 
 export class Scope {
 	closed = false
-	/** With those of the parent; undefined where there are none. */
+	/** Fields of this scope and its parents; undefined if there are none. */
 	readonly fields: ScopeFields | undefined
 	readonly #parent: Scope | undefined
 	#ownLevelIndex: number
@@ -28,7 +28,7 @@ export class Scope {
 
 	/** @throws {MeshChainError} `INVALID_LINE`, `INVALID_ID`, `INVALID_TIME` */
 	child(fields: ScopeFields): Scope {
-		// Copied now, so that later mutation of the data changes nothing.
+		// A copy, so that later mutation of the data has no effect.
 		const { data, ...rest } = ownFields(fields)
 		const own =
 			data === undefined ? rest : { ...rest, data: canonicalise(data).value as ScopeFields['data'] & {} }

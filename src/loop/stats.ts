@@ -1,7 +1,7 @@
-/** The figures of a loop, as `stats()` returns them. Every loss has its own counter. */
+/** The statistics of a loop, as `stats()` returns them. Every loss has its own counter. */
 import type { OutboxStats } from '../outbox/outbox-stats.ts'
 
-/** Counts of lines and records since the loop was made; each is counted in one place. */
+/** Counts of lines and records since the loop was made. Each is counted in one place only. */
 export interface LoopCounts {
 	/** Records stamped. */
 	readonly published: number
@@ -9,10 +9,7 @@ export interface LoopCounts {
 	readonly belowLevel: number
 	/** Lines for which `transform` returned null. */
 	readonly transformDropped: number
-	/**
-	 * Records published without message and data, because `transform` threw or returned something else than a
-	 * line.
-	 */
+	/** Records published without message and data, because `transform` threw or did not return a line. */
 	readonly transformErrors: number
 	/** Calls of `clock` or `context` that threw or returned something invalid. */
 	readonly hookErrors: number
@@ -25,8 +22,8 @@ export interface LoopCounts {
 	/** Calls of listeners that threw or rejected. */
 	readonly listenerErrors: number
 	/**
-	 * Records that listeners published from listeners beyond `nestedDepthMax` or `nestedDeliveriesMax`: kept,
-	 * but not delivered.
+	 * Records that listeners published beyond `nestedDepthMax` or `nestedDeliveriesMax`: kept, but not
+	 * delivered.
 	 */
 	readonly recursionCut: number
 	/** Records that left the ring before a subscription fetched them, summed over all subscriptions. */
@@ -35,25 +32,25 @@ export interface LoopCounts {
 	readonly publishedAfterClose: number
 }
 
-/** The figures of the ring of a loop. */
+/** The statistics of the ring of a loop. */
 export interface RingStats {
 	/** Records in the ring. */
 	readonly records: number
-	/** Estimated size of the records: of their messages and data, plus 128 bytes for each. */
+	/** Estimated size of the records: their messages and data, plus 128 bytes for each. */
 	readonly bytes: number
 	/** The option `ringCapacity`. */
 	readonly capacity: number
-	/** The option `ringBytesMax`; undefined where there is no bound. */
+	/** The option `ringBytesMax`; undefined for no bound. */
 	readonly bytesMax: number | undefined
-	/** Records that made way for newer ones. They are not lost where the appender has taken them. */
+	/** Records evicted for newer ones. They are not lost if the appender took them. */
 	readonly evicted: number
 }
 
-/** All figures of a loop and its children. */
+/** All statistics of a loop and its children. */
 export interface LoopStats extends LoopCounts {
-	/** The epoch of its records, from the appender. */
+	/** Epoch of the loop's records, from the appender. */
 	readonly epoch: number
-	/** Seq of the last record stamped; before the first, one less than the appender's `nextSeq`. */
+	/** Seq of the last stamped record. Before the first record, one less than the appender's `nextSeq`. */
 	readonly lastSeq: number
 	readonly ring: RingStats
 	readonly appender: OutboxStats

@@ -1,13 +1,13 @@
 /**
- * A cursor over the ring for one consumer. It has no queue: what the consumer has not fetched is in the ring,
- * and a `$gap` record stands for what left the ring first. The loop knows a subscription only while its
- * consumer waits.
+ * A cursor over the ring for one consumer. It has no queue: records that the consumer has not fetched are in
+ * the ring, and a `$gap` record replaces records that left the ring first. The loop refers to a subscription
+ * only while its consumer waits.
  */
 import { matches, type ResolvedFilter } from '../model/filter.ts'
 import { gapRecord, type LogRecord } from '../model/record.ts'
 import type { RecordQueue } from '../outbox/record-queue.ts'
 
-/** What a subscription sees of its loop. */
+/** The part of a loop that its subscriptions use. */
 export interface SubscriptionHost {
 	readonly queue: RecordQueue
 	readonly epoch: number
@@ -17,7 +17,9 @@ export interface SubscriptionHost {
 	countLagged(count: number): void
 }
 
-/** The records of a loop, for `for await`. Leaving the loop, or `return`, ends it. */
+/**
+ * The records of a loop, for `for await`. Leaving the `for await` loop, or `return`, ends the subscription.
+ */
 export interface LoopSubscription<R = LogRecord> extends AsyncIterator<R, undefined> {
 	next(): Promise<IteratorResult<R, undefined>>
 	return(): Promise<IteratorResult<R, undefined>>
@@ -37,7 +39,7 @@ export class Subscription implements LoopSubscription {
 	#cursor: number
 	#done = false
 
-	/** From the next record on. */
+	/** Starts at the next record. */
 	constructor(host: SubscriptionHost, filter: ResolvedFilter) {
 		this.#host = host
 		this.#filter = filter
@@ -49,8 +51,8 @@ export class Subscription implements LoopSubscription {
 	}
 
 	/**
-	 * The next record that matches, or a `$gap` (`lagged`) for those that left the ring first; done once the
-	 * loop is closed.
+	 * Returns the next matching record, or a `$gap` (`lagged`) for records that left the ring first. Is done
+	 * once the loop is closed.
 	 */
 	next(): Promise<Result> {
 		const record = this.#done ? undefined : this.#scan()
@@ -70,7 +72,7 @@ export class Subscription implements LoopSubscription {
 		return Promise.resolve(DONE)
 	}
 
-	/** A record was pushed while the consumer waits, which has seen all before it. */
+	/** Takes a new record while the consumer waits; the consumer has seen all records before it. */
 	offer(record: LogRecord): void {
 		this.#cursor = record.seq + 1
 		if (matches(record, this.#filter)) this.#callers.shift()?.({ done: false, value: record })
@@ -78,7 +80,7 @@ export class Subscription implements LoopSubscription {
 		else if (this.#callers.length === 0) this.#host.waiting.delete(this)
 	}
 
-	/** The next record that matches; undefined when there is none in the ring. */
+	/** Returns the next matching record; undefined if the ring has none. */
 	#scan(): LogRecord | undefined {
 		const { queue } = this.#host
 		if (this.#cursor < queue.first) {

@@ -1,6 +1,6 @@
 /**
- * Calls an appender's `flush`, `sync` and `close`, whatever they return. Closing waits for nothing without a
- * bound.
+ * Calls an appender's `flush`, `sync` and `close`, and tolerates any result. Every wait during closing is
+ * bounded.
  */
 import type { LogChainAppender } from '../appender.ts'
 import { follow, isThenable, settle, within } from '../guard/promises.ts'
@@ -9,8 +9,10 @@ import { asCoded, MeshChainError } from '../model/errors.ts'
 import { TIMER_MS_MAX } from '../platform/time-limits.ts'
 
 /**
- * @param rejected gets the failure of a flush that returns a promise; it is not waited for, because a flush
- * is synchronous.
+ * Flushes an appender.
+ *
+ * @param rejected gets the failure of a flush that returns a promise. The promise is not awaited, because a
+ * flush is synchronous.
  * @throws {MeshChainError} `FLUSH_FAILED`
  */
 export function flushAppender(appender: LogChainAppender, rejected: (thrown: unknown) => void): void {
@@ -22,7 +24,7 @@ export function flushAppender(appender: LogChainAppender, rejected: (thrown: unk
 	}
 }
 
-/** The appender's own promise, so that one sync shared by many calls is recognised. */
+/** Returns the appender's own promise, so that one sync shared by many calls is recognised. */
 export function syncOf(appender: LogChainAppender): Promise<void> {
 	try {
 		return appender.sync?.() ?? Promise.resolve()
@@ -32,8 +34,9 @@ export function syncOf(appender: LogChainAppender): Promise<void> {
 }
 
 /**
- * Calls `sync` and then `close`, also after a failed sync. Waits for the appender's `closeTimeoutMs` each
- * time; where it has none, for `timeoutMs` in all, of which the sync gets half.
+ * Calls `sync` and then `close`, even after a failed sync. Each wait takes at most the appender's
+ * `closeTimeoutMs`. If the appender has none, both together take at most `timeoutMs`, half of it for the
+ * sync.
  *
  * @param keep gets the failures, in order.
  */
@@ -51,14 +54,14 @@ export async function closeWithin(
 	await waitFor('close', () => appender.close?.(), patienceMs ?? leftMs, keep)
 }
 
-/** The longest duration of {@link closeWithin}. */
+/** Returns the longest duration of {@link closeWithin}. */
 export function closeMsMax(appender: LogChainAppender, timeoutMs: number): number {
 	return timeoutMs + 2 * (patienceMsOf(appender) ?? 0)
 }
 
 /**
- * Waits for a promise as long as the number of answers grows at least every `stallMs`. Resolves with whether the
- * promise has settled.
+ * Waits for a promise as long as the number of answers grows at least every `stallMs`. Resolves with whether
+ * the promise has settled.
  */
 export async function settledUnlessStalled(
 	promise: Promise<void>,
@@ -74,7 +77,7 @@ export async function settledUnlessStalled(
 
 const CODES = { sync: 'SYNC_FAILED', close: 'CLOSE_FAILED' } as const
 
-/** Resolves with whether the appender answered in time, with success or without. */
+/** Resolves with whether the appender answered in time, successfully or not. */
 async function waitFor(
 	verb: 'sync' | 'close',
 	act: () => unknown,
@@ -84,7 +87,7 @@ async function waitFor(
 	const outcome = await within((async () => void (await settle(act())))(), ms)
 	if (outcome.is === 'rejected') keep(asCoded(outcome.thrown, CODES[verb], `the appender cannot ${verb}`))
 	if (outcome.is !== 'late') return true
-	const text = `the appender did not ${verb} within ${ms} ms, and is not waited for any longer`
+	const text = `the appender did not ${verb} within ${ms} ms: it was given up`
 	keep(new MeshChainError(CODES[verb], text))
 	return false
 }

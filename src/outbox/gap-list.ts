@@ -1,25 +1,25 @@
 /**
- * Gaps that wait to be appended, in order of position and without overlap. Neighbours of one cause become one
- * gap, so that a long failure leaves one explanation, not thousands.
+ * Gaps that wait to be appended, in order of position and without overlap. Adjacent gaps with the same cause
+ * are joined, so that a long failure leaves one gap, not thousands.
  */
 import { type GapCause, isGap, type LogRecord } from '../model/record.ts'
 
-/** A range of the queue: its positions and its seqs, both ends inclusive, and the number of its records. */
+/** A range of the queue: its first and last positions and seqs, and the number of its records. */
 export interface QueueRange {
 	readonly from: number
 	readonly to: number
 	readonly fromSeq: number
 	readonly toSeq: number
-	/** A gap within the range counts as the records it stands for. */
+	/** Number of records. A gap within the range counts as the records that it stands for. */
 	readonly count: number
 }
 
-/** A range that is lost, and why. */
+/** A lost range with its cause. */
 export interface Gap extends QueueRange {
 	readonly cause: GapCause
 }
 
-/** The range that begins at position `from` and holds these records, at least one. */
+/** Returns the range that begins at position `from` and holds these records, at least one. */
 export function queueRangeOf(from: number, records: readonly LogRecord[]): QueueRange {
 	const first = records[0]!
 	const last = records[records.length - 1]!
@@ -36,7 +36,7 @@ export class GapList {
 		return this.#gaps.length
 	}
 
-	/** The first position of the first gap; Infinity when none waits. */
+	/** First position of the first gap; Infinity if no gap waits. */
 	get first(): number {
 		return this.#gaps.length === 0 ? Number.POSITIVE_INFINITY : this.#gaps[0]!.from
 	}
@@ -69,7 +69,7 @@ export class GapList {
 		return this.#gaps.shift()
 	}
 
-	/** Joins the gaps at `index` and `index + 1` when they touch and have one cause. */
+	/** Joins the gaps at `index` and `index + 1` if they are adjacent and have the same cause. */
 	#join(index: number): void {
 		const left = this.#gaps[index]
 		const right = this.#gaps[index + 1]

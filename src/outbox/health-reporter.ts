@@ -1,6 +1,6 @@
 /**
- * Reports the health and the losses of one appender: on the diagnostics channels each time, as a warning once
- * for each change. An appender with a `failure` of its own warns itself.
+ * Reports the health and the losses of one appender: each time on the diagnostics channels, and once for each
+ * change as a warning. An appender with a `failure` of its own issues its own warnings.
  */
 import type { LogChainAppender } from '../appender.ts'
 import { propertyOf } from '../guard/values.ts'
@@ -15,7 +15,7 @@ export class HealthReporter {
 	readonly #saidLost = new Set<GapCause>()
 	#saidFailing = false
 
-	/** `source` is named in reports: the loop, or the parent appender. */
+	/** @param source what reports name: the loop, or the parent appender. */
 	constructor(source: object, appender: LogChainAppender) {
 		this.#source = source
 		this.#appender = appender
@@ -25,7 +25,10 @@ export class HealthReporter {
 		report('failing', { source: this.#source, error })
 		if (propertyOf(this.#appender, 'failure') !== undefined) return
 		this.#saidFailing = true
-		warn('APPENDER_FAILING', `${nameOf(this.#appender)} is failing, records wait: ${error.message}`)
+		warn(
+			'APPENDER_FAILING',
+			`${nameOf(this.#appender)} is failing, and records are pending: ${error.message}`,
+		)
 	}
 
 	recovered(): void {
@@ -50,7 +53,7 @@ export class HealthReporter {
 	}
 }
 
-/** The name of an appender in messages: its class, where it has one. */
+/** Returns the name of an appender for messages: its class, if it has one. */
 export function nameOf(appender: LogChainAppender, otherwise = 'the appender'): string {
 	const name = propertyOf(propertyOf(appender, 'constructor'), 'name')
 	return typeof name === 'string' && name !== '' && name !== 'Object'

@@ -1,6 +1,6 @@
 /**
- * The appends that have begun, oldest first. Order is the invariant: an append counts as taken only when all
- * before it are, and after a failure nothing begins until everything in flight has settled.
+ * The appends that have begun, oldest first. Invariant: an append counts as taken only when all earlier ones
+ * are, and after a failure no append begins until everything in flight has settled.
  */
 import { declaredBy, type LogChainAppender } from '../appender.ts'
 import type { LogAppendError } from '../model/errors.ts'
@@ -10,7 +10,7 @@ import type { Gap, QueueRange } from './gap-list.ts'
 export interface Append {
 	readonly range: QueueRange
 	readonly shape: 'record' | 'batch' | 'gap'
-	/** With shape `gap` only. */
+	/** The gap, with shape `gap` only. */
 	readonly gap: Gap | undefined
 	outcome: 'waiting' | 'taken' | LogAppendError
 }
@@ -42,31 +42,31 @@ export class InFlight {
 		return !this.#broken && this.#appends.length < this.#max
 	}
 
-	/** The number of positions of the queue whose records are in flight. */
+	/** Number of positions of the queue whose records are in flight. */
 	get recordPositions(): number {
 		let positions = 0
 		for (const { shape, range } of this.#appends) if (shape !== 'gap') positions += range.to - range.from + 1
 		return positions
 	}
 
-	/** The records in flight, in order. */
+	/** Ranges of the records in flight, in order. */
 	get recordRanges(): QueueRange[] {
 		return this.#appends.filter(({ shape }) => shape !== 'gap').map(({ range }) => range)
 	}
 
-	/** The number of gaps in flight. */
+	/** Number of gaps in flight. */
 	get gaps(): number {
 		return this.#appends.filter(({ shape }) => shape === 'gap').length
 	}
 
-	/** Adds an append: one that waits for its outcome, or one that has it. */
+	/** Adds an append, whether it still waits for its outcome or not. */
 	add(append: Append): void {
 		this.#appends.push(append)
 		if (append.outcome === 'waiting') this.#waiting += 1
 		else if (append.outcome !== 'taken') this.#broken = true
 	}
 
-	/** Gives an append that waits its outcome. */
+	/** Sets the outcome of a waiting append. */
 	settle(append: Append, outcome: 'taken' | LogAppendError): void {
 		append.outcome = outcome
 		this.#waiting -= 1
@@ -78,7 +78,7 @@ export class InFlight {
 		return this.#appends[0]?.outcome === 'taken' ? this.#appends.shift() : undefined
 	}
 
-	/** Removes and returns the failed append and all after it, once everything in flight has settled. */
+	/** Removes and returns the failed append and all later ones, once everything in flight has settled. */
 	takeFailed(): Append[] | undefined {
 		if (!this.#broken || this.#waiting > 0) return undefined
 		this.#broken = false
@@ -86,7 +86,9 @@ export class InFlight {
 	}
 }
 
-/** How many appends an appender takes at once. @throws {MeshChainError} `INVALID_OPTION` */
+/**
+ * Returns the maximum number of appends in flight for an appender. @throws {MeshChainError} `INVALID_OPTION`
+ */
 export function inFlightMaxOf(appender: LogChainAppender): number {
 	return declaredBy(appender, 'inFlightMax')
 }

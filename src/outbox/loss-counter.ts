@@ -1,4 +1,6 @@
-/** Counts the records that never reached an appender, until a `flush` or `sync` has thrown for them. */
+/**
+ * Counts the records that never reached an appender, until a `flush` or `sync` has thrown because of them.
+ */
 import { type ErrorCode, MeshChainError, messageOf } from '../model/errors.ts'
 import type { LostCounts } from './outbox-stats.ts'
 
@@ -13,7 +15,7 @@ export class LossCounter {
 	readonly #counts = { evicted: 0, overflow: 0, appendFailed: 0, atClose: 0 }
 	#untold: UntoldLoss | undefined
 
-	/** `seq` is the first of the lost records; `cause` is what the appender said, if it said anything. */
+	/** Counts a loss. `seq` is the first lost record; `cause` is the appender's error, if there is one. */
 	add(kind: keyof LostCounts, count: number, seq: number, cause: unknown): void {
 		this.#counts[kind] += count
 		if (this.#untold === undefined) this.#untold = { count, seq, cause }
@@ -24,7 +26,7 @@ export class LossCounter {
 		return Object.freeze({ ...this.#counts })
 	}
 
-	/** Throws when there was a loss since the last call. */
+	/** Throws if there was a loss since the last call. */
 	throwUntold(code: ErrorCode): void {
 		if (this.#untold === undefined) return
 		const { count, seq, cause } = this.#untold

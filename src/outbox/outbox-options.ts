@@ -1,4 +1,4 @@
-/** What an outbox is made of. */
+/** The options of an outbox. */
 import type { LogChainAppender } from '../appender.ts'
 import type { LogAppendError } from '../model/errors.ts'
 import type { Gap } from './gap-list.ts'
@@ -12,15 +12,14 @@ export interface OutboxOptions {
 	readonly epoch: number
 	/** Stamps the `$gap` records. */
 	readonly clock: () => number
-	/** The cause of a gap where the queue drops a record that the appender has not taken. */
+	/** Cause of a gap if the queue drops a record that the appender has not taken. */
 	readonly evictionCause: 'evicted' | 'overflow'
-	/** Hears once that the appender fails, and once that it has recovered. */
+	/** Called once when the appender fails, and once when it has recovered. */
 	readonly health: HealthReporter
 	/**
-	 * Hears of each loss, synchronously, and must not throw. `error` is what the appender said, if it said
-	 * anything.
+	 * Called synchronously for each loss; must not throw. `error` is the appender's error, if there is one.
 	 */
 	readonly lost: (gap: Gap, error: LogAppendError | undefined) => void
-	/** Called after records may have been taken without a call of the owner; must not throw. */
+	/** Called after records may have been taken without a call by the owner; must not throw. */
 	readonly progress: () => void
 }

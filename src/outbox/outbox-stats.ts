@@ -1,4 +1,4 @@
-/** The figures of one outbox, as `stats()` shows them. */
+/** The statistics of one outbox, as `stats()` returns them. */
 import type { Durability } from '../appender.ts'
 
 /** Records that never reached the appender, by cause. */
@@ -13,15 +13,16 @@ export interface LostCounts {
 	readonly atClose: number
 }
 
-/** What one appender was given, and what became of it: plain counts since the start, except where noted. */
+/** Counts of what happened to the records given to one appender, since the start except where noted. */
 export interface OutboxStats {
-	/** The appender's promise; `memory` where it declares none. */
+	/** Durability that the appender promises; `memory` if it declares none. */
 	readonly durability: Durability
 	/**
-	 * Whether nothing can be committed at present: the last append failed, or the appender reports a failure.
+	 * Whether nothing can be committed at present, because the last append failed or the appender reports a
+	 * failure.
 	 */
 	readonly failing: boolean
-	/** Message of the last error with which the appender failed or refused. */
+	/** Message of the last error with which the appender failed or refused a record. */
 	readonly lastError: string | undefined
 	/** Records taken, without `$gap` records. */
 	readonly appended: number
@@ -29,15 +30,15 @@ export interface OutboxStats {
 	readonly failures: number
 	/** Appends made while the appender was failing. */
 	readonly retries: number
-	/** Records waiting at present, those in flight included. */
+	/** Records pending at present, including those in flight. */
 	readonly pending: number
 	/** Asynchronous appends in flight at present. */
 	readonly inFlight: number
-	/** The appender's own `committedSeq`, or the last seq that it took. */
+	/** `committedSeq` of the appender, or the last seq that it took. */
 	readonly committedSeq: number
 	readonly lost: LostCounts
 	/** `$gap` records taken. */
 	readonly gapsAppended: number
-	/** Gaps for which the appender has no `$gap` record: it refused them, or was closed first. */
+	/** Gaps without a `$gap` record, because the appender refused the record or was closed first. */
 	readonly gapsUnwritten: number
 }

@@ -1,11 +1,11 @@
 /**
  * Appends the records of a queue to one appender: in order, each once, kept until the appender has taken it.
- * A loop has one over its ring; a `TeeAppender` has one for each child.
+ * A loop has one outbox over its ring; a `TeeAppender` has one for each child.
  *
- * Invariants: everything before the cursor was taken, is in flight, or was counted lost; the cursor moves
- * back only after a failure, to the append that failed; a loss is counted when it happens and stays in the
- * gap list until the appender has taken its `$gap`. Nothing here throws into the publisher. The states of an
- * outbox, and who else retries, are drawn in docs/explanation/architecture.md.
+ * Invariants: everything before the cursor was taken, is in flight, or was counted as lost. The cursor moves
+ * back only after a failure, to the append that failed. A loss is counted when it happens and stays in the
+ * gap list until the appender has taken its `$gap`. Nothing here throws into the publisher.
+ * docs/explanation/architecture.md has a diagram of the states of an outbox and of the other retries.
  */
 import { committedSeqOf, durabilityOf, failureOf, type LogChainAppender, toAppendError } from '../appender.ts'
 import { follow, isThenable, settle } from '../guard/promises.ts'
@@ -40,16 +40,16 @@ export class Outbox {
 	#cursor: number
 	#committedSeq: number
 	#pumping = false
-	/** The first position of the append that has not returned; Infinity when there is none. */
+	/** First position of the append that has not returned; Infinity if there is none. */
 	#calling = Number.POSITIVE_INFINITY
-	/** The appender has failed since the pump began: the next call of `pump` tries again. */
+	/** Whether the appender has failed since the pump began; the next call of `pump` tries again. */
 	#stalled = false
 	#closed = false
 	#failure: LogAppendError | undefined
 	#lastError: string | undefined
-	/** The number of asynchronous appends that have settled, either way. */
+	/** Number of asynchronous appends that have settled, successfully or not. */
 	#answers = 0
-	/** The last valid `committedSeq` of the appender. */
+	/** Last valid `committedSeq` of the appender. */
 	#soundCommittedSeq: number
 	#undoExitHook: (() => void) | undefined
 	readonly #sync = new SharedSync()
@@ -64,7 +64,7 @@ export class Outbox {
 		this.#inFlight = new InFlight(inFlightMaxOf(options.appender))
 	}
 
-	/** The first position still needed: the owner of the queue may drop those before it without a loss. */
+	/** First position still needed; the owner of the queue may drop earlier ones without a loss. */
 	get needed(): number {
 		return Math.min(this.#inFlight.oldest?.range.from ?? this.#cursor, this.#calling)
 	}
@@ -72,19 +72,19 @@ export class Outbox {
 	get committedSeq(): number {
 		const seq = committedSeqOf(this.#appender)
 		if (seq === undefined) return this.#committedSeq
-		// While the appender gives no valid seq, its last valid one holds.
+		// While the appender returns no valid seq, its last valid one applies.
 		if (!Number.isNaN(seq)) this.#soundCommittedSeq = seq
 		return this.#soundCommittedSeq
 	}
 
-	/** The error of the last append, while the appender is failing. */
+	/** Error of the last append, while the appender is failing. */
 	get failure(): LogAppendError | undefined {
 		return this.#failure
 	}
 
-	/** Appends what is in the queue, until the appender fails or has no room. */
+	/** Appends the records of the queue until the appender fails or has no room. */
 	pump(): void {
-		// An appender that publishes calls this from within its own append: the outer call appends that record too.
+		// An appender that publishes causes a nested call; the outer call appends that record too.
 		if (this.#pumping || this.#closed) return
 		this.#pumping = true
 		this.#stalled = false
@@ -103,7 +103,8 @@ export class Outbox {
 	}
 
 	/**
-	 * As {@link pump}, with the last `count` records of the queue appended as one where the appender can do so.
+	 * Appends as {@link pump} does, and the last `count` records of the queue as one if the appender supports
+	 * batches.
 	 */
 	pumpBatch(count: number): void {
 		const from = this.#queue.end - count
@@ -114,15 +115,15 @@ export class Outbox {
 	}
 
 	/**
-	 * The owner is about to drop this position, the queue's oldest. If it has not been appended, it becomes a
-	 * gap.
+	 * Prepares for the owner to drop this position, the oldest of the queue. If the record has not been
+	 * appended, it becomes a gap.
 	 */
 	evicting(position: number): void {
 		if (position < this.#cursor || this.#gaps.covers(position)) return
 		this.#lose(this.#shiftBatchAt(position) ?? this.#rangeAt(position), this.#options.evictionCause)
 	}
 
-	/** Resolves once everything that is in the queue now was taken or lost; rejects with the next failure. */
+	/** Resolves once every record now in the queue was taken or lost; rejects with the next failure. */
 	settle(): Promise<void> {
 		this.pump()
 		const { end } = this.#queue
@@ -132,10 +133,10 @@ export class Outbox {
 	}
 
 	/**
-	 * Returns once the operating system has everything.
+	 * Returns once the operating system has every record.
 	 *
-	 * @throws {MeshChainError} `FLUSH_FAILED` when something still waits, or was lost since the last `flush` or
-	 * `sync`.
+	 * @throws {MeshChainError} `FLUSH_FAILED` if a record is still pending, or was lost since the last
+	 * `flush` or `sync`.
 	 */
 	flush(): void {
 		if (this.#closed) return
@@ -148,10 +149,10 @@ export class Outbox {
 	}
 
 	/**
-	 * Resolves once everything published before the call is on disk.
+	 * Resolves once every record published before the call is on disk.
 	 *
-	 * @throws {MeshChainError} `SYNC_FAILED` when it cannot be, or something was lost since the last `flush` or
-	 * `sync`.
+	 * @throws {MeshChainError} `SYNC_FAILED` if that is not possible, or a record was lost since the last
+	 * `flush` or `sync`.
 	 */
 	sync(): Promise<void> {
 		this.pump()
@@ -180,11 +181,11 @@ export class Outbox {
 	}
 
 	/**
-	 * Waits for what is in flight, tries once to append the rest, syncs and closes the appender. What the
-	 * appender has not taken then is lost and counted. Never waits for a failing appender to recover, and at
-	 * most `timeoutMs` for one that does not answer.
+	 * Waits for appends in flight, tries once to append the rest, then syncs and closes the appender. Records
+	 * that the appender has not taken by then are counted as lost. Never waits for a failing appender to
+	 * recover, and waits at most `timeoutMs` for one that does not answer.
 	 *
-	 * @throws {MeshChainError} the first thing that went wrong, after everything else was done.
+	 * @throws {MeshChainError} the first failure, after everything else is done.
 	 */
 	async close(timeoutMs: number): Promise<void> {
 		const errors: MeshChainError[] = []
@@ -223,11 +224,13 @@ export class Outbox {
 		else this.#appendRecord(position)
 	}
 
-	/** By far the most frequent case: allocates nothing when the appender simply returns. */
+	/**
+	 * Appends one record, by far the most frequent case. Allocates nothing if the appender simply returns.
+	 */
 	#appendRecord(position: number): void {
 		const record = this.#queue.at(position)
 		let result: unknown
-		// Moved first: a record that the ring evicts during this call is not lost.
+		// Moved first, so that a record that the ring evicts during this call does not count as lost.
 		this.#cursor = position + 1
 		try {
 			result = this.#appender.append(record)
@@ -288,7 +291,7 @@ export class Outbox {
 	}
 
 	#settled(append: Append, outcome: 'taken' | LogAppendError): void {
-		// It was given up, and counted, when the appender was closed.
+		// The append was given up, and counted, when the appender was closed.
 		if (this.#closed) return
 		this.#answers += 1
 		this.#inFlight.settle(append, outcome)
@@ -296,13 +299,13 @@ export class Outbox {
 		else this.#options.progress()
 	}
 
-	/** Appends without a call of the owner. */
+	/** Appends without a call by the owner. */
 	#try(): void {
 		this.pump()
 		this.#options.progress()
 	}
 
-	/** Acts on what has settled; false when the appender failed and has to be left alone for now. */
+	/** Acts on settled appends; false if the appender failed and must be left alone for now. */
 	#advance(): boolean {
 		for (let append = this.#inFlight.shiftTaken(); append; append = this.#inFlight.shiftTaken()) {
 			const { shape, range } = append
@@ -320,14 +323,14 @@ export class Outbox {
 		if (this.#failure !== undefined) this.#recovered()
 	}
 
-	/** The appender has taken something, or refused it for good: either way it is not failing. */
+	/** Marks the appender as not failing, once it has taken an append or refused it for good. */
 	#recovered(): void {
 		this.#failure = undefined
 		this.#retry.reset()
 		this.#options.health.recovered()
 	}
 
-	/** Returns to the append that failed; false when it is retried later, true when it was given up. */
+	/** Returns to the append that failed; false if it is retried later, true if it was given up. */
 	#rewind(appends: readonly Append[]): boolean {
 		const failed = appends[0]!
 		const error = failed.outcome as LogAppendError
@@ -349,7 +352,7 @@ export class Outbox {
 		return false
 	}
 
-	/** The appender refuses this append for good. */
+	/** Counts an append as lost that the appender refuses for good. */
 	#giveUp(failed: Append, error: LogAppendError): void {
 		if (failed.shape === 'gap') {
 			this.#counts.gapsUnwritten += 1
@@ -385,10 +388,11 @@ export class Outbox {
 		return batch !== undefined && batch.from <= position ? this.#batches.shift() : undefined
 	}
 
-	/** Records wait: they are tried later, at the latest when the process exits. */
+	/** Schedules a retry of pending records, at the latest when the process exits. */
 	#retryLater(): void {
 		this.#undoExitHook ??= onExit('loop', () => this.pump())
-		// Without a failure and with room left, records wait only where an appender published from its own append.
+		// Without a failure and with room left, records are pending only if an appender published from its
+		// own append.
 		if (!this.#stalled && this.#inFlight.hasRoom && !this.#closed) this.#retry.start()
 	}
 
@@ -396,7 +400,7 @@ export class Outbox {
 		const cause = thrown ?? this.#failure
 		const why = cause === undefined ? 'they are in flight; await sync()' : messageOf(cause)
 		const seq = this.#firstPendingSeq()
-		const message = `records from seq ${seq} are not with the appender yet: ${why}`
+		const message = `the appender does not have the records from seq ${seq} yet: ${why}`
 		return new MeshChainError(code, message, { seq, cause })
 	}
 
@@ -408,11 +412,11 @@ export class Outbox {
 	}
 
 	/**
-	 * Waits until everything published was taken, or the appender fails. Returns an error when no append has
+	 * Waits until every published record was taken, or the appender fails. Returns an error if no append has
 	 * settled for `stallMs`.
 	 */
 	async #drain(stallMs: number): Promise<LogAppendError | undefined> {
-		// What is in flight may fail; the records after it are tried all the same.
+		// Appends in flight may fail; the records after them are tried nevertheless.
 		const first = this.#inFlight.count === 0 || (await this.#settledWithin(stallMs))
 		if (first && (await this.#settledWithin(stallMs))) return undefined
 		return new LogAppendError(`no append has settled for ${stallMs} ms`)
@@ -422,7 +426,7 @@ export class Outbox {
 		return settledUnlessStalled(this.settle(), () => this.#answers, stallMs)
 	}
 
-	/** No append begins after this, and no append in flight is waited for. */
+	/** Ends all appending: no append begins after this, and appends in flight are no longer awaited. */
 	#stop(keep: (error: MeshChainError) => void, hang: LogAppendError | undefined): void {
 		if (this.needed < this.#queue.end) {
 			const error = this.#pendingError('CLOSE_FAILED', hang)

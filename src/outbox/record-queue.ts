@@ -1,14 +1,14 @@
 /**
- * A queue of records addressed by position: positions increase by one with each push and are never reused, so
- * that several cursors can walk one queue. In a loop's ring the position is the `seq`. Grows as needed; its
- * owner bounds it.
+ * A queue of records addressed by position. Positions increase by one with each push and are never reused, so
+ * that several cursors can walk one queue. In a loop's ring the position is the `seq`. The queue grows as
+ * needed; its owner bounds it.
  */
 import type { LogRecord } from '../model/record.ts'
 
 const SLOTS_MIN = 16
 
 export class RecordQueue {
-	/** Its length is a power of two, so that a mask wraps around. */
+	/** The slots. Their number is a power of two, so that a mask wraps around. */
 	#records: (LogRecord | undefined)[] = new Array(SLOTS_MIN).fill(undefined)
 	#sizes: number[] = new Array(SLOTS_MIN).fill(0)
 	#head = 0
@@ -20,12 +20,12 @@ export class RecordQueue {
 		this.#first = firstPosition
 	}
 
-	/** The position of the oldest record; equals {@link end} when there is none. */
+	/** Position of the oldest record; equals {@link end} if the queue is empty. */
 	get first(): number {
 		return this.#first
 	}
 
-	/** The position of the next record. */
+	/** Position of the next record. */
 	get end(): number {
 		return this.#first + this.#count
 	}
@@ -34,7 +34,7 @@ export class RecordQueue {
 		return this.#count
 	}
 
-	/** The sum of the sizes given to {@link push}. */
+	/** Sum of the sizes given to {@link push}. */
 	get bytes(): number {
 		return this.#bytes
 	}
@@ -48,7 +48,7 @@ export class RecordQueue {
 		this.#bytes += bytes
 	}
 
-	/** Removes the oldest record; does nothing when there is none. */
+	/** Removes the oldest record; does nothing if the queue is empty. */
 	shift(): void {
 		if (this.#count === 0) return
 		this.#records[this.#head] = undefined
@@ -58,19 +58,22 @@ export class RecordQueue {
 		this.#first += 1
 	}
 
-	/** The record at a position from {@link first} to before {@link end}; the caller checks the position. */
+	/**
+	 * Returns the record at a position from {@link first} to before {@link end}; the caller checks the
+	 * position.
+	 */
 	at(position: number): LogRecord {
 		return this.#records[(this.#head + (position - this.#first)) & (this.#records.length - 1)]!
 	}
 
-	/** A copy of the records at positions `from` to `to`, both inclusive. */
+	/** Returns a copy of the records at positions `from` to `to`, both inclusive. */
 	slice(from: number, to: number): LogRecord[] {
 		const records: LogRecord[] = []
 		for (let position = from; position <= to; position++) records.push(this.at(position))
 		return records
 	}
 
-	/** Forgets all records; positions continue. */
+	/** Removes all records; positions continue. */
 	clear(): void {
 		while (this.#count > 0) this.shift()
 	}
@@ -82,7 +85,7 @@ export class RecordQueue {
 	}
 }
 
-/** A full ring of slots, straightened and doubled. */
+/** Returns the slots of a full queue, with its head first, at twice the capacity. */
 function rotated<T>(slots: readonly T[], head: number, empty: T): T[] {
 	const straight = [...slots.slice(head), ...slots.slice(0, head)]
 	for (let index = slots.length; index > 0; index--) straight.push(empty)

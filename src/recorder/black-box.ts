@@ -1,6 +1,6 @@
 /**
- * A flight recorder for the lines below a loop's level. They are held in a bounded ring of their own, take no
- * seq and go nowhere until a trigger; then they are written as one record.
+ * A flight recorder for the lines below a loop's level. The lines are held in a bounded ring of their own and
+ * take no seq. A trigger writes them as one record.
  */
 import { discard } from '../guard/promises.ts'
 import { checkLoop, coreOf } from '../loop/core-of.ts'
@@ -10,10 +10,10 @@ import { checkFunction, checkOptionNames, checkWholeNumber, ifGiven, invalidOpti
 import type { BlackBoxData, BlackBoxLine } from '../model/own-events.ts'
 import { type LogLevel, type LogRecord, levelIndex, parseLevel } from '../model/record.ts'
 
-/** The kind of the records that hold these lines. */
+/** Kind of the records that hold these lines. */
 export const BLACK_BOX_KIND = '$blackbox'
 
-/** What one record can hold, less room for its other fields. */
+/** Data that one record can hold, less room for its other fields. */
 const BYTES_MAX = 960 * 1024
 const REASON_LENGTH_MAX = 200
 /** Estimate of the field names and headers of a line. */
@@ -21,18 +21,18 @@ const LINE_BYTES = 256
 
 /** Options of a `BlackBox`. */
 export interface BlackBoxOptions {
-	/** Upper bound of the lines held; the oldest are dropped first. Default: 1,000. */
+	/** Maximum number of lines held; the oldest are dropped first. Default: 1,000. */
 	readonly linesMax?: number | undefined
 	/**
-	 * Upper bound of the bytes held, by an upper estimate. Default and maximum: 960 KiB, what one record can
-	 * hold.
+	 * Maximum number of bytes held, by an upper estimate. Default and maximum: 960 KiB, the capacity of one
+	 * record.
 	 */
 	readonly bytesMax?: number | undefined
 	/** Longest time that a line is held, by the loop's clock. Default: 300,000 (five minutes). */
 	readonly ageMsMax?: number | undefined
 	/**
-	 * Level at or above which a record triggers a write; `'none'`: no level does. Default: `'error'`, as of
-	 * `$crash`.
+	 * Lowest level of a record that triggers a write; `'none'` for no level. Default: `'error'`, which is the
+	 * level of `$crash` too.
 	 */
 	readonly level?: LogLevel | 'none' | undefined
 	/** Returns true for any other record that triggers a write. */
@@ -49,15 +49,15 @@ export interface BlackBoxStats {
 	readonly kept: number
 	/** Lines written to the chain. */
 	readonly written: number
-	/** Lines that were not written, by the bound that they exceeded. */
+	/** Lines dropped before they were written, by the bound that they exceeded. */
 	readonly dropped: {
 		readonly lines: number
 		readonly bytes: number
 		readonly age: number
-		/** The loop or the black box was closed. */
+		/** Dropped because the loop or the black box was closed. */
 		readonly closed: number
 	}
-	/** Lines that were not taken in: their kind or level was invalid, or `transform` dropped them. */
+	/** Lines that were not taken in, because their kind or level was invalid or `transform` dropped them. */
 	readonly refused: number
 	/** Number of `$blackbox` records written. */
 	readonly triggers: number
@@ -70,9 +70,9 @@ interface Held {
 }
 
 /**
- * Keeps the lines below a loop's level until they are needed: a service runs at `info`, and its chain holds
- * the minutes before each error at `debug`. A held line is built and copied like a published one. A loop has
- * at most one black box, which also covers its children. The constructor attaches it to the loop.
+ * Keeps the lines below a loop's level until they are needed: a service runs at `info`, and its chain has the
+ * minutes before each error at `debug`. A held line is built and copied like a published one. A loop has at
+ * most one black box, which also covers its children. The constructor attaches the black box to the loop.
  *
  * @example
  * ```ts
@@ -101,8 +101,8 @@ export class BlackBox {
 	readonly #dropped = { lines: 0, bytes: 0, age: 0, closed: 0 }
 
 	/**
-	 * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_LEVEL`; `INVALID_USAGE` for a loop that has a black
-	 * box.
+	 * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_LEVEL`; `INVALID_USAGE` if the loop already has a
+	 * black box.
 	 */
 	constructor(loop: MeshLoop, options: BlackBoxOptions = {}) {
 		checkLoop('a black box needs a loop', loop)
@@ -156,7 +156,9 @@ export class BlackBox {
 		this.#write(record.message, record.seq)
 	}
 
-	/** The loop counts an error thrown by `when`, as by any listener. */
+	/**
+	 * Tells whether a record triggers a write. The loop counts an error thrown by `when`, as of any listener.
+	 */
 	#isWanted(record: LogRecord): boolean {
 		const answer: unknown = this.#when?.(record)
 		discard(answer)
@@ -200,7 +202,8 @@ export class BlackBox {
 		const lines = this.#held.slice(this.#first).map(({ line }) => line)
 		const shortReason = reason.slice(0, REASON_LENGTH_MAX)
 		const data: BlackBoxData = { reason: shortReason, bySeq, lines, dropped: this.#droppedSince }
-		// Before the record is published: lines published during its delivery belong to the next one.
+		// Cleared before the record is published: lines published during its delivery belong to the next
+		// record.
 		this.#forget()
 		const message = `${lines.length} ${lines.length === 1 ? 'line' : 'lines'} below ${this.#loop.level}: ${shortReason}`
 		const record = coreOf(this.#loop).publishOwn({ kind: BLACK_BOX_KIND, level: 'debug', message, data })
@@ -218,7 +221,7 @@ export class BlackBox {
 	}
 }
 
-/** Upper estimate of what a line takes in a record in addition to its data, at three bytes per character. */
+/** Returns an upper estimate of a line's size in a record without its data, at three bytes per character. */
 function sizeBeside({ kind, message, daemonId, nodeId }: BlackBoxLine): number {
 	const ids = [daemonId, nodeId].map((id) => (typeof id === 'string' ? id.length : 0))
 	return LINE_BYTES + 2 * message.length + 3 * (kind.length + ids[0]! + ids[1]!)

@@ -6,13 +6,13 @@ import { invalidOption } from '../model/check.ts'
 
 /** One difference between two states. */
 export interface StateChange {
-	/** What happened to the value. */
+	/** Kind of the change. */
 	readonly type: 'added' | 'removed' | 'changed'
 	/** Keys and array indexes from the outside in; empty for the state itself. */
 	readonly path: readonly (string | number)[]
-	/** Undefined if the value was added. */
+	/** Earlier value; undefined if the value was added. */
 	readonly from: unknown
-	/** Undefined if the value was removed. */
+	/** Later value; undefined if the value was removed. */
 	readonly to: unknown
 }
 
@@ -21,9 +21,9 @@ const SIGNS = { added: '+', removed: '-', changed: '~' } as const
 
 /**
  * Returns the changes that turn one state into another, in the order of their keys; none for equal states.
- * States are compared in canonical form, as a chain would hold them, but without the bound on their size: a
- * Map as an object, a Set as an array, an Error as its fields, and a marker for a function, a cycle and
- * anything deeper than 256 levels.
+ * States are compared in canonical form, as a chain stores them, but without the bound on their size. A Map
+ * is compared as an object, a Set as an array, an Error as its fields. A function, a cycle and anything
+ * deeper than 256 levels is compared as a marker.
  */
 export function diffStates(from: unknown, to: unknown): StateChange[] {
 	return diffCanonical(canonicalState(from), canonicalState(to))

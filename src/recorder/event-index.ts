@@ -1,4 +1,4 @@
-/** Maps the events of a session to their seqs and back. Knows no chain. */
+/** Maps the events of a session to their seqs and back, independently of a chain. */
 
 /** Seqs that are not events, both ends inclusive. */
 interface SeqRange {
@@ -8,15 +8,15 @@ interface SeqRange {
 
 /**
  * The index of the events of one session. Every record is an event, except mesh-chain's own. The next session
- * record after a gap tells how many of the absent records were events; without one, all of them count as
+ * record after a gap shows how many of the absent records were events; without one, all of them count as
  * events.
  */
 export class EventIndex {
 	readonly #startSeq: number
 	readonly #firstIndex: number
-	/** In ascending order. */
+	/** Ranges of seqs that are not events, in ascending order. */
 	#own: SeqRange[] = []
-	/** For each range, the number of seqs in all ranges before it. */
+	/** For each range, the number of seqs in all earlier ranges. */
 	#sums: number[] = []
 	/** Gaps since the last session record. */
 	#gaps: SeqRange[] = []
@@ -31,7 +31,8 @@ export class EventIndex {
 	}
 
 	/**
-	 * Adds a record that is not an event; `index`, for a record of the session, is the index of the next event.
+	 * Adds a record that is not an event. For a record of the session, `index` is the index of the next
+	 * event.
 	 */
 	addOwn(seq: number, index: number | undefined): void {
 		if (index !== undefined) {
@@ -41,7 +42,7 @@ export class EventIndex {
 		this.#push({ fromSeq: seq, toSeq: seq })
 	}
 
-	/** How many seqs of `[fromSeq, toSeq]` are events. */
+	/** Returns how many seqs of `[fromSeq, toSeq]` are events. */
 	eventsWithin(fromSeq: number, toSeq: number): number {
 		return Math.max(0, this.indexOf(toSeq + 1) - this.indexOf(fromSeq))
 	}
@@ -50,7 +51,7 @@ export class EventIndex {
 		return this.#firstIndex + seq - this.#startSeq - 1 - this.#ownBelow(seq)
 	}
 
-	/** The seq of an event; Infinity for an index of Infinity. */
+	/** Returns the seq of an event; Infinity for an index of Infinity. */
 	seqOf(index: number): number {
 		let seq = this.#startSeq + 1 + Math.max(0, index - this.#firstIndex)
 		for (const { fromSeq, toSeq } of this.#own) {
@@ -61,7 +62,8 @@ export class EventIndex {
 	}
 
 	/**
-	 * Marks `count` absent records as no events: the newest ones, because nothing tells which ones they were.
+	 * Marks `count` absent records as non-events: the newest ones, because it is unknown which ones they
+	 * were.
 	 */
 	#explainGaps(count: number): void {
 		let left = count

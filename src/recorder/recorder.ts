@@ -17,21 +17,21 @@ import { CHECKPOINT_KIND, checkpointRecordOf, SESSION_KIND } from './session-rec
 
 /** Options of a `Recorder`. */
 export interface RecorderOptions {
-	/** Upper bound of the events in memory; the oldest are dropped first. Default: 50,000; 0 acts as 1. */
+	/** Maximum number of events in memory; the oldest are dropped first. Default: 50,000; 0 acts as 1. */
 	readonly eventsMax?: number | undefined
-	/** Upper bound of the checkpoints in memory; the oldest are dropped first. Default: 1,000; 0 acts as 1. */
+	/** Maximum number of checkpoints in memory; the oldest are dropped first. Default: 1,000; 0 acts as 1. */
 	readonly checkpointsMax?: number | undefined
 }
 
 const NOTHING: EventSlice = Object.freeze({ events: Object.freeze([]), missing: 0 })
 
 /**
- * Records what a loop publishes as sessions. At most one session is active; while none is, nothing is
- * recorded, and queries are about the previous one. An event is any record but mesh-chain's own (kinds that
- * start with `$`).
+ * Records the records that a loop publishes, as sessions. At most one session is active. While none is,
+ * nothing is recorded, and queries return data of the previous session. An event is any record except
+ * mesh-chain's own (kinds that start with `$`).
  *
- * In memory, a session holds its newest `eventsMax` events, and answers say how many are missing. If the loop
- * has a chain, the chain holds a record for every start, stop and checkpoint between the events:
+ * In memory, a session holds its newest `eventsMax` events, and every result states how many are missing. If
+ * the loop has a chain, the chain holds a record for every start, stop and checkpoint among the events.
  * `openSession` finds them there, also after a restart.
  *
  * @example
@@ -55,7 +55,9 @@ export class Recorder {
 	/** Identifies this recorder in its session records. */
 	readonly #id = randomUUID()
 	#session: SessionMemory | undefined
-	/** Seq of the newest record that the session has processed: each record once, and in order. */
+	/**
+	 * Seq of the newest record that the session has processed; each record is processed once and in order.
+	 */
 	#seenSeq = 0
 
 	/** @throws {MeshChainError} `INVALID_OPTION` */
@@ -95,9 +97,7 @@ export class Recorder {
 		return id
 	}
 
-	/**
-	 * Stops the session and returns it; undefined when none is active. Queries about it still work afterwards.
-	 */
+	/** Stops the session and returns it; undefined if none is active. Queries still work afterwards. */
 	stop(): Session | undefined {
 		const session = this.#known()
 		if (session === undefined || !this.isActive) return undefined
@@ -110,13 +110,13 @@ export class Recorder {
 	}
 
 	/**
-	 * Stores application state as of now, before the next event.
+	 * Stores the present application state, before the next event.
 	 *
-	 * @param state is copied. It must be plain data, at most 1 MiB; what the loop's `transform` removes is in
-	 * no checkpoint.
-	 * @param options `id` (default: a random UUID; an id that is used twice refers to its first checkpoint) and
-	 * `label`.
-	 * @throws {MeshChainError} `NO_SESSION` when no session is active; `INVALID_STATE`; `INVALID_OPTION`.
+	 * @param state is copied. It must be plain data, at most 1 MiB. A checkpoint never holds data that the
+	 * loop's `transform` removes.
+	 * @param options `id` (default: a random UUID; an id that is used twice refers to its first checkpoint)
+	 * and `label`.
+	 * @throws {MeshChainError} `NO_SESSION` if no session is active; `INVALID_STATE`; `INVALID_OPTION`.
 	 */
 	checkpoint<S>(state: S, options: { readonly id?: string; readonly label?: string } = {}): Checkpoint<S> {
 		const session = this.#known()
@@ -154,7 +154,7 @@ export class Recorder {
 	}
 
 	/**
-	 * Returns the events with a time from `from` to `to`, both inclusive; none when `from` is later than `to`.
+	 * Returns the events with a time from `from` to `to`, both inclusive; none if `from` is later than `to`.
 	 *
 	 * @throws {MeshChainError} `INVALID_OPTION`
 	 */
@@ -191,14 +191,17 @@ export class Recorder {
 		return this.#session?.checkpoints ?? []
 	}
 
-	/** Returns what memory holds of the session, which stays active; undefined before the first session. */
+	/**
+	 * Returns the part of the session that is in memory, and leaves it active; undefined before the first
+	 * session.
+	 */
 	export(): Session | undefined {
 		return this.#known()?.toJSON()
 	}
 
 	/**
-	 * Makes an exported session the active one; new events continue its indexes. Events and checkpoints beyond
-	 * the bounds are dropped and counted.
+	 * Makes an exported session the active one; new events continue its indexes. Events and checkpoints
+	 * beyond the bounds are dropped and counted.
 	 *
 	 * @throws {MeshChainError} `SESSION_ACTIVE`, `INVALID_SESSION`; nothing changes then.
 	 */
@@ -216,7 +219,7 @@ export class Recorder {
 
 	#begin(session: SessionMemory): LogRecord | undefined {
 		this.#session = session
-		// A record published earlier may still be on its way to the listeners.
+		// Records published earlier may still be in delivery to the listeners.
 		this.#seenSeq = this.#loop.stats().lastSeq
 		this.#loop.on('*', this.#onRecord)
 		const { id, nextIndex: firstIndex } = session
@@ -224,9 +227,9 @@ export class Recorder {
 	}
 
 	/**
-	 * The session with every record published so far. Records that have not reached this listener, because a
-	 * listener publishes or delivery was cut, are read from the ring; those that have left the ring count as
-	 * missing.
+	 * Returns the session with every record published so far. Records that have not reached this listener,
+	 * because a listener publishes or delivery was cut, are read from the ring. Records that have left the
+	 * ring count as missing.
 	 */
 	#known(): SessionMemory | undefined {
 		const session = this.#session
@@ -255,7 +258,7 @@ export class Recorder {
 	}
 }
 
-/** The state as it was published: without what a transform removed. */
+/** Returns the state as it was published, without data that a transform removed. */
 function stateOf(record: LogRecord): unknown {
 	const data = checkpointRecordOf(record)
 	return data === undefined ? record.data : data.state
@@ -265,8 +268,8 @@ function stateOf(record: LogRecord): unknown {
 function canonicalRecord(data: CheckpointRecord): CheckpointRecord {
 	const { value, markers } = canonicalise(data)
 	if (markers === 0) return value as CheckpointRecord
-	throw new MeshChainError(
-		'INVALID_STATE',
-		'a state must be plain data, less than 1 MiB and at most 31 levels deep: it holds a function, a symbol, a cycle or another object that is not data, or it is too large',
-	)
+	const wanted = 'a state must be plain data, less than 1 MiB and at most 31 levels deep'
+	const found =
+		'it holds a function, a symbol, a cycle or another object that is not data, or it is too large'
+	throw new MeshChainError('INVALID_STATE', `${wanted}: ${found}`)
 }

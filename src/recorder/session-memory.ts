@@ -1,4 +1,6 @@
-/** One session in memory: the newest events and checkpoints, within bounds. Knows no loop and no chain. */
+/**
+ * One session in memory: the newest events and checkpoints, within bounds, independently of loop and chain.
+ */
 import { fromTagged, recordFromFields, recordToFields, toTagged } from '../codec/json-dialect.ts'
 import { show } from '../guard/show.ts'
 import { MeshChainError, messageOf } from '../model/errors.ts'
@@ -17,15 +19,15 @@ export class SessionMemory {
 	startedMs: number
 	stoppedMs: number | undefined
 	readonly #bounds: SessionBounds
-	/** By index. Indexes of missing events are skipped; slots before the first event are empty. */
+	/** Events by index. Indexes of missing events are skipped; slots before the first event are empty. */
 	#events: (SessionEvent | undefined)[] = []
 	#first = 0
 	#nextIndex = 0
 	#checkpoints: Checkpoint[] = []
 	#droppedCheckpoints = 0
-	/** Missing events with unknown times. */
+	/** Number of missing events with unknown times. */
 	#lostEvents = 0
-	/** The earliest and latest time of the other missing events. */
+	/** Earliest and latest time of the other missing events. */
 	#droppedMinMs = Number.POSITIVE_INFINITY
 	#droppedMaxMs = Number.NEGATIVE_INFINITY
 
@@ -87,7 +89,7 @@ export class SessionMemory {
 		this.#droppedCheckpoints++
 	}
 
-	/** The events of `[from, to)`, by index. */
+	/** Returns the events of `[from, to)`, by index. */
 	range(from: number, to: number): EventSlice {
 		const end = Math.min(to, this.#nextIndex)
 		if (from >= end) return { events: [], missing: 0 }
@@ -95,7 +97,7 @@ export class SessionMemory {
 		return { events, missing: end - from - events.length }
 	}
 
-	/** The events with a time in `[fromMs, toMs]`, both inclusive. */
+	/** Returns the events with a time in `[fromMs, toMs]`, both inclusive. */
 	between(fromMs: number, toMs: number): EventSlice {
 		const isTouched = this.#droppedMinMs <= toMs && this.#droppedMaxMs >= fromMs
 		const events = this.#all(({ tsMs }) => tsMs >= fromMs && tsMs <= toMs)
@@ -107,7 +109,7 @@ export class SessionMemory {
 		return { events: this.#all((record) => record.kind === kind), missing: this.#droppedEvents }
 	}
 
-	/** @throws {MeshChainError} `CHECKPOINT_NOT_FOUND`, naming the checkpoint. */
+	/** Returns a checkpoint. @throws {MeshChainError} `CHECKPOINT_NOT_FOUND`, naming the checkpoint. */
 	checkpoint(id: string): Checkpoint {
 		const found = this.#checkpoints.find((each) => each.id === id)
 		if (found !== undefined) return found
@@ -152,7 +154,7 @@ export class SessionMemory {
 		this.#first = 0
 	}
 
-	/** Slot of the first event with this index or a higher one. */
+	/** Returns the slot of the first event with this index or a higher one. */
 	#placeOf(index: number): number {
 		let low = this.#first
 		let high = this.#events.length

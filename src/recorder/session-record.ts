@@ -1,26 +1,27 @@
 /**
- * The records that sessions leave in a chain, and what they carry. Anyone may have written such a record, for
- * example through an import: it counts as a session record only if every field has its type.
+ * The records that sessions leave in a chain, and their data. Anyone can write such a record, for example
+ * through an import, so it counts as a session record only if every field has its type.
  */
 import type { CheckpointRecord, SessionRecord } from '../model/own-events.ts'
 import type { LogRecord } from '../model/record.ts'
 import type { Checkpoint } from './session.ts'
 
-/** The kinds of the records that sessions leave in a chain. */
+/** Kind of the records that start and stop sessions. */
 export const SESSION_KIND = '$session'
-/** The kind of the record of a checkpoint. */
+/** Kind of the record of a checkpoint. */
 export const CHECKPOINT_KIND = '$checkpoint'
 
 type Raw = { readonly [Name in keyof CheckpointRecord | 'action' | 'firstIndex' | 'nextIndex']?: unknown }
 
 /**
- * The data of a session record or a checkpoint; undefined for a record of another origin under the same kind.
+ * Returns the data of a session record or a checkpoint; undefined for a record of another origin under the
+ * same kind.
  */
 export function sessionRecordOf(record: LogRecord): SessionRecord | CheckpointRecord | undefined {
 	return record.kind === CHECKPOINT_KIND ? checkpointRecordOf(record) : startOrStopOf(record)
 }
 
-/** The data of a checkpoint; undefined for a record of another origin under the same kind. */
+/** Returns the data of a checkpoint; undefined for a record of another origin under the same kind. */
 export function checkpointRecordOf({ data }: LogRecord): CheckpointRecord | undefined {
 	const { recorder, session, id, label = null, eventIndex, state } = (data ?? {}) as Raw
 	if (typeof recorder !== 'string' || typeof session !== 'string' || typeof id !== 'string') return undefined
@@ -36,13 +37,13 @@ function startOrStopOf({ data }: LogRecord): SessionRecord | undefined {
 	return undefined
 }
 
-/** Index of the next event after the record. */
+/** Returns the index of the next event after the record. */
 export function indexIn(data: SessionRecord | CheckpointRecord): number {
 	if ('eventIndex' in data) return data.eventIndex
 	return data.action === 'start' ? data.firstIndex : data.nextIndex
 }
 
-/** The checkpoint in a record. */
+/** Returns the checkpoint in a record. */
 export function checkpointOf<S>({ seq, tsMs }: LogRecord, data: CheckpointRecord): Checkpoint<S> {
 	const { id, label, eventIndex, state } = data
 	return { id, label: label ?? undefined, state: state as S, eventIndex, tsMs, seq }

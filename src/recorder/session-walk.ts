@@ -1,4 +1,4 @@
-/** From the session records of a chain to its sessions. */
+/** Derives the sessions of a chain from its session records. */
 import type { Chain } from '../chain/index.ts'
 import { firstSeqAfterEpoch, lastUpTo } from '../consume/epoch-end.ts'
 import type { CheckpointRecord, SessionRecord } from '../model/own-events.ts'
@@ -10,11 +10,11 @@ type OpenSession = Omit<SessionInfo, 'stoppedMs' | 'endSeq'>
 type StartRecord = SessionRecord & { readonly action: 'start' }
 type StopRecord = SessionRecord & { readonly action: 'stop' }
 
-/** Follows the session records of a chain, in order. Some of them may be gone. */
+/** Follows the session records of a chain, in order. Some of them may be absent. */
 export class SessionWalk {
 	readonly sessions: SessionInfo[] = []
 	readonly #chain: Chain
-	/** By recorder: several may record at a time. */
+	/** Open sessions by recorder, because several recorders may record at a time. */
 	readonly #open = new Map<string, OpenSession>()
 
 	constructor(chain: Chain) {
@@ -41,8 +41,8 @@ export class SessionWalk {
 	}
 
 	/**
-	 * The process died, or the session is active: it ends with its epoch, or before the recorder's next
-	 * session.
+	 * Ends a session without a stop, because its process died or the session is active. It ends with its
+	 * epoch, or before the recorder's next session.
 	 */
 	async #unended(session: OpenSession, toSeq: number): Promise<void> {
 		const endSeq = await lastSeqOfEpoch(this.#chain, session, toSeq)
@@ -55,7 +55,10 @@ function startedBy(start: LogRecord, data: StartRecord): OpenSession {
 	return { id, epoch: start.epoch, startedMs: start.tsMs, startSeq: start.seq, firstIndex }
 }
 
-/** The start is gone, damaged or removed by retention; a later record tells how many events preceded it. */
+/**
+ * Finds the beginning of a session whose start record is damaged or was removed by retention. A later record
+ * states how many events preceded it.
+ */
 async function startedBefore(
 	chain: Chain,
 	{ seq, epoch, tsMs }: LogRecord,
@@ -76,7 +79,9 @@ async function startedBefore(
 	return { id: data.session, epoch, startedMs, startSeq, firstIndex: 0 }
 }
 
-/** Records that are absent before the next epoch count as part of this one. */
+/**
+ * Returns the last seq of an epoch. Records that are absent before the next epoch count as part of this one.
+ */
 async function lastSeqOfEpoch(
 	chain: Chain,
 	{ epoch, startSeq }: OpenSession,

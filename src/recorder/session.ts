@@ -1,4 +1,4 @@
-/** The shapes of recorded history: sessions, their events, their checkpoints. */
+/** The types of recorded history: sessions, their events, their checkpoints. */
 import { invalidOption } from '../model/check.ts'
 import { isTimeBound, type LogRecord } from '../model/record.ts'
 
@@ -26,13 +26,13 @@ export interface Checkpoint<S = unknown> {
 	readonly seq: number
 }
 
-/** Events that answer a query, and how many are missing from the answer. */
+/** Events that match a query, and the number of missing ones. */
 export interface EventSlice {
 	/** The events, in order. */
 	readonly events: readonly SessionEvent[]
 	/**
-	 * Events of the answer that are gone: dropped from memory, or absent from the chain. Exact for a query by
-	 * index, an upper bound for one by time or kind.
+	 * Number of matching events that were dropped from memory or are absent from the chain. Exact for a query
+	 * by index, an upper bound for a query by time or kind.
 	 */
 	readonly missing: number
 }
@@ -43,15 +43,16 @@ export interface SessionInfo {
 	readonly id: string
 	/** Epoch of the chain in which it was recorded. */
 	readonly epoch: number
-	/** Time of the record that started it; if that is gone, the time of the first record that is left. */
-	readonly startedMs: number
 	/**
-	 * Time of the record that stopped it; undefined for an active session and after the death of its process.
+	 * Time of the record that started it; if that record is absent, the time of the first record that is
+	 * present.
 	 */
+	readonly startedMs: number
+	/** Time of the record that stopped it; undefined for an active session and if its process died. */
 	readonly stoppedMs: number | undefined
 	/**
-	 * Seq of the record that started it. If that is gone: of the record before its first event, as far as
-	 * known.
+	 * Seq of the record that started it. If that record is absent, the seq of the record before its first
+	 * event, as far as known.
 	 */
 	readonly startSeq: number
 	/** Seq of the record that stopped it, or of its last record. */
@@ -60,13 +61,13 @@ export interface SessionInfo {
 	readonly firstIndex: number
 }
 
-/** A session as plain data that JSON can hold, for `Recorder.import`. */
+/** A session as plain JSON data, for `Recorder.import`. */
 export interface Session {
 	/** Id of the session. */
 	readonly id: string
 	/** Time of its start, in ms since 1970. */
 	readonly startedMs: number
-	/** Null for an active session. */
+	/** Time of its stop, in ms since 1970; null for an active session. */
 	readonly stoppedMs: number | null
 	/** The events, with their records in the JSON dialect. */
 	readonly events: readonly { readonly index: number; readonly record: Readonly<Record<string, unknown>> }[]
@@ -80,16 +81,16 @@ export interface Session {
 		readonly seq: number
 	}[]
 	/**
-	 * Events of this session that are not in `events`: every index below the next one is in `events` or counted
-	 * here.
+	 * Number of events of this session that are not in `events`: every index below the next one is in
+	 * `events` or counted here.
 	 */
 	readonly droppedEvents: number
-	/** Checkpoints of this session that are not in `checkpoints`. */
+	/** Number of checkpoints of this session that are not in `checkpoints`. */
 	readonly droppedCheckpoints: number
 }
 
 /**
- * A time as milliseconds.
+ * Returns a time as milliseconds.
  *
  * @throws {MeshChainError} `INVALID_OPTION`
  */

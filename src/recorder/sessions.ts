@@ -1,4 +1,4 @@
-/** The sessions of a chain, found by seeks in a chain of any size, also after a restart. */
+/** Finds the sessions of a chain by seeks, in a chain of any size and also after a restart. */
 import { type Chain, checkChain } from '../chain/index.ts'
 import { recordToFields, toTagged } from '../codec/json-dialect.ts'
 import { show } from '../guard/show.ts'
@@ -26,9 +26,9 @@ import {
 import { SessionWalk } from './session-walk.ts'
 
 /**
- * Returns all sessions of a chain, in the order of their starts. Reads their session records only. Records
- * from other chains, after a merge or a replay, are not sessions of this one: a session is found by the seqs
- * and epochs of the chain that it was recorded in.
+ * Returns all sessions of a chain, in the order of their starts. Reads only session records. Session records
+ * that came from other chains by a merge or a replay do not count: the seqs and epochs of a session are those
+ * of the chain that it was recorded in.
  *
  * @throws {MeshChainError} `INVALID_OPTION`
  */
@@ -43,7 +43,8 @@ export async function listSessions(chain: Chain): Promise<SessionInfo[]> {
 }
 
 /**
- * Explains why sessions are not listed: their records came from other chains. Undefined if there are none.
+ * Returns an explanation if sessions are not listed because their records came from other chains; otherwise
+ * undefined.
  */
 export async function sessionRecordsFromElsewhere(chain: Chain): Promise<string | undefined> {
 	let count = 0
@@ -63,7 +64,7 @@ async function* sessionRecordsIn(
 }
 
 /**
- * Opens one session of a chain. It answers the queries of a `Recorder`, about all of its events.
+ * Opens one session of a chain. It answers the same queries as a `Recorder`, over all of its events.
  *
  * @param id the newest session with this id.
  * @throws {MeshChainError} `INVALID_OPTION`; `SESSION_NOT_FOUND`, naming the sessions that exist.
@@ -79,7 +80,7 @@ export async function openSession(chain: Chain, id: string): Promise<ChainSessio
 	throw await sessionNotFound(chain, `there is no session ${show(id)}: ${text}`)
 }
 
-/** The error for a missing session, with a hint where else to look. */
+/** Returns the error for a missing session, with a hint where else to look. */
 export async function sessionNotFound(chain: Chain, text: string): Promise<MeshChainError> {
 	const elsewhere = await sessionRecordsFromElsewhere(chain)
 	const message = elsewhere === undefined ? text : `${text}; ${elsewhere}`
@@ -94,7 +95,7 @@ interface SliceQuery {
 
 /** One session of a chain, for queries about all of its events. */
 export class ChainSession {
-	/** Which session it is. */
+	/** The session that is queried. */
 	readonly info: SessionInfo
 	readonly #chain: Chain
 
@@ -119,7 +120,7 @@ export class ChainSession {
 		return checkpoints
 	}
 
-	/** Returns how many events it has, including absent ones. */
+	/** Returns the number of its events, including absent ones. */
 	async count(): Promise<number> {
 		const { startSeq, endSeq, firstIndex } = this.info
 		return endSeq === startSeq ? 0 : (await this.#lookup()).indexOf(endSeq + 1) - firstIndex
@@ -152,7 +153,7 @@ export class ChainSession {
 	}
 
 	/**
-	 * Returns the events with a time from `from` to `to`, both inclusive; none when `from` is later than `to`.
+	 * Returns the events with a time from `from` to `to`, both inclusive; none if `from` is later than `to`.
 	 *
 	 * @throws {MeshChainError} `INVALID_OPTION`
 	 */
@@ -209,7 +210,7 @@ export class ChainSession {
 		}
 	}
 
-	/** @param wanted `elsewhere` counts the events that were recorded before the session was imported here. */
+	/** @param wanted `elsewhere`: number of events recorded before the session was imported here. */
 	async #slice(wanted: {
 		readonly lookup?: EventIndex
 		readonly elsewhere?: number
@@ -259,7 +260,7 @@ export class ChainSession {
 	}
 }
 
-/** A gap may extend beyond the queried range. */
+/** Returns the absent records of a gap within the queried range, which the gap may exceed. */
 function absentWithin(
 	lookup: EventIndex,
 	{ data }: LogRecord<'$gap', GapData>,

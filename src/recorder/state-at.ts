@@ -15,16 +15,16 @@ import { CHECKPOINT_KIND, checkpointOf, checkpointRecordOf } from './session-rec
  * that id.
  *
  * The state at a seq includes that record. The state at a time includes all records up to the last one, by
- * seq, that is not later than that time. Before the first record it is the initial state, after the last one
- * the state at the end.
+ * seq, that is not later than that time. Before the first record, the state is the initial one; after the
+ * last record, it is the state at the end.
  */
 export type StatePosition = HistoryPosition | { readonly checkpoint: string; readonly session?: string }
 
-/** How {@link stateAt} makes the state. */
+/** Options of {@link stateAt}. */
 export interface StateOptions<S> {
 	/**
-	 * Gets each record but mesh-chain's own, in order. What it returns, or what its promise resolves to, is the
-	 * next state.
+	 * Returns the next state, or a promise of it. Called for each record in order, except mesh-chain's own
+	 * records.
 	 */
 	readonly fold: (state: S, record: LogRecord) => S | Promise<S>
 	/**
@@ -34,15 +34,15 @@ export interface StateOptions<S> {
 	readonly initial: S
 	/** Returns whether a checkpoint holds this state. Default: every checkpoint does. */
 	readonly checkpoint?: ((checkpoint: Checkpoint) => boolean) | undefined
-	/** What to do when records are absent: reject with `CHAIN_GAP`, or fold the others. Default: `'throw'`. */
+	/** Behaviour if records are absent: reject with `CHAIN_GAP`, or fold the others. Default: `'throw'`. */
 	readonly gaps?: 'throw' | 'skip' | undefined
 }
 
 /**
- * Returns the state at a position: that of the nearest earlier checkpoint, or `initial` without one, with the
- * records since then folded into it. Reads only the checkpoint and those records.
+ * Returns the state at a position: the state of the nearest earlier checkpoint, or `initial` without one,
+ * with all later records folded into it. Reads only the checkpoint and those records.
  *
- * @throws {MeshChainError} `INVALID_OPTION`; `CHECKPOINT_NOT_FOUND`; `CHAIN_GAP` when a record is absent.
+ * @throws {MeshChainError} `INVALID_OPTION`; `CHECKPOINT_NOT_FOUND`; `CHAIN_GAP` if a record is absent.
  *
  * @example
  * ```ts
@@ -54,7 +54,7 @@ export interface StateOptions<S> {
  *   initial: 0,
  *   fold: (count, record) => count + (record.kind === 'order' ? 1 : 0),
  * })
- * console.log(orders) // diffStates(a, b) tells what changed between two states
+ * console.log(orders) // diffStates(a, b) returns the changes between two states
  * ```
  */
 export async function stateAt<S>(chain: Chain, at: StatePosition, options: StateOptions<S>): Promise<S> {
@@ -82,7 +82,7 @@ export async function stateAt<S>(chain: Chain, at: StatePosition, options: State
 
 type Given = { readonly [Name in 'seq' | 'tsMs' | 'checkpoint' | 'session']?: unknown }
 
-/** The seq of the last record up to a position; 0 before the first record. */
+/** Returns the seq of the last record up to a position; 0 before the first record. */
 async function seqAt(chain: Chain, at: StatePosition): Promise<number> {
 	const { seq, tsMs, checkpoint, session } = (at ?? {}) as Given
 	const isNamed = checkpoint !== undefined || session !== undefined
@@ -93,7 +93,8 @@ async function seqAt(chain: Chain, at: StatePosition): Promise<number> {
 	if (isOne && typeof checkpoint === 'string' && isSession) return seqOfCheckpoint(chain, checkpoint, session)
 	const fields = Object.entries({ seq, tsMs, checkpoint, session }).filter(([, value]) => value !== undefined)
 	const given = fields.map(([name, value]) => `${name} ${show(value)}`).join(', ')
-	const text = `a position is { seq } from 0, { tsMs } or { checkpoint, session? }, not ${given === '' ? show(at) : given}`
+	const wanted = '{ seq } from 0, { tsMs } or { checkpoint, session? }'
+	const text = `a position is ${wanted}, not ${given === '' ? show(at) : given}`
 	throw new MeshChainError('INVALID_OPTION', text)
 }
 

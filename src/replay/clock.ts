@@ -1,4 +1,4 @@
-/** The clock of a replay. A test provides its own, so that nothing really waits. */
+/** The clock of a replay. A test can inject its own, so that nothing really waits. */
 import { hush } from '../guard/hush.ts'
 import { discard } from '../guard/promises.ts'
 import { attempt, propertyOf } from '../guard/values.ts'
@@ -10,18 +10,18 @@ import { TIMER_MS_MAX } from '../platform/time-limits.ts'
 /** The time that a paced replay follows. */
 export interface ReplayClock {
 	/**
-	 * Returns the time in milliseconds, from any origin. A reading that steps back, or is more than a day ahead
-	 * of what was waited for, is replaced by the progress of the system clock.
+	 * Returns the time in milliseconds, from any origin. If a reading steps back, or jumps more than a day
+	 * beyond the waited time, the progress of the system clock replaces it.
 	 */
 	now(): number
 	/**
-	 * Calls back after `ms` milliseconds or earlier: the caller checks the time again. Returns a function that
-	 * cancels.
+	 * Calls back after `ms` milliseconds or earlier; the caller checks the time again. Returns a function
+	 * that cancels the call.
 	 */
 	after(ms: number, callback: () => void): () => void
 }
 
-/** The clock of the system; it is monotonic. */
+/** The monotonic clock of the system. */
 export const systemClock: ReplayClock = {
 	now: () => performance.now(),
 	after(ms, callback) {
@@ -30,7 +30,10 @@ export const systemClock: ReplayClock = {
 	},
 }
 
-/** Calls back once the clock has reached a time: `after` may call back sooner. Returns a function that cancels it. */
+/**
+ * Calls back once the clock has reached a time, although `after` may call back sooner. Returns a function
+ * that cancels the call.
+ */
 export function callAt(clock: ReplayClock, atMs: number, callback: () => void): () => void {
 	let cancel = () => {}
 	const look = () => {
@@ -57,9 +60,9 @@ export function waitBy(clock: ReplayClock, ms: number, signal?: AbortSignal): Pr
 }
 
 /**
- * Makes a given clock safe to use. It never steps back, and follows the system clock while the given one
- * throws, returns no number, steps back, or is more than a day ahead of what was waited for. If a wait cannot
- * start, the system's does.
+ * Makes a given clock safe to use. The result never steps back. It follows the system clock while the given
+ * one throws, returns no number, steps back, or jumps more than a day beyond the waited time. If a wait
+ * cannot start, the system clock waits instead.
  *
  * @throws {MeshChainError} `INVALID_OPTION`
  */
@@ -72,22 +75,25 @@ export function checkClock(clock: ReplayClock): ReplayClock {
 }
 
 /**
- * Starts at 0 and advances by the difference between readings, or, if that is not a plausible progress, by
- * what the system clock has advanced. Neither one odd reading nor an adjusted clock stalls a replay or ends
+ * Starts at 0 and advances by the difference between readings. If that is not plausible, advances by the
+ * progress of the system clock. One wrong reading or an adjusted clock therefore cannot stall a replay or end
  * its pacing.
  */
 function soundReplayClock(clock: ReplayClock): ReplayClock {
 	let isTold = false
 	let nowMs = 0
 	let last: { readonly readingMs: number | undefined; readonly atMs: number } | undefined
-	/** How long the replay has waited since the last reading: a clock that is moved by hand skips that time. */
+	/** Duration of the waits since the last reading: a clock that is moved by hand skips that time. */
 	let waitedMs = 0
 	const failed = () => {
 		if (!isTold)
 			warn('HOOK_FAILED', 'the clock of a replay failed; the system clock replaces its invalid readings')
 		isTold = true
 	}
-	/** Undefined if this reading or the previous one is missing, steps back or is far ahead. */
+	/**
+	 * Returns the progress; undefined if this reading or the previous one is missing, steps back or is far
+	 * ahead.
+	 */
 	const progressTo = (readingMs: number | undefined) => {
 		if (last === undefined) return readingMs === undefined ? undefined : 0
 		if (readingMs === undefined || last.readingMs === undefined) return undefined

@@ -1,10 +1,11 @@
 /**
- * Decides when each record is due: at its distance from the first one, divided by the speed, measured from
- * one anchor so that errors do not add up. A new speed, a pause and a seek set a new anchor; waiting callers
- * wake up and ask again.
+ * Decides when each record is due: at its distance from the first one, divided by the speed. Distances are
+ * measured from one anchor, so that errors do not add up. A new speed, a pause and a seek set a new anchor;
+ * waiting callers wake up and ask again.
  *
  * The times of a recording are input: one wild reading must neither stop a replay for years nor end its
- * pacing. The wait between two records is therefore bounded, and the anchor moves by what was not waited for.
+ * pacing. The wait between two records is therefore bounded, and the anchor moves by the time that is
+ * skipped.
  */
 import { CLOCK_JUMP_MS } from '../model/limits.ts'
 import type { ReplayClock } from './clock.ts'
@@ -14,11 +15,11 @@ interface Anchor {
 	readonly tsMs: number
 }
 
-/** Distances between the times of two records that were not waited for in full. */
+/** Distances between two records that a replay did not wait for in full. */
 export interface Shortened {
 	/** Number of those distances. */
 	readonly count: number
-	/** What was left out of them in total, in milliseconds of the recording. */
+	/** Total time skipped, in milliseconds of the recording. */
 	readonly ms: number
 }
 
@@ -27,9 +28,9 @@ export class Pacer {
 	readonly #clock: ReplayClock
 	readonly #gapMsMax: number | undefined
 	#speed: number
-	/** When the clock is at `atMs`, the recording is at `tsMs`. */
+	/** Pair of times: when the clock is at `atMs`, the recording is at `tsMs`. */
 	#anchor: Anchor | undefined
-	/** The latest time that was asked for since the anchor was last set. */
+	/** Latest time requested since the anchor was last set. */
 	#newestMs: number | undefined
 	/** Position before the last shortened distance: the next record may show that one reading was wild. */
 	#beforeJump: { readonly anchor: Anchor; readonly newestMs: number } | undefined
@@ -44,9 +45,9 @@ export class Pacer {
 	#stopped = false
 
 	/**
-	 * @param speed factor; 1 is real time, and Infinity waits for nothing.
-	 * @param gapMsMax longest distance between two records, in recorded time, that is waited for; longer ones
-	 * are shortened to it. Without it, a distance of an hour or more is skipped.
+	 * @param speed factor; 1 is real time, and Infinity never waits.
+	 * @param gapMsMax longest distance between two records, in recorded time; longer ones are shortened to
+	 * it. Without it, a distance of an hour or more is skipped.
 	 */
 	constructor(clock: ReplayClock, speed: number, gapMsMax?: number) {
 		this.#clock = clock
@@ -99,17 +100,17 @@ export class Pacer {
 		this.wake()
 	}
 
-	/** Makes waiting callers check again. */
+	/** Wakes waiting callers, which check again. */
 	wake(): void {
 		this.#wake?.()
 	}
 
 	/**
-	 * Resolves when a record of this time is due, to how many milliseconds late that is; at once after {@link
-	 * stop}.
+	 * Resolves when a record of this time is due, with the delay in milliseconds. Resolves at once after
+	 * {@link stop}.
 	 *
-	 * @param waiting is called before each wait with its length in milliseconds, and returns after how many
-	 * milliseconds it wants the next call.
+	 * @param waiting is called before each wait with its length in milliseconds, and returns the number of
+	 * milliseconds until its next call.
 	 */
 	async due(
 		tsMs: number,
@@ -140,7 +141,7 @@ export class Pacer {
 		while (this.isPaused && !this.#stopped && isStillWanted()) await this.#wait(Number.POSITIVE_INFINITY)
 	}
 
-	/** Resolves when the recording has reached this time; at once if no record was paced yet. */
+	/** Resolves when the recording has reached this time; at once if no record has been paced yet. */
 	async reached(tsMs: number, isStillWanted: () => boolean): Promise<void> {
 		if (this.#anchor === undefined || this.#newestMs === undefined) return
 		const aheadMs = Math.max(0, tsMs - this.#newestMs)
@@ -148,9 +149,9 @@ export class Pacer {
 	}
 
 	/**
-	 * Moves the anchor by what is not waited for. After a step back the recording continues from there, unless
-	 * the next record returns. A small step back counts only when the next record does not: several clocks may
-	 * write in turn.
+	 * Moves the anchor by the time that is skipped. After a step back the recording continues from there,
+	 * unless the next record returns. A small step back counts only if the next record does not return,
+	 * because several clocks may write in turn.
 	 */
 	#shorten(tsMs: number): void {
 		this.#returnTo(tsMs)
@@ -187,7 +188,7 @@ export class Pacer {
 		this.#steppedBackMs = 0
 	}
 
-	/** The part of a distance between two records that is waited for. */
+	/** Returns the part of a distance between two records to wait for. */
 	#waitedMs(distanceMs: number): number {
 		if (this.#gapMsMax !== undefined) return Math.max(0, Math.min(distanceMs, this.#gapMsMax))
 		return distanceMs >= CLOCK_JUMP_MS ? 0 : Math.max(0, distanceMs)

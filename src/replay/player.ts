@@ -51,14 +51,14 @@ export class Player {
 	readonly #tally: Tally
 	#playing: Promise<ReplaySummary> | undefined
 	#records: AsyncIterator<LogRecord> | undefined
-	/** The next record, once it is known. */
+	/** Next record, once it is known. */
 	#ahead: LogRecord | undefined
-	/** Counts seeks: a wait that started before one is obsolete. */
+	/** Number of seeks: a wait that started before the latest seek is obsolete. */
 	#visit = 0
 	#from: LogFilter | undefined
 	#until: HistoryPosition | undefined
 	#steps = 0
-	/** Records started since the last seek. */
+	/** Number of records started since the last seek. */
 	#taken = 0
 	#arrived: (() => void) | undefined
 	#isStopped = false
@@ -124,16 +124,16 @@ export class Player {
 		return this.#pacer.isPaused
 	}
 
-	/** Starts or resumes. Resolves at the end or after {@link stop}, to the summary. */
+	/** Starts or resumes. Resolves with the summary at the end or after {@link stop}. */
 	play(): Promise<ReplaySummary> {
 		this.#until = undefined
 		return this.#goOn()
 	}
 
 	/**
-	 * Plays up to a position and pauses there: no record with a later seq, or with a later time, is delivered.
-	 * Resolves there or at the end of the window, also for a looping player. Delivers nothing if the position
-	 * is reached already.
+	 * Plays up to a position and pauses there: no record with a later seq, or with a later time, is
+	 * delivered. Resolves there or at the end of the window, also for a looping player. Delivers nothing if
+	 * the position has already been reached.
 	 *
 	 * @throws {MeshChainError} `INVALID_OPTION`; `INVALID_USAGE` after {@link stop}.
 	 */
@@ -156,8 +156,8 @@ export class Player {
 	}
 
 	/**
-	 * Delivers the next records at once, whatever their time, and pauses. Resolves when that is done or the end
-	 * is reached.
+	 * Delivers the next records at once, whatever their time, and pauses. Resolves when they are delivered or
+	 * the end is reached.
 	 *
 	 * @throws {MeshChainError} `INVALID_OPTION`; `INVALID_USAGE` after {@link stop}.
 	 */
@@ -172,8 +172,8 @@ export class Player {
 	}
 
 	/**
-	 * Moves to a position in the window. A playing player continues there, with that record at once. A position
-	 * before the window is its beginning, one after the window its end.
+	 * Moves to a position in the window. A playing player continues there, and delivers that record at once.
+	 * A position before the window means its beginning, one after the window its end.
 	 *
 	 * @throws {MeshChainError} `INVALID_OPTION`; `INVALID_USAGE` after {@link stop}.
 	 */
@@ -218,13 +218,13 @@ export class Player {
 			this.#playing = undefined
 		}
 		this.#playing ??= this.#runUntilAborted()
-		// A caller that only steps does not wait for the end.
+		// A caller that only steps does not await the end.
 		this.#playing.catch(() => {})
 		this.#pacer.wake()
 		return this.#playing
 	}
 
-	/** @param from undefined: the end of the window. */
+	/** @param from undefined for the end of the window. */
 	#goTo(from: LogFilter | undefined): void {
 		this.#from = from
 		this.#taken = 0
@@ -242,7 +242,8 @@ export class Player {
 	}
 
 	/**
-	 * Listens to the signal only while it plays, so that a signal that outlives the player does not retain it.
+	 * Runs the replay, and listens to the signal only meanwhile, so that a long-lived signal does not retain
+	 * the player.
 	 */
 	async #runUntilAborted(): Promise<ReplaySummary> {
 		const { signal } = this.#options
@@ -288,7 +289,7 @@ export class Player {
 		return this.#isStopped || this.#delivery.isGone
 	}
 
-	/** The next record is after the position: pauses when the recording has reached the position. */
+	/** Handles a next record after the position: pauses when the recording has reached the position. */
 	async #reach(until: HistoryPosition, visit: number): Promise<void> {
 		const isStillWanted = () => this.#steps === 0 && visit === this.#visit && this.#until === until
 		if ('tsMs' in until) await this.#pacer.reached(until.tsMs, isStillWanted)
@@ -301,7 +302,7 @@ export class Player {
 		this.#arrived?.()
 	}
 
-	/** Delivers a record when it is due or stepped to, unless a seek has come first. */
+	/** Delivers a record when it is due or stepped to, unless a seek precedes it. */
 	async #hand(record: LogRecord, visit: number): Promise<void> {
 		const wanted = this.#tally.forTarget(record)
 		if (wanted === undefined) {
@@ -341,7 +342,7 @@ export class Player {
 	}
 }
 
-/** Whether a record comes after the position to play to, if there is one. */
+/** Tells whether a record is after the position to play to, if there is one. */
 function isBeyond(record: LogRecord, until: HistoryPosition | undefined): boolean {
 	if (until === undefined) return false
 	return 'seq' in until ? record.seq > until.seq : record.tsMs > until.tsMs

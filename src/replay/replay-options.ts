@@ -22,9 +22,9 @@ import type { LogRecord } from '../model/record.ts'
 import { checkClock, type ReplayClock, systemClock } from './clock.ts'
 import type { ReplayProgress } from './replay-summary.ts'
 
-/** Which records are replayed, when, and what happens to records that the target does not accept. */
+/** Options of a replay: which records, when, and what to do if the target does not accept a record. */
 export interface ReplayOptions extends LogFilter {
-	/** Upper bound of the matching records that are replayed. Default: no bound. */
+	/** Maximum number of matching records to replay. Default: no limit. */
 	readonly limit?: number | undefined
 	/**
 	 * Playback speed: 1 is real time, 10 is 10×, `'max'` is as fast as the target accepts records. Default:
@@ -32,27 +32,27 @@ export interface ReplayOptions extends LogFilter {
 	 */
 	readonly speed?: 'max' | number | undefined
 	/**
-	 * Longest distance between two records, in milliseconds of the recording, that a paced replay waits for;
-	 * longer ones are shortened to it. `Infinity` waits for any distance. Default: distances of an hour or
-	 * more, where the clock was adjusted or nothing happened, are skipped. `shortened` of the summary counts
-	 * them.
+	 * Longest wait between two records of a paced replay, in milliseconds of the recording; longer distances
+	 * are shortened to it. `Infinity` waits for any distance. Default: distances of an hour or more, where
+	 * the clock was adjusted or nothing happened, are skipped. The summary counts them in `shortened`.
 	 */
 	readonly gapMsMax?: number | undefined
-	/** Upper bound of records in delivery at a time. Default: 1, which keeps all of them in order. */
+	/** Maximum number of records in delivery at a time. Default: 1, which keeps all records in order. */
 	readonly concurrency?: number | undefined
 	/**
-	 * With `concurrency`, records with the same key stay in order. Default: the node and daemon of the record.
+	 * Key of a record: with `concurrency`, records with the same key stay in order. Default: node and daemon
+	 * of the record.
 	 */
 	readonly key?: ((record: LogRecord) => unknown) | undefined
 	/** Retries of a failed delivery, after 100 ms, 200 ms and so on up to 5 s. Default: 2. */
 	readonly retries?: number | undefined
 	/** Time limit for the delivery of one record. Default: 30,000 ms. */
 	readonly timeoutMs?: number | undefined
-	/** End after the first failed record. Default: false. */
+	/** Whether to end after the first failed record. Default: false. */
 	readonly stopOnError?: boolean | undefined
-	/** Deliver nothing: only count the records, at their times. Default: false. */
+	/** Whether to deliver nothing and only count the records, at their times. Default: false. */
 	readonly dryRun?: boolean | undefined
-	/** Ends the replay, after the deliveries in flight. */
+	/** Signal that ends the replay after the deliveries in flight. */
 	readonly signal?: AbortSignal | undefined
 	/** Called about once per `progressIntervalMs`, also during a wait. */
 	readonly onProgress?: ((progress: ReplayProgress) => void) | undefined
@@ -89,7 +89,11 @@ export interface ResolvedReplayOptions extends ResolvedOptions<typeof REPLAY_RUL
 	readonly query: LogFilter
 }
 
-/** @throws {MeshChainError} `INVALID_OPTION`, `INVALID_FILTER`, `INVALID_LEVEL`, before anything is read. */
+/**
+ * Checks and completes the options before anything is read.
+ *
+ * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_FILTER`, `INVALID_LEVEL`
+ */
 export function resolveReplayOptions(options: ReplayOptions): ResolvedReplayOptions {
 	const resolved = REPLAY_OPTIONS.resolve(options)
 	const query = filterIn(options)
@@ -99,7 +103,7 @@ export function resolveReplayOptions(options: ReplayOptions): ResolvedReplayOpti
 }
 
 /**
- * A playback speed as a factor; Infinity for `'max'`.
+ * Returns a playback speed as a factor; Infinity for `'max'`.
  *
  * @throws {MeshChainError} `INVALID_OPTION`
  */

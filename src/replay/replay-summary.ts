@@ -1,7 +1,7 @@
-/** What a replay reports, during and after it. */
+/** The report of a replay, during and after it. */
 import type { Shortened } from './pacer.ts'
 
-/** What a replay did. Plain data: `JSON.stringify` preserves all of it. */
+/** The result of a replay. Plain data: `JSON.stringify` preserves all of it. */
 export interface ReplaySummary {
 	/** Records that the target accepted. */
 	readonly replayed: number
@@ -9,11 +9,11 @@ export interface ReplaySummary {
 	readonly failed: number
 	/** Retries of failed deliveries. */
 	readonly retries: number
-	/** Records, or lines of a recording, that were not meant for the target, by reason. */
+	/** Records, or lines of a recording, that are not meant for the target, by reason. */
 	readonly skipped: Readonly<Record<string, number>>
-	/** Gaps in the source, and how many records are absent in them. */
+	/** Gaps in the source, and the number of records absent in them. */
 	readonly gaps: { readonly count: number; readonly records: number }
-	/** The first failure. */
+	/** First failure. */
 	readonly firstError: ReplayFailure | undefined
 	/** Seq of the first record that was started. */
 	readonly firstSeq: number | undefined
@@ -24,21 +24,23 @@ export interface ReplaySummary {
 	/** Time of the last record that was started. */
 	readonly toMs: number | undefined
 	/**
+	 * Why the replay ended.
+	 *
 	 * - `end`: the source has no more records, or `limit` was reached.
 	 * - `aborted`: the signal ended it.
 	 * - `error`: a record failed, with `stopOnError`.
-	 * - `targetGone`: the target reported that it is gone, did not answer three times in a row, or could not be
-	 *   flushed; or an appender could not commit, as on a full disk.
+	 * - `targetGone`: the target reported that it is gone, did not answer three times in a row, or could not
+	 * be flushed; or an appender could not commit, for example on a full disk.
 	 */
 	readonly ended: 'end' | 'aborted' | 'error' | 'targetGone'
 	/**
 	 * Seq to resume from: every record below it was handled. If the target could not be flushed, the first
-	 * record that it has not kept; if the target cannot tell, the first record of this replay.
+	 * record that it has not kept, or, if the target cannot determine it, the first record of this replay.
 	 */
 	readonly nextSeq: number | undefined
 	/** Duration of the replay. */
 	readonly elapsedMs: number
-	/** Distances in time that a paced replay did not wait for in full. */
+	/** Distances between records that a paced replay did not wait for in full. */
 	readonly shortened: Shortened
 	/** Largest delay of a record; 0 without pacing. */
 	readonly lateMsMax: number
@@ -64,6 +66,6 @@ export interface ReplayProgress {
 	readonly seq: number
 	/** Time of the record that was started last. */
 	readonly tsMs: number
-	/** The record that is waited for, and the length of the wait; absent while records are delivered. */
+	/** Next record, and the length of the wait for it; absent while records are delivered. */
 	readonly waitsFor?: { readonly seq: number; readonly tsMs: number; readonly waitMs: number }
 }

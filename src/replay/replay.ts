@@ -1,6 +1,6 @@
 /**
  * Delivers a window of history to a target: in order, each record at its time or as fast as the target
- * accepts them, with a count of everything that was not delivered.
+ * accepts records, and counts everything that is not delivered.
  */
 import pLimit from 'p-limit'
 import { discard, isThenable, type Outcome, within } from '../guard/promises.ts'
@@ -23,26 +23,24 @@ import { Tally } from './tally.ts'
 import { asTarget, type ReplayTarget, wantsGaps } from './target.ts'
 import { TargetWriter } from './target-writer.ts'
 
-/**
- * Factor of records that are read ahead, for each delivery in flight: they wait for others with the same key.
- */
+/** Number of records read ahead for each delivery in flight, which wait for others with the same key. */
 const AHEAD = 16
 
 /**
- * Replays the matching records into a target, in the order of the source. Replayed records keep their time;
- * their `origin` identifies the source chain, which tells a replay from live records. Gaps are counted, and
- * passed to targets that keep them.
+ * Replays the matching records into a target, in the order of the source. Replayed records keep their time.
+ * Their `origin` identifies the source chain, which distinguishes a replay from live records. Gaps are
+ * counted, and passed to targets that keep them.
  *
- * A failed delivery is retried, then counted; the replay continues unless `stopOnError` is set. A paced
- * replay delivers the first record at once and each other one at its distance from the first. A record with
- * an earlier time is delivered at once, and a slow target catches up.
+ * Failed deliveries are retried, then counted; the replay continues unless `stopOnError` is set. A paced
+ * replay delivers the first record at once and every other record at its distance from the first. A record
+ * with an earlier time is delivered at once, and a slow target catches up.
  *
  * @param source a chain, which seeks the window, or any iterable of records: an array, a generator,
  * `readJsonl(path)`.
  * @param target is flushed at the end, and never closed.
  * @returns the summary, also after the signal has ended the replay.
  * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_FILTER`, `INVALID_LEVEL` before anything is read;
- * `REPLAY_FAILED` when the source fails, with the first seq that was not handled.
+ * `REPLAY_FAILED` if the source fails, with the first seq that was not handled.
  *
  * @example
  * ```ts
@@ -135,12 +133,12 @@ class Replay {
 			})
 			while (running.size >= concurrency * AHEAD && !this.#isOver) await Promise.race(running)
 		})
-		// Also when the source fails: the caller may release the target after the rejection.
+		// Waits even if the source fails: the caller may release the target after the rejection.
 		await each.finally(() => Promise.allSettled(running))
 		await Promise.all(running)
 	}
 
-	/** Passes on every record that is meant for the target, when it is due. */
+	/** Passes on every record for the target, when it is due. */
 	async #each(take: (record: LogRecord) => void | Promise<void>): Promise<void> {
 		const batches = batchesOf(this.#source, this.#options.query, this.#options.timeoutMs)
 		try {
@@ -160,7 +158,8 @@ class Replay {
 				}
 			}
 		} finally {
-			// A source that waits for more may never answer, so its end is requested, with a time limit.
+			// A source that waits for new records may never answer, so the replay requests its end, with a
+			// time limit.
 			const returned = within(batches.return(undefined), this.#options.timeoutMs)
 			if (!this.#aborted) tellEnd(await returned, this.#options.timeoutMs)
 		}
@@ -174,7 +173,7 @@ class Replay {
 		return this.#isOver || this.#tally.taken >= this.#options.limit
 	}
 
-	/** The next batch; undefined after the replay was ended. */
+	/** Returns the next batch; undefined after the replay has ended. */
 	#next<T>(batches: AsyncIterator<T>): Promise<IteratorResult<T> | undefined> {
 		return new Promise((resolve, reject) => {
 			this.#wakeSource = () => resolve(undefined)
@@ -220,16 +219,24 @@ class Replay {
 	}
 }
 
-/** @throws {unknown} an error of the source when it is told to end. */
+/**
+ * Rethrows an error of the source at its end, and warns of a source that does not end.
+ *
+ * @throws {unknown} the error of the source.
+ */
 function tellEnd(returned: Outcome<unknown>, timeoutMs: number): void {
 	if (returned.is === 'rejected') throw returned.thrown
 	if (returned.is === 'late') warnLeft(timeoutMs)
 }
 
-/** Tells a failure of `key` from one of the source. */
+/** A failure of `key`, as opposed to one of the source. */
 class KeyFailure extends Error {}
 
-/** @throws {KeyFailure} when `key` throws or returns a promise: every promise would be a key of its own. */
+/**
+ * Returns the key of a record.
+ *
+ * @throws {KeyFailure} if `key` throws or returns a promise, which would never equal another key.
+ */
 function keyOf(key: ResolvedReplayOptions['key'], record: LogRecord): unknown {
 	try {
 		const name: unknown = key(record)

@@ -1,4 +1,4 @@
-/** What a replay reads, in batches: a chain, or an iterable of records. */
+/** The sources that a replay reads in batches: a chain, or an iterable of records. */
 import { type Chain, whatWasGiven } from '../chain/index.ts'
 import { ForeignItems } from '../guard/items.ts'
 import { show } from '../guard/show.ts'
@@ -8,7 +8,7 @@ import type { LogFilter } from '../model/filter.ts'
 import { isRecordTime, type LogRecord } from '../model/record.ts'
 import { warn } from '../platform/diagnostics.ts'
 
-/** A source that seeks the window by itself: a chain, or an object that stands in for one. */
+/** A source that seeks the window itself: a chain, or an object with the same method. */
 export interface BatchSource extends Pick<Chain, 'batches'> {
 	/** Id of the chain that the records belong to. */
 	readonly chainId?: string
@@ -20,26 +20,26 @@ export interface BatchSource extends Pick<Chain, 'batches'> {
 export type RecordSource = (AsyncIterable<LogRecord> | Iterable<LogRecord>) &
 	Pick<BatchSource, 'chainId' | 'skipped'>
 
-/** Whether a source seeks its window by itself. */
+/** Tells whether a source seeks its window itself. */
 export function isBatchSource(source: BatchSource | RecordSource): source is BatchSource {
 	return typeof propertyOf(source, 'batches') === 'function'
 }
 
-/** @throws {MeshChainError} `INVALID_OPTION` */
+/** Checks a source. @throws {MeshChainError} `INVALID_OPTION` */
 export function checkSource(source: unknown): void {
 	if (typeof source === 'object' && source !== null) {
 		if (typeof propertyOf(source, 'batches') === 'function') return
 		if (attempt(() => Symbol.asyncIterator in source || Symbol.iterator in source, false)) return
 	}
-	const text = `a source is a chain or an iterable of records, not ${whatWasGiven(source)}, and readJsonl(path) reads JSON Lines`
-	throw new MeshChainError('INVALID_OPTION', text)
+	const what = `a source is a chain or an iterable of records, not ${whatWasGiven(source)}`
+	throw new MeshChainError('INVALID_OPTION', `${what}, and readJsonl(path) reads JSON Lines`)
 }
 
 /**
- * Reads a source in batches. A chain seeks the window; anything else is read from its beginning.
+ * Reads a source in batches. A chain seeks the window; any other source is read from its beginning.
  *
- * @param timeoutMs how long the source may take to end when no more is wanted. A slower one is abandoned,
- * with a warning.
+ * @param timeoutMs time limit for the source to end when no more records are needed. A slower source is
+ * abandoned, with a warning.
  */
 export async function* batchesOf(
 	source: BatchSource | RecordSource,
@@ -53,7 +53,7 @@ export async function* batchesOf(
 		for await (const record of new ForeignItems<LogRecord>(source, timeoutMs, left)) yield [checked(record)]
 }
 
-/** A record without a time would be waited for without end. */
+/** Rejects a record without a time: a paced replay would wait for it forever. */
 function checked(record: LogRecord): LogRecord {
 	if (isRecordTime(propertyOf(record, 'tsMs'))) return record
 	throw new MeshChainError('INVALID_LINE', `a source must yield records with a time, not ${show(record)}`)

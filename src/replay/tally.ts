@@ -1,4 +1,7 @@
-/** What a replay counts: which records are meant for the target, what became of them, and where to resume. */
+/**
+ * The counters of a replay: which records are meant for the target, which were delivered, and where to
+ * resume.
+ */
 import { hush } from '../guard/hush.ts'
 import { discard } from '../guard/promises.ts'
 import { messageOf } from '../guard/values.ts'
@@ -11,7 +14,7 @@ import type { TargetWriter } from './target-writer.ts'
 
 /** The options of a replay that concern its counters. */
 export interface TallyOptions {
-	/** The chain of records without an origin. */
+	/** Chain of records without an origin. */
 	readonly sourceId: string
 	readonly keepsGaps: boolean
 	readonly pacer: Pacer
@@ -34,7 +37,7 @@ export class Tally {
 	#nextSeq: number | undefined
 	#toldMs: number
 	#saidFailing = false
-	/** Records that were started. */
+	/** Number of records started. */
 	taken = 0
 
 	constructor(delivery: TargetWriter, options: TallyOptions) {
@@ -50,11 +53,11 @@ export class Tally {
 	}
 
 	/**
-	 * A record as the target gets it, with its identity; undefined for a record that is not meant for the
+	 * Returns a record for the target, with its identity; undefined if the record is not meant for the
 	 * target.
 	 */
 	forTarget(record: LogRecord): LogRecord | undefined {
-		// Gaps of merged chains have an origin, and are counted too.
+		// Gaps of merged chains have an origin, and count too.
 		if (record.kind === GAP_KIND) {
 			this.#gaps.count++
 			this.#gaps.records += gapDataOf(record.data)?.count ?? 0
@@ -109,13 +112,13 @@ export class Tally {
 		this.#nextSeq = Math.max(this.#nextSeq ?? 0, record.seq + 1)
 	}
 
-	/** The first seq that was not handled. */
+	/** First seq that was not handled. */
 	get nextSeq(): number | undefined {
 		const [oldest] = this.#outstanding
 		return oldest?.seq ?? this.#nextSeq
 	}
 
-	/** Where to resume: records that the target could not keep must be delivered again. */
+	/** Seq to resume from: records that the target could not keep must be delivered again. */
 	get #goOnSeq(): number | undefined {
 		const { undeliveredFrom } = this.#delivery
 		if (undeliveredFrom === 'first') return this.#first?.seq

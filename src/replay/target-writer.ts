@@ -1,6 +1,4 @@
-/**
- * Delivers records to a target, one after the other: retries, gives up, and detects that the target is gone.
- */
+/** Delivers records to a target one by one: retries, gives up, and detects that the target is gone. */
 import { isRetryable } from '../appender.ts'
 import { hush } from '../guard/hush.ts'
 import { discard, follow, isThenable } from '../guard/promises.ts'
@@ -29,13 +27,13 @@ export class TargetWriter {
 	readonly #options: TargetWriterOptions
 	readonly counts = { replayed: 0, failed: 0, retries: 0 }
 	firstError: ReplayFailure | undefined
-	/** The target takes no more records. */
+	/** Whether the target accepts no more records. */
 	isGone = false
-	/** Which accepted records may not be where they should be: all of them, or those from this seq on. */
+	/** Accepted records that the target may not have kept: all of them, or those from this seq on. */
 	undeliveredFrom: 'first' | number | undefined
 	readonly #aborted = new AbortController()
 	#timeoutsInRow = 0
-	/** The last record has failed: the next ones are tried once. */
+	/** Whether the last record failed; the next ones are tried only once. */
 	#isFailing = false
 
 	constructor(target: ReplayTarget, options: TargetWriterOptions) {
@@ -48,7 +46,10 @@ export class TargetWriter {
 		this.#aborted.abort()
 	}
 
-	/** Whether the record was delivered; a promise of that if the target returns one, or after a failure. */
+	/**
+	 * Returns whether the record was delivered, or a promise of it if the target returns one or after a
+	 * failure.
+	 */
 	deliver(record: LogRecord): boolean | Promise<boolean> {
 		try {
 			const result = this.#target.write(record)
@@ -59,7 +60,7 @@ export class TargetWriter {
 		}
 	}
 
-	/** Flushes the target. A failure is the first error, and the target counts as gone. */
+	/** Flushes the target. A failure counts as the first error, and the target counts as gone. */
 	async flush(): Promise<void> {
 		try {
 			const flushed = this.#target.flush?.()
@@ -70,7 +71,10 @@ export class TargetWriter {
 		}
 	}
 
-	/** Counts what the target could not keep as failed. Returns the seq of the first such record, if known. */
+	/**
+	 * Counts the records that the target could not keep as failed. Returns the seq of the first one, if
+	 * known.
+	 */
 	#takeBack(): number | undefined {
 		const undelivered = attempt(() => soundUndelivered(this.#target.undelivered?.()), undefined)
 		this.undeliveredFrom = undelivered === undefined ? 'first' : undelivered.seq
@@ -153,10 +157,7 @@ export class TargetWriter {
 	}
 }
 
-/**
- * A retryable error of an appender concerns the appender as a whole: an error about one record is not
- * retryable.
- */
+/** Tells whether an error means that an appender fails as a whole: only such an error is retryable. */
 function isFailing(thrown: unknown): boolean {
 	return isInstance(thrown, LogAppendError) && isRetryable(thrown)
 }
@@ -165,7 +166,7 @@ function isGoneError(thrown: unknown): boolean {
 	return isInstance(thrown, MeshChainError) && codeOf(thrown) === 'TARGET_GONE'
 }
 
-/** What a target reports, if it is plausible. */
+/** Returns the target's own report if it is plausible. */
 function soundUndelivered(undelivered: UndeliveredRecords | undefined): UndeliveredRecords | undefined {
 	if (undelivered === undefined) return undefined
 	discard(undelivered)

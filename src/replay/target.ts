@@ -1,4 +1,4 @@
-/** The target of a replay: it takes one record after the other. */
+/** The target of a replay, which takes one record after the other. */
 import { show } from '../guard/show.ts'
 import { attempt, propertyOf } from '../guard/values.ts'
 import { checkFunction, ifGiven, readOption } from '../model/check.ts'
@@ -18,22 +18,22 @@ export interface ReplayTarget {
 	/** Name of the target in messages. */
 	readonly name?: string
 	/**
-	 * Takes one record. An error or a rejection means that the record was not delivered; it is retried as often
-	 * as `retries` allows. An error with the code `TARGET_GONE` means that the target takes no more records,
-	 * and so does a `retryable` `LogAppendError` after the last retry.
+	 * Takes one record. An error or a rejection means that the record was not delivered; it is retried as
+	 * often as `retries` allows. An error with the code `TARGET_GONE` means that the target takes no more
+	 * records, and so does a `retryable` `LogAppendError` after the last retry.
 	 */
 	write(record: LogRecord): unknown
-	/** Returns, or resolves, when every accepted record is where it should be. */
+	/** Returns, or resolves, once every accepted record has arrived at its destination. */
 	flush?(): unknown
 	/**
-	 * Returns, after a failed flush, what was accepted and is not where it should be. Without it: possibly all
-	 * records.
+	 * Returns, after a failed flush, the accepted records that have not arrived. Without this method, all of
+	 * them may be missing.
 	 */
 	undelivered?(): UndeliveredRecords | undefined
-	/** Releases what the target holds. Called by the code that created the target, not by a replay. */
+	/** Releases the resources of the target. Called by the code that created the target, not by a replay. */
 	close?(): unknown
 	/**
-	 * Whether the target keeps history, and therefore gets `$gap` records too. Default: false, gaps are only
+	 * Whether the target keeps history, and therefore also gets `$gap` records. Default: false, gaps are only
 	 * counted.
 	 */
 	readonly keepsGaps?: boolean
@@ -53,18 +53,17 @@ export function asTarget(target: ReplayTarget | ((record: LogRecord) => unknown)
 		}
 		return target
 	}
-	throw new MeshChainError(
-		'INVALID_OPTION',
-		`a target is a function or has write(record), not ${show(target)}: use new LoopTarget(loop), new AppenderTarget(appender) or new StreamTarget(stream)`,
-	)
+	const what = `a target is a function or has write(record), not ${show(target)}`
+	const advice = 'use new LoopTarget(loop), new AppenderTarget(appender) or new StreamTarget(stream)'
+	throw new MeshChainError('INVALID_OPTION', `${what}: ${advice}`)
 }
 
-/** Whether a target wants gaps; false if it cannot tell. */
+/** Tells whether a target wants gaps; false if that cannot be read. */
 export function wantsGaps(target: ReplayTarget): boolean {
 	return propertyOf(target, 'keepsGaps') === true
 }
 
-/** A Node stream has a `write` too, which takes something else. */
+/** Tells whether a target is a Node stream, whose `write` takes something else. */
 function isStream(target: object): boolean {
 	return typeof propertyOf(target, 'pipe') === 'function' || attempt(() => 'writableEnded' in target, false)
 }

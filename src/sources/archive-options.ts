@@ -13,14 +13,13 @@ import { checkSampleMode, type SampleMode } from './source.ts'
 
 const DETAILS_BYTES_MAX = 16 * 1024
 
-/** How a source is archived. */
+/** Options of `SourceManager.archive`. */
 export interface ArchiveOptions {
 	/**
-	 * How samples are obtained; a policy that matches the name of the source overrides it. Default:
-	 * `'monitor'`.
+	 * Mode of the source; a policy that matches the name of the source overrides it. Default: `'monitor'`.
 	 */
 	readonly mode?: SampleMode | undefined
-	/** Extra fields to attach to each sample, if the source can follow them. At most 256. */
+	/** Names of extra fields to attach to each sample, if the source can follow fields. At most 256. */
 	readonly fields?: readonly string[] | undefined
 	/**
 	 * Plain data for the code that recreates the source after a restart, such as an address. At most 16 KiB.
@@ -52,7 +51,7 @@ function checkDetails(_name: string, details: unknown): unknown {
 }
 
 /**
- * The names of extra fields, sorted and without duplicates.
+ * Returns the names of extra fields, sorted and without duplicates.
  *
  * @throws {MeshChainError} `INVALID_OPTION`
  */

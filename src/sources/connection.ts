@@ -1,8 +1,10 @@
-/** Whether a source is connected, judged by what it delivers: a first sample shows that it is. */
+/** Determines whether a source is connected: the first sample shows that it is. */
 
 /**
+ * The connection of a source.
+ *
  * - `idle`: the source does not run.
- * - `connecting`: it was started, and no sample has arrived yet.
+ * - `connecting`: the source was started, and no sample has arrived yet.
  * - `connected`: samples arrive.
  * - `disconnected`: the connection was lost; the source is being retried.
  */
@@ -20,7 +22,7 @@ export interface Regained {
 export class Connection {
 	#state: ConnectionState = 'idle'
 	#sinceMs: number | undefined
-	/** Time of a loss that no sample has ended yet. */
+	/** Time of a loss, until a sample ends it. */
 	#lostMs: number | undefined
 
 	constructor(lostMs?: number) {
@@ -49,7 +51,7 @@ export class Connection {
 		if (this.#state === 'idle') this.#state = 'connecting'
 	}
 
-	/** Notes a sample. Returns the loss that it ends, once. */
+	/** Records a sample. Returns the loss that it ends, once. */
 	seen(nowMs: number): Regained | undefined {
 		if (this.#sinceMs !== undefined) return undefined
 		this.#state = 'connected'
@@ -60,7 +62,7 @@ export class Connection {
 		return regained
 	}
 
-	/** Notes a loss. Returns whether there was a connection to lose. */
+	/** Records a loss. Returns whether there was a connection to lose. */
 	lost(nowMs: number): boolean {
 		if (this.#state !== 'connected') return false
 		this.#state = 'disconnected'
@@ -69,7 +71,7 @@ export class Connection {
 		return true
 	}
 
-	/** Notes an end on purpose, which is not a loss. */
+	/** Records an intended end, which is not a loss. */
 	ended(): void {
 		this.#state = 'idle'
 		this.#sinceMs = undefined

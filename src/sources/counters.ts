@@ -1,22 +1,24 @@
-/** Counts what became of the samples of one source. The counters continue through pauses and restarts. */
+/** Counts the samples of one source by their outcome. The counters continue through pauses and restarts. */
 
 /** Samples that were received and not stored, by cause. */
 export interface DroppedCounts {
-	/** The queue had no room for another sample of this source. */
+	/** Sample for which the queue had no room. */
 	overflow: number
-	/** The sample's own time was before 1991, or more than 1,800 s from the present. */
+	/** Time of the sample before 1991, or more than 1,800 s from the present. */
 	timestamp: number
-	/** The sample was older than one that is stored already. */
+	/** Sample older than one that is already stored. */
 	order: number
-	/** The value had a different type from the first one, or was not a value. */
+	/** Value of another type than the first one, or not a value. */
 	type: number
-	/** The loop did not take the sample: it is closed, or its level or its `transform` keeps samples out. */
+	/**
+	 * Sample that the loop did not take, because it is closed or its level or `transform` excludes samples.
+	 */
 	refused: number
 }
 
 /**
- * The counters of one source: `received` = `stored` + all of `dropped` + samples in the queue or waiting for
- * room in it.
+ * The counters of one source: `received` = `stored` + all of `dropped` + samples that are queued or wait for
+ * room in the queue.
  */
 export interface SourceCounts {
 	/** Samples that arrived, valid or not. */
@@ -25,13 +27,15 @@ export interface SourceCounts {
 	stored: number
 	/** Samples that were not stored, by cause. */
 	dropped: DroppedCounts
-	/** `{ $unserializable }` markers in its values, each in place of something that a record cannot hold. */
+	/** `{ $unserializable }` markers in its values, each for something that a record cannot hold. */
 	unserializable: number
 	/** Times that the source had to wait for room in the queue. Waiting loses nothing. */
 	waits: number
-	/** Periods of a scan without a read: the previous read was still running, or the process was busy. */
+	/**
+	 * Periods of a scan without a read, because the previous read was still running or the process was busy.
+	 */
 	missedScans: number
-	/** Upper estimate of the bytes that the stored samples take in a chain. */
+	/** Upper estimate of the bytes of the stored samples in a chain. */
 	storedBytes: number
 	/** Time of the first sample, in ms since 1970. */
 	firstEventMs: number | undefined
@@ -49,7 +53,7 @@ export interface SourceCounts {
 	latestType: string | undefined
 }
 
-/** Counters at zero. */
+/** Returns counters at zero. */
 export function newCounts(): SourceCounts {
 	return {
 		received: 0,
@@ -69,12 +73,12 @@ export function newCounts(): SourceCounts {
 	}
 }
 
-/** A copy that later counts do not change. */
+/** Returns a copy that later counts do not change. */
 export function copyOf(counts: SourceCounts): SourceCounts {
 	return { ...counts, dropped: { ...counts.dropped } }
 }
 
-/** Samples that were not stored, for any cause. */
+/** Returns the number of samples that were not stored, for any cause. */
 export function droppedTotal({ dropped }: Pick<SourceCounts, 'dropped'>): number {
 	return Object.values(dropped).reduce((sum, count) => sum + count, 0)
 }

@@ -7,15 +7,15 @@ import type { SourceEntry } from './entry.ts'
 import type { Source } from './source.ts'
 
 /**
- * Recreates a source after a restart. An error is recorded in the status of that source; the others still
+ * Recreates a source after a restart. The status of that source shows an error; the other sources still
  * start.
  */
 export type CreateSource = (entry: SourceEntry) => Source | Promise<Source>
 
 /**
- * Calls `create`, for at most `ms` milliseconds.
+ * Calls `create`, and waits for at most `ms` milliseconds.
  *
- * @throws {MeshChainError} `SOURCE_UNAVAILABLE` when it takes longer; otherwise what `create` throws.
+ * @throws {MeshChainError} `SOURCE_UNAVAILABLE` if it takes longer; otherwise the error that `create` throws.
  */
 export async function createWithin(create: CreateSource, entry: SourceEntry, ms: number): Promise<Source> {
 	const made = await within(settle(create(entry)), ms)

@@ -1,4 +1,4 @@
-/** The registry's entry for a source: what it is, how it is archived, and what became of its samples. */
+/** The registry's entry for a source: its identity, how it is archived, and the counts of its samples. */
 import type { LogRecord } from '../model/record.ts'
 import type { ConnectionState } from './connection.ts'
 import { newCounts, type SourceCounts } from './counters.ts'
@@ -21,15 +21,13 @@ export interface LiveValue {
 	readonly receivedMs: number
 }
 
-/**
- * A source as the registry knows it. A field without a value is undefined here, and absent from the record.
- */
+/** A source in the registry. A field without a value is undefined here, and absent from the record. */
 export interface SourceEntry {
 	/** Name of the source. */
 	readonly name: string
 	/** Other names of the source. */
 	readonly aliases: readonly string[]
-	/** How its samples are obtained. */
+	/** Mode of the source. */
 	readonly mode: SampleMode
 	/** Name of the policy that decided the mode, if one matched. */
 	readonly policy: string | undefined
@@ -45,9 +43,9 @@ export interface SourceEntry {
 	readonly connectedSinceMs: number | undefined
 	/** Time of a lost connection, until a sample arrives again. */
 	readonly lostMs: number | undefined
-	/** What became of its samples. */
+	/** Counts of its samples. */
 	readonly counts: Readonly<SourceCounts>
-	/** What the checks of its samples remember. */
+	/** State of the checks of its samples. */
 	readonly memory: Readonly<CheckMemory>
 	/** Samples per second that were received between the last two writes of this entry. */
 	readonly rate: number
@@ -55,7 +53,7 @@ export interface SourceEntry {
 	readonly sinceMs: number
 }
 
-/** The entry of a source that was not archived before. */
+/** Returns the entry of a source that was not archived before. */
 export function newEntry(
 	name: string,
 	nowMs: number,
@@ -76,7 +74,9 @@ export function newEntry(
 
 type Raw = { readonly [Name in keyof SourceEntry]?: unknown }
 
-/** The entry in a record of the registry; undefined for a record of another origin that holds none. */
+/**
+ * Returns the entry in a record of the registry; undefined for a record of another origin that holds none.
+ */
 export function entryFrom({ daemonId, data, tsMs }: LogRecord): SourceEntry | undefined {
 	if (typeof daemonId !== 'string' || typeof data !== 'object' || data === null) return undefined
 	const raw = data as Raw

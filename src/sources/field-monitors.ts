@@ -1,4 +1,4 @@
-/** Follows the extra fields of a source and holds the newest value of each. */
+/** Follows the extra fields of a source and keeps the newest value of each. */
 import { canonicalise } from '../codec/canonical.ts'
 import { settle } from '../guard/promises.ts'
 import { show } from '../guard/show.ts'
@@ -16,10 +16,10 @@ export interface FieldBounds extends MonitorBounds {
 	readonly retryIntervalMs: number
 }
 
-/** What the source of the fields is told. */
+/** The events that the owner of the fields gets. */
 export interface FieldEvents {
 	failed(error: string): void
-	/** A monitor did not end within this time after it was told to. */
+	/** Reports that a monitor was told to end and did not within this time. */
 	abandoned(ms: number): void
 }
 
@@ -29,7 +29,7 @@ export class FieldMonitors {
 	readonly #events: FieldEvents
 	readonly #bounds: FieldBounds
 	#names: readonly string[]
-	/** By name, in the order of the names. */
+	/** Monitors by name, in the order of the names. */
 	#monitors = new Map<string, FieldMonitor>()
 
 	/** @param source the name of the source, for messages. */
@@ -44,14 +44,14 @@ export class FieldMonitors {
 		return this.#names
 	}
 
-	/** How many fields are followed at present. */
+	/** Number of fields that are followed at present. */
 	get size(): number {
 		return this.#monitors.size
 	}
 
 	/**
-	 * Changes the list. A field in both lists is followed without interruption; a new one starts with {@link
-	 * start}.
+	 * Changes the list of names. A field in both lists is followed without interruption; a new one starts
+	 * with {@link start}.
 	 */
 	setNames(names: readonly string[]): void {
 		this.#names = names
@@ -74,13 +74,13 @@ export class FieldMonitors {
 		await Promise.all(stopping)
 	}
 
-	/** The newest value of every field that has one. */
+	/** Returns the newest value of every field that has one. */
 	values(): Record<string, unknown> {
 		const known = [...this.#monitors].filter(([, monitor]) => monitor.hasValue)
 		return Object.fromEntries(known.map(([name, monitor]) => [name, monitor.value]))
 	}
 
-	/** Upper estimate of the bytes that {@link values} takes in a record. */
+	/** Returns an upper estimate of the bytes of {@link values} in a record. */
 	bytes(): number {
 		let bytes = 0
 		for (const [name, monitor] of this.#monitors) bytes += 3 * name.length + monitor.bytes
@@ -148,12 +148,12 @@ class FieldMonitor {
 		this.#options.events.failed(`field ${this.#options.name}: ${messageOf(cause)}`)
 	}
 
-	/** Once the waits have grown to their maximum, and again only after the field has worked in between. */
+	/** Warns once the waits have grown to their maximum, and again only if the field has worked meanwhile. */
 	#warnOnce(cause: unknown, waitMs: number): void {
 		if (this.#hasWarned || !this.#backoff.isAtMax(waitMs)) return
 		this.#hasWarned = true
 		const { name, source } = this.#options
-		const text = `the field ${show(name)} of the source ${show(source)} keeps failing (${messageOf(cause)}); it is retried every ${waitMs / 1000} s`
-		warn('FIELD_FAILING', text)
+		const text = `the field ${show(name)} of the source ${show(source)} keeps failing (${messageOf(cause)})`
+		warn('FIELD_FAILING', `${text}; it is retried every ${waitMs / 1000} s`)
 	}
 }

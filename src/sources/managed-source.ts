@@ -1,7 +1,4 @@
-/**
- * One source while it is archived: its task, its checks, its connection, its place in the queue, and its
- * counters.
- */
+/** One source while it is archived: its task, checks, connection, share of the queue, and counters. */
 import type { LimitFunction } from 'p-limit'
 import { canonicalise } from '../codec/canonical.ts'
 import { settle } from '../guard/promises.ts'
@@ -24,9 +21,9 @@ import type { Sample, SampleSink, Source } from './source.ts'
 export interface SampleData {
 	/** The value, in canonical form. */
 	readonly value: unknown
-	/** The extra fields, sorted by name; a field without a value so far is left out. */
+	/** Extra fields, sorted by name; a field without a value so far is left out. */
 	readonly fields?: Readonly<Record<string, unknown>>
-	/** Present in the first sample after a lost connection. */
+	/** Regained connection, in the first sample after a lost connection only. */
 	readonly connection?: Regained
 }
 
@@ -39,27 +36,27 @@ export interface QueuedSample {
 }
 
 /**
- * Which sample is dropped when a source that cannot wait finds no room in the queue: the `'newest'`, which
- * has just arrived, or the `'oldest'` of that source in the queue.
+ * The sample to drop if a source that cannot wait finds no room in the queue: the `'newest'`, which has just
+ * arrived, or the `'oldest'` of that source in the queue.
  */
 export type DropPolicy = 'newest' | 'oldest'
 
-/** What all sources share. */
+/** State and functions that all sources share. */
 export interface Pipeline extends FieldBounds {
 	readonly queue: SampleQueue<QueuedSample>
 	readonly clock: () => number
 	readonly reads: LimitFunction
 	readonly drop: DropPolicy
-	/** Tells the writer that the queue holds something. */
+	/** Notifies the writer that the queue is not empty. */
 	wake(): void
-	/** Resolves when something has left the queue. */
+	/** Resolves when a sample has left the queue. */
 	room(signal: AbortSignal): Promise<void>
 }
 
-/** Estimate of what a record takes in addition to its data. */
+/** Estimated size of a record without its data. */
 const ROW_BYTES = 24
 
-/** A source, with everything that the manager knows of it. */
+/** A source, with all of its state in the manager. */
 export class ManagedSource {
 	readonly name: string
 	readonly details: unknown
@@ -70,11 +67,11 @@ export class ManagedSource {
 	mode: SourceEntry['mode']
 	policy: string | undefined
 	state: SourceState
-	/** Why the source does not run although it is active. */
+	/** Reason why the source does not run although it is active. */
 	failure: string | undefined
 	live: LiveValue | undefined
 	aliases: readonly string[]
-	/** Something has changed since the registry was written. */
+	/** Whether something has changed since the registry was written. */
 	isUnsaved = false
 	readonly #pipeline: Pipeline
 	readonly #connection: Connection
@@ -82,7 +79,7 @@ export class ManagedSource {
 	readonly #rate: RateMeter
 	#source: Source | undefined
 	#task: MonitorTask | ScanTask | undefined
-	/** A connection that came back, until a sample carries it to the queue. */
+	/** Regained connection, until a sample carries it to the queue. */
 	#regained: Regained | undefined
 	#isWaiting = false
 
@@ -95,7 +92,7 @@ export class ManagedSource {
 		this.state = entry.state
 		this.aliases = entry.aliases
 		this.counts = copyOf(entry.counts)
-		// The queue of the process that wrote the entry is lost, and nothing tells what became of it.
+		// The queue of the process that wrote the entry is lost, and the outcome of its samples is unknown.
 		this.counts.received = this.counts.stored + droppedTotal(this.counts)
 		this.checks = new SampleChecks({ ...entry.memory })
 		this.#pipeline = pipeline
@@ -106,7 +103,7 @@ export class ManagedSource {
 		}
 		this.#fields = new FieldMonitors(entry.name, entry.fields, events, pipeline)
 		this.#rate = new RateMeter(entry.rate, this.counts.received)
-		// It was connected when its process was killed, and is not now.
+		// It may have been connected when its process was killed, and is not connected now.
 		this.isUnsaved = entry.connection !== 'idle'
 	}
 
@@ -120,13 +117,14 @@ export class ManagedSource {
 	}
 
 	/**
-	 * Samples that were received and neither stored nor dropped yet: in the queue, or waiting for room in it.
+	 * Number of samples that were received and neither stored nor dropped yet: in the queue, or waiting for
+	 * room in it.
 	 */
 	get queued(): number {
 		return this.share.count + (this.#isWaiting ? 1 : 0)
 	}
 
-	/** The entry to save. Queued samples count as not received: they may not outlive the process. */
+	/** Returns the entry to save. Queued samples count as not received: they may not outlive the process. */
 	toSavedEntry(): SourceEntry {
 		const entry = this.toEntry()
 		return { ...entry, counts: { ...entry.counts, received: entry.counts.received - this.queued } }
@@ -152,7 +150,7 @@ export class ManagedSource {
 		}
 	}
 
-	/** Starts the source; does nothing while it runs. */
+	/** Starts the source; does nothing if it is running. */
 	start(source: Source): void {
 		if (this.#task !== undefined) return
 		this.#source = source
@@ -164,7 +162,7 @@ export class ManagedSource {
 		this.#fields.start(source)
 	}
 
-	/** Takes nothing from the source any more; what it has delivered so far is still stored. */
+	/** Stops taking samples from the source; samples delivered earlier are still stored. */
 	async end(): Promise<void> {
 		const ending = [this.#task?.stop(), this.#fields.stop()]
 		this.#task = undefined
@@ -173,33 +171,33 @@ export class ManagedSource {
 		if (this.#task === undefined) this.#letGo()
 	}
 
-	/** Calls the source's own `end`. A failure there is recorded and changes nothing else. */
+	/** Calls the source's own `end`. A failure of that call is recorded and changes nothing else. */
 	#letGo(): void {
 		const failed = (cause: unknown) => this.#failed(messageOf(cause))
 		// An async function, so that a synchronous throw becomes a rejection too.
 		void (async () => settle(methodOf(this.#source ?? {}, 'end')?.()))().catch(failed)
 	}
 
-	/** @param seconds since the last measurement. */
+	/** Measures the rate. @param seconds since the last measurement. */
 	measureRate(seconds: number): void {
 		// A source that falls silent is written once more, with a rate of 0.
 		if (this.#rate.measure(this.counts.received, seconds)) this.isUnsaved = true
 	}
 
-	/** Changes the extra fields. Those that stay in the list are followed without interruption. */
+	/** Changes the extra fields. Fields in both lists are followed without interruption. */
 	setFields(names: readonly string[]): void {
 		this.#fields.setNames(names)
 		if (this.#task !== undefined) this.#fields.start(this.#source ?? {})
 	}
 
-	/** The loop has stored the sample. */
+	/** Counts a sample that the loop stored. */
 	stored(sample: QueuedSample): void {
 		this.counts.stored++
 		this.counts.storedBytes += sample.bytes
 		this.isUnsaved = true
 	}
 
-	/** The loop did not take the sample. */
+	/** Counts a sample that the loop did not take. */
 	refused(): void {
 		this.counts.dropped.refused++
 		this.isUnsaved = true
@@ -237,7 +235,7 @@ export class ManagedSource {
 		const { queue } = this.#pipeline
 		while (this.#isWaiting || !queue.hasRoomFor(this.share)) {
 			this.counts.dropped.overflow++
-			// A sample that already waits for room comes before this one.
+			// A sample that already waits for room precedes this one.
 			const isOldest = this.#pipeline.drop === 'oldest' && !this.#isWaiting
 			const oldest = isOldest ? queue.shiftOf(this.share) : undefined
 			if (oldest === undefined) return
@@ -248,8 +246,8 @@ export class ManagedSource {
 
 	#put(sample: Sample, signal: AbortSignal): Promise<void> | undefined {
 		const { queue } = this.#pipeline
-		// A caller that did not wait for the previous sample cannot wait for this one: waiting samples must not
-		// pile up.
+		// A caller that did not wait for the previous sample cannot wait for this one, so that waiting
+		// samples do not pile up.
 		if (this.#isWaiting || queue.hasRoomFor(this.share)) return void this.#push(sample)
 		const queued = this.#receive(sample)
 		if (queued === undefined) return undefined
@@ -269,7 +267,7 @@ export class ManagedSource {
 		else this.counts.dropped.overflow++
 	}
 
-	/** Counts a sample and checks it; undefined when it is dropped. */
+	/** Counts a sample and checks it; undefined if it is dropped. */
 	#receive(sample: Sample | null | undefined): Received | undefined {
 		const { value, tsMs } = readSample(sample)
 		const { counts } = this
@@ -305,7 +303,7 @@ export class ManagedSource {
 	}
 
 	#abandoned(ms: number): void {
-		this.#failed(`the source did not end within ${ms} ms after it was told to: it was abandoned`)
+		this.#failed(`the source did not end within ${ms} ms of its signal: it was abandoned`)
 	}
 
 	#failed(error: string): void {
@@ -327,7 +325,7 @@ interface Received {
 	readonly value: unknown
 	readonly bytes: number
 	readonly type: string | undefined
-	/** The time by the source's own clock. */
+	/** Time of the sample by the source's own clock. */
 	readonly ownMs: number | undefined
 	readonly nowMs: number
 }

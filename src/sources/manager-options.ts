@@ -25,20 +25,20 @@ import { Policies, type SourcePolicy } from './policies.ts'
 /** Options of a `SourceManager`. */
 export interface SourceManagerOptions {
 	/**
-	 * Path of the chain that holds the registry: which sources are archived, how, and their counters. The chain
-	 * is bounded to some 200,000 records. Default: no registry, and nothing of this survives the process.
+	 * Path of the chain that holds the registry: the archived sources, their options and their counters. The
+	 * chain is bounded to some 200,000 records. Default: no registry, and none of this survives the process.
 	 */
 	readonly registry?: string | undefined
 	/**
-	 * Policies that override the mode passed to `archive`: the one for the exact name, or else the first
+	 * Policies that override the mode passed to `archive`: the policy for the exact name, or else the first
 	 * matching glob.
 	 */
 	readonly policies?: readonly SourcePolicy[] | undefined
-	/** Upper bound of the samples in the queue, for all sources together. Default: 500,000. */
+	/** Maximum number of samples in the queue, for all sources together. Default: 500,000. */
 	readonly queueSamplesMax?: number | undefined
-	/** Upper bound of the bytes of samples in the queue. Default: 256 MiB. */
+	/** Maximum number of bytes of samples in the queue. Default: 256 MiB. */
 	readonly queueBytesMax?: number | undefined
-	/** Which sample of a source that cannot wait is dropped when there is no room. Default: `'newest'`. */
+	/** Sample to drop if a source that cannot wait finds no room. Default: `'newest'`. */
 	readonly drop?: DropPolicy | undefined
 	/**
 	 * Longest time that a sample stays in the queue before it goes to the loop; a killed process loses its
@@ -46,30 +46,33 @@ export interface SourceManagerOptions {
 	 */
 	readonly flushIntervalMs?: number | undefined
 	/**
-	 * Interval at which the counters are saved to the registry, and how old they can be after a kill. Default:
+	 * Interval at which the counters are saved to the registry, and their maximum age after a kill. Default:
 	 * 10,000 ms.
 	 */
 	readonly saveIntervalMs?: number | undefined
-	/** Time limit for a source to subscribe or answer, and for `create` to return one. Default: 10,000 ms. */
+	/**
+	 * Time limit for a source to subscribe or answer, and for `create` to return a source. Default: 10,000
+	 * ms.
+	 */
 	readonly connectTimeoutMs?: number | undefined
 	/**
 	 * Delay before a failed source is retried. For extra fields it doubles up to a minute. Default: 5,000 ms.
 	 */
 	readonly retryIntervalMs?: number | undefined
-	/** Upper bound of concurrent scans; further ones wait. Default: 1,000. */
+	/** Maximum number of concurrent scans; further ones wait. Default: 1,000. */
 	readonly concurrency?: number | undefined
 	/**
-	 * How long to wait for a source that was told to end, and how long `close` waits for an appender that lags.
-	 * A source that takes longer is abandoned: nothing more is taken from it, and its `lastError` says so.
-	 * Default: 5,000 ms.
+	 * Time limit for a source to end, and for the appender to keep up during `close`. A source that takes
+	 * longer is abandoned: no more samples are taken from it, and its `lastError` states the reason. Default:
+	 * 5,000 ms.
 	 */
 	readonly closeTimeoutMs?: number | undefined
 	/**
-	 * Returns the time in ms since 1970. Default: `Date.now`, which also replaces a reading when this function
+	 * Returns the time in ms since 1970. Default: `Date.now`, which also replaces a reading if this function
 	 * throws or returns no time; the first such failure is reported.
 	 */
 	readonly clock?: (() => number) | undefined
-	/** The file system of the registry. Default: that of Node. */
+	/** File system of the registry. Default: that of Node. */
 	readonly fs?: FileSystem | undefined
 }
 
@@ -92,10 +95,14 @@ const MANAGER_RULES = {
 
 const MANAGER_OPTIONS = defineOptions(MANAGER_RULES)
 
-/** The options in full. */
+/** The complete options. */
 export type ResolvedManagerOptions = ResolvedOptions<typeof MANAGER_RULES>
 
-/** Checks and completes the options. @throws {MeshChainError} `INVALID_OPTION`, `INVALID_POLICY` */
+/**
+ * Checks and completes the options.
+ *
+ * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_POLICY`
+ */
 export function resolveManagerOptions(options: SourceManagerOptions): ResolvedManagerOptions {
 	const resolved = MANAGER_OPTIONS.resolve(options)
 	return { ...resolved, clock: toldClock('the clock of a SourceManager', resolved.clock) }

@@ -1,6 +1,6 @@
 /**
- * Keeps one subscription of a source alive: subscribes, and again after a delay when the subscription fails
- * or ends.
+ * Keeps one subscription of a source alive: subscribes, and subscribes again after a delay when the
+ * subscription fails or ends.
  */
 import { hush } from '../guard/hush.ts'
 import { settle, within } from '../guard/promises.ts'
@@ -9,20 +9,19 @@ import { wait } from '../platform/wait.ts'
 import type { Sample, SampleSink } from './source.ts'
 
 /**
- * Upper bound of attempts that are over and have not settled. At the bound, no attempt starts until one
- * settles.
+ * Maximum number of ended attempts that have not settled. At the bound, no attempt starts until one settles.
  */
 const HANGING_MAX = 8
 
-/** What a monitor tells its source. */
+/** The events of a monitor. */
 export interface MonitorEvents {
 	push(sample: Sample): void
 	put(sample: Sample, signal: AbortSignal): Promise<void> | undefined
-	/** The source reports a lost connection, and reconnects by itself. */
+	/** Reports that the source has lost its connection, and reconnects by itself. */
 	lost(cause: unknown): void
-	/** The subscription failed or ended; the next attempt starts after `waitMs`. */
+	/** Reports that the subscription failed or ended; the next attempt starts after `waitMs`. */
 	failed(cause: unknown, waitMs: number): void
-	/** The source was told to end and has not for this time: it is abandoned. */
+	/** Reports that the source was told to end, did not within this time, and is abandoned. */
 	abandoned(ms: number): void
 }
 
@@ -32,7 +31,7 @@ export interface MonitorBounds {
 	readonly closeTimeoutMs: number
 }
 
-/** One subscription, and its renewals. */
+/** One subscription and its renewals. */
 export class MonitorTask {
 	readonly #run: (sink: SampleSink) => Promise<void>
 	readonly #events: MonitorEvents
@@ -55,7 +54,7 @@ export class MonitorTask {
 		this.#done = this.#keepOn()
 	}
 
-	/** Ends the subscription; nothing is taken from the source any more. */
+	/** Ends the subscription; no more samples are taken from the source. */
 	async stop(): Promise<void> {
 		this.#stop.abort()
 		const { closeTimeoutMs } = this.#bounds
@@ -74,8 +73,8 @@ export class MonitorTask {
 	}
 
 	/**
-	 * Resolves to the reason for its end; never rejects. The cause may be a thenable, which must not be
-	 * awaited.
+	 * Runs one attempt. Resolves to the reason for its end; never rejects. The cause may be a thenable, which
+	 * must not be awaited.
 	 */
 	async #attempt(): Promise<{ readonly cause: unknown }> {
 		if (this.#unsettled >= HANGING_MAX) {
@@ -98,7 +97,9 @@ export class MonitorTask {
 		}
 	}
 
-	/** An async function, so that a source that throws synchronously causes a rejection. */
+	/**
+	 * Begins an attempt. An async function, so that a synchronous throw of the source becomes a rejection.
+	 */
 	async #begin(attempt: Attempt): Promise<void> {
 		this.#unsettled++
 		try {
@@ -109,13 +110,13 @@ export class MonitorTask {
 	}
 }
 
-/** The sink of one attempt; it takes nothing after the attempt is over. */
+/** The sink of one attempt; it accepts nothing after the attempt is over. */
 class Attempt implements SampleSink {
 	readonly timedOut: Promise<never>
 	readonly #events: MonitorEvents
 	readonly #over = new AbortController()
 	readonly #timer: NodeJS.Timeout
-	/** Mirrors the signal's `aborted`, which is too slow to read for each sample. */
+	/** Copy of the signal's `aborted`, which is too slow to read for each sample. */
 	#isOver = false
 
 	constructor(events: MonitorEvents, connectTimeoutMs: number) {
@@ -167,7 +168,7 @@ function withResolvers(): { promise: Promise<never>; reject: (error: Error) => v
 	const promise = new Promise<never>((_resolve, onReject) => {
 		reject = onReject
 	})
-	// No one may be waiting for it any more.
+	// It may have no other handler any more.
 	promise.catch(() => {})
 	return { promise, reject }
 }

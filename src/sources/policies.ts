@@ -1,17 +1,17 @@
-/** Policies decide by the name of a source how it is archived, and override what `archive` was asked for. */
+/** Policies choose the mode of a source by its name, and override the options of `archive`. */
 import { RE2JS } from 're2js'
 import { show } from '../guard/show.ts'
 import { checkName, checkOptionNames } from '../model/check.ts'
 import { MeshChainError } from '../model/errors.ts'
 import { checkSampleMode, type SampleMode } from './source.ts'
 
-/** Decides the mode of every source whose name matches. */
+/** Chooses the mode of every source whose name matches. */
 export interface SourcePolicy {
-	/** Name of the policy; it is recorded with each source that it decides on. */
+	/** Name of the policy; it is recorded with each source that the policy applies to. */
 	readonly name: string
 	/** Name of a source, or a glob: `*` stands for any number of characters, `?` for one. */
 	readonly match: string
-	/** How the samples of those sources are obtained. */
+	/** Mode of those sources. */
 	readonly mode: SampleMode
 }
 
@@ -34,8 +34,8 @@ export class Policies {
 	}
 
 	/**
-	 * The policy for the exact name, or else the first glob that matches. Takes time linear in the name, for
-	 * any globs.
+	 * Returns the policy for the exact name, or else the first glob that matches. Takes time linear in the
+	 * length of the name, for any globs.
 	 */
 	find(name: string): SourcePolicy | undefined {
 		return this.#exact.get(name) ?? this.#globs.find(({ pattern }) => pattern.testExact(name))?.policy
@@ -47,7 +47,7 @@ export class Policies {
 	}
 }
 
-/** RE2 never backtracks: a glob with many stars costs as much as a glob with one. */
+/** Compiles a glob. RE2 never backtracks, so a glob with many stars costs as much as a glob with one. */
 function patternOf(glob: string): RE2JS {
 	const parts = glob
 		.split(/([*?])/)

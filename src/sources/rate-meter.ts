@@ -1,4 +1,4 @@
-/** Measures how many samples per second a source delivers. */
+/** Measures the samples per second of a source. */
 
 export class RateMeter {
 	/** Samples per second between the last two measurements. */
@@ -14,7 +14,7 @@ export class RateMeter {
 		this.#countBefore = count
 	}
 
-	/** Measures again, `seconds` after the last time. Returns whether the rate has changed. */
+	/** Measures again, `seconds` after the last measurement. Returns whether the rate has changed. */
 	measure(count: number, seconds: number): boolean {
 		const rate = (count - this.#countBefore) / seconds
 		const isChanged = rate !== this.rate

@@ -1,20 +1,20 @@
-/** Reads what a source hands over: code of others, whose getters may throw. */
+/** Reads the samples that a source delivers. They come from other code, whose getters may throw. */
 import { hush } from '../guard/hush.ts'
 import { attempt } from '../guard/values.ts'
 import type { Sample } from './source.ts'
 
-/** A sample as it was read, once. */
+/** The fields of a sample, each read once. */
 export interface ReadSample {
 	readonly value: unknown
 	readonly tsMs?: number | undefined
 }
 
-/** Stands for anything that is not a sample: it has no value. */
+/** Stands for anything that is not a sample, and has no value. */
 const NOTHING: Sample = Object.freeze({ value: undefined })
 
 /**
- * Reads a sample once. One that cannot be read has no value and is dropped as garbage; its source, which is
- * in the middle of a push, gets no error.
+ * Reads a sample once. A sample that cannot be read has no value and is dropped; its source, which is in the
+ * middle of a push, gets no error.
  */
 export function readSample(sample: Sample | null | undefined): ReadSample {
 	return attempt<ReadSample>(() => {

@@ -1,10 +1,10 @@
 /**
- * The registry of sources, a chain of its own: each record is one source at that time, and the newest one
- * counts.
+ * The registry of sources, a chain of its own. Each record is the state of one source at that time, and the
+ * newest record of a source applies.
  *
- * The chain is bounded, so its old files are removed. A source that was not written for long is written again
- * before its record goes. Each record says from which record on the registry has to be read: a start reads a
- * few records per source, however long the history is.
+ * The chain is bounded, so its old files are removed. A source that was not written for a long time is
+ * written again before its record is removed. Each record names the record from which the registry must be
+ * read: a start reads a few records per source, however long the history is.
  */
 import { type Chain, FileChainAppender, openChain } from '../chain/index.ts'
 import { MeshLoop } from '../loop/mesh-loop.ts'
@@ -15,11 +15,11 @@ import { modeText } from './source.ts'
 
 const SOURCE_KIND = 'source'
 const FORGOTTEN_KIND = 'forgotten'
-/** Upper bound of the records that are retained: more than any window. */
+/** Maximum number of retained records: more than any window. */
 const RECORDS_MAX = 200_000
 /**
- * Every source is written once within a window of twice as many records as there are sources; this is its
- * minimum.
+ * Minimum size of the window in which every source is written once; otherwise it has twice as many records as
+ * there are sources.
  */
 const WINDOW_RECORDS_MIN = 10_000
 
@@ -27,11 +27,11 @@ const WINDOW_RECORDS_MIN = 10_000
 export interface RegistryContents {
 	/** The sources, by name, in the order of their newest records. */
 	readonly entries: ReadonlyMap<string, SourceEntry>
-	/** Seq of the record that each entry comes from. */
+	/** Seq of the record of each entry. */
 	readonly seqs: ReadonlyMap<string, number>
 	/** Time of the newest record; undefined for an empty registry. */
 	readonly savedMs: number | undefined
-	/** Records that are lost to damage: older records, or none, have their sources. */
+	/** Records lost to damage: the affected sources come from older records, or are missing. */
 	readonly missing: number
 }
 
@@ -59,7 +59,7 @@ async function readFrom(chain: Chain, fromSeq: number): Promise<RegistryContents
 			if (kind === GAP_KIND) missing += countMissing(data)
 			const entry = kind === SOURCE_KIND ? entryFrom(record) : undefined
 			if (entry === undefined && kind !== FORGOTTEN_KIND) continue
-			// Deleted first, so that the map is in the order of the newest records.
+			// Deleted first, so that the map has the order of the newest records.
 			seqs.delete(daemonId as string)
 			savedMs = record.tsMs
 			if (entry === undefined) {
@@ -73,7 +73,7 @@ async function readFrom(chain: Chain, fromSeq: number): Promise<RegistryContents
 	return { entries, seqs, savedMs, missing }
 }
 
-/** Where to start, by the newest record: from there on, every source has its newest record. */
+/** Returns the first seq to read, by the newest record: every source has its newest record from there on. */
 async function firstNeeded(chain: Chain): Promise<number> {
 	for await (const { data, seq } of chain.records({
 		kind: [SOURCE_KIND, FORGOTTEN_KIND],
@@ -88,7 +88,10 @@ async function firstNeeded(chain: Chain): Promise<number> {
 	return 1
 }
 
-/** Records that retention removed do not count: their sources are in newer records. */
+/**
+ * Counts the missing records of a gap. Records removed by retention do not count: newer records hold their
+ * sources.
+ */
 function countMissing(data: unknown): number {
 	const gap = gapDataOf(data)
 	return gap === undefined || gap.cause === 'retained' ? 0 : gap.count
@@ -99,12 +102,12 @@ export class Registry {
 	readonly #loop: MeshLoop
 	readonly #path: string | undefined
 	readonly #fs: FileSystem | undefined
-	/** Seq of the newest record of each source, the oldest first. */
+	/** Seq of the newest record of each source, oldest first. */
 	readonly #seqs = new Map<string, number>()
 
 	/**
-	 * @param path without it, nothing survives the process.
-	 * @throws {MeshChainError} as `FileChainAppender`: `CHAIN_LOCKED` when another manager uses the registry.
+	 * @param path path of the chain; without it, nothing survives the process.
+	 * @throws {MeshChainError} as `FileChainAppender`: `CHAIN_LOCKED` if another manager uses the registry.
 	 */
 	constructor(path: string | undefined, fs: FileSystem | undefined) {
 		this.#path = path
@@ -139,7 +142,7 @@ export class Registry {
 		this.#loop.publish({ kind: FORGOTTEN_KIND, daemonId: name, data: { oldestSeq: this.#oldestSeq } })
 	}
 
-	/** The sources that must be written again before retention removes their records. */
+	/** Returns the sources that must be written again before retention removes their records. */
 	ageing(): string[] {
 		const oldest = this.#loop.stats().lastSeq - Math.max(WINDOW_RECORDS_MIN, 2 * this.#seqs.size)
 		const names: string[] = []
@@ -150,20 +153,22 @@ export class Registry {
 		return names
 	}
 
-	/** Seq of the oldest record that counts, or of the next record when there is none. */
+	/** Seq of the oldest record that applies, or of the next record if there is none. */
 	get #oldestSeq(): number {
 		const [oldest = this.#loop.stats().lastSeq + 1] = this.#seqs.values()
 		return oldest
 	}
 
 	/**
-	 * @throws {MeshChainError} `WRITE_FAILED` or `FLUSH_FAILED` when the saved entries have not reached the OS.
+	 * Passes the saved entries to the OS.
+	 *
+	 * @throws {MeshChainError} `WRITE_FAILED` or `FLUSH_FAILED` if the saved entries have not reached the OS.
 	 */
 	flush(): void {
 		this.#loop.flush()
 	}
 
-	/** @throws {MeshChainError} as `MeshLoop.close`. */
+	/** Closes the registry. @throws {MeshChainError} as `MeshLoop.close`. */
 	close(): Promise<void> {
 		return this.#loop.close()
 	}

@@ -1,6 +1,5 @@
 /**
- * Checks that a sample can be stored. Remembers the last time and the type for as long as the source is
- * known.
+ * Checks that a sample can be stored. Keeps the last time and the type as long as the source is registered.
  */
 import { types } from 'node:util'
 import { SAMPLE_TIME_MIN_MS, SAMPLE_TIME_WINDOW_MS } from '../model/limits.ts'
@@ -9,15 +8,15 @@ import { TIME_MAX_MS } from '../platform/time-limits.ts'
 /** Why a received sample was not stored. */
 export type CheckVerdict = 'timestamp' | 'order' | 'type'
 
-/** What the checks remember through pauses and restarts. */
+/** The state of the checks, which survives pauses and restarts. */
 export interface CheckMemory {
 	/** Time of the last stored sample, by the source's own clock. */
 	lastMs: number | undefined
-	/** Type of the first value that had one. */
+	/** Type of the first value that had a type. */
 	type: string | undefined
 }
 
-/** The result of a check: the type of the value, and why the sample is dropped, if it is. */
+/** The result of a check: the type of the value, and the cause if the sample is dropped. */
 export interface Judged {
 	readonly verdict: CheckVerdict | undefined
 	readonly type: string | undefined
@@ -32,18 +31,18 @@ export class SampleChecks {
 	}
 
 	/**
-	 * @param tsMs by the source's own clock; undefined for a source without one: samples are then in the order
-	 * of arrival, and there is no time to check.
+	 * @param tsMs time by the source's own clock; undefined for a source without one, whose samples are in
+	 * the order of arrival and have no time to check.
 	 * @param isFirst whether this is the first sample since the source (re)connected. Its time may be long
 	 * past, because many sources send their last value again. No sample may be more than half an hour in the
-	 * future: it would shut out all that follow until then.
+	 * future: later samples would be dropped until then.
 	 */
 	judge(value: unknown, tsMs: unknown, nowMs: number, isFirst: boolean): Judged {
 		const type = typeOf(value)
 		return { type, verdict: this.#judgeTime(tsMs, nowMs, isFirst) ?? this.#judgeType(type) }
 	}
 
-	/** Remembers a sample that passed. */
+	/** Records a sample that passed. */
 	accept(type: string | undefined, tsMs: number | undefined, nowMs: number): void {
 		if (type !== 'null' && type !== undefined) this.memory.type ??= type
 		if (tsMs === undefined) return
@@ -61,8 +60,8 @@ export class SampleChecks {
 	}
 
 	/**
-	 * The earliest time allowed. A last time in the future does not bind a sample that is not: the clock was
-	 * corrected.
+	 * Returns the earliest time allowed. A last time in the future does not bind a sample with a present
+	 * time: the clock was corrected.
 	 */
 	#lastMs(tsMs: number, nowMs: number): number | undefined {
 		const { lastMs } = this.memory
@@ -75,7 +74,7 @@ export class SampleChecks {
 	}
 }
 
-/** The type of a value, in the words of sources; undefined for something that is not a value. */
+/** Returns the type of a value, as sources name it; undefined for something that is not a value. */
 export function typeOf(value: unknown): string | undefined {
 	if (value === null) return 'null'
 	if (typeof value === 'object') return classOf(value)
@@ -83,7 +82,7 @@ export function typeOf(value: unknown): string | undefined {
 }
 
 function classOf(value: object): string | undefined {
-	// A proxy may throw when it is inspected.
+	// A proxy may throw during inspection.
 	if (types.isProxy(value)) return 'object'
 	if (Array.isArray(value)) return 'array'
 	if (types.isDate(value)) return 'date'

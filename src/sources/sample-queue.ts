@@ -1,14 +1,14 @@
 /**
  * One queue for the samples of all sources: bounded, in the order of arrival, and shared fairly.
  *
- * A source may hold at most 8 times what is free (a dynamic threshold: Choudhury and Hahne, "Dynamic queue
- * length thresholds for shared-memory packet switches", 1998). A source that floods therefore takes at most
- * 8/9 of the queue, however long it floods, and there is always room for the others. The same holds for
- * bytes. Invariant: `count` never exceeds `capacity`.
+ * A source may hold at most 8 times the free space (a dynamic threshold: Choudhury and Hahne, "Dynamic queue
+ * length thresholds for shared-memory packet switches", 1998). A flooding source therefore takes at most 8/9
+ * of the queue, however long it floods, and there is always room for the others. The same applies to bytes.
+ * Invariant: `count` never exceeds `capacity`.
  */
 
 const SHARE_FACTOR = 8
-/** Estimate of what an entry takes in addition to its data. */
+/** Estimated size of an entry without its data. */
 const ENTRY_BYTES = 200
 
 /** The part of the queue that belongs to one source. */
@@ -25,7 +25,7 @@ interface Entry<T> {
 	readonly share: Share<T>
 	previous: Entry<T> | undefined
 	next: Entry<T> | undefined
-	/** The next entry of the same share. */
+	/** Next entry of the same share. */
 	younger: Entry<T> | undefined
 }
 
@@ -51,13 +51,13 @@ export class SampleQueue<T> {
 		return this.#bytes
 	}
 
-	/** The last item may exceed the bound on bytes. */
+	/** Tells whether another item fits. The last item may exceed the bound on bytes. */
 	hasRoomFor(share: Share<T>): boolean {
 		const isWithinCount = share.count < SHARE_FACTOR * (this.capacity - this.#count)
 		return isWithinCount && share.bytes < SHARE_FACTOR * (this.bytesMax - this.#bytes)
 	}
 
-	/** Requires {@link hasRoomFor}. */
+	/** Adds an item; requires {@link hasRoomFor}. */
 	push(share: Share<T>, item: T, dataBytes: number): void {
 		const bytes = dataBytes + ENTRY_BYTES
 		const entry: Entry<T> = { item, bytes, share, previous: this.#last, next: undefined, younger: undefined }
@@ -78,14 +78,14 @@ export class SampleQueue<T> {
 		return this.#first === undefined ? undefined : this.#take(this.#first)
 	}
 
-	/** Removes the oldest item of one source, wherever it stands. */
+	/** Removes the oldest item of one source, wherever it is. */
 	shiftOf(share: Share<T>): T | undefined {
 		return share.oldest === undefined ? undefined : this.#take(share.oldest)
 	}
 
 	/**
-	 * The oldest item of the queue is also the oldest of its share, so the entry is always the first of its
-	 * share.
+	 * Removes an entry. The oldest item of the queue is also the oldest of its share, so the entry is always
+	 * the first of its share.
 	 */
 	#take(entry: Entry<T>): T {
 		const { share, previous, next } = entry

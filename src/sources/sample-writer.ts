@@ -1,5 +1,5 @@
 /**
- * Moves samples from the queue into the loop, in order, and only as fast as its appender accepts them: with a
+ * Moves samples from the queue into the loop, in order, and only as fast as its appender accepts them. With a
  * slow or failing appender, samples wait in the queue, which is bounded and counts its losses, and not in the
  * loop's ring.
  */
@@ -7,12 +7,12 @@ import type { MeshLoop } from '../loop/mesh-loop.ts'
 import type { QueuedSample } from './managed-source.ts'
 import type { SampleQueue } from './sample-queue.ts'
 
-/** The kind of the records that hold samples. */
+/** Kind of the records that hold samples. */
 export const SAMPLE_KIND = 'sample'
 
-/** Samples that are handed over before the loop's room is checked again. */
+/** Number of samples passed on before the loop's room is checked again. */
 const CHUNK = 1024
-/** Longest run before other work gets a turn. A time, because a busy machine gives the queue fewer turns. */
+/** Longest uninterrupted run. A time, because a busy machine gives the queue fewer turns. */
 const TURN_MS = 10
 /** Delay before a loop without room is checked again. */
 const RETRY_MS = 50
@@ -25,7 +25,7 @@ export class SampleWriter {
 	readonly #waiting = new Set<() => void>()
 	#timer: NodeJS.Timeout | undefined
 	#immediate: NodeJS.Immediate | undefined
-	/** The loop had no room; the timer is set to check it again. */
+	/** Whether the timer is set to check a loop without room again. */
 	#isRetrying = false
 
 	constructor(loop: MeshLoop, queue: SampleQueue<QueuedSample>, flushIntervalMs: number) {
@@ -34,14 +34,14 @@ export class SampleWriter {
 		this.#flushIntervalMs = flushIntervalMs
 	}
 
-	/** Tells the writer that the queue holds something. */
+	/** Notifies the writer that the queue is not empty. */
 	wake(): void {
 		const isDue = this.#flushIntervalMs === 0 || this.#queue.count >= CHUNK
 		if (isDue && !this.#isRetrying) this.#immediate ??= setImmediate(() => this.#flush())
 		else this.#later(this.#flushIntervalMs)
 	}
 
-	/** Resolves when something has left the queue, or when the signal is aborted. */
+	/** Resolves when a sample has left the queue, or the signal is aborted. */
 	room(signal: AbortSignal): Promise<void> {
 		return new Promise((resolve) => {
 			if (signal.aborted) return resolve()
@@ -55,7 +55,7 @@ export class SampleWriter {
 		})
 	}
 
-	/** Writes the whole queue, whether or not the appender keeps up: there is no later chance. */
+	/** Writes the whole queue even if the appender does not keep up, because there is no later chance. */
 	drain(): void {
 		this.#write(Number.POSITIVE_INFINITY)
 	}
@@ -83,7 +83,7 @@ export class SampleWriter {
 		else this.#later(RETRY_MS)
 	}
 
-	/** Returns the room in the loop at the end. */
+	/** Writes for one turn. Returns the room in the loop at its end. */
 	#writeForATurn(): number {
 		const endMs = performance.now() + TURN_MS
 		let room = this.#roomInLoop()
@@ -97,13 +97,13 @@ export class SampleWriter {
 
 	#later(ms: number): void {
 		if (this.#immediate !== undefined) return
-		// Unref'd: a process that exits earlier writes the rest on its way out.
+		// Unref'd: a process that exits earlier writes the remaining samples on exit.
 		this.#timer ??= setTimeout(() => this.#flush(), ms).unref()
 	}
 
 	/**
-	 * How many records the loop can take for certain: records that its appender has not accepted stay in the
-	 * ring.
+	 * Returns how many records the loop can certainly take: records that its appender has not accepted stay
+	 * in the ring.
 	 */
 	#roomInLoop(): number {
 		const { appender, ring } = this.#loop.stats()

@@ -1,20 +1,18 @@
-/** Reads a source once per period. Periods are counted from one anchor, so they do not drift. */
+/** Reads a source once per period. Periods are counted from one anchor, so that they do not drift. */
 import type { LimitFunction } from 'p-limit'
 import { hush } from '../guard/hush.ts'
 import { settle } from '../guard/promises.ts'
 import { TIMER_MS_MAX } from '../platform/time-limits.ts'
 
-/**
- * Upper bound of reads that were given up and have not ended. At the bound, no read starts until one ends.
- */
+/** Maximum number of abandoned reads that have not ended. At the bound, no read starts until one ends. */
 const HANGING_MAX = 8
 
-/** What a scan asks of its source, and tells it. */
+/** The read function and the events of a scan. */
 export interface ScanEvents {
 	read(signal: AbortSignal): unknown
 	value(value: unknown): void
 	failed(cause: unknown): void
-	/** This many periods passed without a read. */
+	/** Reports that this many periods passed without a read. */
 	missed(periods: number): void
 }
 
@@ -59,7 +57,7 @@ export class ScanTask {
 		this.#arm()
 	}
 
-	/** A timer may fire early, and takes no more than some 24 days. */
+	/** Sets the timer. It may fire early, and accepts at most some 24 days. */
 	#arm(): void {
 		const waitMs = this.#anchorMs + this.#period * this.#periodMs - performance.now()
 		if (waitMs <= 0) this.#timer = setTimeout(() => this.#due(), 0)
@@ -104,7 +102,7 @@ export class ScanTask {
 		}
 	}
 
-	/** A read that ignores its signal is abandoned, and counted for as long as it hangs. */
+	/** Reads once. A read that ignores its signal is abandoned, and counted as long as it hangs. */
 	#readUntil(signal: AbortSignal): Promise<unknown> {
 		return new Promise((resolve, reject) => {
 			let isHanging = false
@@ -118,7 +116,7 @@ export class ScanTask {
 				signal.removeEventListener('abort', giveUp)
 				if (isHanging) this.#hanging--
 			}
-			// An async function, so that a source that throws synchronously causes a rejection.
+			// An async function, so that a synchronous throw of the source becomes a rejection.
 			const reading = (async () => settle(this.#events.read(signal)))()
 			void reading.then(resolve, reject).then(ended)
 		})

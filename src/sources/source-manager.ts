@@ -1,4 +1,4 @@
-/** Many producers, one bounded pipeline into a loop. Operators control each source and see what it lost. */
+/** Many producers, one bounded pipeline into a loop. Operators control each source and see its losses. */
 import pLimit from 'p-limit'
 import { show } from '../guard/show.ts'
 import { checkLoop } from '../loop/core-of.ts'
@@ -25,7 +25,7 @@ import { checkSource, type Source } from './source.ts'
 import { type SourceReport, sourceReport } from './source-report.ts'
 import { type SourceStatus, statusOf } from './source-status.ts'
 
-/** Entries that are saved to the registry before other work gets a turn. */
+/** Number of entries saved to the registry before other work gets a turn. */
 const SAVED_AT_ONCE = 64
 
 /**
@@ -33,10 +33,10 @@ const SAVED_AT_ONCE = 64
  * name of the source as `daemonId`, and the value, the extra fields and a regained connection in `data`. For
  * every source, at every moment: received = stored + dropped (by cause) + queued.
  *
- * Samples go through one queue, bounded in number and in bytes; a source that floods leaves room for the
- * others. Samples leave the queue only as fast as the loop's appender accepts them. While a disk is full, the
- * queue fills; then sources that can wait do, and the samples of the others are dropped and counted. Close
- * the manager before its loop.
+ * Samples go through one queue, bounded in number and in bytes; a flooding source leaves room for the others.
+ * Samples leave the queue only as fast as the loop's appender accepts them. While a disk is full, the queue
+ * fills. Then sources that can wait do so, and samples of the others are dropped and counted. Close the
+ * manager before its loop.
  *
  * @example
  * ```ts
@@ -61,7 +61,7 @@ export class SourceManager implements AsyncDisposable {
 	readonly #sources = new Map<string, ManagedSource>()
 	readonly #aliases = new Map<string, string>()
 	readonly #operations = new SerialByName()
-	/** Names that are being archived at this moment. */
+	/** Names whose `archive` call is in progress. */
 	readonly #archiving = new Set<string>()
 	readonly #ready: Promise<void>
 	readonly #saveTimer: NodeJS.Timeout
@@ -71,7 +71,7 @@ export class SourceManager implements AsyncDisposable {
 	#closing: Promise<void> | undefined
 
 	/**
-	 * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_POLICY`; `CHAIN_LOCKED` when another manager has the
+	 * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_POLICY`; `CHAIN_LOCKED` if another manager uses the
 	 * registry.
 	 */
 	constructor(loop: MeshLoop, options: SourceManagerOptions = {}) {
@@ -95,12 +95,12 @@ export class SourceManager implements AsyncDisposable {
 	}
 
 	/**
-	 * Archives a source. Resolves when the registry has it and the first attempt has started; a source that
+	 * Archives a source. Resolves when the registry has it and the first attempt has started. A source that
 	 * cannot be reached yet is retried until it can.
 	 *
 	 * @throws {MeshChainError} `SOURCE_EXISTS`, `SOURCE_BUSY`, `INVALID_SOURCE`, `INVALID_OPTION`,
-	 * `SOURCES_CLOSED`; `WRITE_FAILED` or `FLUSH_FAILED` when the registry could not be written: the source is
-	 * not archived then.
+	 * `SOURCES_CLOSED`; `WRITE_FAILED` or `FLUSH_FAILED` if the registry could not be written, in which case
+	 * the source is not archived.
 	 */
 	async archive(name: string, source: Source, options: ArchiveOptions = {}): Promise<void> {
 		checkName('the name of a source', name)
@@ -129,20 +129,21 @@ export class SourceManager implements AsyncDisposable {
 		}
 	}
 
-	/** Pauses a source; does nothing if it does not run. It stays paused after a restart. */
+	/** Pauses a source; does nothing if it is not running. It stays paused after a restart. */
 	pause(name: string): Promise<void> {
 		return this.#change(name, (source) => this.#end(source, 'paused'))
 	}
 
 	/**
-	 * Stops a source until {@link resume}; does nothing if it does not run. It stays stopped after a restart.
+	 * Stops a source until {@link resume}; does nothing if it is not running. It stays stopped after a
+	 * restart.
 	 */
 	stop(name: string): Promise<void> {
 		return this.#change(name, (source) => this.#end(source, 'inactive'))
 	}
 
 	/**
-	 * Starts a source again; does nothing if it runs.
+	 * Starts a source again; does nothing if it is running.
 	 *
 	 * @param given the source. Required if this process has not seen it and `restore` has not been called.
 	 * @throws {MeshChainError} `SOURCE_NOT_FOUND`, `SOURCE_UNAVAILABLE`, `INVALID_SOURCE`
@@ -153,7 +154,8 @@ export class SourceManager implements AsyncDisposable {
 			const entry = managed.toEntry()
 			const source = given ?? managed.source ?? (await this.#createAgain(entry))
 			if (source === undefined) {
-				const text = `${show(entry.name)} is known from the registry only: resume(name, source), or restore(create) first`
+				const advice = 'resume(name, source), or restore(create) first'
+				const text = `${show(entry.name)} is known from the registry only: ${advice}`
 				throw new MeshChainError('SOURCE_UNAVAILABLE', text)
 			}
 			this.#start(managed, source)
@@ -162,8 +164,8 @@ export class SourceManager implements AsyncDisposable {
 	}
 
 	/**
-	 * Ends a source and removes it from the registry, with its aliases. Given an alias, removes only that
-	 * alias. Stored samples stay in the chain.
+	 * Ends a source and removes it from the registry, with its aliases. If the name is an alias, removes only
+	 * that alias. Stored samples stay in the chain.
 	 *
 	 * @throws {MeshChainError} `SOURCE_NOT_FOUND`
 	 */
@@ -186,7 +188,8 @@ export class SourceManager implements AsyncDisposable {
 	/**
 	 * Gives a source another name, which every method accepts.
 	 *
-	 * @throws {MeshChainError} `SOURCE_NOT_FOUND`, `SOURCE_EXISTS`; `INVALID_USAGE` for more than 256 aliases.
+	 * @throws {MeshChainError} `SOURCE_NOT_FOUND`, `SOURCE_EXISTS`; `INVALID_USAGE` for more than 256
+	 * aliases.
 	 */
 	async alias(alias: string, name: string): Promise<void> {
 		checkName('an alias', alias)
@@ -202,8 +205,8 @@ export class SourceManager implements AsyncDisposable {
 	 * Starts every source that was active before a restart, concurrently.
 	 *
 	 * @param create returns the source of an entry; also used by `resume` later.
-	 * @returns how many were started. A source that could not be has the reason in `failure` of its status and
-	 * stays active: the next `restore` or `resume` tries it again.
+	 * @returns the number of started sources. A source that could not be started has the reason in `failure`
+	 * of its status and stays active: the next `restore` or `resume` tries it again.
 	 */
 	async restore(create: CreateSource): Promise<number> {
 		checkFunction('create', create)
@@ -215,7 +218,7 @@ export class SourceManager implements AsyncDisposable {
 	}
 
 	/**
-	 * Changes which extra fields are attached to the samples. Fields in both lists are followed without
+	 * Changes the extra fields that are attached to the samples. Fields in both lists are followed without
 	 * interruption.
 	 *
 	 * @throws {MeshChainError} `SOURCE_NOT_FOUND`, `INVALID_OPTION`
@@ -251,7 +254,7 @@ export class SourceManager implements AsyncDisposable {
 		return this.#statuses()
 	}
 
-	/** Returns what needs attention, and what was lost. */
+	/** Returns the sources that need attention, and all losses. */
 	async report(): Promise<SourceReport> {
 		await this.#open()
 		this.#measureRates()
@@ -259,10 +262,10 @@ export class SourceManager implements AsyncDisposable {
 	}
 
 	/**
-	 * Ends every source, hands the queue to the loop, and writes the registry. Active sources stay active in
-	 * it, for the next start. Idempotent.
+	 * Ends every source, passes the queue to the loop, and writes the registry. Active sources stay active in
+	 * the registry, for the next start. Idempotent.
 	 *
-	 * @throws {MeshChainError} when the registry cannot be closed.
+	 * @throws {MeshChainError} if the registry cannot be closed.
 	 */
 	close(): Promise<void> {
 		this.#closing ??= this.#close()
@@ -285,7 +288,7 @@ export class SourceManager implements AsyncDisposable {
 		await this.#registry.close()
 	}
 
-	/** On exit, stores what is in the queue, and saves the counters. */
+	/** Stores the queued samples and saves the counters when the process exits. */
 	#lastWords(): void {
 		this.#writer.drain()
 		for (const source of this.#sources.values()) if (source.isUnsaved) this.#keep(source)
@@ -335,27 +338,30 @@ export class SourceManager implements AsyncDisposable {
 		await source.end()
 	}
 
-	/** Writes the registry first: an archived source is known after a crash too. */
+	/**
+	 * Adds and starts a source. Writes the registry first: an archived source is then known after a crash
+	 * too.
+	 */
 	#add(managed: ManagedSource, source: Source): void {
 		this.#sources.set(managed.name, managed)
 		try {
 			this.#save(managed)
 		} catch (error) {
 			this.#sources.delete(managed.name)
-			// The record that failed is written once the disk works again; this one revokes it then.
+			// The failed record is written once the disk works again; this one revokes it then.
 			this.#registry.forget(managed.name)
 			throw error
 		}
 		managed.start(source)
 	}
 
-	/** Creating a source may take time: the manager may have been closed meanwhile. */
+	/** Starts a source. The manager may have been closed while the source was being created. */
 	#start(managed: ManagedSource, source: Source): void {
 		this.#refuseClosed()
 		managed.start(checkSource(managed.name, source, managed.mode))
 	}
 
-	/** The source may have been paused or forgotten while it waited for its turn. */
+	/** Starts a source after a restart. It may have been paused or forgotten while it waited for its turn. */
 	async #restart(managed: ManagedSource, create: CreateSource): Promise<boolean> {
 		let isStarted = false
 		try {
@@ -379,7 +385,7 @@ export class SourceManager implements AsyncDisposable {
 		return managed.state === 'active' && !managed.isRunning && this.#sources.get(managed.name) === managed
 	}
 
-	/** Saves the ageing entries too: however many operations there are, retention removes no source. */
+	/** Saves a source. Saves the ageing entries too, so that retention never removes a source. */
 	#save(source: ManagedSource): void {
 		this.#keep(source)
 		for (const name of this.#registry.ageing()) this.#keepNamed(name)
@@ -391,7 +397,7 @@ export class SourceManager implements AsyncDisposable {
 		if (source !== undefined) this.#keep(source)
 	}
 
-	/** Saves in batches, so that other work gets a turn with many sources. */
+	/** Saves changed entries in batches, so that other work gets a turn even with many sources. */
 	async #saveChanged(): Promise<void> {
 		this.#measureRates()
 		const ageing = new Set(this.#registry.ageing())
@@ -409,7 +415,7 @@ export class SourceManager implements AsyncDisposable {
 		this.#registry.save(source.toSavedEntry())
 	}
 
-	/** Measures over the time since the last measurement, which is at least a second. */
+	/** Measures the rates over the time since the last measurement, which is at least a second. */
 	#measureRates(): void {
 		const nowMs = performance.now()
 		const seconds = (nowMs - this.#savedAtMs) / 1000
@@ -434,8 +440,8 @@ export class SourceManager implements AsyncDisposable {
 
 	#refuseKnown(name: string): void {
 		if (this.#sources.has(name) || this.#aliases.has(name)) {
-			const text = `${show(name)} is already being archived; after a restart, restore(create) or resume(name, source) starts it`
-			throw new MeshChainError('SOURCE_EXISTS', text)
+			const advice = 'after a restart, restore(create) or resume(name, source) starts it'
+			throw new MeshChainError('SOURCE_EXISTS', `${show(name)} is already being archived; ${advice}`)
 		}
 		if (this.#sources.size < SOURCES_MAX) return
 		throw tooMany('manager', SOURCES_MAX, 'sources')

@@ -1,9 +1,9 @@
-/** The report of all sources for an operator: which ones need attention, and what was lost, by cause. */
+/** The report of all sources for an operator: sources that need attention, and losses by cause. */
 import { SILENT_MS } from '../model/limits.ts'
 import { type DroppedCounts, droppedTotal, newCounts } from './counters.ts'
 import type { SourceEntry } from './entry.ts'
 
-/** What an operator needs to know of all sources. Times in ms since 1970. */
+/** The state and losses of all sources. Times in ms since 1970. */
 export interface SourceReport {
 	/** Number of sources. */
 	readonly sources: number
@@ -21,16 +21,16 @@ export interface SourceReport {
 	readonly silent: readonly { readonly name: string; readonly lastEventMs: number }[]
 	/** Samples received per second. */
 	readonly rate: number
-	/** Estimate of the bytes that the stored samples take. */
+	/** Estimated size of the stored samples. */
 	readonly storedBytes: number
 	/** Samples received from all sources. */
 	readonly received: number
 	readonly stored: number
 	/** Samples of all sources that were not stored, by cause. */
 	readonly dropped: Readonly<DroppedCounts>
-	/** Sources with dropped samples, most losses first. */
+	/** Sources with dropped samples, most dropped samples first. */
 	readonly losses: readonly ({ readonly name: string; readonly total: number } & Readonly<DroppedCounts>)[]
-	/** Sources that lost their connection, most losses first. */
+	/** Sources that lost their connection, most lost connections first. */
 	readonly lostConnections: readonly {
 		readonly name: string
 		readonly disconnects: number
@@ -38,7 +38,7 @@ export interface SourceReport {
 	}[]
 }
 
-/** Makes a report of the entries of a registry, as of `nowMs`. */
+/** Returns a report of the entries of a registry, as of `nowMs`. */
 export function sourceReport(entries: readonly SourceEntry[], nowMs: number): SourceReport {
 	const active = entries.filter(({ state }) => state === 'active')
 	return {

@@ -1,4 +1,4 @@
-/** The contract between a producer of samples and the pipeline. Knows neither queue nor chain. */
+/** The contract between a producer of samples and the pipeline, independent of queue and chain. */
 import { show } from '../guard/show.ts'
 import { propertyOf } from '../guard/values.ts'
 import { invalidOption } from '../model/check.ts'
@@ -8,8 +8,8 @@ import { TIMER_MS_MAX } from '../platform/time-limits.ts'
 /** One value that a source produced. */
 export interface Sample {
 	/**
-	 * Any data. `null` means that there is no value at present; it fits every type. Functions, symbols and
-	 * `undefined` are not values: such a sample is dropped as `type`.
+	 * The value, any data. `null` means that there is no value at present; it fits every type. Functions,
+	 * symbols and `undefined` are not values: such a sample is dropped as `type`.
 	 */
 	readonly value: unknown
 	/** Time by the source's own clock, in ms since 1970. Default: the time when the sample was received. */
@@ -17,59 +17,67 @@ export interface Sample {
 }
 
 /**
- * How samples are obtained: `'monitor'`, the source pushes; `{ scanIntervalMs }`, it is read once per
- * interval.
+ * How samples are obtained. `'monitor'`: the source pushes them. `{ scanIntervalMs }`: the source is read
+ * once per interval.
  */
 export type SampleMode = 'monitor' | { readonly scanIntervalMs: number }
 
 /**
- * Takes the samples of a source that pushes. Each attempt to subscribe has a new one; it takes nothing after
- * its end.
+ * Takes the samples of a source that pushes. Each attempt to subscribe gets a new sink, which accepts nothing
+ * after the attempt has ended.
  */
 export interface SampleSink {
-	/** Aborted when the source has to end: it was paused, stopped, or took too long to subscribe. */
+	/** Aborted when the source must end: it was paused, stopped, or took too long to subscribe. */
 	readonly signal: AbortSignal
 	/**
 	 * Confirms the subscription, as a first sample does. Without either, the attempt ends after
 	 * `connectTimeoutMs`.
 	 */
 	opened(): void
-	/** For a source that cannot wait: without room, a sample is dropped by the drop policy, and counted. */
+	/**
+	 * Takes a sample of a source that cannot wait. Without room, a sample is dropped by the drop policy and
+	 * counted.
+	 */
 	push(sample: Sample): void
 	/**
-	 * For a source that can wait: returns a promise when there is no room, undefined otherwise. One call at a
-	 * time.
+	 * Takes a sample of a source that can wait. Returns a promise if there is no room, otherwise undefined.
+	 * One call at a time.
 	 */
 	put(sample: Sample): Promise<void> | undefined
-	/** Reports a lost connection that the source restores by itself: its next sample shows that it is back. */
+	/** Reports a lost connection that the source restores itself; its next sample ends the loss. */
 	lost(cause: unknown): void
 }
 
 /** A producer of samples. It has at least one of `monitor` and `read`. */
 export interface Source {
 	/**
-	 * Pushes into the sink until its signal is aborted. Settling earlier, either way, is a lost connection; the
-	 * method is called again after a delay. Settles soon after the signal, with every resource released.
+	 * Pushes into the sink until its signal is aborted, and settles soon afterwards with every resource
+	 * released. Settling earlier, successfully or not, is a lost connection; the method is called again after
+	 * a delay.
 	 */
 	monitor?(sink: SampleSink): Promise<void>
 	/** Returns the present value, or a promise of it. An error is counted; the next period reads again. */
 	read?(signal: AbortSignal): unknown
 	/**
-	 * Like {@link monitor}, for one extra field that is attached to each sample. Not throttled: the newest
-	 * value counts.
+	 * Follows one extra field that is attached to each sample, as {@link monitor} does. Not throttled: the
+	 * newest value applies.
 	 */
 	monitorField?(field: string, sink: SampleSink): Promise<void>
-	/** Releases what `read` holds: the source was paused, stopped or forgotten. A later `read` starts anew. */
+	/**
+	 * Releases the resources of `read`, because the source was paused, stopped or forgotten. A later `read`
+	 * starts anew.
+	 */
 	end?(): void
 }
 
-/** @throws {MeshChainError} `INVALID_SOURCE` */
+/** Checks a source. @throws {MeshChainError} `INVALID_SOURCE` */
 export function checkSource(name: string, source: unknown, mode: SampleMode): Source {
 	const monitor = propertyOf(source, 'monitor')
 	const read = propertyOf(source, 'read')
 	if (typeof monitor !== 'function' && typeof read !== 'function') {
-		const text = `a source must be an object with monitor(sink) or read(), such as fromFunction() returns; ${show(name)} was given ${show(source)}`
-		throw new MeshChainError('INVALID_SOURCE', text)
+		const wanted = 'an object with monitor(sink) or read(), such as fromFunction() returns'
+		const given = `${show(name)} was given ${show(source)}`
+		throw new MeshChainError('INVALID_SOURCE', `a source must be ${wanted}; ${given}`)
 	}
 	const [needed, has] = mode === 'monitor' ? ['monitor(sink)', typeof monitor] : ['read()', typeof read]
 	if (has === 'function') return source as Source
@@ -77,7 +85,7 @@ export function checkSource(name: string, source: unknown, mode: SampleMode): So
 	throw new MeshChainError('INVALID_SOURCE', text)
 }
 
-/** @throws {MeshChainError} `INVALID_OPTION` */
+/** Checks a mode. @throws {MeshChainError} `INVALID_OPTION` */
 export function checkSampleMode(mode: unknown): SampleMode {
 	if (mode === 'monitor') return mode
 	const { scanIntervalMs } = (mode ?? {}) as { readonly scanIntervalMs?: unknown }
@@ -86,7 +94,7 @@ export function checkSampleMode(mode: unknown): SampleMode {
 	throw invalidOption('mode', mode, `'monitor' or { scanIntervalMs: 1 to ${TIMER_MS_MAX} }`)
 }
 
-/** A mode as text for people. */
+/** Formats a mode as text. */
 export function modeText(mode: SampleMode): string {
 	return mode === 'monitor' ? 'monitor' : `scan every ${mode.scanIntervalMs} ms`
 }

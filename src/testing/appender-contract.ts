@@ -1,6 +1,6 @@
 /**
- * What every `LogChainAppender` owes a loop, as a suite that any test runner with `describe` and `test` can
- * run.
+ * The requirements of a loop on every `LogChainAppender`, as a suite for any test runner with `describe` and
+ * `test`.
  */
 import assert from 'node:assert/strict'
 import type { LogChainAppender } from '../appender.ts'
@@ -9,21 +9,21 @@ import { MeshLoop } from '../loop/mesh-loop.ts'
 import { checkFunction, checkIsObject, checkOptionNames, ifGiven } from '../model/check.ts'
 import { isGap, type LogRecord } from '../model/record.ts'
 
-/** The functions of a test runner: those of vitest, jest and `node:test` fit. */
+/** The functions of a test runner, for example of vitest, jest or `node:test`. */
 export interface TestFunctions {
-	// biome-ignore lint/complexity/noBannedTypes: every runner has its own overloads; all take a title and a function
+	// biome-ignore lint/complexity/noBannedTypes: overloads differ; all take a title and a function
 	readonly describe: Function
 	// biome-ignore lint/complexity/noBannedTypes: as above
 	readonly test: Function
 }
 
-/** Helpers for checks that the suite cannot do alone. */
+/** Helpers for checks that the suite cannot do on its own. */
 export interface ContractOptions<A extends LogChainAppender = LogChainAppender> {
-	/** Returns what the appender holds or has stored, oldest first; may be called after close. */
+	/** Returns the records that the appender holds or has stored, oldest first; may be called after close. */
 	readonly readBack?: ((appender: A) => readonly LogRecord[] | Promise<readonly LogRecord[]>) | undefined
 	/**
-	 * Makes the appender fail as its medium would, whether by throwing or by falling behind; returns what heals
-	 * it. Without it the failure tests wrap the appender in one that throws.
+	 * Makes the appender fail as its medium would, by throwing or by falling behind. Returns a function that
+	 * repairs it. Without this option, the failure tests wrap the appender in one that throws.
 	 */
 	readonly breakMedium?: ((appender: A) => () => void) | undefined
 }
@@ -43,7 +43,8 @@ const SETTLE_MS_MAX = 10_000
  * import { BufferingAppender } from 'mesh-chain'
  * import { appenderContract } from 'mesh-chain/testing'
  *
- * appenderContract(() => new BufferingAppender(), { describe, test }, { readBack: (appender) => appender.captured() })
+ * const readBack = (appender: BufferingAppender) => appender.captured()
+ * appenderContract(() => new BufferingAppender(), { describe, test }, { readBack })
  * ```
  */
 export function appenderContract<A extends LogChainAppender>(
@@ -81,14 +82,14 @@ class Suite<A extends LogChainAppender> {
 
 	checks(): Record<string, () => Promise<void>> {
 		return {
-			'describes itself in terms the loop knows': () => this.#describesItself(),
-			'takes records over in order, and commits them': () => this.#commitsInOrder(),
-			'never takes back what it committed': () => this.#committedNeverFalls(),
-			'takes a batch whole, and an empty batch as nothing': () => this.#takesBatches(),
+			'has a valid nextSeq, epoch and durability': () => this.#describesItself(),
+			'takes records in order, and commits them': () => this.#commitsInOrder(),
+			'never decreases committedSeq': () => this.#committedNeverFalls(),
+			'takes a whole batch, and ignores an empty one': () => this.#takesBatches(),
 			'flushes and syncs with nothing to do': () => this.#idleFlush(),
-			'has everything committed when sync resolves': () => this.#syncCommits(),
-			'closes more than once, and keeps what it had': () => this.#closesTwice(),
-			'refuses what comes after close, for good': () => this.#refusesAfterClose(),
+			'has committed every record when sync resolves': () => this.#syncCommits(),
+			'can be closed more than once, and keeps its records': () => this.#closesTwice(),
+			'refuses records for good after close': () => this.#refusesAfterClose(),
 			'belongs to one loop at a time': () => this.#oneLoop(),
 			'never throws into a publisher and loses nothing while it fails': () => this.#failsWithoutLoss(),
 		}
@@ -126,7 +127,7 @@ class Suite<A extends LogChainAppender> {
 			assert.ok(loop.committedSeq >= highest, 'committedSeq does not step back')
 			assert.ok(
 				loop.committedSeq <= (appender.nextSeq ?? Number.POSITIVE_INFINITY) + 50,
-				'nor ahead of what there is',
+				'committedSeq is not ahead of the records',
 			)
 			highest = loop.committedSeq
 		}
@@ -215,7 +216,7 @@ class Suite<A extends LogChainAppender> {
 		await this.#expectStored(appender, published)
 	}
 
-	/** The same records in the same order; of a bounded appender the newest. */
+	/** Requires the same records in the same order; of a bounded appender, the newest. */
 	async #expectStored(appender: A, published: readonly (LogRecord | undefined)[]): Promise<void> {
 		const stored = await this.#options.readBack?.(appender)
 		if (stored === undefined) return
@@ -231,14 +232,14 @@ class Suite<A extends LogChainAppender> {
 	}
 }
 
-/** A medium that is away: every append throws until it is healed. */
+/** Simulates an unavailable medium: every append throws until it is repaired. */
 function failByThrowing(appender: LogChainAppender): () => void {
 	const undo: (() => void)[] = []
 	for (const method of ['append', 'appendBatch'] as const) {
 		if (appender[method] === undefined) continue
 		const own = Object.getOwnPropertyDescriptor(appender, method)
 		const value = () => {
-			throw new Error('the medium is away')
+			throw new Error('the medium is unavailable')
 		}
 		Object.defineProperty(appender, method, { configurable: true, value })
 		undo.push(() => {

@@ -1,24 +1,25 @@
 /**
- * What every `Source` owes a `SourceManager`, as a suite that any test runner with `describe` and `test` can
- * run.
+ * The requirements of a `SourceManager` on every `Source`, as a suite for any test runner with `describe` and
+ * `test`.
  */
 import assert from 'node:assert/strict'
 import { checkFunction, checkOptionNames, ifGiven } from '../model/check.ts'
 import type { Sample, SampleSink, Source } from '../sources/source.ts'
 import { checkContract, type TestFunctions } from './appender-contract.ts'
 
-/** Helpers for checks that the suite cannot do alone. */
+/** Helpers for checks that the suite cannot do on its own. */
 export interface SourceContractOptions<S extends Source = Source> {
-	/** Makes the origin of a monitored source produce one sample; called again until one has arrived. */
+	/** Makes the origin of a monitored source produce one sample; repeated until one arrives. */
 	readonly produce?: ((source: S) => unknown) | undefined
-	/** Counts what the source holds of its origin at this moment: listeners, sockets, subscriptions. */
+	/** Counts the resources that the source holds at present: listeners, sockets, subscriptions. */
 	readonly held?: ((source: S) => number | Promise<number>) | undefined
 }
 
 const SETTLE_MS_MAX = 10_000
 
 /**
- * Registers the contract suite for one kind of source: what a `SourceManager` requires of every `Source`.
+ * Registers the contract suite for one kind of source: the requirements of a `SourceManager` on every
+ * `Source`.
  *
  * @param create makes a fresh source, whose origin exists, for every test.
  *
@@ -66,16 +67,16 @@ class Suite<S extends Source> {
 	checks(): Record<string, () => Promise<void>> {
 		return {
 			'has monitor or read': () => this.#isSource(),
-			'says that the subscription stands': () => this.#opens(),
-			'settles soon after its signal, and lets everything go': () => this.#letsGo(),
-			'settles at once when its signal is aborted already': () => this.#abortedBefore(),
-			'settles when it is aborted while it subscribes': () => this.#abortedMeanwhile(),
-			'pushes nothing after its signal': () => this.#silentAfterwards(),
+			'confirms its subscription': () => this.#opens(),
+			'settles soon after its signal aborts, and releases everything': () => this.#letsGo(),
+			'settles at once if its signal is already aborted': () => this.#abortedBefore(),
+			'settles if its signal aborts while it subscribes': () => this.#abortedMeanwhile(),
+			'pushes nothing after its signal aborts': () => this.#silentAfterwards(),
 			'can be monitored again': () => this.#again(),
-			'waits with what a sink has no room for': () => this.#waits(),
-			'answers a read, or throws, within its signal': () => this.#reads(),
-			'never leaves a read hanging beyond its signal': () => this.#readAborted(),
-			'ends more than once, and can be read after that': () => this.#ends(),
+			'waits while a sink has no room': () => this.#waits(),
+			'answers a read, or throws, before its signal aborts': () => this.#reads(),
+			'settles a read when its signal aborts': () => this.#readAborted(),
+			'can be ended more than once, and read afterwards': () => this.#ends(),
 		}
 	}
 
@@ -99,7 +100,7 @@ class Suite<S extends Source> {
 		const before = await this.#options.held?.(source)
 		await this.#monitored(source)
 		if (before === undefined) return
-		await until(async () => (await this.#options.held!(source)) <= before, 'nothing is held any more')
+		await until(async () => (await this.#options.held!(source)) <= before, 'everything is released')
 	}
 
 	async #abortedBefore(): Promise<void> {
@@ -126,7 +127,7 @@ class Suite<S extends Source> {
 		const { length } = sink.samples
 		await produce(source)
 		await new Promise((resolve) => setTimeout(resolve, 20))
-		assert.equal(sink.samples.length, length, 'nothing comes after the signal')
+		assert.equal(sink.samples.length, length, 'no sample arrives after the signal')
 	}
 
 	async #again(): Promise<void> {
@@ -175,7 +176,7 @@ class Suite<S extends Source> {
 		source.end?.()
 		source.end?.()
 		const second = await source.read(new AbortController().signal)
-		assert.equal(typeof second, typeof first, 'it is read as before')
+		assert.equal(typeof second, typeof first, 'it can be read as before')
 		source.end?.()
 	}
 

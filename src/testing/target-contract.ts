@@ -1,6 +1,6 @@
 /**
- * What every `ReplayTarget` owes a replay, as a suite that any test runner with `describe` and `test` can
- * run.
+ * The requirements of a replay on every `ReplayTarget`, as a suite for any test runner with `describe` and
+ * `test`.
  */
 import assert from 'node:assert/strict'
 import { checkFunction, checkOptionNames, ifGiven } from '../model/check.ts'
@@ -11,9 +11,11 @@ import { checkContract, type TestFunctions } from './appender-contract.ts'
 
 type Target = ReplayTarget | ((record: LogRecord) => unknown)
 
-/** Helpers for checks that the suite cannot do alone. */
+/** Helpers for checks that the suite cannot do on its own. */
 export interface TargetContractOptions<T extends Target = Target> {
-	/** Returns what has arrived, oldest first; called after the target was flushed and closed. */
+	/**
+	 * Returns the records that have arrived, oldest first; called after the target was flushed and closed.
+	 */
 	readonly readBack?: ((target: T) => readonly LogRecord[] | Promise<readonly LogRecord[]>) | undefined
 	/** Breaks the other end of the target: kills the program, closes the socket. */
 	readonly breakEnd?: ((target: T) => unknown) | undefined
@@ -23,7 +25,8 @@ const RECORDS = 500
 const SOURCE_ID = 'the-source'
 
 /**
- * Registers the contract suite for one kind of replay target: what a replay requires of every `ReplayTarget`.
+ * Registers the contract suite for one kind of replay target: the requirements of a replay on every
+ * `ReplayTarget`.
  *
  * @param create makes a fresh target for every test.
  * @throws {MeshChainError} `INVALID_OPTION`
@@ -64,12 +67,12 @@ class Suite<T extends Target> {
 
 	checks(): Record<string, () => Promise<void>> {
 		return {
-			'has every record, in order, as it was': () => this.#takesAll(),
-			'takes gaps, or says that it does not keep them': () => this.#takesGaps(),
-			'flushes with nothing to do, and more than once': () => this.#flushes(),
-			'gets nothing of a dry run': () => this.#dryRun(),
-			'closes more than once, and refuses what comes then': () => this.#closes(),
-			'never keeps a replay waiting when its other end is gone': () => this.#loses(),
+			'receives every record, in order and unchanged': () => this.#takesAll(),
+			'takes gaps, or declares that it does not keep them': () => this.#takesGaps(),
+			'can be flushed more than once, and with nothing to do': () => this.#flushes(),
+			'receives nothing from a dry run': () => this.#dryRun(),
+			'can be closed more than once, and refuses later records': () => this.#closes(),
+			'never blocks a replay when its other end is gone': () => this.#loses(),
 		}
 	}
 
@@ -86,7 +89,7 @@ class Suite<T extends Target> {
 		const { keepsGaps } = asTarget(target)
 		assert.ok(
 			keepsGaps === undefined || typeof keepsGaps === 'boolean',
-			'keepsGaps is true, false or not there',
+			'keepsGaps is true, false or absent',
 		)
 		async function* withGap() {
 			yield record(1)
@@ -130,8 +133,8 @@ class Suite<T extends Target> {
 		await asTarget(target).write(withOrigin(record(1)))
 		await breakEnd(target)
 		const summary = await replay(some(), target, { sourceId: SOURCE_ID, retries: 0, timeoutMs: 500 })
-		assert.ok(summary.firstError !== undefined, 'what did not arrive is an error')
-		assert.ok(summary.failed > 0 && summary.replayed < RECORDS, 'what did not arrive is counted')
+		assert.ok(summary.firstError !== undefined, 'a lost record has an error')
+		assert.ok(summary.failed > 0 && summary.replayed < RECORDS, 'lost records are counted')
 	}
 
 	async #assertHas(target: T, expected: readonly LogRecord[]): Promise<void> {
@@ -143,7 +146,7 @@ class Suite<T extends Target> {
 	}
 }
 
-/** The fields that a target may not change: all but seq and epoch. */
+/** Returns the fields that a target may not change: all except seq and epoch. */
 function essence({ tsMs, level, kind, message, data, daemonId, nodeId, origin }: LogRecord) {
 	return { tsMs, level, kind, message, data, daemonId, nodeId, origin }
 }
@@ -160,7 +163,7 @@ function record(seq: number): LogRecord {
 	return {
 		seq,
 		epoch: 3,
-		// Times step back sometimes.
+		// Some times step back.
 		tsMs: 1_700_000_000_000 + seq * 10 - (seq % 7) * 100,
 		level: seq % 10 === 0 ? 'error' : 'info',
 		kind: seq % 50 === 0 ? '$checkpoint' : 'order',

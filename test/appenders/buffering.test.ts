@@ -38,7 +38,7 @@ describe('BufferingAppender', () => {
 		expect(appender.droppedCount).toBe(1)
 	})
 
-	test('Match: capacity is 16,384 unless told otherwise', () => {
+	test('Match: capacity is 16,384 by default', () => {
 		const appender = new BufferingAppender()
 		for (let seq = 1; seq <= 16_385; seq++) appender.append(record(seq))
 		expect(appender.captured()).toHaveLength(16_384)
@@ -62,7 +62,7 @@ describe('BufferingAppender', () => {
 		expect(create).toThrow(/capasity/)
 	})
 
-	test('captured() gives a copy that later appends do not change', () => {
+	test('captured() returns a copy that later appends do not change', () => {
 		const appender = new BufferingAppender()
 		appender.append(record(1))
 		const before = appender.captured()
@@ -78,7 +78,7 @@ describe('BufferingAppender', () => {
 		expect(seqs(appender.captured({ level: 'error' }))).toEqual([1, 4])
 	})
 
-	test('says that it is memory, and commits what it takes', () => {
+	test('declares the durability memory, and commits what it takes', () => {
 		const appender = new BufferingAppender()
 		expect(appender.durability).toBe('memory')
 		expect(appender.committedSeq).toBe(0)
@@ -86,7 +86,7 @@ describe('BufferingAppender', () => {
 		expect(appender.committedSeq).toBe(2)
 	})
 
-	test('after close appends are refused for good, and what is held can still be read', async () => {
+	test('after close, appends are refused for good, and the held records can still be read', async () => {
 		const appender = new BufferingAppender()
 		appender.append(record(1))
 		await appender.close()
@@ -102,14 +102,14 @@ describe('waitFor', () => {
 	beforeEach(() => void vi.useFakeTimers())
 	afterEach(() => void vi.useRealTimers())
 
-	test('resolves at once with the oldest record that is there already', async () => {
+	test('resolves at once with the oldest held record that matches', async () => {
 		const appender = new BufferingAppender()
 		appender.append(record(1, { kind: 'a' }))
 		appender.append(record(2, { kind: 'a' }))
 		await expect(appender.waitFor({ kind: 'a' })).resolves.toMatchObject({ seq: 1 })
 	})
 
-	test('resolves with the first record to arrive that matches', async () => {
+	test('resolves with the first matching record to arrive', async () => {
 		const appender = new BufferingAppender()
 		const waiting = appender.waitFor(({ message }) => message === 'm2')
 		for (const seq of [1, 2, 3]) appender.append(record(seq))
@@ -117,14 +117,14 @@ describe('waitFor', () => {
 		expect(vi.getTimerCount()).toBe(0)
 	})
 
-	test('resolves everybody who waits for the same record', async () => {
+	test('resolves all callers that wait for the same record', async () => {
 		const appender = new BufferingAppender()
 		const waiting = [appender.waitFor({ kind: 'log' }), appender.waitFor({ kind: 'log' })]
 		appender.append(record(1))
 		expect(seqs(await Promise.all(waiting))).toEqual([1, 1])
 	})
 
-	test('rejects after 1,000 ms, saying what was waited for and how many records are held', async () => {
+	test('rejects after 1,000 ms, naming the match and the number of held records', async () => {
 		const appender = new BufferingAppender()
 		appender.append(record(1))
 		const waiting = expect(appender.waitFor({ kind: ['a', 'b'], grep: /x/i })).rejects.toMatchObject({
@@ -137,7 +137,7 @@ describe('waitFor', () => {
 		await waiting
 	})
 
-	test('waits as long as timeoutMs says, and for ever with Infinity', async () => {
+	test('waits for timeoutMs, and without limit for Infinity', async () => {
 		const appender = new BufferingAppender()
 		const short = expect(appender.waitFor({ kind: 'a' }, { timeoutMs: 5 })).rejects.toThrow(/within 5 ms/)
 		const ever = appender.waitFor({ kind: 'a' }, { timeoutMs: Number.POSITIVE_INFINITY })
@@ -148,7 +148,7 @@ describe('waitFor', () => {
 		await expect(ever).resolves.toMatchObject({ seq: 1 })
 	})
 
-	test('refuses a time-out that Node would let fire at once', async () => {
+	test('refuses a time-out that Node would fire at once', async () => {
 		const appender = new BufferingAppender()
 		await expect(appender.waitFor({}, { timeoutMs: 2 ** 31 })).rejects.toMatchObject({
 			code: 'INVALID_OPTION',
@@ -156,7 +156,7 @@ describe('waitFor', () => {
 		await expect(appender.waitFor({}, { timeoutMs: -1 })).rejects.toMatchObject({ code: 'INVALID_OPTION' })
 	})
 
-	test('a predicate that throws rejects its waiter and harms no other and not the append', async () => {
+	test('a predicate that throws rejects its own wait, and affects no other wait and no append', async () => {
 		const appender = new BufferingAppender()
 		const bad = expect(
 			appender.waitFor(() => {
@@ -169,7 +169,7 @@ describe('waitFor', () => {
 		await expect(good).resolves.toMatchObject({ seq: 1 })
 	})
 
-	test('whoever waits when the appender is closed is told', async () => {
+	test('pending waits reject when the appender is closed', async () => {
 		const appender = new BufferingAppender()
 		const waiting = expect(appender.waitFor({ kind: 'a' })).rejects.toMatchObject({ code: 'APPENDER_CLOSED' })
 		await appender.close()

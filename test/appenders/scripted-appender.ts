@@ -1,4 +1,4 @@
-/** Appenders that do as a test says: refuse, reject, wait. */
+/** Appenders that follow a test's script: refuse, reject, wait. */
 import type { LogChainAppender } from '../../src/appender.ts'
 import { LogAppendError } from '../../src/model/errors.ts'
 import { isGap, type LogRecord } from '../../src/model/record.ts'
@@ -6,7 +6,7 @@ import { isGap, type LogRecord } from '../../src/model/record.ts'
 export const RETRYABLE = () => new LogAppendError('disk full')
 export const POISON = () => new LogAppendError('poison', { retryable: false })
 
-/** Takes what it is given unless `verdict` throws. */
+/** Takes every record unless `verdict` throws. */
 export class ScriptedAppender implements LogChainAppender {
 	readonly taken: LogRecord[] = []
 	calls = 0
@@ -24,7 +24,7 @@ export class ScriptedAppender implements LogChainAppender {
 		}
 	}
 
-	/** Refuses the records of these seqs for good, but takes their gaps. */
+	/** Refuses the records with these seqs for good, but takes their gaps. */
 	poison(...seqs: number[]): void {
 		this.verdict = (record) => {
 			if (seqs.includes(record.seq) && !isGap(record)) throw POISON()
@@ -59,7 +59,7 @@ export class ManualAppender implements LogChainAppender {
 		return this.#begin(records)
 	}
 
-	/** Settles the oldest call that waits, and lets everybody act on it. */
+	/** Settles the oldest waiting call, and lets all its handlers run. */
 	async resolve(): Promise<void> {
 		this.calls.shift()?.resolve()
 		await settled()
@@ -70,7 +70,7 @@ export class ManualAppender implements LogChainAppender {
 		await settled()
 	}
 
-	/** What every waiting call was given. */
+	/** The arguments of every waiting call. */
 	get waiting(): string[] {
 		return this.calls.map(({ records }) => labels(records).join('+'))
 	}
@@ -87,7 +87,7 @@ export async function settled(): Promise<void> {
 	await new Promise<void>((resolve) => setImmediate(resolve))
 }
 
-/** `7` for a record, `gap 3-5 evicted` for a gap. */
+/** Formats a record as `7`, a gap as `gap 3-5 evicted`. */
 export function labels(records: readonly LogRecord[]): string[] {
 	return records.map((record) => {
 		if (!isGap(record)) return String(record.seq)

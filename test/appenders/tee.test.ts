@@ -26,7 +26,7 @@ describe('TeeAppender', () => {
 		expect(loop.committedSeq).toBe(3)
 	})
 
-	test('needs at least one child, and each child for itself', () => {
+	test('needs at least one child, and no child twice or shared', () => {
 		expect(() => new TeeAppender()).toThrow(expect.objectContaining({ code: 'INVALID_OPTION' }))
 		const child = new NoOpAppender()
 		new TeeAppender(child)
@@ -37,7 +37,7 @@ describe('TeeAppender', () => {
 		expect(() => new TeeAppender(twice, twice)).toThrow(inUse)
 	})
 
-	test('starts where the child that is furthest on starts', () => {
+	test('starts at the highest nextSeq and epoch of its children', () => {
 		const tee = new TeeAppender(
 			{ append() {}, nextSeq: 5, epoch: 7 },
 			{ append() {}, nextSeq: 9, epoch: 2 },
@@ -47,7 +47,7 @@ describe('TeeAppender', () => {
 		expect(new MeshLoop(tee).info('hello')).toMatchObject({ seq: 9, epoch: 7 })
 	})
 
-	test('is as durable as its strongest child, because a record is committed when all have committed it', () => {
+	test('has the durability of its strongest child, because a record is committed when all have it', () => {
 		const slow = { append() {}, durability: 'disk' as const, committedSeq: 1 }
 		const tee = new TeeAppender(new BufferingAppender(), slow)
 		append(tee, 1, 3)
@@ -58,7 +58,7 @@ describe('TeeAppender', () => {
 		expect(new TeeAppender(new NoOpAppender(), { append() {} }).durability).toBe('memory')
 	})
 
-	test('takes custody without a throw, and a child that fails does not hold up the others', () => {
+	test('takes custody without a throw, and a failing child does not delay the others', () => {
 		const said = warnings()
 		const failing = new ScriptedAppender()
 		const healthy = new ScriptedAppender()
@@ -82,7 +82,7 @@ describe('TeeAppender', () => {
 		expect(said).toEqual(['APPENDER_FAILING', 'APPENDER_RECOVERED'])
 	})
 
-	test('a child that hangs does not hold up the others either', () => {
+	test('a hanging child does not delay the others', () => {
 		const hanging = new ManualAppender()
 		const healthy = new ScriptedAppender()
 		const tee = new TeeAppender(hanging, healthy)
@@ -91,7 +91,7 @@ describe('TeeAppender', () => {
 		expect(healthy.taken).toHaveLength(100)
 	})
 
-	test('keeps only what a child still needs', async () => {
+	test('keeps only records that a child still needs', async () => {
 		const slow = new ManualAppender()
 		const tee = new TeeAppender(new ScriptedAppender(), slow)
 		append(tee, 1, 3)
@@ -103,7 +103,7 @@ describe('TeeAppender', () => {
 		expect(tee.stats().queued).toBe(0)
 	})
 
-	test('keeps what is in flight until it is taken over, so that it can be tried again', async () => {
+	test('keeps records in flight until they are taken, so that they can be retried', async () => {
 		warnings()
 		const slow = new ManualAppender()
 		const tee = new TeeAppender(new ScriptedAppender(), slow)
@@ -113,7 +113,7 @@ describe('TeeAppender', () => {
 		expect(slow.waiting).toEqual(['1'])
 	})
 
-	test('at the bound the slowest child loses the oldest as one counted gap, which it gets when it recovers', () => {
+	test('at the bound, the slowest child loses the oldest records as one gap, which it gets later', () => {
 		const said = warnings()
 		const gaps = reports<{ gap: { count: number; cause: string } }>('gap')
 		const failing = new ScriptedAppender()
@@ -138,7 +138,7 @@ describe('TeeAppender', () => {
 		expect(said).toEqual(['APPENDER_FAILING', 'RECORDS_LOST', 'APPENDER_RECOVERED'])
 	})
 
-	test('a gap that is lost in an overflow counts as the records it stands for', () => {
+	test('a gap lost in an overflow counts as the records that it stands for', () => {
 		warnings()
 		const upstream = new ScriptedAppender()
 		const failing = new ScriptedAppender()
@@ -154,7 +154,7 @@ describe('TeeAppender', () => {
 		expect(labels(failing.taken.slice(0, 2))).toEqual(['gap 1-6 overflow', '7'])
 	})
 
-	test('a record that one child refuses for good is a gap for that child alone', () => {
+	test('a record that one child refuses for good is a gap for that child only', () => {
 		warnings()
 		const picky = new ScriptedAppender()
 		const healthy = new ScriptedAppender()
@@ -166,7 +166,7 @@ describe('TeeAppender', () => {
 		expect(tee.stats().children.map(({ lost }) => lost.appendFailed)).toEqual([1, 0])
 	})
 
-	test('Match: a batch is all or nothing for each child that can', () => {
+	test('Match: a batch is all or nothing for each child that supports batches', () => {
 		const batches: string[] = []
 		const batching = {
 			append() {},
@@ -179,13 +179,13 @@ describe('TeeAppender', () => {
 		expect(labels(single.taken)).toEqual(['1', '2', '3'])
 	})
 
-	test('an empty batch is nothing', () => {
+	test('an empty batch does nothing', () => {
 		const tee = new TeeAppender(new NoOpAppender())
 		tee.appendBatch([])
 		expect(tee.stats().queued).toBe(0)
 	})
 
-	test('does not say again what a child says itself', () => {
+	test('does not repeat a warning that a child issues itself', () => {
 		const said = warnings()
 		const child = Object.assign(new ScriptedAppender(), { failure: new LogAppendError('disk full') })
 		const tee = new TeeAppender(child)
@@ -195,7 +195,7 @@ describe('TeeAppender', () => {
 		expect(tee.failure).toBe(child.failure)
 	})
 
-	test('a child that speaks of its failure through the loop itself does not lose the record for it', () => {
+	test('a child that reports its failure through the loop does not lose that record', () => {
 		warnings()
 		const child = new ScriptedAppender()
 		const tee = new TeeAppender(child, new NoOpAppender())
@@ -214,7 +214,7 @@ describe('TeeAppender', () => {
 		expect(tee.stats().children[0]?.lost.overflow).toBe(0)
 	})
 
-	test('flush and sync go to all children, and name those that failed', async () => {
+	test('flush and sync reach all children, and name those that failed', async () => {
 		warnings()
 		const failing = new ScriptedAppender()
 		const flush = vi.fn()
@@ -240,7 +240,7 @@ describe('TeeAppender', () => {
 		await tee.sync()
 	})
 
-	test('close goes to all children, counts what they lost, and refuses what comes later', async () => {
+	test('close reaches all children, counts their losses, and refuses later records', async () => {
 		warnings()
 		const failing = Object.assign(new ScriptedAppender(), { close: vi.fn(async () => {}) })
 		const healthy = new BufferingAppender()
@@ -265,7 +265,7 @@ describe('TeeAppender', () => {
 		expect(vi.getTimerCount()).toBe(0)
 	})
 
-	test('a loop over it tells of the loss in one child, and goes on', async () => {
+	test('a loop over a tee reports the loss in one child, and continues', async () => {
 		warnings()
 		const picky = new ScriptedAppender()
 		const loop = new MeshLoop(new TeeAppender(picky, new NoOpAppender()))

@@ -1,6 +1,7 @@
 /**
- * The behaviour of the channel manager of an EPICS archiver, row by row: what mesh-chain matches, and the faults it beats. A channel is a
- * source here, `destroy` is `forget`, and what is stored is a record of a chain.
+ * The behaviour of the channel manager of an EPICS archiver, row by row: the behaviour that mesh-chain
+ * matches, and the faults that it avoids. Here a channel is a source, `destroy` is `forget`, and stored data
+ * is a record of a chain.
  */
 import { join } from 'node:path'
 import { beforeEach, describe, expect, test, vi } from 'vitest'
@@ -27,7 +28,7 @@ beforeEach(() => {
 
 const pass = (ms = 1) => vi.advanceTimersByTimeAsync(ms)
 
-/** A manager with one source that does as the test says. */
+/** Returns a manager with one source that follows the test's script. */
 async function archived<A extends BufferingAppender = BufferingAppender>(
 	options: SourceManagerOptions = {},
 	appender?: A,
@@ -38,7 +39,7 @@ async function archived<A extends BufferingAppender = BufferingAppender>(
 	return { ...managed, source, status: () => managed.manager.status('a') }
 }
 
-/** Registries are files, and take the time that disks take: only their clock is the test's. */
+/** Registries are real files and take real time; only their clock is the test's. */
 function registryOf() {
 	vi.useRealTimers()
 	const path = join(temporaryFolder(), 'registry.chain')
@@ -67,7 +68,7 @@ describe('Match', () => {
 		expect(values('s3').slice(0, 3)).toEqual([0, 1, 2])
 	})
 
-	test('a source pushes, or is asked once in a period, and what it answers is stamped when it is received', async () => {
+	test('a source pushes, or is read once per period; samples are stamped when received', async () => {
 		const { manager, samples } = managerOf()
 		const pushing = new ScriptedSource()
 		let asked = 0
@@ -84,14 +85,14 @@ describe('Match', () => {
 			[-5, 'own'],
 			[0, 'none'],
 		])
-		// Timers are whole milliseconds, and late by a part of one.
+		// Timers are whole milliseconds, and late by a fraction of one.
 		expect(samples('asked').map(({ data }) => data.value)).toEqual([1, 2, 3])
 		for (const [index, { tsMs }] of samples('asked').entries()) {
 			expect(tsMs - START_MS - 100 * index - 10).toBeOneOf([0, 1])
 		}
 	})
 
-	test('operations on one name come one after the other, those on others do not wait', async () => {
+	test('operations on one name run one by one, operations on other names do not wait', async () => {
 		const { manager } = managerOf()
 		let letGo = () => {}
 		const slow: Source = {
@@ -118,7 +119,7 @@ describe('Match', () => {
 		expect(done.slice(1)).toEqual(['slow paused', 'slow resumed', 'slow stopped', 'slow forgotten'])
 	})
 
-	test('a known name is already being archived; while one is under way, the archive operation is already in progress', async () => {
+	test('a known name is already being archived; during archive, the operation is in progress', async () => {
 		const { manager } = await archived()
 		await expect(manager.archive('a', new ScriptedSource())).rejects.toMatchObject({
 			code: 'SOURCE_EXISTS',
@@ -133,7 +134,7 @@ describe('Match', () => {
 		expect((await manager.statuses()).map(({ name }) => name)).toEqual(['a', 'b'])
 	})
 
-	test('a policy overrides the mode: the one of the exact name, or else the first glob that matches; its name is kept', async () => {
+	test('a policy overrides the mode: by exact name, or else by the first matching glob', async () => {
 		const policy = (name: string, match: string, scanIntervalMs: number): SourcePolicy => ({
 			name,
 			match,
@@ -159,14 +160,14 @@ describe('Match', () => {
 		expect(await decided(':push', { scanIntervalMs: 5 })).toEqual([undefined, { scanIntervalMs: 5 }])
 	})
 
-	test('a glob is never exponential: thirty stars over a name that almost matches', async () => {
+	test('a glob never takes exponential time: thirty stars over a name that almost matches', async () => {
 		const glob = `${'*a'.repeat(30)}b`
 		const { manager } = managerOf({ policies: [{ name: 'stars', match: glob, mode: { scanIntervalMs: 1 } }] })
 		await manager.archive('a'.repeat(256), new ScriptedSource())
 		expect(await manager.status('a'.repeat(256))).toMatchObject({ policy: undefined, mode: 'monitor' })
 	})
 
-	test('a source that is not subscribed within 10 s has failed', async () => {
+	test('a source that has not subscribed within 10 s has failed', async () => {
 		const { source, status } = await archived()
 		await pass(9_999)
 		expect([source.sink.signal.aborted, (await status()).counts.transientErrors]).toEqual([false, 0])
@@ -183,7 +184,7 @@ describe('Match', () => {
 		expect([source.attempts.length, source.sink.signal.aborted]).toEqual([2, false])
 	})
 
-	test('pause and stop: the task ends, the state is paused or inactive; fine when it does not run', async () => {
+	test('pause and stop: the task ends, the state is paused or inactive; harmless if not running', async () => {
 		const { manager, source, status, values } = await archived()
 		source.push(1)
 		const { sink } = source
@@ -199,7 +200,7 @@ describe('Match', () => {
 		expect([source.attempts.length, values()]).toEqual([1, [1]])
 	})
 
-	test('resume: unknown fails; active and live does nothing; else it is started, and then active', async () => {
+	test('resume: fails for an unknown name, ignores a running source, starts any other', async () => {
 		const { manager, source, status } = await archived()
 		await expect(manager.resume('b')).rejects.toMatchObject({ code: 'SOURCE_NOT_FOUND' })
 		await manager.resume('a')
@@ -212,7 +213,7 @@ describe('Match', () => {
 		expect(source.attempts).toHaveLength(3)
 	})
 
-	test('resume: what cannot be started stays as it was', async () => {
+	test('resume: a source that cannot be started keeps its state', async () => {
 		const { manager, status } = await archived()
 		await manager.pause('a')
 		await expect(
@@ -224,7 +225,7 @@ describe('Match', () => {
 		expect(await status()).toMatchObject({ state: 'paused', connection: 'idle' })
 	})
 
-	test('forget: it ends and leaves the registry; no data is deleted', async () => {
+	test('forget: the source ends and leaves the registry; no data is deleted', async () => {
 		const { path, open } = registryOf()
 		const { manager, values } = open()
 		const source = new ScriptedSource()
@@ -243,7 +244,7 @@ describe('Match', () => {
 		expect((await manager.status('a')).counts.received).toBe(0)
 	})
 
-	test('restore: all that were active, without aliases; one that fails is marked and the rest go on; says how many', async () => {
+	test('restore: starts and counts active sources without aliases; a failed one is marked', async () => {
 		const { open } = registryOf()
 		const before = open().manager
 		for (const name of ['on', 'off', 'bad', 'none', 'paused', 'stopped'])
@@ -276,7 +277,7 @@ describe('Match', () => {
 		expect((await manager.status('nick')).name).toBe('on')
 	})
 
-	test('the connection is idle, connecting, connected with the first sample, disconnected; connectedSince is set once', async () => {
+	test('the connection is idle, connecting, connected at the first sample, or disconnected', async () => {
 		const { source, status, manager } = await archived()
 		const connection = async () => {
 			const { connection, connectedSinceMs } = await status()
@@ -298,7 +299,7 @@ describe('Match', () => {
 		expect(await connection()).toEqual(['idle', undefined])
 	})
 
-	test('a disconnect counts once per real loss', async () => {
+	test('a disconnect counts once per actual loss', async () => {
 		const { source, status } = await archived()
 		const disconnects = async () => (await status()).counts.disconnects
 		source.fail()
@@ -322,7 +323,7 @@ describe('Match', () => {
 		expect(await disconnects()).toBe(2)
 	})
 
-	test('a subscription that failed is tried again after 5 s', async () => {
+	test('a failed subscription is retried after 5 s', async () => {
 		const { source } = await archived()
 		for (const attempts of [1, 2, 3, 4, 5]) {
 			source.fail()
@@ -333,7 +334,7 @@ describe('Match', () => {
 		}
 	})
 
-	test('extra fields back off 5 → 10 → 20 → 40 → 60 s, with one warning at the cap; success resets', async () => {
+	test('extra fields back off 5 → 10 → 20 → 40 → 60 s, with one warning at the cap and a reset', async () => {
 		const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
 		const { manager } = managerOf()
 		const source = new ScriptedSource()
@@ -361,7 +362,7 @@ describe('Match', () => {
 		warned.mockRestore()
 	})
 
-	test('the window of times: before 1991, or more than 1,800 s off, is dropped; what is equal is kept', async () => {
+	test('a time before 1991 or more than 1,800 s off is dropped; a time at the bound is kept', async () => {
 		const clock = () => START_MS
 		const { source, status, values } = await archived({ clock })
 		source.push('first', START_MS - 1_800_000)
@@ -374,7 +375,7 @@ describe('Match', () => {
 		expect((await status()).counts.dropped).toMatchObject({ timestamp: 2, order: 0 })
 	})
 
-	test('1991-01-01 is the first day there is, whatever the clock says', async () => {
+	test('1991-01-01 is the first valid day, whatever the clock is', async () => {
 		const { source, status, values } = await archived({ clock: () => 662_688_000_000 })
 		source.push('first', 662_687_000_000)
 		source.push('before', 662_687_999_999)
@@ -384,7 +385,7 @@ describe('Match', () => {
 		expect((await status()).counts.dropped.timestamp).toBe(1)
 	})
 
-	test('the first sample after a connect or reconnect may be as old as it likes, and neither from the future nor out of order', async () => {
+	test('the first sample after a (re)connect may be of any age, but not future or out of order', async () => {
 		const { source, status, samples } = await archived()
 		source.push('years old', START_MS - 12 * MONTH_MS)
 		source.push('now', START_MS)
@@ -417,7 +418,7 @@ describe('Match', () => {
 		expect((await status()).counts.dropped).toMatchObject({ order: 1, timestamp: 0 })
 	})
 
-	test('the first type wins: others are dropped, and noted', async () => {
+	test('the first type wins: values of other types are dropped, and counted', async () => {
 		const { source, status, values } = await archived()
 		for (const value of [null, 1, 'two', 3, null, true, [4], { five: 5 }, 6n]) source.push(value)
 		await pass()
@@ -428,7 +429,7 @@ describe('Match', () => {
 		})
 	})
 
-	test('each cause has its counter, and what is not set is undefined', async () => {
+	test('each cause has its counter, and an unset field is undefined', async () => {
 		const { manager, source, status } = await archived({ queueSamplesMax: 10 }, new FullAppender())
 		expect((await status()).counts).toEqual({
 			received: 0,
@@ -477,7 +478,7 @@ describe('Match', () => {
 		})
 	})
 
-	test('the first sample after a reconnect says when the connection was lost, and when it was regained', async () => {
+	test('the first sample after a reconnect has the times of the loss and the return', async () => {
 		const { source, samples } = await archived()
 		source.push(1)
 		await pass(100)
@@ -495,7 +496,7 @@ describe('Match', () => {
 		])
 	})
 
-	test('extra fields are followed beside the value and attached, sorted by name; those that stay in the list go on', async () => {
+	test('extra fields are attached, sorted by name; fields in both lists are followed on', async () => {
 		const { manager, samples } = managerOf()
 		const source = new ScriptedSource()
 		await manager.archive('a', source, { fields: ['unit', 'high', 'low', 'high'] })
@@ -518,7 +519,7 @@ describe('Match', () => {
 		])
 	})
 
-	test('what is queued is flushed once in a period, and all of it at shutdown', async () => {
+	test('the queue is flushed once per period, and completely at shutdown', async () => {
 		const { manager, source, values } = await archived({ flushIntervalMs: 1_000 })
 		source.push(1)
 		await pass(999)
@@ -531,7 +532,7 @@ describe('Match', () => {
 		expect(values()).toEqual([1, 2, 3, 4, 5])
 	})
 
-	test('liveValue: the newest value that passed, in the chain or not yet', async () => {
+	test('liveValue: the newest value that passed, whether or not it is in the chain', async () => {
 		const { manager, source } = await archived({ flushIntervalMs: 60_000 })
 		await manager.alias('nick', 'a')
 		source.push(7, START_MS - 20)
@@ -543,7 +544,7 @@ describe('Match', () => {
 		await expect(manager.liveValue('b')).rejects.toMatchObject({ code: 'SOURCE_NOT_FOUND' })
 	})
 
-	test('reports: paused, never connected, disconnected, silent for an hour, rate, drops by cause, lost connections', async () => {
+	test('reports: paused, never connected, disconnected, silent, rate, drops, lost connections', async () => {
 		const { manager } = managerOf()
 		const sources: Record<string, ScriptedSource> = {}
 		for (const name of ['busy', 'lost', 'never', 'paused', 'quiet', 'stopped']) {
@@ -589,7 +590,7 @@ describe('Match', () => {
 })
 
 describe('Beat', () => {
-	test('a wait for room and a drop for want of it have one counter each', async () => {
+	test('a wait for room and a drop without room have one counter each', async () => {
 		const { appender, source, status, values } = await archived({ queueSamplesMax: 10 }, new FullAppender())
 		for (let value = 0; value < 12; value++) source.push(value)
 		const waiting = source.sink.put({ value: 12 })
@@ -650,7 +651,7 @@ describe('Beat', () => {
 		})
 	})
 
-	test('what a quiet source gave does not wait for its next sample', async () => {
+	test('a sample of a quiet source does not wait for its next one', async () => {
 		const { source, values, status } = await archived()
 		source.push('alone')
 		await pass()
@@ -658,7 +659,7 @@ describe('Beat', () => {
 		expect(await status()).toMatchObject({ queued: 0, counts: { stored: 1 } })
 	})
 
-	test('a write that fails loses nothing uncounted: the loop counts the failures, the source what was dropped', async () => {
+	test('a failed write loses nothing uncounted: the loop counts failures, the source its drops', async () => {
 		const { loop, appender, source, status, values } = await archived(
 			{ queueSamplesMax: 90 },
 			new FullAppender(),
@@ -692,7 +693,7 @@ describe('Beat', () => {
 		})
 	})
 
-	test('shutdown applies the checks that run all the time', async () => {
+	test('shutdown applies the same checks as normal operation', async () => {
 		const { manager, source, values } = await archived({ flushIntervalMs: 60_000 })
 		source.push(1, START_MS)
 		source.push(2, START_MS - 1)
@@ -704,7 +705,7 @@ describe('Beat', () => {
 		expect(values()).toEqual([1, 5])
 	})
 
-	test('counters go on through a pause', async () => {
+	test('counters continue through a pause', async () => {
 		const { manager, source, status } = await archived()
 		source.push(1)
 		source.push('two')
@@ -722,7 +723,7 @@ describe('Beat', () => {
 		})
 	})
 
-	test('the check of the type fires: for every pair of types, and for what is no value', async () => {
+	test('the type check detects every pair of types, and non-values', async () => {
 		const values = [1, 'text', true, 1n, [1], { a: 1 }, new Date(START_MS), Uint8Array.of(1)]
 		for (const first of values) {
 			const { source, status } = await archived()
@@ -733,7 +734,7 @@ describe('Beat', () => {
 		}
 	})
 
-	test('the state is connecting during the first attempt, and the attempts that follow', async () => {
+	test('the state is connecting during the first attempt and the following ones', async () => {
 		const { manager } = managerOf()
 		await manager.archive('a', failing('away'))
 		expect((await manager.status('a')).connection).toBe('connecting')

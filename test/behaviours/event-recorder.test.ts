@@ -1,6 +1,6 @@
 /**
- * The behaviour of the event recorder of epics-ca-rs (Channel Access), and of its paced replay, row by row: what mesh-chain matches,
- * and the faults it beats.
+ * The behaviour of the event recorder of epics-ca-rs (Channel Access), and of its paced replay, row by row:
+ * the behaviour that mesh-chain matches, and the faults that it avoids.
  */
 import { appendFileSync, existsSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -45,7 +45,7 @@ async function read(text: string) {
 	return { records: await collect(lines), skipped: lines.skipped }
 }
 
-/** When each record came, by a clock that only moves when somebody waits. */
+/** Delivery times of the records, by a clock that moves only during waits. */
 async function paced(text: string, options: ReplayOptions = {}, sinkMs = 0) {
 	const clock = new ManualClock()
 	const came: (readonly [kind: string, atMs: number])[] = []
@@ -62,7 +62,7 @@ async function paced(text: string, options: ReplayOptions = {}, sinkMs = 0) {
 }
 
 describe('Match', () => {
-	test('JSON Lines, one object a line, ts in seconds with three decimals, stamped when the event is made', async () => {
+	test('JSON Lines, one object a line, ts in seconds with three decimals, stamped at the event', async () => {
 		const path = newPath()
 		let nowMs = 1_714_200_000_123
 		const loop = new MeshLoop(new JsonlAppender(path, { format }), { clock: () => nowMs })
@@ -108,14 +108,14 @@ describe('Match', () => {
 		expect(skipped.invalidField).toBe(3)
 	})
 
-	test('unknown keys are no matter; any key order, any JSON spacing', async () => {
+	test('unknown keys are ignored; any key order and any JSON spacing is accepted', async () => {
 		const { records } = await read(
 			'{ "peer" : "x" ,"more":{"deep":[1]}, "ev"\t:"client_connect","ts": 1714200001 }\n',
 		)
 		expect(records[0]).toMatchObject({ kind: 'client_connect', tsMs: 1_714_200_001_000, data: { peer: 'x' } })
 	})
 
-	test('replay is in file order into a callback, and returns how many were delivered', async () => {
+	test('replay is in file order into a callback, and returns the number of deliveries', async () => {
 		const kinds: string[] = []
 		const summary = await replay(
 			readJsonl(fileOf(`${CONNECT}\n${BEACON}\n${DISCONNECT}\n`), { format }),
@@ -134,7 +134,7 @@ describe('Match', () => {
 		})
 	})
 
-	test('paced: each event at max(0, ts - first ts) after the start; the first at once', async () => {
+	test('paced: each event at max(0, ts - first ts) after the start; the first one at once', async () => {
 		const { came } = await paced(`${BEACON}\n${CONNECT}\n${DISCONNECT}\n`)
 		expect(came).toEqual([
 			['beacon_recv', 0],
@@ -159,17 +159,17 @@ describe('Match', () => {
 		])
 	})
 
-	test('paced: an earlier ts at once', async () => {
+	test('paced: an earlier ts is delivered at once', async () => {
 		const { came } = await paced(`${CONNECT}\n${BEACON}\n${DISCONNECT}\n`)
 		expect(came.map(([, atMs]) => atMs)).toEqual([0, 0, 1500])
 	})
 
-	test('unpaced: no waiting', async () => {
+	test('unpaced: no waits', async () => {
 		const { came } = await paced(`${BEACON}\n${CONNECT}\n${DISCONNECT}\n`, { speed: 'max' })
 		expect(came.map(([, atMs]) => atMs)).toEqual([0, 0, 0])
 	})
 
-	test('a command replays a recording to stdout, with a filter by kind and a count on stderr', async () => {
+	test('a command replays a recording to stdout, filtered by kind, with a count on stderr', async () => {
 		const path = fileOf(`${BEACON}\n${CONNECT}\n${DISCONNECT}\n`)
 		const { status, stdout, stderr } = await meshChain([
 			'replay',
@@ -189,13 +189,13 @@ describe('Match', () => {
 })
 
 describe('Beat', () => {
-	test('a torn last line is never a wrong value: "version":13 cut after the 1 does not read as 1', async () => {
+	test('a torn last line gives no wrong value: "version":13 cut after the 1 is not read as 1', async () => {
 		const { records, skipped } = await read(`${CONNECT}\n${BEACON.slice(0, BEACON.indexOf('13}') + 1)}`)
 		expect(records.map(({ kind }) => kind)).toEqual(['client_connect'])
 		expect(skipped.torn).toBe(1)
 	})
 
-	test('a torn last line is never glued to the next append: no event is lost, and none is made of two', async () => {
+	test('a torn last line is never joined with the next append: no event is lost or merged', async () => {
 		for (let cut = 1; cut < CONNECT.length; cut++) {
 			const path = fileOf(`${BEACON}\n${CONNECT}\n`)
 			truncateSync(path, BEACON.length + 1 + cut)
@@ -213,7 +213,7 @@ describe('Beat', () => {
 		expect(records[0]?.data).toEqual({ peer: 'é\n"' })
 	})
 
-	test('bad UTF-8 costs its line, not the replay', async () => {
+	test('invalid UTF-8 costs its line, not the replay', async () => {
 		const path = fileOf(`${BEACON}\n`)
 		appendFileSync(path, Buffer.from([0xff, 0xfe, 0x0a]))
 		appendFileSync(path, `${CONNECT}\n`)
@@ -221,7 +221,7 @@ describe('Beat', () => {
 		expect(summary).toMatchObject({ replayed: 2, skipped: { notText: 1 } })
 	})
 
-	test('what was skipped is counted, with line numbers', async () => {
+	test('skipped lines are counted, with line numbers', async () => {
 		const lines = readJsonl(fileOf(`${BEACON}\nnoise\n\n${CONNECT}\n`), { format })
 		await collect(lines)
 		expect(lines.skippedLines).toEqual([
@@ -243,7 +243,7 @@ describe('Beat', () => {
 		expect(came).toEqual([['client_connect', 0]])
 	})
 
-	test('there is a cancel, which says where to go on', async () => {
+	test('a replay can be cancelled, and returns where to resume', async () => {
 		const controller = new AbortController()
 		const text = `${BEACON}\n${CONNECT}\n${DISCONNECT}\n`
 		const summary = await replay(readJsonl(fileOf(text), { format }), () => controller.abort(), {
@@ -252,7 +252,7 @@ describe('Beat', () => {
 		expect(summary).toMatchObject({ replayed: 1, ended: 'aborted', nextSeq: 2 })
 	})
 
-	test('there is a seek, and following what is still being written', async () => {
+	test('a replay can seek, and follow a recording that is still being written', async () => {
 		const path = newPath('node.chain')
 		const appender = new FileChainAppender(path)
 		appender.append(record(1))
@@ -277,7 +277,7 @@ describe('Beat', () => {
 		await appender.close()
 	})
 
-	test('a wait that is longer than a timer can hold is kept', async () => {
+	test('a wait longer than the longest timer is observed', async () => {
 		const days = 40 * 86_400
 		const { came } = await paced(
 			`${BEACON}\n{"ts":${1_714_200_000.123 + days},"ev":"client_connect","peer":"x"}\n`,
@@ -286,7 +286,7 @@ describe('Beat', () => {
 		expect(came[1]).toEqual(['client_connect', days * 1000])
 	})
 
-	test('the three kinds ship as a typed example: real sockets, recorded, exported, imported, replayed', async () => {
+	test('a typed example has the three kinds: recorded from sockets, exported and replayed', async () => {
 		const folder = temporaryFolder()
 		const { status, stdout, stderr } = await runExample('channel-access/run.ts', [folder])
 		expect([status, stderr]).toEqual([0, ''])

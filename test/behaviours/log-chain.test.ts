@@ -1,6 +1,6 @@
 /**
- * The behaviour of net-mesh's log chain (net-mesh 0.21: `log_chain`, `logs`, RedEX), row by row: what mesh-chain matches, and the
- * faults it beats. What concerns rotation, retention, tailing and sync policies comes with them.
+ * The behaviour of net-mesh's log chain (net-mesh 0.21: `log_chain`, `logs`, RedEX), row by row: the
+ * behaviour that mesh-chain matches, and the faults that it avoids.
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -30,7 +30,7 @@ async function read(path: string, query = {}): Promise<LogRecord[]> {
 	return records
 }
 
-/** Fails as long as it is told to. */
+/** Fails until the test repairs it. */
 class Failing implements LogChainAppender {
 	readonly taken: LogRecord[] = []
 	isFailing = true
@@ -41,7 +41,7 @@ class Failing implements LogChainAppender {
 }
 
 describe('Match', () => {
-	test('append succeeds, or fails with an error whose reason says why; never fatal to the loop', () => {
+	test('append succeeds, or fails with a reason; a failure never ends the loop', () => {
 		vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
 		const error = new LogAppendError('the bridge is out')
 		expect([error.message, error.reason]).toEqual(['the bridge is out', 'the bridge is out'])
@@ -51,14 +51,14 @@ describe('Match', () => {
 		vi.restoreAllMocks()
 	})
 
-	test('NoOp is the default and always ok', async () => {
+	test('NoOp is the default and never fails', async () => {
 		const loop = new MeshLoop()
 		loop.info('nowhere')
 		expect(loop.stats().appender).toMatchObject({ durability: 'none', failing: false, pending: 0 })
 		await loop.close()
 	})
 
-	test('Buffering holds 16,384; 0 acts as 1; capacity 2, append 1 to 5: captured 4 and 5, dropped 3, never going down', () => {
+	test('Buffering holds 16,384; 0 acts as 1; with capacity 2, appends 1 to 5 leave 4 and 5', () => {
 		const appender = new BufferingAppender({ capacity: 2 })
 		for (let seq = 1; seq <= 5; seq++) appender.append(record(seq))
 		expect(appender.captured().map(({ seq }) => seq)).toEqual([4, 5])
@@ -82,7 +82,7 @@ describe('Match', () => {
 		expect([seqs.length, seqs[0], seqs.at(-1)]).toEqual([2048, 953, 3000])
 	})
 
-	test("ring first, then the appender; on failure only the ring's copy turns chainPending; ring and chain agree", () => {
+	test('ring first, then the appender; on failure only the copy in the ring turns chainPending', () => {
 		vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
 		const appender = new Failing()
 		const loop = new MeshLoop(appender)
@@ -95,7 +95,7 @@ describe('Match', () => {
 		vi.restoreAllMocks()
 	})
 
-	test('a filter wants all conditions at once: level at or above, exact daemon, exact node, seq above a watermark', () => {
+	test('a filter combines all conditions: level at or above, exact ids, seq above a watermark', () => {
 		const loop = new MeshLoop(undefined, { nodeId: 'n' })
 		loop.warn('no daemon')
 		loop.warn('other daemon', undefined, { daemonId: 'e' })
@@ -117,7 +117,7 @@ describe('Match', () => {
 		await loop.close()
 	})
 
-	test('read [from, to) is half-open, here fromSeq and toSeq = to - 1, and empty when to is not above from', async () => {
+	test('reading [from, to) is half-open (fromSeq, toSeq = to - 1), and empty unless from < to', async () => {
 		const path = chainPath()
 		const appender = new FileChainAppender(path)
 		for (let seq = 1; seq <= 10; seq++) appender.append(record(seq))
@@ -129,7 +129,7 @@ describe('Match', () => {
 		expect(await range(6, 3)).toEqual([])
 	})
 
-	test('a batch is all or nothing, an empty batch is nothing', async () => {
+	test('a batch is all or nothing, and an empty batch does nothing', async () => {
 		const path = chainPath()
 		const loop = new MeshLoop(new FileChainAppender(path))
 		expect(loop.publishBatch([])).toEqual([])
@@ -152,7 +152,7 @@ describe('Match', () => {
 		expect(disk.syncs).toBeGreaterThanOrEqual(before + 2)
 	})
 
-	test('a failed write is rolled back and cut', () => {
+	test('a failed write is rolled back', () => {
 		vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
 		const disk = new FaultyFileSystem()
 		const path = chainPath()
@@ -165,7 +165,7 @@ describe('Match', () => {
 		vi.restoreAllMocks()
 	})
 
-	test('and if the cut fails, that segment is sealed and a new one started', async () => {
+	test('if the rollback fails, the segment is sealed and a new one started', async () => {
 		vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
 		const disk = new FaultyFileSystem()
 		const path = chainPath()
@@ -183,7 +183,7 @@ describe('Match', () => {
 		expect(existsSync(path.replace('node.chain', 'node-1.chain'))).toBe(true)
 	})
 
-	test('retention by count, bytes and age, head only: what is kept is whole and the newest', async () => {
+	test('retention by count, bytes and age removes from the start only, whole files at a time', async () => {
 		const path = chainPath()
 		const loop = new MeshLoop(
 			new FileChainAppender(path, { rotateRecords: 10, retain: { records: 30, bytes: 1e6, ageMs: 1e9 } }),
@@ -221,7 +221,7 @@ describe('Match', () => {
 		expect([heard, balance]).toEqual([100, 70])
 	})
 
-	test('levels parse in any case, warning is warn; a bad level ends the command with status 2 before any work', async () => {
+	test('levels parse in any case, warning is warn; a bad level ends the command with status 2', async () => {
 		expect(['TRACE', 'Debug', ' info ', 'WARNING', 'warn', 'eRRor'].map(parseLevel)).toEqual([
 			'trace',
 			'debug',
@@ -236,7 +236,7 @@ describe('Match', () => {
 		expect(stderr).toContain('INVALID_LEVEL')
 	})
 
-	test('several chains of one kind (logs, audit, failures) live side by side in one process', async () => {
+	test('several chains of one kind (logs, audit, failures) coexist in one process', async () => {
 		const folder = temporaryFolder()
 		const names = ['logs', 'audit', 'failures']
 		const loops = names.map((name) => new MeshLoop(new FileChainAppender(join(folder, `${name}.chain`))))
@@ -251,7 +251,7 @@ describe('Match', () => {
 })
 
 describe('Beat', () => {
-	test('seq restarts at 1 on each boot: ours goes on, so a chain that spans restarts holds no duplicates', async () => {
+	test('seq restarts at 1 on each boot: here it continues, so that a chain has no duplicates', async () => {
 		const path = chainPath()
 		for (let boot = 0; boot < 3; boot++) {
 			const loop = new MeshLoop(new FileChainAppender(path))
@@ -265,7 +265,7 @@ describe('Beat', () => {
 		])
 	})
 
-	test('chain_pending is never retried: ours is, in order, by the next publish and by a timer', async () => {
+	test('chain_pending is never retried: here it is, in order, by the next publish or a timer', async () => {
 		vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
 		const appender = new Failing()
 		const loop = new MeshLoop(appender)
@@ -281,7 +281,7 @@ describe('Beat', () => {
 		vi.restoreAllMocks()
 	})
 
-	test('a missing chain looks durable: ours says none, and a refused record stays marked', () => {
+	test('a missing chain looks durable: here it is none, and a refused record stays marked', () => {
 		vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
 		expect(new MeshLoop().stats().appender.durability).toBe('none')
 		const loop = new MeshLoop({
@@ -294,7 +294,7 @@ describe('Beat', () => {
 		vi.restoreAllMocks()
 	})
 
-	test('ring evictions and bursts beyond the ring vanish uncounted: ours are counted, and a gap stands in the chain', () => {
+	test('ring evictions and bursts vanish uncounted: here they are counted, with a gap in the chain', () => {
 		vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
 		const appender = new Failing()
 		const loop = new MeshLoop(appender, { ringCapacity: 10 })
@@ -310,7 +310,7 @@ describe('Beat', () => {
 		vi.restoreAllMocks()
 	})
 
-	test('no flush or close on the seam, and shutdown does not sync: ours has both, and close syncs', async () => {
+	test('the seam has no flush or close, and shutdown does not sync: here it does', async () => {
 		const calls: string[] = []
 		const loop = new MeshLoop({
 			append: () => void calls.push('append'),
@@ -326,7 +326,7 @@ describe('Beat', () => {
 		expect(calls.at(-1)).toBe('close')
 	})
 
-	test('an appender panic is not caught: ours catches anything that an appender throws', () => {
+	test('an appender panic is not caught: here every throw of an appender is caught', () => {
 		vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
 		for (const thrown of [new TypeError('bug'), 'a text', null, undefined]) {
 			const loop = new MeshLoop({
@@ -340,7 +340,7 @@ describe('Beat', () => {
 		vi.restoreAllMocks()
 	})
 
-	test('the whole file is loaded into memory: ours reads a chain larger than its heap may be', async () => {
+	test('the whole file is loaded into memory: here a chain may be larger than the heap', async () => {
 		const path = chainPath()
 		const appender = new FileChainAppender(path)
 		for (let seq = 1; seq <= 3000; seq++) {
@@ -366,14 +366,14 @@ describe('Beat', () => {
 		expect(peakMiB).toBeLessThan(140)
 	})
 
-	test('no writer lock: ours refuses a second writer by name', async () => {
+	test('there is no writer lock: here a second writer is refused by name', async () => {
 		const path = chainPath()
 		const first = new FileChainAppender(path)
 		expect(() => new FileChainAppender(path)).toThrow(expect.objectContaining({ code: 'CHAIN_LOCKED' }))
 		await first.close()
 	})
 
-	test('reading from 0 fails beyond 1,024 records: ours does not', async () => {
+	test('reading from 0 fails beyond 1,024 records: here it works', async () => {
 		const path = chainPath()
 		const loop = new MeshLoop(new FileChainAppender(path))
 		for (let index = 0; index < 5000; index++) loop.info('x')
@@ -382,7 +382,7 @@ describe('Beat', () => {
 		expect((await verifyChain(path)).ok).toBe(true)
 	})
 
-	test('there is no dump command at all: ours has one', async () => {
+	test('there is no dump command: here there is one', async () => {
 		const path = chainPath()
 		const loop = new MeshLoop(new FileChainAppender(path))
 		loop.info('for all to see')

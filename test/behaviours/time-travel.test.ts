@@ -1,6 +1,7 @@
 /**
- * The behaviour of victauri's time-travel recorder, row by row: what mesh-chain matches, and the faults it beats. The arguments of
- * `checkpoint` are a state and a name for it here, and an answer is its events with a count of those that are missing.
+ * The behaviour of victauri's time-travel recorder, row by row: the behaviour that mesh-chain matches, and
+ * the faults that it avoids. Here the arguments of `checkpoint` are a state and its name, and a result has
+ * its events and the number of missing ones.
  */
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
@@ -21,7 +22,7 @@ import {
 import { countingFileSystem } from '../support/counting-file-system.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 
-/** A recorder whose loop ticks once a record: the time of the nth is n. */
+/** A recorder whose loop ticks once per record: the time of the nth record is n. */
 function recorderOf(options: RecorderOptions = {}) {
 	let nowMs = 0
 	const loop = new MeshLoop(undefined, { clock: () => ++nowMs })
@@ -38,7 +39,7 @@ const indexes = ({ events }: { readonly events: readonly { readonly index: numbe
 const throughJson = (session: Session | undefined) => JSON.parse(JSON.stringify(session)) as Session
 
 describe('Match', () => {
-	test('one session is active at a time: a second start fails with SESSION_ACTIVE; stop returns the session, or undefined', () => {
+	test('one session is active at a time: SESSION_ACTIVE for a second start; stop returns it', () => {
 		const { loop, recorder } = recorderOf()
 		expect(recorder.stop()).toBeUndefined()
 		expect(recorder.start('first')).toBe('first')
@@ -49,7 +50,7 @@ describe('Match', () => {
 		expect(recorder.start('second')).toBe('second')
 	})
 
-	test('50,000 events and 1,000 checkpoints by default; the oldest goes first', () => {
+	test('50,000 events and 1,000 checkpoints by default; the oldest are dropped first', () => {
 		const { loop, recorder } = recorderOf()
 		recorder.start()
 		emit(loop, 50_002)
@@ -59,7 +60,7 @@ describe('Match', () => {
 		expect([recorder.checkpoints().length, recorder.checkpoints()[0]?.state]).toEqual([1000, 1])
 	})
 
-	test('how many events memory holds is told', () => {
+	test('the number of events in memory is available', () => {
 		const loop = new MeshLoop()
 		const recorder = new Recorder(loop, { eventsMax: 3 })
 		expect(recorder.eventCount).toBe(0)
@@ -83,7 +84,7 @@ describe('Match', () => {
 		expect(recorder.checkpoints().map(({ state }) => state)).toEqual([2])
 	})
 
-	test('the index of events is from 0, and goes on across eviction', () => {
+	test('event indexes start at 0, and continue across eviction', () => {
 		const { loop, recorder } = recorderOf({ eventsMax: 2 })
 		recorder.start()
 		emit(loop, 1)
@@ -124,7 +125,7 @@ describe('Match', () => {
 		expect(indexes(recorder.eventsSince(checkpoint.eventIndex))).toEqual([3])
 	})
 
-	test('an id may be given twice, and a look-up finds the first', () => {
+	test('an id may be given twice, and a lookup finds the first', () => {
 		const { loop, recorder } = recorderOf()
 		recorder.start()
 		recorder.checkpoint('a', { id: 'twice', label: 'the first' })
@@ -141,7 +142,7 @@ describe('Match', () => {
 		expect(indexes(recorder.eventsBetweenCheckpoints('twice', 'end'))).toEqual([0, 1, 2, 3])
 	})
 
-	test('a checkpoint without an id gets one of its own', () => {
+	test('a checkpoint without an id gets a generated one', () => {
 		const { recorder } = recorderOf()
 		recorder.start()
 		const ids = [recorder.checkpoint(1).id, recorder.checkpoint(2).id]
@@ -149,7 +150,7 @@ describe('Match', () => {
 		expect(new Set(ids).size).toBe(2)
 	})
 
-	test('eventsSince: the index and above', () => {
+	test('eventsSince: the index and later ones', () => {
 		const { loop, recorder } = recorderOf()
 		recorder.start()
 		emit(loop, 4)
@@ -162,10 +163,10 @@ describe('Match', () => {
 		])
 	})
 
-	test('eventsBetween: by time, both ends inclusive; from later than to is nothing', () => {
+	test('eventsBetween: by time, both ends inclusive; empty if from is later than to', () => {
 		const { loop, recorder } = recorderOf()
 		recorder.start()
-		emit(loop, 5) // with the times 2 to 6, behind the beginning's
+		emit(loop, 5) // with the times 2 to 6, after the start of the session
 		const between = (from: number | Date, to: number | Date) => indexes(recorder.eventsBetween(from, to))
 		expect(between(3, 5)).toEqual([1, 2, 3])
 		expect(between(new Date(3), new Date(3))).toEqual([1])
@@ -174,7 +175,7 @@ describe('Match', () => {
 		expect(between(Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY)).toEqual([0, 1, 2, 3, 4])
 	})
 
-	test('eventsBetweenCheckpoints: from the first up to the second, swapped if reversed, nothing between one and itself', () => {
+	test('eventsBetweenCheckpoints: first to second, in either order, empty for one and itself', () => {
 		const { loop, recorder } = recorderOf()
 		recorder.start()
 		emit(loop, 1)
@@ -187,7 +188,7 @@ describe('Match', () => {
 		expect(recorder.eventsBetweenCheckpoints('a', 'a')).toEqual({ events: [], missing: 0 })
 	})
 
-	test('eventsBetweenCheckpoints: one that is missing fails naming it, the first of them first', () => {
+	test('eventsBetweenCheckpoints: a missing one is an error that names it, the first one first', () => {
 		const { recorder } = recorderOf()
 		expect(() => recorder.eventsBetweenCheckpoints('a', 'b')).toThrow(
 			expect.objectContaining({ code: 'NO_SESSION' }),
@@ -207,7 +208,7 @@ describe('Match', () => {
 		expect(failing('gone', 'there')).toMatch(/^CHECKPOINT_NOT_FOUND .*"gone"/)
 	})
 
-	test('export copies without stopping, and is safe for JSON', () => {
+	test('export copies without stopping the session, and is safe for JSON', () => {
 		const { loop, recorder } = recorderOf()
 		recorder.start('s')
 		loop.emit('step', { at: new Date(0), big: 5n, bytes: Uint8Array.of(1), not: Number.NaN })
@@ -219,7 +220,7 @@ describe('Match', () => {
 		expect(indexes(recorder.eventsSince(0))).toEqual([0, 1])
 	})
 
-	test('import makes a session active; the next index is the last one and 1, or 0', () => {
+	test('import makes a session active; the next index is the last one plus 1, or 0', () => {
 		const { loop, recorder } = recorderOf()
 		recorder.start('full')
 		emit(loop, 3)
@@ -238,7 +239,7 @@ describe('Match', () => {
 		expect(indexes(other.recorder.eventsSince(0))).toEqual([0])
 	})
 
-	test('import fails with SESSION_ACTIVE while a session runs, which goes on', () => {
+	test('import fails with SESSION_ACTIVE while a session is active, which continues', () => {
 		const { loop, recorder } = recorderOf()
 		recorder.start('running')
 		emit(loop, 2)
@@ -248,7 +249,7 @@ describe('Match', () => {
 		expect(recorder.stop()).toMatchObject({ id: 'running', events: [{}, {}, {}] })
 	})
 
-	test('$ records are no events', () => {
+	test('$ records are not events', () => {
 		const { loop, recorder } = recorderOf()
 		recorder.start()
 		emit(loop, 1)
@@ -302,7 +303,7 @@ describe('Match', () => {
 })
 
 describe('Beat', () => {
-	test('after stop the session stays queryable', () => {
+	test('the session can be queried after stop', () => {
 		const { loop, recorder } = recorderOf()
 		recorder.start()
 		emit(loop, 2)
@@ -314,7 +315,7 @@ describe('Beat', () => {
 		expect(before.since).toHaveLength(4)
 	})
 
-	test('a session lives in the chain across restarts: it is not in memory only', async () => {
+	test('a session survives restarts in the chain, not only in memory', async () => {
 		const path = join(temporaryFolder(), 'node.chain')
 		for (const life of ['first', 'second']) {
 			const loop = new MeshLoop(new FileChainAppender(path))
@@ -337,7 +338,7 @@ describe('Beat', () => {
 		expect(await first.checkpoints()).toMatchObject([{ id: 'c', state: { life: 'first' }, eventIndex: 3 }])
 	})
 
-	test('a query that reaches into evicted history says what is missing', () => {
+	test('a query into evicted history returns the number of missing events', () => {
 		const { loop, recorder } = recorderOf({ eventsMax: 3 })
 		recorder.start()
 		emit(loop, 4)
@@ -353,7 +354,7 @@ describe('Beat', () => {
 		expect(recorder.sequence('step').missing).toBe(7)
 	})
 
-	test('what is asked of a chain is sought: no scan and no clone of the whole history', async () => {
+	test('queries of a chain seek: no scan and no clone of the whole history', async () => {
 		const path = join(temporaryFolder(), 'node.chain')
 		const loop = new MeshLoop(new FileChainAppender(path))
 		const recorder = new Recorder(loop, { eventsMax: 10 })
@@ -375,7 +376,7 @@ describe('Beat', () => {
 		expect(counts.bytes).toBeLessThan(bytes / 4)
 	})
 
-	test('import keeps to the bounds, and says what it dropped', () => {
+	test('import keeps to the bounds, and counts the dropped events', () => {
 		const { loop, recorder } = recorderOf()
 		recorder.start()
 		emit(loop, 10)
@@ -388,7 +389,7 @@ describe('Beat', () => {
 		expect(small.export()).toMatchObject({ droppedEvents: 7, droppedCheckpoints: 3 })
 	})
 
-	test('an index that would overflow is refused on import', () => {
+	test('an import with an index that would overflow is refused', () => {
 		const { loop, recorder } = recorderOf()
 		recorder.start()
 		emit(loop, 1)
@@ -402,7 +403,7 @@ describe('Beat', () => {
 		expect(recorder.isActive).toBe(false)
 	})
 
-	test('import throws no active session away', () => {
+	test('import does not discard an active session', () => {
 		const { loop, recorder } = recorderOf()
 		recorder.start('kept')
 		emit(loop, 2)
@@ -410,7 +411,7 @@ describe('Beat', () => {
 		expect(recorder.export()).toMatchObject({ id: 'kept', events: [{ index: 0 }, { index: 1 }] })
 	})
 
-	test('a replay has the arguments of what happened, and compares what answers', async () => {
+	test('a replay has the recorded arguments, and compares the results', async () => {
 		const { loop, recorder } = recorderOf()
 		recorder.start()
 		loop.emit('call', { add: [1, 2], answer: 3 })
@@ -424,7 +425,7 @@ describe('Beat', () => {
 		expect(differing).toEqual([[[2, 2], '~ (state): 5 -> 4\n']])
 	})
 
-	test('the state at any moment, by seq or by time, from the nearest checkpoint and the records since', async () => {
+	test('the state at any seq or time, from the nearest checkpoint and the later records', async () => {
 		const path = join(temporaryFolder(), 'node.chain')
 		let nowMs = 0
 		const loop = new MeshLoop(new FileChainAppender(path), { clock: () => (nowMs += 10) })

@@ -1,6 +1,7 @@
 /**
- * The behaviour of heliosdb-proxy's replay of a window into a database, row by row: what mesh-chain matches, and the faults it beats. Its journal
- * is a chain here, and a transaction its own id.
+ * The behaviour of heliosdb-proxy's replay of a window into a database, row by row: the behaviour that
+ * mesh-chain matches, and the faults that it avoids. Here its journal is a chain, and a transaction has its
+ * own id.
  */
 
 import type pg from 'pg'
@@ -40,7 +41,7 @@ async function replayed(path: string, target: PgConfig, options: ReplayStatement
 	return replayStatements(await opened(path), target, options)
 }
 
-/** Each statement a little later than the one before it. */
+/** Statements, each a little later than the previous one. */
 async function spaced(pool: pg.Pool, count: number): Promise<void> {
 	for (let n = 1; n <= count; n++) {
 		await pool.query('insert into t values ($1, $2)', [n, `v${n}`])
@@ -53,13 +54,13 @@ async function numbersIn(config: PgConfig): Promise<number[]> {
 	return rows.map(({ n }) => n)
 }
 
-/** A chain that says when it is read. */
+/** A chain that records when it is read. */
 function watched() {
 	const reads: unknown[] = []
 	return {
 		reads,
 		chain: {
-			// biome-ignore lint/correctness/useYield: there is nothing in it
+			// biome-ignore lint/correctness/useYield: it yields nothing
 			batches: async function* (query?: unknown) {
 				reads.push(query)
 			},
@@ -68,7 +69,7 @@ function watched() {
 }
 
 describe('Match', () => {
-	test('the window is inclusive at both ends, and may be one moment', async () => {
+	test('the window is inclusive at both ends, and may be a single moment', async () => {
 		const { path, target, statements } = await recordedWith(T, (pool) => spaced(pool, 6))
 		const [, second, third, , fifth] = statements as [StatementData, ...StatementData[]]
 		const report = await replayed(path, target, { since: second!.startedMs, until: fifth!.startedMs })
@@ -83,7 +84,7 @@ describe('Match', () => {
 
 	test('from > to fails before any I/O: `replay window: from > to`', async () => {
 		const { chain, reads } = watched()
-		// Nobody listens there: a connection would fail with something else.
+		// Nothing listens there: a connection attempt would fail with another error.
 		const target = { host: '127.0.0.1', port: 1 }
 		for (const window of [
 			{ since: 2, until: 1 },
@@ -96,7 +97,7 @@ describe('Match', () => {
 		expect(reads).toEqual([])
 	})
 
-	test('statements of all transactions are replayed in the order of time', async () => {
+	test('statements of all transactions are replayed in time order', async () => {
 		const script = 'create table t (n int primary key, v text, at serial)'
 		const { path, source, target } = await recordedWith(script, async (pool) => {
 			for (let n = 1; n <= 20; n++)
@@ -107,7 +108,7 @@ describe('Match', () => {
 		expect((await ask(target, order)).rows).toEqual((await ask(source, order)).rows)
 	})
 
-	test("the target's host, port, user, password and database stand in place of the template's only where they are given", async () => {
+	test('host, port, user, password and database of the target override the template if given', async () => {
 		const { path, target } = await recordedWith(T, (pool) => spaced(pool, 1))
 		const { host, port, user, password, database } = target
 		const encoded = encodeURIComponent(password)
@@ -129,7 +130,7 @@ describe('Match', () => {
 		await expect(missing).rejects.toThrow('connect to target: database "nothing" does not exist')
 	})
 
-	test('it connects even for an empty window; failing that: `connect to target: …`', async () => {
+	test('it connects even for an empty window, or fails with `connect to target: …`', async () => {
 		const { chain, reads } = watched()
 		await expect(replayStatements(chain, { ...postgres.config, port: 1 })).rejects.toMatchObject({
 			code: 'TARGET_UNREACHABLE',
@@ -139,7 +140,7 @@ describe('Match', () => {
 		expect(await replayStatements(chain, postgres.config)).toMatchObject({ replayed: 0, ended: 'end' })
 	})
 
-	test('a failed statement is counted and reported, and replay goes on; the first error is kept as `tx <id> seq <n>: <error>`', async () => {
+	test('a failed statement is counted; the first error is kept as `tx <id> seq <n>: …`', async () => {
 		const { path, target, statements } = await recordedWith(T, (pool) => spaced(pool, 3))
 		await ask(target, "insert into t values (2, 'in the way'), (3, 'too')")
 		const report = await replayed(path, target)
@@ -156,7 +157,7 @@ describe('Match', () => {
 		})
 	})
 
-	test('the summary has replayed, failures, elapsedMs, from, to and firstError, and serialises to JSON', async () => {
+	test('the summary has all counts, elapsedMs, from, to and firstError, and serialises to JSON', async () => {
 		const { path, target } = await recordedWith(T, (pool) => spaced(pool, 2))
 		const report = await replayed(path, target, { since: 0 })
 		expect(JSON.parse(JSON.stringify(report))).toEqual(report)
@@ -170,7 +171,7 @@ describe('Match', () => {
 		})
 	})
 
-	test('a journal entry has its sequence from 1 within its transaction, statement, parameters, rows affected, checksum, timestamp, type and duration', async () => {
+	test('an entry has sequence, statement, parameters, rows, checksum, time, type and duration', async () => {
 		const { statements } = await recordedWith(T, async (pool) => {
 			const client = await pool.connect()
 			await client.query('begin')
@@ -192,7 +193,7 @@ describe('Match', () => {
 })
 
 describe('Beat', () => {
-	test('committing deletes nothing: a chain can be replayed again and again', async () => {
+	test('committing deletes nothing: a chain can be replayed any number of times', async () => {
 		const { path, target } = await recordedWith(T, (pool) => spaced(pool, 3))
 		for (let time = 0; time < 2; time++) {
 			expect(await replayed(path, target)).toMatchObject({ replayed: 3, failures: 0 })
@@ -200,7 +201,10 @@ describe('Beat', () => {
 		}
 	})
 
-	/** Two transactions, begun in the one order and committed in the other, both interleaved with one that is rolled back. */
+	/**
+	 * Two transactions, begun in one order and committed in the other, both interleaved with one that is
+	 * rolled back.
+	 */
 	async function interleaved(pool: pg.Pool): Promise<void> {
 		const [a, b, c] = [await pool.connect(), await pool.connect(), await pool.connect()]
 		for (const client of [a, b, c]) await client.query('begin')
@@ -215,14 +219,14 @@ describe('Beat', () => {
 		for (const client of [a, b, c]) client.release()
 	}
 
-	test('interleaved transactions do not share a connection: each has its own, in the order of their commits, and only committed work is replayed', async () => {
+	test('committed transactions that interleave get separate connections, in commit order', async () => {
 		const { path, source, target } = await recordedWith(T, interleaved)
 		const report = await replayed(path, target, { compare: true })
 		expect(report).toMatchObject({ transactions: 2, replayed: 8, differences: 0, skipped: { rolledBack: 3 } })
 		expect(await contentOf(target)).toEqual(await contentOf(source))
 	})
 
-	test('as they were recorded: interleaved, with a connection for each session; what was rolled back only where it is asked for', async () => {
+	test('as recorded: interleaved, a connection per session; rolled-back work only on request', async () => {
 		const { path, source, target } = await recordedWith(T, interleaved)
 		const options = { mode: 'asRecorded', compare: true } as const
 		const report = await replayed(path, target, options)
@@ -234,7 +238,7 @@ describe('Beat', () => {
 		expect(await contentOf(target)).toEqual(await contentOf(source))
 	})
 
-	test('ties in time are in the order of seq, and not by chance', async () => {
+	test('ties in time are ordered by seq, not by chance', async () => {
 		const { path, source, target, statements } = await recordedWith(
 			'create table t (n int primary key, v text)',
 			async (pool) => {
@@ -249,7 +253,7 @@ describe('Beat', () => {
 		expect(await contentOf(target)).toEqual(await contentOf(source))
 	})
 
-	test('arrays do not become NULL and non-ASCII text is not mangled: every type is bound as it was', async () => {
+	test('arrays do not become NULL, other text than ASCII is kept: every type as recorded', async () => {
 		const columns =
 			'n int primary key, b bool, i8 bigint, f float8, d numeric, t text, c varchar(20), by bytea, j json, jb jsonb, ts timestamptz, da date, u uuid, ia int[], ta text[], ja jsonb[], ba bytea[], na int[], inet inet, iv interval, p point, r int4range'
 		const values = [
@@ -306,7 +310,7 @@ describe('Beat', () => {
 		expect(await contentOf(target)).toEqual(await contentOf(source))
 	})
 
-	test('it can be cancelled, and says how far it has come while it goes', async () => {
+	test('it can be cancelled, and reports progress', async () => {
 		const { path, target } = await recordedWith(T, (pool) => spaced(pool, 20))
 		const controller = new AbortController()
 		const seen: number[] = []
@@ -329,14 +333,14 @@ describe('Beat', () => {
 		})
 	})
 
-	test('a dry run counts, and touches nothing', async () => {
+	test('a dry run counts, and changes nothing', async () => {
 		const { path, target } = await recordedWith(T, interleaved)
 		const report = await replayed(path, { ...target, port: 1 }, { dryRun: true })
 		expect(report).toMatchObject({ replayed: 8, transactions: 2, skipped: { rolledBack: 3 } })
 		expect(await numbersIn(target)).toEqual([])
 	})
 
-	test('a filter chooses transactions as a whole', async () => {
+	test('a filter selects whole transactions', async () => {
 		const { path, target } = await recordedWith(T, async (pool) => {
 			const client = await pool.connect()
 			for (const [n, v] of [
@@ -357,7 +361,7 @@ describe('Beat', () => {
 		expect((await ask(target, 'select * from t')).rows).toEqual([{ n: 2, v: 'pear!' }])
 	})
 
-	test('it is paced: at the speed of life, or any other', async () => {
+	test('it is paced: in real time, or at any other speed', async () => {
 		const { path, target } = await recordedWith(T, (pool) => spaced(pool, 30))
 		const chain = await openChain(path)
 		onTestFinished(() => chain.close())
@@ -369,7 +373,7 @@ describe('Beat', () => {
 		expect((await replayed(path, target, { speed: 0.5 })).elapsedMs).toBeGreaterThanOrEqual(2 * lifeMs - 1)
 	})
 
-	test('a connection that is lost is made again, and its transaction replayed from the beginning', async () => {
+	test('a lost connection is reopened, and its transaction replayed from the beginning', async () => {
 		const { path, source, target } = await recordedWith(T, async (pool) => {
 			const client = await pool.connect()
 			for (const text of ['begin', "insert into t values (1, 'a')", 'select pg_sleep(0.3)', 'commit'])
@@ -387,7 +391,7 @@ describe('Beat', () => {
 		expect(await contentOf(target)).toEqual(await contentOf(source))
 	})
 
-	test('checksums are computed again: rows are compared by count and, whatever their order, by content', async () => {
+	test('checksums are recomputed: rows are compared by count and, in any order, by content', async () => {
 		const { path, target, statements } = await recordedWith(
 			`${T}; insert into t values (1, 'a'), (2, 'b')`,
 			async (pool) => {

@@ -1,4 +1,4 @@
-/** What a consumer refuses at once, and what it is told instead. Names and filters: consume.test.ts. */
+/** Arguments that a consumer refuses at once, with the error messages. Names and filters: consume.test.ts. */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
@@ -66,7 +66,7 @@ describe('consume', () => {
 		),
 	])
 
-	test('of merged chains is refused before a file is made', async () => {
+	test('a merged chain is refused before a file is created', async () => {
 		const paths = ['a', 'b'].map((name) => join(temporaryFolder(), `${name}.chain`))
 		for (const path of paths) await new FileChainAppender(path).close()
 		await using merged = mergeChains(await Promise.all(paths.map((path) => openChain(path))))

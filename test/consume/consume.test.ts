@@ -1,4 +1,7 @@
-/** A consumer and its cursor, from within one process. Killed ones: test/crash/killed-consumer.test.ts; lost records: resume.test.ts. */
+/**
+ * A consumer and its cursor, within one process. Killed ones: test/crash/killed-consumer.test.ts; lost
+ * records: resume.test.ts.
+ */
 import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
@@ -47,7 +50,7 @@ function append(appender: FileChainAppender, count: number, fields: Partial<LogR
 	appender.flush()
 }
 
-/** A chain with so many records, open for writing and for reading. */
+/** A chain with this number of records, open for writing and for reading. */
 async function newChain(count: number, options?: FileChainOptions) {
 	const path = join(temporaryFolder(), 'node.chain')
 	const appender = openAppender(path, options)
@@ -57,7 +60,7 @@ async function newChain(count: number, options?: FileChainOptions) {
 	return { path, appender, chain, cursorPath: `${path}.mailer.cursor` }
 }
 
-/** Records in so many turns, each of them synced: a file that is full by then is sealed. */
+/** Appends records in this number of turns, each of them synced; a file that is full afterwards is sealed. */
 async function appendSynced(appender: FileChainAppender, count: number): Promise<void> {
 	for (let left = count; left > 0; left -= 10) {
 		append(appender, Math.min(10, left))
@@ -65,7 +68,7 @@ async function appendSynced(appender: FileChainAppender, count: number): Promise
 	}
 }
 
-/** A handler that keeps what it is handed. */
+/** A handler that keeps the records that it gets. */
 class Handed {
 	readonly records: LogRecord[] = []
 	readonly #waiting = new Set<{ readonly count: number; readonly resolve: () => void }>()
@@ -79,7 +82,7 @@ class Handed {
 		return this.records.map(({ seq }) => seq)
 	}
 
-	/** Resolves within the handler that is handed the `count`th record. */
+	/** Resolves within the handler that gets the `count`th record. */
 	until(count: number): Promise<void> {
 		if (this.records.length >= count) return Promise.resolve()
 		return new Promise((resolve) => void this.#waiting.add({ count, resolve }))
@@ -96,7 +99,7 @@ function begin(
 	return consumer
 }
 
-/** Consumes until so many records were handed out, and closes. */
+/** Consumes until this number of records was handled, and closes. */
 async function consumed(chain: Chain, count: number, options: ConsumeOptions = {}) {
 	const handed = new Handed()
 	const consumer = begin(chain, handed.handle, options)
@@ -109,7 +112,7 @@ function range(from: number, to: number): number[] {
 	return Array.from({ length: to - from + 1 }, (_unused, index) => from + index)
 }
 
-/** The seq that the newest line of a cursor says. */
+/** The seq in the newest line of a cursor. */
 function savedSeq(cursorPath: string): number {
 	const bytes = readFileSync(cursorPath)
 	const lines = [bytes.subarray(0, LINE_BYTES), bytes.subarray(LINE_BYTES)]
@@ -117,7 +120,7 @@ function savedSeq(cursorPath: string): number {
 	return written.sort((a, b) => b.turn - a.turn)[0].seq
 }
 
-describe('what a consumer is handed', () => {
+describe('the records that a consumer gets', () => {
 	test('history first, then new records, in order, once each and one at a time', async () => {
 		const { appender, chain } = await newChain(500)
 		const handed = new Handed()
@@ -202,7 +205,7 @@ describe('what a consumer is handed', () => {
 		expect(await chain.info()).toMatchObject({ records: 3 })
 	})
 
-	test("from 'end' begins behind the last record, and does so once", async () => {
+	test("from 'end' starts after the last record, and does so once", async () => {
 		const { appender, chain } = await newChain(5)
 		const first = begin(chain, () => {}, { from: 'end' })
 		await first.close()
@@ -213,7 +216,7 @@ describe('what a consumer is handed', () => {
 		expect((await consumed(chain, 2, { from: 'end' })).seqs).toEqual([9, 10])
 	})
 
-	test("from 'end' of a chain without records hands out the first that comes, also to a later consumer", async () => {
+	test("from 'end' of an empty chain delivers the first record, also to a later consumer", async () => {
 		const { appender, chain } = await newChain(0)
 		await begin(chain, () => {}, { from: 'end' }).close()
 		append(appender, 2)
@@ -254,11 +257,11 @@ describe('what a consumer is handed', () => {
 		expect(stats).toMatchObject({ handled: 10, filtered: 290, gaps: 1, absent: 10, failures: 0 })
 	})
 
-	test('with durableOnly a record comes when it is on disk, and not before', async () => {
+	test('with durableOnly a record is delivered once it is on disk, and not before', async () => {
 		const { appender, chain } = await newChain(3)
 		const handed = new Handed()
 		const consumer = begin(chain, handed.handle, { durableOnly: true })
-		// It has looked, and has found nothing: its cursor is there.
+		// It has looked, and has found nothing: its cursor exists.
 		await vi.waitFor(() => expect(statSync(`${chain.path}.mailer.cursor`).size).toBe(LINE_BYTES), 30_000)
 		expect(await consumer.lag()).toBe(3)
 		expect(handed.seqs).toEqual([])
@@ -267,7 +270,7 @@ describe('what a consumer is handed', () => {
 		expect(handed.seqs).toEqual([1, 2, 3])
 	})
 
-	test('lag says how many seqs are still to come', async () => {
+	test('lag returns how many seqs are still to be handled', async () => {
 		const { appender, chain } = await newChain(7)
 		const handed = new Handed()
 		let isBusy = true
@@ -303,12 +306,12 @@ describe('a chain that changes', () => {
 		expect((await chain.info()).firstSeq).toBeGreaterThan(200)
 	})
 
-	test('what retention removed is one gap, and only records that were not handled count as absent', async () => {
+	test('records removed by retention are one gap, and only unhandled ones count as absent', async () => {
 		const { path, appender, chain } = await newChain(10, RETAINING)
 		await appendSynced(appender, 40)
 		const before = await consumed(chain, 50)
 		expect(before.seqs).toEqual(range(1, 50))
-		// Two epochs on: nothing is left of what the cursor's own has written.
+		// Two epochs later: nothing is left of the records of the cursor's own epoch.
 		for (let epoch = 2; epoch <= 3; epoch++) {
 			await appender.close()
 			const next = openAppender(path, RETAINING)
@@ -356,7 +359,7 @@ describe('a chain that changes', () => {
 		expect((await consumed(chain, 10)).seqs).toEqual(range(1, 10))
 		nowMs += 2_000
 		append(appender, 1)
-		// The file is sealed, and the live one has no record.
+		// The file is sealed, and the live file has no record.
 		await vi.waitFor(async () => expect((await chain.info()).segments).toHaveLength(2), 30_000)
 		expect((await consumed(chain, 1)).seqs).toEqual([11])
 		await appender.close()
@@ -390,7 +393,7 @@ describe('a chain that changes', () => {
 		expect((await consumed(again, 1)).seqs).toEqual([4])
 	})
 
-	test('a chain that was closed before is reported', async () => {
+	test('a chain that is already closed is reported', async () => {
 		const { chain } = await newChain(3)
 		await chain.close()
 		await expect(begin(chain, () => {}, { from: 'end' }).done).rejects.toMatchObject({ code: 'CHAIN_CLOSED' })
@@ -447,7 +450,7 @@ describe('a handler that fails', () => {
 		}
 	})
 
-	test('ends the consumer when its retries are used up; the cursor stays before the record', async () => {
+	test('ends the consumer after its last retry; the cursor stays before the record', async () => {
 		const { path, chain, cursorPath } = await newChain(5)
 		const tried: number[] = []
 		const cause = new Error('no such customer')
@@ -492,7 +495,7 @@ describe('a handler that fails', () => {
 
 	test('does not delay close, and the record is handled again', async () => {
 		const { chain, cursorPath } = await newChain(3)
-		// Of these timers none ever fires: whoever waits for one waits for ever.
+		// None of these timers ever fires, so a wait for one would never end.
 		vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
 		const consumer = begin(chain, ({ seq }) => {
 			if (seq === 2) throw new Error('no')
@@ -505,7 +508,7 @@ describe('a handler that fails', () => {
 	})
 })
 
-describe('when the cursor is saved', () => {
+describe('saving the cursor', () => {
 	test('after saveIntervalRecords records, and not before', async () => {
 		const { appender, chain, cursorPath } = await newChain(9)
 		const handed = new Handed()
@@ -518,7 +521,7 @@ describe('when the cursor is saved', () => {
 		expect(savedSeq(cursorPath)).toBe(10)
 	})
 
-	test('after saveIntervalMs, when no more records come', async () => {
+	test('after saveIntervalMs, if no more records arrive', async () => {
 		const { chain, cursorPath } = await newChain(3)
 		const consumer = begin(chain, () => {}, { saveIntervalMs: 20 })
 		await vi.waitFor(() => expect(consumer.stats().saves).toBeGreaterThan(0), 30_000)
@@ -543,7 +546,7 @@ describe('when the cursor is saved', () => {
 		const handed = new Handed()
 		const consumer = begin(chain, handed.handle, { fs: slow, saveIntervalRecords: 2, saveIntervalMs: 20 })
 		await vi.waitFor(() => expect(syncs).toBe(2), 30_000)
-		// The second record makes two unsaved ones: it waits for the save under way, which is of the first.
+		// The second record makes two unsaved ones: it waits for the save in flight, which is of the first.
 		append(appender, 1)
 		await handed.until(2)
 		await vi.waitFor(() => expect(consumer.cursor.seq).toBe(2), 30_000)
@@ -551,7 +554,7 @@ describe('when the cursor is saved', () => {
 		await vi.waitFor(() => expect(savedSeq(cursorPath)).toBe(2), 30_000)
 	})
 
-	test('a disk that fails does not stop it: failures are counted, and it recovers when the disk does', async () => {
+	test('a failing disk does not stop it: failures are counted, and saves resume with the disk', async () => {
 		const { appender, chain, cursorPath } = await newChain(0)
 		const disk = new FaultyFileSystem()
 		const handed = new Handed()
@@ -599,7 +602,7 @@ describe('when the cursor is saved', () => {
 		expect(chain.chainId).not.toBe(other.chainId)
 	})
 
-	test('close rejects when the cursor could not be saved, and releases it anyway', async () => {
+	test('close rejects if the cursor could not be saved, and releases it anyway', async () => {
 		const { chain, cursorPath } = await newChain(3)
 		const disk = new FaultyFileSystem()
 		const handed = new Handed()
@@ -624,12 +627,12 @@ describe('when the cursor is saved', () => {
 			}
 		}
 		expect(handed.seqs).toEqual([])
-		// The cursor of the first one is there, though it was not on disk for certain.
+		// The cursor of the first consumer exists, although it may not be on disk.
 		append(appender, 2)
 		expect((await consumed(chain, 2, { from: 'end' })).seqs).toEqual([4, 5])
 	})
 
-	test('a new cursor that a full disk cut short starts anew', async () => {
+	test('a new cursor that a full disk cut short is started anew', async () => {
 		const { chain } = await newChain(3)
 		const disk = new FaultyFileSystem()
 		// Enough for the text of the lock, and for a part of the line.
@@ -654,7 +657,7 @@ describe('when the cursor is saved', () => {
 	})
 })
 
-describe('whose cursor it is', () => {
+describe('exclusive use of a cursor', () => {
 	test('two consumers of a name do not run at the same time', async () => {
 		const { chain } = await newChain(3)
 		const first = begin(chain, () => {})
@@ -670,7 +673,7 @@ describe('whose cursor it is', () => {
 		await begin(chain, () => {}).close()
 	})
 
-	test('nor in two processes', async () => {
+	test('two consumers of a name do not run at the same time in two processes either', async () => {
 		const { path, chain } = await newChain(3)
 		const child = startModule(
 			`
@@ -691,7 +694,7 @@ describe('whose cursor it is', () => {
 		const ended = new Promise((resolve) => child.once('close', resolve))
 		child.kill('SIGKILL')
 		await ended
-		// Two saves and the record under way are as much as a kill may take.
+		// A kill may cost two saves and the record in flight.
 		expect(begin(chain, () => {}).cursor.seq).toBeGreaterThanOrEqual(2)
 	})
 
@@ -726,7 +729,7 @@ describe('whose cursor it is', () => {
 		expect(readFileSync(cursorPath)).toEqual(bytes)
 	})
 
-	test('with one damaged line, the other counts', async () => {
+	test('with one damaged line, the other one is used', async () => {
 		const { appender, chain, cursorPath } = await newChain(3)
 		await consumed(chain, 3, { saveIntervalRecords: 3 })
 		append(appender, 3)
@@ -764,7 +767,7 @@ describe('the lines of a cursor', () => {
 		return memory.get(PATH)
 	}
 
-	/** What is found in a file of these bytes; 'damaged' when it is refused. */
+	/** The cursor that a file of these bytes holds; 'damaged' if it is refused. */
 	function foundIn(bytes: Buffer): number | 'damaged' | undefined {
 		const memory = new MemoryFileSystem()
 		memory.put(PATH, bytes)
@@ -785,7 +788,7 @@ describe('the lines of a cursor', () => {
 		return copy
 	}
 
-	test('a bit or a byte flipped anywhere in the newest costs that one save', async () => {
+	test('a bit or a byte flipped anywhere in the newest line costs that one save', async () => {
 		for (const saves of [2, 3, 10]) {
 			const bytes = await savedTimes(saves)
 			expect(foundIn(bytes)).toBe(10 * saves)
@@ -809,11 +812,11 @@ describe('the lines of a cursor', () => {
 			expect(foundIn(flipped(bytes, at, 1)), `byte ${at}`).toBe('damaged')
 	})
 
-	test('a file cut anywhere has the newest save, the previous one, or is refused', async () => {
+	test('a file cut anywhere has the newest save or the previous one, or is refused', async () => {
 		for (const saves of [3, 4, 11]) {
 			const bytes = await savedTimes(saves)
 			const newestAt = ((saves - 1) % 2) * LINE_BYTES
-			// A file of a few bytes could as well be of the first line ever: it does not say its turn.
+			// A file of a few bytes may also be of the very first line: it has no turn.
 			for (let length = '{"turn":1'.length; length <= bytes.length; length++) {
 				const seq = foundIn(bytes.subarray(0, length))
 				const allowed: unknown[] = [10 * saves]
@@ -824,7 +827,7 @@ describe('the lines of a cursor', () => {
 		}
 	})
 
-	test('an incomplete first line is not a cursor yet', async () => {
+	test('an incomplete first line is not yet a cursor', async () => {
 		const bytes = await savedTimes(1)
 		for (let length = 0; length < bytes.toString().trimEnd().length; length++) {
 			expect(foundIn(bytes.subarray(0, length)), `${length} bytes`).toBeUndefined()
@@ -856,7 +859,7 @@ describe('the lines of a cursor', () => {
 		expect(checks).toBeGreaterThan(50)
 	})
 
-	test('failed saves leave the previous one, and the next one counts', async () => {
+	test('failed saves leave the previous one, and the next one is used', async () => {
 		const memory = new MemoryFileSystem()
 		const disk = new FaultyFileSystem(memory)
 		const file = new CursorFile(disk, PATH, ID)
@@ -867,7 +870,7 @@ describe('the lines of a cursor', () => {
 			for (let seq = 3; seq < 6; seq++) {
 				await expect(file.save({ epoch: 1, seq })).rejects.toMatchObject({ code: 'CURSOR_FAILED' })
 			}
-			// The line that was acknowledged is not the one that was tried.
+			// The acknowledged line is not the one that the failed save wrote to.
 			expect(JSON.parse(memory.get(PATH).subarray(LINE_BYTES).toString()).seq).toBe(2)
 			disk.heal()
 		}
@@ -877,7 +880,7 @@ describe('the lines of a cursor', () => {
 	})
 })
 
-describe('what is refused at once', () => {
+describe('arguments refused at once', () => {
 	test('a name that cannot be part of a file name', async () => {
 		const { chain } = await newChain(1)
 		const bad: unknown[] = ['', 'a b', 'a/b', '..', 'ä', 'a\n', 'x'.repeat(65), 7, null, undefined]

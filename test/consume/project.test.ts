@@ -1,4 +1,4 @@
-/** Projections: state that follows a chain, and is there again. */
+/** Projections: a state that follows a chain and survives restarts. */
 import { copyFileSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
@@ -75,7 +75,7 @@ test('folds existing and new records, and resumes, each record once', async () =
 	await appender.close()
 })
 
-test('a killed one has folded each record once after a restart', async () => {
+test('a killed projection has folded each record once after a restart', async () => {
 	const path = newPath()
 	const appender = write(path, 200)
 	for (let round = 0; round < 3; round++) {
@@ -103,7 +103,7 @@ test('a killed one has folded each record once after a restart', async () => {
 	await appender.close()
 })
 
-test('it starts again when a power loss took folded records', async () => {
+test('a projection starts again if a power loss took folded records', async () => {
 	const path = newPath()
 	const appender = write(path, 20)
 	await appender.close()
@@ -125,7 +125,7 @@ test('it starts again when a power loss took folded records', async () => {
 })
 
 describe('a fold', () => {
-	test('that throws ends it before that record, where the next one resumes', async () => {
+	test('that throws ends the projection before that record, where the next one resumes', async () => {
 		vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
 		onTestFinished(() => void vi.restoreAllMocks())
 		const path = newPath()
@@ -146,7 +146,7 @@ describe('a fold', () => {
 		expect(await mended.reached(10)).toMatchObject({ count: 10, sum: sumTo(10) })
 	})
 
-	test("may be asynchronous, and gets no records of mesh-chain's own; gaps are counted", async () => {
+	test('may be asynchronous, and gets no records of mesh-chain itself; gaps are counted', async () => {
 		const path = newPath()
 		const appender = write(path, 2)
 		appender.append(record(3, { kind: '$checkpoint', data: {} }))
@@ -167,7 +167,7 @@ describe('a fold', () => {
 	})
 })
 
-test('absent records are counted, over restarts too, until the state starts again', async () => {
+test('absent records are counted, also over restarts, until the state starts again', async () => {
 	const path = newPath()
 	const appender = write(path, 2)
 	appender.append(record(7))
@@ -187,7 +187,7 @@ test('absent records are counted, over restarts too, until the state starts agai
 	expect([await again.reached(10), again.absent]).toEqual([[1, 2, 7, 10], 6])
 })
 
-describe('its snapshot', () => {
+describe('the snapshot of a projection', () => {
 	test('belongs to one projection and one chain, and is never trusted when damaged', async () => {
 		vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
 		onTestFinished(() => void vi.restoreAllMocks())
@@ -213,7 +213,7 @@ describe('its snapshot', () => {
 		})
 	})
 
-	test('that cannot be saved is reported and retried; without it close rejects', async () => {
+	test('that cannot be saved is reported and retried; otherwise close rejects', async () => {
 		const warnings: string[] = []
 		vi.spyOn(process, 'emitWarning').mockImplementation((text) => void warnings.push(String(text)))
 		onTestFinished(() => void vi.restoreAllMocks())
@@ -254,7 +254,7 @@ test('reached() resolves at once for a record in the snapshot', async () => {
 	expect(await second.reached(5)).toMatchObject({ count: 5 })
 })
 
-test('a state that is not plain data ends it; none is saved during a fold', async () => {
+test('a state that is not plain data ends the projection; no state is saved during a fold', async () => {
 	vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
 	onTestFinished(() => void vi.restoreAllMocks())
 	const path = newPath()
@@ -289,7 +289,7 @@ test('a state that is not plain data ends it; none is saved during a fold', asyn
 	expect(state).toEqual({ begun: 0, done: 0 })
 })
 
-test('reached() rejects at close for a record that has not come', async () => {
+test('reached() rejects at close for a record that has not been folded', async () => {
 	const path = newPath()
 	await write(path, 2).close()
 	const projection = project(await open(path), 'sums', { fold, initial: INITIAL, pollIntervalMs: 5 })

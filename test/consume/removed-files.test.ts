@@ -1,4 +1,7 @@
-/** The files of a consumer and of a projection that somebody removes or replaces while they run: written anew, or told. */
+/**
+ * The files of a consumer and of a projection that are removed or replaced while they run: rewritten, or
+ * reported.
+ */
 import { existsSync, readFileSync, renameSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, expect, onTestFinished, test, vi } from 'vitest'
@@ -27,7 +30,7 @@ async function newChain(count: number) {
 	return { appender, chain, cursorPath: `${path}.mailer.cursor`, snapshotPath: `${path}.sums.projection` }
 }
 
-/** A consumer, and how to wait until it was handed a seq. */
+/** A consumer, with a function that waits until it gets a seq. */
 function consumer(chain: Chain) {
 	const handed: number[] = []
 	const consumer = consume(chain, 'mailer', ({ seq }) => void handed.push(seq), {
@@ -39,7 +42,7 @@ function consumer(chain: Chain) {
 	return { consumer, handed, until: (seq: number) => vi.waitUntil(() => handed.at(-1) === seq, 20_000) }
 }
 
-/** Waits until a file says that a seq is saved. */
+/** Waits until a file holds a saved seq. */
 const saved = (path: string, seq: number) =>
 	vi.waitUntil(() => existsSync(path) && readFileSync(path, 'utf8').includes(`"seq":${seq}`), 20_000)
 
@@ -62,7 +65,7 @@ const CHANGES: Record<string, (path: string) => void> = {
 	},
 }
 
-test('a cursor removed or replaced under its consumer is written again, and its lock taken again', async () => {
+test('a cursor removed or replaced under its consumer is rewritten, and its lock reacquired', async () => {
 	for (const [what, change] of Object.entries(CHANGES)) {
 		for (const more of [0, 5]) {
 			const { appender, chain, cursorPath } = await newChain(5)
@@ -72,7 +75,7 @@ test('a cursor removed or replaced under its consumer is written again, and its 
 			change(cursorPath)
 			append(appender, more)
 			await first.until(5 + more)
-			// With the next save, or with the end.
+			// With the next save, or at the end.
 			if (more > 0) await saved(cursorPath, 5 + more)
 			if (more > 0)
 				expect([what, existsSync(cursorPath), existsSync(`${cursorPath}.lock`)]).toEqual([what, true, true])
@@ -92,7 +95,7 @@ test('a cursor removed or replaced under its consumer is written again, and its 
 	}
 })
 
-test('a consumer that lost its lock to another saves no more, and says so', async () => {
+test('a consumer that lost its lock to another one stops saving, and reports it', async () => {
 	const { appender, chain, cursorPath } = await newChain(5)
 	const first = consumer(chain)
 	await first.until(5)
@@ -108,7 +111,7 @@ test('a consumer that lost its lock to another saves no more, and says so', asyn
 	expect(second.consumer.stats().saveFailures).toBe(0)
 })
 
-test('a snapshot removed or replaced under its projection is written again, and its lock taken again', async () => {
+test('a snapshot removed or replaced under its projection is rewritten, with its lock', async () => {
 	for (const [what, change] of Object.entries(CHANGES)) {
 		for (const more of [0, 5]) {
 			const { appender, chain, snapshotPath } = await newChain(5)
@@ -138,7 +141,7 @@ test('a snapshot removed or replaced under its projection is written again, and 
 	}
 })
 
-test('a projection that lost its lock to another saves no more, and says so', async () => {
+test('a projection that lost its lock to another one stops saving, and reports it', async () => {
 	const { appender, chain, snapshotPath } = await newChain(5)
 	const options = { pollIntervalMs: 5, saveIntervalMs: 1, saveIntervalRecords: 1 }
 	const first = project(chain, 'sums', { fold: (sum: number, { seq }) => sum + seq, initial: 0, ...options })

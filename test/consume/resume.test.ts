@@ -1,6 +1,6 @@
 /**
- * Where a consumer goes on in a chain that has lost records after its cursor to a power loss, and in which a later epoch wrote others
- * under the same seqs: random chains and cursors against a search from one end to the other.
+ * Where a consumer resumes in a chain that has lost records after its cursor to a power loss, and in which a
+ * later epoch wrote others under the same seqs: random chains and cursors, compared with a complete search.
  */
 import { beforeEach, expect, test, vi } from 'vitest'
 import { openChain } from '../../src/chain/read/open-chain.ts'
@@ -34,7 +34,7 @@ function append(appender: FileChainAppender, count: number, bytes = 20): void {
 
 const identityOf = ({ epoch, seq }: ConsumerCursor) => `${epoch}/${seq}`
 
-/** A chain after the worst, and every look that a consumer may have had at it on the way. */
+/** A chain after the worst case, with every view that a consumer may have had of it on the way. */
 interface History {
 	readonly fs: MemoryFileSystem
 	readonly looks: readonly (readonly LogRecord[])[]
@@ -69,14 +69,15 @@ interface DealtWith {
 	has(record: LogRecord): boolean
 }
 
-/** What a consumer has dealt with that has come so far in a look at a chain; undefined where that is a gap. */
+/** The state of a consumer that has handled a view up to an index; undefined if the record there is a gap. */
 function dealtWith(look: readonly LogRecord[], at: number): DealtWith | undefined {
 	const cursor = look[at]
 	if (cursor === undefined || isGap(cursor)) return undefined
 	const dealt = look.slice(0, at + 1)
 	const identities = new Set(dealt.filter((each) => !isGap(each)).map(identityOf))
 	const gaps = dealt.filter(isGap).map(({ data }) => data as GapData)
-	// A file that retention removed may be there again after a power loss: its records were handed on as a gap.
+	// A file that retention removed may be present again after a power loss: its records were delivered as a
+	// gap.
 	const wasGap = ({ seq }: LogRecord) => gaps.some(({ fromSeq, toSeq }) => fromSeq <= seq && seq <= toSeq)
 	return {
 		cursor,
@@ -84,7 +85,7 @@ function dealtWith(look: readonly LogRecord[], at: number): DealtWith | undefine
 	}
 }
 
-/** The same as `resumeAfter`, by looking at every record. */
+/** The same result as `resumeAfter`, by reading every record. */
 function resumeBySearch(found: readonly LogRecord[], { epoch, seq }: ConsumerCursor): number {
 	const records = found.filter((each) => !isGap(each))
 	const [first] = found
@@ -130,13 +131,13 @@ test(`nothing new is skipped, and nothing handled is passed again (seed ${SEED})
 		const consumers: { readonly at: DealtWith; readonly before: number }[] = []
 		for (let left = CURSORS; left > 0; left--) {
 			const look = looks[Math.floor(random() * looks.length)] ?? []
-			// The end is what is lost.
+			// The loss is at the end.
 			const at = dealtWith(look, Math.floor((1 - random() ** 2) * look.length))
 			if (at !== undefined) consumers.push({ at, before: await resumeIn(fs, at.cursor) })
 		}
 		const found = await readAll(PATH, fs)
 		for (const { at, before } of consumers) expect(before).toBe(resumeBySearch(found, at.cursor))
-		// What was left is recovered and written on: also a consumer that was there before that misses nothing.
+		// The rest is recovered and extended: a consumer of the earlier chain misses nothing either.
 		const appender = new FileChainAppender(PATH, { fs })
 		append(appender, 5)
 		await appender.close()
@@ -182,7 +183,7 @@ test('the number of reads grows much slower than the chain', async () => {
 	expect(many).toBeLessThan(5 * few)
 }, 60_000)
 
-test('a consumer gets what a later epoch wrote in place of lost records, once', async () => {
+test('a consumer gets the records of a later epoch in place of lost ones, once', async () => {
 	const memory = new MemoryFileSystem()
 	const first = new FileChainAppender(PATH, { fs: memory })
 	append(first, 10)
@@ -193,7 +194,7 @@ test('a consumer gets what a later epoch wrote in place of lost records, once', 
 	const fs = memory.crashPoint('now').afterPowerLoss(() => false)
 	await first.close()
 
-	// The chain has not been opened since: what is lost is lost, and nothing has come.
+	// The chain has not been opened since: the records are lost, and no new ones have been written.
 	const between = await consumeAll(fs, 0)
 	expect(between).toMatchObject({ seen: [], setBack: 10, lag: 0, cursor: { epoch: 1, seq: 10 } })
 
@@ -207,7 +208,7 @@ test('a consumer gets what a later epoch wrote in place of lost records, once', 
 	await second.close()
 })
 
-test('also when it was not running while the chain was recovered', async () => {
+test('a consumer gets them even if it did not run during the recovery', async () => {
 	const memory = new MemoryFileSystem()
 	const first = new FileChainAppender(PATH, { fs: memory })
 	append(first, 10)
@@ -224,7 +225,9 @@ test('also when it was not running while the chain was recovered', async () => {
 	await second.close()
 })
 
-/** A consumer until it has been handed so many records; `lag` and `setBack` are as it began. */
+/**
+ * Runs a consumer until it has handled this number of records; `lag` and `setBack` are those at the start.
+ */
 async function consumeAll(fs: MemoryFileSystem, count: number) {
 	const chain = await openChain(PATH, { fs })
 	const seen: string[] = []

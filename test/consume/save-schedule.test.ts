@@ -19,7 +19,7 @@ test('a save is due once enough records are unsaved', () => {
 	expect([2, 3, 4].map((unsaved) => schedule.isDue(unsaved))).toEqual([false, true, true])
 })
 
-test('a scheduled save comes once, an interval after the first call', () => {
+test('a scheduled save runs once, an interval after the first call', () => {
 	const { schedule, saves } = scheduled()
 	schedule.later()
 	vi.advanceTimersByTime(60)
@@ -31,7 +31,7 @@ test('a scheduled save comes once, an interval after the first call', () => {
 	expect(saves).toEqual([100, 1160])
 })
 
-test('a cancelled save does not come, and a stopped schedule takes no other', () => {
+test('a cancelled save does not run, and a stopped schedule takes no other', () => {
 	const { schedule, saves } = scheduled()
 	schedule.later()
 	schedule.cancel()

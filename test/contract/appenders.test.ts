@@ -94,7 +94,7 @@ describe('TeeAppender', () => {
 	)
 })
 
-describe('an asynchronous appender that takes its time', () => {
+describe('a slow asynchronous appender', () => {
 	const create = () => {
 		const held: Parameters<BufferingAppender['append']>[0][] = []
 		return {

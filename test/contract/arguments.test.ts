@@ -1,4 +1,4 @@
-/** What the contract suites refuse before they register a test. */
+/** Arguments that the contract suites refuse before they register a test. */
 import { BufferingAppender } from '../../src/appenders/buffering.ts'
 import { appenderContract } from '../../src/testing/appender-contract.ts'
 import { targetContract } from '../../src/testing/target-contract.ts'

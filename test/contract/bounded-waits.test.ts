@@ -1,4 +1,4 @@
-/** Code of others that never answers: whoever closes what called it waits for a time that is known, and hears what was given up. */
+/** Calls of foreign code that never answer: closing waits a bounded time and reports what it gave up. */
 import { channel } from 'node:diagnostics_channel'
 import { join } from 'node:path'
 import { beforeEach, expect, onTestFinished, test, vi } from 'vitest'
@@ -48,7 +48,7 @@ function endless(): { readonly call: () => Promise<never>; readonly begun: Promi
 	return { call, begun }
 }
 
-test('a consumer whose handler never ends is closed within closeTimeoutMs, and says which record comes again', async () => {
+test('close of a consumer with a hanging handler ends within closeTimeoutMs, and names the seq', async () => {
 	const { call, begun } = endless()
 	const consumer = consume(await chainOfThree(), 'mailer', call, { closeTimeoutMs: 30 })
 	consumer.done.catch(() => {})
@@ -61,7 +61,7 @@ test('a consumer whose handler never ends is closed within closeTimeoutMs, and s
 	expect(consumer.stats().handled).toBe(0)
 })
 
-test('a projection whose fold never ends is closed within closeTimeoutMs, and says so', async () => {
+test('close of a projection with a hanging fold ends within closeTimeoutMs, and reports it', async () => {
 	const { call, begun } = endless()
 	const projection = project(await chainOfThree(), 'sum', {
 		fold: call as never,
@@ -76,7 +76,7 @@ test('a projection whose fold never ends is closed within closeTimeoutMs, and sa
 	})
 })
 
-test('sources that never end are given up after closeTimeoutMs: the manager closes, and nothing of them is taken any more', async () => {
+test('sources that never end are abandoned after closeTimeoutMs, and deliver no more samples', async () => {
 	const appender = new BufferingAppender()
 	const loop = new MeshLoop(appender)
 	const manager = new SourceManager(loop, { closeTimeoutMs: 30 })
@@ -98,7 +98,7 @@ test('sources that never end are given up after closeTimeoutMs: the manager clos
 	await loop.close()
 })
 
-test('a create that takes too long makes no source: the others are restored, and the failure names its time', async () => {
+test('a create that takes too long starts no source, and the others are restored', async () => {
 	const registry = join(temporaryFolder(), 'sources.chain')
 	const loop = new MeshLoop(new BufferingAppender())
 	const good = () => fromFunction(() => 1)
@@ -115,7 +115,7 @@ test('a create that takes too long makes no source: the others are restored, and
 })
 
 test.each(Object.keys(ODDITIES))(
-	'a clock that gives %s is counted, and the chain has times of its own',
+	'a clock that gives %s is counted, and the chain uses its own times',
 	async (name) => {
 		const path = join(temporaryFolder(), 'node.chain')
 		const odd = () => ODDITIES[name]!() as number
@@ -126,7 +126,7 @@ test.each(Object.keys(ODDITIES))(
 		const { clockFailures } = appender.stats()
 		await using chain = await openChain(path)
 		const { createdMs = -1 } = await chain.info()
-		// What is before 1970 is 0.
+		// A time before 1970 becomes 0.
 		const reading: unknown = odd()
 		discard(reading)
 		if (isTime(reading)) expect([clockFailures, createdMs]).toEqual([0, 0])
@@ -148,7 +148,7 @@ test.each(Object.keys(ODDITIES))('a process that dies of %s leaves a $crash reco
 	await loop.close()
 })
 
-test('who publishes what a channel tells hears of it once: what that causes is not told again', async () => {
+test('a subscriber that publishes on a report is not called for the reports that it causes', async () => {
 	const appender = { append: () => {} }
 	const loop = new MeshLoop(appender, {
 		transform: (line) => ('boom' in (line.data as object) ? boom() : line),

@@ -1,6 +1,6 @@
 /**
- * Everything odd, returned and thrown, at every seam where code of others is called: afterwards the loop delivers, the chain grows, every record is
- * accounted for, and nothing has reached the publisher or was left unhandled.
+ * Calls every seam to foreign code with every oddity, returned and thrown. Afterwards the loop delivers, the
+ * chain grows, every record is accounted for, and no error has reached the publisher or was left unhandled.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -43,19 +43,22 @@ import { ROOT } from '../support/process.ts'
 import { record } from '../support/records.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 
-/** Does what is odd. */
+/** Returns or throws something odd. */
 type Act = () => unknown
 
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
 const CLOSE_MS = { closeTimeoutMs: 40 }
 
-/** The first few calls are odd; then all is well. */
+/** Returns a function that is odd for its first few calls, and sound afterwards. */
 function odd<T>(act: Act, otherwise: T, times = 2): () => T {
 	let calls = 0
 	return () => (calls++ < times ? (act() as T) : otherwise)
 }
 
-/** Publishes before, during and after, with somebody who hears all of it; every record is appended, waits, or is counted lost. */
+/**
+ * Publishes before, during and after, with a listener for every record. Each record is appended, pending, or
+ * counted as lost.
+ */
 async function survives(loop: MeshLoop, healthy?: BufferingAppender): Promise<void> {
 	const heard: number[] = []
 	loop.on('*', ({ seq }) => void heard.push(seq))
@@ -102,7 +105,7 @@ const withProperty = (name: string) => async (act: Act) => {
 	await survives(tee, healthy)
 }
 
-/** What must be right throws a coded error at whoever gives it. */
+/** An invalid value throws a coded error at its caller. */
 const codedOrMade = <T>(make: () => T): T | undefined => {
 	try {
 		return make()
@@ -141,7 +144,7 @@ const withOption = (name: 'clock' | 'context' | 'transform') => async (act: Act)
 	}
 }
 
-/** A source that is odd at first, and good afterwards. */
+/** A source that is odd at first, and sound afterwards. */
 const withSource =
 	(make: (act: Act) => Source, mode: 'monitor' | { scanIntervalMs: number }) => async (act: Act) => {
 		const appender = new BufferingAppender()
@@ -163,7 +166,7 @@ const withSource =
 		await loop.close()
 	}
 
-/** What the manager counted, which it tells nobody any more once it is closed. */
+/** Returns the counters of a manager, which a closed manager no longer returns. */
 async function statusAfterClose(manager: SourceManager, name: string) {
 	const status = await manager.status(name).catch(() => undefined)
 	return status?.counts ?? { received: 0, stored: 0, dropped: {} as Record<string, number> }
@@ -191,20 +194,20 @@ const oddMonitor = (act: Act) => {
 	return (sink: SampleSink) => (calls++ < 2 ? (act() as Promise<void>) : forward(sink))
 }
 
-/** A source that keeps its subscription until it is told to end. */
+/** A source that keeps its subscription until its signal aborts. */
 const forward = async (sink: SampleSink) => {
 	sink.push({ value: 1 })
 	await new Promise<void>((resolve) => sink.signal.addEventListener('abort', () => resolve()))
 }
 
-/** What was asked for, or a coded error: within a bound. */
+/** Requires a result or a coded error, within a bound. */
 async function codedOr(promise: Promise<unknown>): Promise<void> {
 	const outcome = await within(promise, 30_000)
 	expect(outcome.is).not.toBe('late')
 	if (outcome.is === 'rejected') expect(outcome.thrown).toHaveProperty('code')
 }
 
-/** A chain of three records, and what follows it; closed again. */
+/** Follows a chain of three records, and closes it. */
 async function following(
 	follow: (chain: Chain) => { readonly done: Promise<void>; close(): Promise<void> },
 	isThere: (chain: Chain) => Promise<unknown>,
@@ -219,10 +222,13 @@ async function following(
 	await codedOr(follower.close())
 }
 
-/** Until the promise is there, or for so long as something that never answers may be looked at. */
+/** Waits for a promise, but only briefly if it never settles. */
 const shortly = (promise: Promise<unknown>) => within(promise, 40)
 
-/** Sources of these items that are odd at one place each. A source that would never give anything is left out: whoever waits for it means to. */
+/**
+ * Sources of these items, each odd at one place. A source that never yields anything is left out, because
+ * waiting for it is intended.
+ */
 async function sourcesOf(
 	items: readonly unknown[],
 	act: Act,
@@ -255,7 +261,7 @@ async function* oneBatch() {
 	yield [record(1), record(2), record(3)]
 }
 
-/** What a format may make of a line: all of it odd, or a part. */
+/** Results of a format for a line: odd as a whole, or in one part. */
 const READINGS: readonly ((act: Act) => unknown)[] = [
 	(act) => act(),
 	(act) => ({ skipped: act() }),
@@ -272,7 +278,7 @@ const READINGS: readonly ((act: Act) => unknown)[] = [
 
 const oddField = (act: Act) => ({ enumerable: true, get: () => act() })
 
-/** Of four lines the first three are odd; each of them is a record, or counted. */
+/** Reads four lines, of which the first three are odd; each of them is a record, or counted. */
 const withReading =
 	(take: (format: LineFormat) => Promise<number>) =>
 	async (act: Act): Promise<void> => {
@@ -287,7 +293,7 @@ const withReading =
 const sum = (counts: Readonly<Record<string, number>>) =>
 	Object.values(counts).reduce((all, each) => all + each, 0)
 
-/** Which seams there are: what they cover by name, and what is done to each. */
+/** All seams: the names that each one covers, and how it is tested. */
 const SEAMS: Readonly<
 	Record<string, { readonly covers: readonly string[]; readonly run: (act: Act) => Promise<void> }>
 > = {
@@ -347,7 +353,7 @@ const SEAMS: Readonly<
 	},
 	'the write of a target': { covers: ['write'], run: replayInto((act) => ({ write: odd(act, undefined) })) },
 	'the flush of a target': { covers: ['flush'], run: replayInto((act) => ({ flush: act })) },
-	'what a target says that it could not keep': {
+	'the undelivered of a target': {
 		covers: ['undelivered'],
 		run: replayInto((act) => ({ flush: () => Promise.reject(new Error('mine')), undelivered: act })),
 	},
@@ -385,7 +391,7 @@ const SEAMS: Readonly<
 		covers: ['end'],
 		run: withSource((act) => ({ monitor: forward, end: act as () => void }), 'monitor'),
 	},
-	'what a source pushes, puts and says that it lost': {
+	'the push, put and lost of a sink': {
 		covers: ['push'],
 		run: withSource(
 			(act) => ({
@@ -448,7 +454,7 @@ const SEAMS: Readonly<
 				() => shortly(new Promise(() => {})),
 			),
 	},
-	'what is recorded': {
+	'a recorded state': {
 		covers: ['checkpoint'],
 		run: async (act) => {
 			const loop = new MeshLoop()
@@ -522,7 +528,7 @@ const SEAMS: Readonly<
 				try {
 					loop.publish(line)
 				} catch (thrown) {
-					// A line that is none is the publisher's own; what its getters throw too.
+					// An invalid line is the publisher's misuse, as are errors of its getters.
 					discard(thrown)
 				}
 			}
@@ -706,7 +712,7 @@ const SEAMS: Readonly<
 			}
 			const appender = new JsonlAppender(path, { format })
 			await survives(new MeshLoop(appender, CLOSE_MS))
-			// What is in the file are whole lines: six good ones, and those that happened to be texts.
+			// The file has whole lines: six sound ones, and those whose odd result happened to be a text.
 			const { written, unsupported } = appender.stats()
 			expect(readFileSync(path, 'utf8').split('\n')).toHaveLength(written + 1)
 			expect(written + unsupported).toBeGreaterThanOrEqual(6)
@@ -723,7 +729,7 @@ const SEAMS: Readonly<
 	),
 }
 
-/** Seams that are tested elsewhere, or that end with misuse at whoever gave them. */
+/** Seams that are tested elsewhere, or that report misuse to their caller. */
 const ELSEWHERE = {
 	'test/process/signals.test.ts': ['before'],
 	'ends the replay, the export or the state with a coded error': ['checkpoint', 'format'],
@@ -731,7 +737,7 @@ const ELSEWHERE = {
 
 describe('code of others', () => {
 	const unhandled: string[] = []
-	/** Where it was made says who read it. */
+	/** The stack of an error shows which code read it. */
 	const note = (thrown: unknown) =>
 		void unhandled.push(attempt(() => String((thrown as Error).stack), 'something without a stack'))
 
@@ -754,7 +760,7 @@ describe('code of others', () => {
 		),
 	)('%s that %s anything at all harms nobody', async (_seam, _way, run, give) => {
 		for (const [name, make] of Object.entries(ODDITIES)) {
-			// A getter makes its promise once more each time, and nobody is told of it.
+			// A getter makes another promise on each read, which no handler gets.
 			try {
 				await run(() => give(make))
 			} catch (error) {
@@ -764,7 +770,7 @@ describe('code of others', () => {
 	})
 })
 
-test('every seam is in the table: what an appender has, and every option that is a function', () => {
+test('the table covers every member of an appender and every function option', () => {
 	const covered = new Set([
 		...Object.values(SEAMS).flatMap(({ covers }) => covers),
 		...Object.values(ELSEWHERE).flat(),

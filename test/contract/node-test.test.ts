@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { run } from '../support/process.ts'
 
-test('the contract suite runs under node:test too, and finds an appender that breaks it', async () => {
+test('the contract suite runs under node:test too, and detects an appender that breaks it', async () => {
 	const suite = (appender: string) => `
 		import { describe, test } from 'node:test'
 		import { BufferingAppender } from 'mesh-chain'

@@ -1,4 +1,4 @@
-/** Every kind of source of the project keeps the contract that those of others are tested with. */
+/** Every source kind of the project passes the contract suite that foreign sources are tested with. */
 import { channel } from 'node:diagnostics_channel'
 import { EventEmitter, once } from 'node:events'
 import { createServer, type Server } from 'node:http'
@@ -128,7 +128,7 @@ for (const create of [eventLoopDelay, garbageCollection, memoryUsage]) {
 	describe(create.name, () => sourceContract(() => create(), { describe, test }))
 }
 
-describe('a source that takes its time to open', () => {
+describe('a source that is slow to open', () => {
 	const emitter = new EventEmitter()
 	const within = fromEmitter(emitter, 'value')
 	const late = {

@@ -1,4 +1,4 @@
-/** Every target of the project keeps the contract that those of others are tested with. */
+/** Every target of the project passes the contract suite that foreign targets are tested with. */
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
@@ -23,7 +23,7 @@ import { run } from '../support/process.ts'
 import { collect } from '../support/records.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 
-/** What belongs to a target under test. */
+/** The resources of a target under test. */
 const beside = new WeakMap<object, unknown>()
 const linesOf = (text: string) => text.split('\n').filter(Boolean).map(recordFromJson)
 
@@ -163,7 +163,7 @@ describe('a program', () => {
 	)
 })
 
-test('the contract suite finds a target that breaks it, under node:test', async () => {
+test('the contract suite detects a target that breaks it, under node:test', async () => {
 	const { status, stdout } = await run(process.execPath, [
 		'--test-reporter=tap',
 		'--input-type=module',

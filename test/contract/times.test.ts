@@ -1,4 +1,7 @@
-/** Every option that takes a time refuses what no `Date` holds, at once and with the code of an option, and takes what one does. */
+/**
+ * Every option for a time refuses a time that no `Date` can hold, at once and with the code of an option, and
+ * accepts any other.
+ */
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -62,7 +65,7 @@ test.each(Object.entries(TAKERS))('%s', async (name, take) => {
 			time,
 			expect.stringMatching(/^INVALID_(?:FILTER|OPTION)$/),
 		])
-	// Of a span it is no bound, and a point it is not.
+	// An infinite bound of a span means no bound; an infinite point in time is invalid.
 	const isPoint = /place|moment/.test(name)
 	for (const time of [Infinity, -Infinity])
 		expect(await codeOf(() => take(time))).toBe(isPoint ? 'INVALID_OPTION' : undefined)

@@ -39,7 +39,7 @@ describe('an asynchronous appender', () => {
 		expect(loop.stats().appender).toMatchObject({ inFlight: 0, pending: 0, appended: 3, committedSeq: 3 })
 	})
 
-	test('that rejects for now gets the same record again, in order', async () => {
+	test('that rejects with a retryable error gets the same record again, in order', async () => {
 		const said = warnings()
 		const appender = new ManualAppender()
 		const loop = new MeshLoop(appender)
@@ -55,7 +55,7 @@ describe('an asynchronous appender', () => {
 		expect(said).toEqual(['APPENDER_FAILING', 'APPENDER_RECOVERED'])
 	})
 
-	test('that rejects for good gets a gap, then the rest', async () => {
+	test('that rejects for good gets a gap, then the later records', async () => {
 		warnings()
 		const appender = new ManualAppender()
 		const loop = new MeshLoop(appender)
@@ -68,7 +68,7 @@ describe('an asynchronous appender', () => {
 		expect([loop.committedSeq, pending(loop)]).toEqual([2, [1]])
 	})
 
-	test('that hangs does not slow publish; what the ring evicts is a gap, what it holds is not', async () => {
+	test('that hangs does not slow publish; records evicted from the ring become a gap', async () => {
 		warnings()
 		const appender = new ManualAppender()
 		const loop = new MeshLoop(appender, { ringCapacity: 3 })
@@ -86,7 +86,7 @@ describe('an asynchronous appender', () => {
 		})
 	})
 
-	test('that rejects a record which left the ring meanwhile gets it as part of the gap', async () => {
+	test('that rejects a record evicted meanwhile gets it as part of the gap', async () => {
 		warnings()
 		const appender = new ManualAppender()
 		const loop = new MeshLoop(appender, { ringCapacity: 3 })
@@ -97,7 +97,7 @@ describe('an asynchronous appender', () => {
 		expect(appender.waiting).toEqual(['gap 1-7 evicted'])
 	})
 
-	test('is told of losses in the order they happen, also of those between two publishes', async () => {
+	test('has its losses reported in order, including losses between two publishes', async () => {
 		warnings()
 		const gaps = reports<{ gap: { cause: string } }>('gap')
 		const appender = new ManualAppender()
@@ -107,7 +107,7 @@ describe('an asynchronous appender', () => {
 		expect(gaps.map(({ gap }) => gap.cause)).toEqual(['evicted', 'appendFailed'])
 	})
 
-	test('whose gap was rejected for now gets it again, grown by what was lost meanwhile', async () => {
+	test('whose gap was rejected gets it again, extended by later losses', async () => {
 		warnings()
 		const appender = new ManualAppender()
 		const loop = new MeshLoop(appender, { ringCapacity: 2 })
@@ -120,7 +120,7 @@ describe('an asynchronous appender', () => {
 		expect(appender.waiting).toEqual(['gap 2-4 evicted'])
 	})
 
-	test('flush throws while something is in flight, and says to await sync()', async () => {
+	test('flush throws while records are in flight, and advises to await sync()', async () => {
 		const appender = new ManualAppender()
 		const loop = new MeshLoop(appender)
 		publish(loop, 2)
@@ -132,7 +132,7 @@ describe('an asynchronous appender', () => {
 		loop.flush()
 	})
 
-	test('sync waits for what was published before it, and not for what comes later', async () => {
+	test('sync waits for records published before it, and not for later ones', async () => {
 		const appender = new ManualAppender()
 		const loop = new MeshLoop(appender)
 		publish(loop, 2)
@@ -145,7 +145,7 @@ describe('an asynchronous appender', () => {
 		expect(done).toHaveBeenCalled()
 	})
 
-	test('sync rejects when an append under way does, and the record is kept', async () => {
+	test('sync rejects when an append in flight does, and the record is kept', async () => {
 		warnings()
 		const appender = new ManualAppender()
 		const loop = new MeshLoop(appender)
@@ -167,7 +167,7 @@ describe('an appender that allows several appends in flight', () => {
 		expect(appender.waiting).toEqual(['2', '3', '4'])
 	})
 
-	test('has committed only what is contiguous', async () => {
+	test('has committed only contiguous records', async () => {
 		const appender = new ManualAppender(3)
 		const loop = new MeshLoop(appender)
 		publish(loop, 3)
@@ -178,7 +178,7 @@ describe('an appender that allows several appends in flight', () => {
 		expect(loop.committedSeq).toBe(2)
 	})
 
-	test('gets everything from the failed record on once more, after all have settled', async () => {
+	test('gets all records from the failed one on again, after all have settled', async () => {
 		warnings()
 		const appender = new ManualAppender(3)
 		const loop = new MeshLoop(appender)
@@ -194,7 +194,7 @@ describe('an appender that allows several appends in flight', () => {
 		expect(appender.waiting).toEqual(['2', '3', '4'])
 	})
 
-	test('gets a gap for what it refused, and what came after it once more', async () => {
+	test('gets a gap for a refused record, and the later records again', async () => {
 		warnings()
 		const appender = new ManualAppender(3)
 		const loop = new MeshLoop(appender)
@@ -205,7 +205,7 @@ describe('an appender that allows several appends in flight', () => {
 		expect(appender.waiting).toEqual(['gap 1-1 appendFailed', '2', '3'])
 	})
 
-	test('is never thought to have lost what it took, and what it has committed never falls', async () => {
+	test('never loses a record that it took, and committedSeq never decreases', async () => {
 		warnings()
 		const appender = new ManualAppender(3)
 		const loop = new MeshLoop(appender, { ringCapacity: 3 })
@@ -231,7 +231,7 @@ describe('an appender that allows several appends in flight', () => {
 	})
 })
 
-describe('publish waits for no appender, and every record is in the chain, pending, or in a counted gap: one that is', () => {
+describe('every record is in the chain, pending, or in a counted gap, with an appender that is', () => {
 	test.each([
 		['hanging', { append: () => new Promise<void>(() => {}) }],
 		['rejecting', { append: () => Promise.reject(RETRYABLE()) }],

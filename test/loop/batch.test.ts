@@ -10,7 +10,7 @@ import {
 } from '../appenders/scripted-appender.ts'
 import { warnings } from './observed.ts'
 
-/** Takes records in batches, each call kept apart. */
+/** Takes records in batches, and keeps each call apart. */
 class BatchAppender extends ScriptedAppender {
 	readonly batches: string[] = []
 
@@ -33,14 +33,14 @@ beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 
 afterEach(() => void vi.useRealTimers())
 
 describe('publishBatch', () => {
-	test('Match: an empty batch is nothing', () => {
+	test('Match: an empty batch does nothing', () => {
 		const appender = new BatchAppender()
 		const loop = new MeshLoop(appender)
 		expect(loop.publishBatch([])).toEqual([])
 		expect(appender.batches).toEqual([])
 	})
 
-	test('gives the records to the appender in one call', () => {
+	test('passes the records to the appender in one call', () => {
 		const appender = new BatchAppender()
 		const loop = new MeshLoop(appender)
 		loop.info('before')
@@ -50,7 +50,7 @@ describe('publishBatch', () => {
 		expect(loop.stats().appender).toMatchObject({ appended: 5, committedSeq: 5 })
 	})
 
-	test('gives them one by one to an appender that takes no batches', () => {
+	test('passes them one by one to an appender without batches', () => {
 		const appender = new ScriptedAppender()
 		new MeshLoop(appender).publishBatch(lines(3))
 		expect(labels(appender.taken)).toEqual(['1', '2', '3'])
@@ -91,13 +91,13 @@ describe('publishBatch', () => {
 		expect(() => new MeshLoop(undefined, { ringBytesMax: 300 }).publishBatch(lines(3))).toThrow(tooLarge)
 	})
 
-	test('refuses what is no array', () => {
+	test('refuses anything but an array', () => {
 		expect(() => new MeshLoop().publishBatch('lines' as never)).toThrow(
 			expect.objectContaining({ code: 'INVALID_LINE' }),
 		)
 	})
 
-	test('is delivered in order, before what its listeners publish', () => {
+	test('is delivered in order, before records that its listeners publish', () => {
 		const loop = new MeshLoop()
 		const heard: number[] = []
 		loop.on('*', ({ seq }) => {
@@ -108,7 +108,7 @@ describe('publishBatch', () => {
 		expect(heard).toEqual([1, 2, 3, 4])
 	})
 
-	test('after close is counted line by line and gives nothing', async () => {
+	test('after close, is counted line by line and returns no records', async () => {
 		warnings()
 		const loop = new MeshLoop()
 		await loop.close()
@@ -118,7 +118,7 @@ describe('publishBatch', () => {
 })
 
 describe('Match: a batch is all or nothing', () => {
-	test('it is retried as one', () => {
+	test('a batch is retried as one', () => {
 		warnings()
 		const appender = new BatchAppender()
 		const loop = new MeshLoop(appender)
@@ -132,7 +132,7 @@ describe('Match: a batch is all or nothing', () => {
 		expect(appender.batches).toEqual(['1+2+3', '4'])
 	})
 
-	test('one that the appender refuses for good is one gap', () => {
+	test('a batch that the appender refuses for good is one gap', () => {
 		warnings()
 		const appender = new BatchAppender()
 		const loop = new MeshLoop(appender)
@@ -143,7 +143,7 @@ describe('Match: a batch is all or nothing', () => {
 		expect(loop.snapshot().map(({ chainPending }) => chainPending)).toEqual([true, true, true, false])
 	})
 
-	test('one that the ring must evict in part is one gap as a whole', () => {
+	test('a batch that the ring must evict in part is one gap as a whole', () => {
 		warnings()
 		const appender = new BatchAppender()
 		const loop = new MeshLoop(appender, { ringCapacity: 4 })
@@ -163,7 +163,7 @@ describe('Match: a batch is all or nothing', () => {
 		])
 	})
 
-	test('one behind others that wait stays one when those are tried again to make room for it', () => {
+	test('a pending batch stays one when earlier records are retried to make room for it', () => {
 		warnings()
 		const appender = new BatchAppender()
 		const loop = new MeshLoop(appender, { ringCapacity: 3 })
@@ -177,7 +177,7 @@ describe('Match: a batch is all or nothing', () => {
 		expect(appender.batches.at(-1)).toBe('4+5+6')
 	})
 
-	test('one in flight that is refused after the ring evicted part of it is one gap', async () => {
+	test('a batch in flight that is refused after the ring evicted part of it is one gap', async () => {
 		warnings()
 		const appender = new ManualAppender()
 		const loop = new MeshLoop(appender, { ringCapacity: 3 })
@@ -188,7 +188,7 @@ describe('Match: a batch is all or nothing', () => {
 		expect(appender.waiting).toEqual(['gap 1-3 evicted'])
 	})
 
-	test('one in flight that is rejected for now goes again as one', async () => {
+	test('a rejected batch in flight is retried as one', async () => {
 		warnings()
 		const appender = new ManualAppender(2)
 		const loop = new MeshLoop(appender)
@@ -201,7 +201,7 @@ describe('Match: a batch is all or nothing', () => {
 	})
 })
 
-test('a gap record is known by its kind and by having no origin', () => {
+test('a gap record is recognised by its kind and the absence of an origin', () => {
 	const loop = new MeshLoop()
 	const merged = loop.publish({ kind: '$gap', origin: { chainId: 'c', epoch: 1, seq: 1 } })
 	expect(isGap(merged!)).toBe(false)

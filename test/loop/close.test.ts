@@ -18,7 +18,7 @@ beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 
 afterEach(() => void vi.useRealTimers())
 
 describe('close', () => {
-	test('Beat: shutdown drains, syncs and closes the appender, in this order', async () => {
+	test('Beat: close drains, syncs and closes the appender, in this order', async () => {
 		const steps: string[] = []
 		const appender = Object.assign(new ScriptedAppender(), {
 			sync: async () => void steps.push(`sync ${appender.taken.length}`),
@@ -44,7 +44,7 @@ describe('close', () => {
 		expect(close).toHaveBeenCalledTimes(1)
 	})
 
-	test('lines published afterwards are counted, reported, warned about once, and dropped without a throw', async () => {
+	test('later lines are counted, reported, warned about once, and dropped without a throw', async () => {
 		const said = warnings()
 		const late = reports('published-after-close')
 		const appender = new BufferingAppender()
@@ -67,7 +67,7 @@ describe('close', () => {
 		expect(close).toHaveBeenCalledTimes(1)
 	})
 
-	test('waits for what is in flight and for what is behind it', async () => {
+	test('waits for appends in flight and for later records', async () => {
 		const appender = new ManualAppender()
 		const loop = new MeshLoop(appender)
 		publish(loop, 3)
@@ -82,7 +82,7 @@ describe('close', () => {
 		expect(loop.stats().appender).toMatchObject({ appended: 3, lost: { atClose: 0 } })
 	})
 
-	test('tries what is pending once more after an append under way has failed', async () => {
+	test('retries pending records once after an append in flight has failed', async () => {
 		warnings()
 		const appender = new ManualAppender()
 		const loop = new MeshLoop(appender)
@@ -95,7 +95,7 @@ describe('close', () => {
 		await closing
 	})
 
-	test('does not wait for a failing appender: what it did not take is counted, said, and rejected with', async () => {
+	test('does not wait for a failing appender: records not taken are counted and reported', async () => {
 		const said = warnings()
 		const gaps = reports('gap')
 		const close = vi.fn(async () => {})
@@ -115,7 +115,7 @@ describe('close', () => {
 		expect(vi.getTimerCount()).toBe(0)
 	})
 
-	test('counts a gap that the appender never got', async () => {
+	test('counts a gap that the appender never received', async () => {
 		warnings()
 		const appender = new ScriptedAppender()
 		const loop = new MeshLoop(appender, { ringCapacity: 2 })
@@ -125,7 +125,7 @@ describe('close', () => {
 		expect(loop.stats().appender).toMatchObject({ lost: { evicted: 3, atClose: 2 }, gapsUnwritten: 1 })
 	})
 
-	test('rejects with what the appender’s close says, after everything else is done', async () => {
+	test('rejects with the error of the appender’s close, after everything else is done', async () => {
 		const loop = new MeshLoop({ append() {}, close: () => Promise.reject(new Error('EIO')) })
 		const next = loop.subscribe().next()
 		await expect(loop.close()).rejects.toMatchObject({
@@ -135,7 +135,7 @@ describe('close', () => {
 		expect((await next).done).toBe(true)
 	})
 
-	test('closes the appender even when it cannot sync, and says the first thing that went wrong', async () => {
+	test('closes the appender even if it cannot sync, and reports the first failure', async () => {
 		const close = vi.fn(() => {
 			throw new Error('second')
 		})
@@ -148,7 +148,7 @@ describe('close', () => {
 		expect(close).toHaveBeenCalledTimes(1)
 	})
 
-	test('an appender that publishes while it is drained comes too late', async () => {
+	test('an appender that publishes while it is drained is too late', async () => {
 		warnings()
 		const appender = new ScriptedAppender()
 		const loop = new MeshLoop(appender)
@@ -159,7 +159,7 @@ describe('close', () => {
 		expect(labels(appender.taken)).toEqual(['1'])
 	})
 
-	test('from within an append leaves no loss untold', async () => {
+	test('called from within an append, reports every loss', async () => {
 		warnings()
 		const gaps = reports<{ gap: { count: number } }>('gap')
 		const appender = new ScriptedAppender()
@@ -176,7 +176,7 @@ describe('close', () => {
 		expect(loop.stats()).toMatchObject({ publishedAfterClose: 1, appender: { lost: { evicted: 1 } } })
 	})
 
-	test('flush and sync afterwards have nothing left to do', async () => {
+	test('flush and sync do nothing afterwards', async () => {
 		const sync = vi.fn(async () => {})
 		const loop = new MeshLoop({ append() {}, sync })
 		await loop.close()
@@ -189,7 +189,7 @@ describe('close', () => {
 describe('the exit hook', () => {
 	const exitListeners = () => process.listenerCount('exit')
 
-	test('is there while the loop holds something that the appender did not take, until close', async () => {
+	test('is present while the loop has records that the appender did not take, until close', async () => {
 		warnings()
 		const before = exitListeners()
 		const appender = new ScriptedAppender()
@@ -204,7 +204,7 @@ describe('the exit hook', () => {
 		expect(exitListeners()).toBe(before)
 	})
 
-	test('is one for all loops', async () => {
+	test('is shared by all loops', async () => {
 		warnings()
 		const before = exitListeners()
 		const loops = [1, 2, 3].map(() => new MeshLoop({ append: () => new Promise<void>(() => {}) }))

@@ -1,4 +1,4 @@
-/** A loop of one build of this package is a loop for every other build in the same process. */
+/** A loop of one build of this package is accepted by every other build in the same process. */
 import { expect, test } from 'vitest'
 import { BufferingAppender } from '../../src/appenders/buffering.ts'
 import { checkLoop, coreOf } from '../../src/loop/core-of.ts'
@@ -7,10 +7,10 @@ import { recordCrashes } from '../../src/loop/record-crashes.ts'
 import { BlackBox } from '../../src/recorder/black-box.ts'
 import { Recorder } from '../../src/recorder/recorder.ts'
 
-/** The built package: its classes are others than those of src. */
+/** The built package, whose classes differ from those of src. */
 const built: typeof import('../../src/index.ts') = await import('../../dist/index.js' as string)
 
-test('a recorder, a black box and recordCrashes take the loop of another build, and its children', () => {
+test('Recorder, BlackBox and recordCrashes accept the loop of another build, and its children', () => {
 	const appender = new BufferingAppender()
 	const loop: MeshLoop = new built.MeshLoop(appender, { level: 'info' })
 	expect(loop).not.toBeInstanceOf(MeshLoop)
@@ -31,14 +31,14 @@ test('a recorder, a black box and recordCrashes take the loop of another build, 
 	expect(appender.captured({ kind: '$blackbox' })[0]?.data.lines[0]?.message).toBe('below the level')
 })
 
-test('what leads to the insides of a loop is not seen from outside', () => {
+test('the internals of a loop are not visible from outside', () => {
 	const loop = new MeshLoop()
 	expect(Object.keys(loop)).toEqual([])
 	expect({ ...loop }).toEqual({})
 	expect(coreOf(loop.child({})).core).toBe(coreOf(loop).core)
 })
 
-test('only a loop is one', () => {
+test('only a loop is accepted', () => {
 	for (const given of [undefined, null, {}, 'loop', MeshLoop, { publish() {}, close() {} }]) {
 		expect(() => checkLoop('this test needs a loop', given)).toThrow('this test needs a loop, not ')
 	}

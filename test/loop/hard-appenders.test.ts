@@ -1,4 +1,4 @@
-/** RELIABILITY, row 17: publishing under load with an appender that is slow, fails, or never answers. */
+/** RELIABILITY, row 17: publishing under load to an appender that is slow, fails, or never answers. */
 import { expect, test, vi } from 'vitest'
 import type { LogChainAppender } from '../../src/appender.ts'
 import { MeshLoop } from '../../src/loop/mesh-loop.ts'
@@ -9,7 +9,7 @@ import { tellCounts } from '../support/counts.ts'
 const RECORDS = 20_000
 const RING = 500
 
-/** Takes records as a chain does, and behaves. */
+/** Takes records as a chain does, without failures. */
 class Recording {
 	readonly taken: LogRecord[] = []
 	take(record: LogRecord): void {
@@ -69,7 +69,7 @@ test.each([
 			expect(fromSeq).toBe(next)
 			next = toSeq + 1
 		}
-		// No assertion on time here, but a publisher that waited for the appender would take minutes.
+		// No assertion on time, but a publisher that waits for the appender would take minutes.
 		const counts = { published: RECORDS, 'in the chain': written, pending, 'in counted gaps': lost.evicted }
 		tellCounts(17, `a ${name} appender`, { ...counts, 'slowest publish, ms': Math.round(slowestMs) })
 		vi.restoreAllMocks()

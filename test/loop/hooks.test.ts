@@ -43,7 +43,7 @@ describe('clock', () => {
 		expect(said).toEqual(['HOOK_FAILED'])
 	})
 
-	test('one that publishes is not asked again by what it publishes', () => {
+	test('one that publishes is not called for the line that it publishes', () => {
 		const loop: MeshLoop = withClock(() => {
 			loop.info('inner')
 			return 5
@@ -53,7 +53,7 @@ describe('clock', () => {
 })
 
 describe('context', () => {
-	test('adds what it finds around the publisher', () => {
+	test('adds the fields that it finds for the publisher', () => {
 		const storage = new AsyncLocalStorage<{ request: number }>()
 		const loop = withContext(() => ({ daemonId: 'd', data: storage.getStore() }))
 		expect(storage.run({ request: 7 }, () => loop.info('hello', { a: 1 }))).toMatchObject({
@@ -62,7 +62,7 @@ describe('context', () => {
 		})
 	})
 
-	test('comes after the child, which comes after the line', () => {
+	test('yields to the child, which yields to the line', () => {
 		const loop = withContext(() => ({ nodeId: 'context', tsMs: 1, data: { a: 0, b: 0, c: 0 } }))
 		const child = loop.child({ nodeId: 'child', data: { b: 1, c: 1 } })
 		expect(child.info('hello', { c: 2 })).toMatchObject({
@@ -72,7 +72,7 @@ describe('context', () => {
 		})
 	})
 
-	test('may find nothing', () => {
+	test('may return nothing', () => {
 		expect(withContext(() => undefined).info('hello', [1])?.data).toEqual([1])
 	})
 
@@ -83,14 +83,14 @@ describe('context', () => {
 		['gives a bad id', () => ({ daemonId: {} })],
 		['gives a bad time', () => ({ tsMs: Number.NaN })],
 		['gives data that is no plain object', () => ({ data: [1] })],
-	])('one that %s is counted, and the line goes on without it', (_title, context) => {
+	])('one that %s is counted, and the line is published without it', (_title, context) => {
 		warnings()
 		const loop = withContext(context)
 		expect(loop.info('hello', { a: 1 })).toMatchObject({ message: 'hello', data: { a: 1 }, daemonId: null })
 		expect(loop.stats().hookErrors).toBe(1)
 	})
 
-	test('one that publishes is not asked again by what it publishes', () => {
+	test('one that publishes is not called for the line that it publishes', () => {
 		const loop: MeshLoop = withContext(() => {
 			loop.info('inner')
 			return { daemonId: 'd' }
@@ -101,7 +101,7 @@ describe('context', () => {
 })
 
 describe('transform', () => {
-	test('sees the merged line and gives the line to publish', () => {
+	test('sees the merged line and returns the line to publish', () => {
 		const seen: LogLine[] = []
 		const loop = withTransform((line) => {
 			seen.push(line)
@@ -150,20 +150,20 @@ describe('transform', () => {
 		expect(said).toEqual(['HOOK_FAILED'])
 	})
 
-	test('what was misuse from the start is thrown at the publisher, and not counted against transform', () => {
+	test('misuse in the original line throws at the publisher, and does not count against transform', () => {
 		const loop = withTransform(({ message, ...line }) => ({ ...line, message: message?.toUpperCase() }))
 		expect(() => loop.info(5 as never)).toThrow(expect.objectContaining({ code: 'INVALID_LINE' }))
 		expect(() => loop.publish({ kind: '$mine' })).toThrow(expect.objectContaining({ code: 'INVALID_KIND' }))
 		expect(loop.stats()).toMatchObject({ transformErrors: 0, published: 0 })
 	})
 
-	test('one that lowers the level below the loop’s drops the line like any other', () => {
+	test('one that lowers the level below the loop’s level drops the line like any other', () => {
 		const loop = withTransform((line) => ({ ...line, level: 'info' }), 'warn')
 		expect(loop.error('loud')).toBeUndefined()
 		expect(loop.stats()).toMatchObject({ belowLevel: 1, transformErrors: 0 })
 	})
 
-	test('one that publishes lets nothing through that was not transformed', () => {
+	test('one that publishes lets no untransformed line through', () => {
 		warnings()
 		const loop: MeshLoop = withTransform((line) => {
 			loop.info('secret')
@@ -173,7 +173,7 @@ describe('transform', () => {
 		expect(loop.snapshot().map(({ message }) => message)).toEqual(['log', 'clean'])
 	})
 
-	test('sees the fields of a line that is an instance of a class', () => {
+	test('sees the fields of a line that is a class instance', () => {
 		class Line {
 			get message() {
 				return 'mine'
@@ -186,7 +186,7 @@ describe('transform', () => {
 		expect(record).toMatchObject({ message: 'mine', daemonId: 'd' })
 	})
 
-	test('sees what mesh-chain publishes itself, so that secrets stay out of it too', () => {
+	test('sees lines of mesh-chain itself, so that secrets stay out of them too', () => {
 		const loop = withTransform((line) => ({ ...line, data: { clean: true } }), 'warn')
 		expect(coreOf(loop).publishOwn({ kind: '$crash', data: { secret: 1 } })).toMatchObject({
 			data: { clean: true },

@@ -5,7 +5,7 @@ import { settled } from '../appenders/scripted-appender.ts'
 import { reports, warnings } from './observed.ts'
 
 describe('listeners', () => {
-	test('of the kind come before those of every kind, each in the order they were added', () => {
+	test('of the kind are called before those of every kind, each in the order of registration', () => {
 		const loop = new MeshLoop()
 		const heard: string[] = []
 		loop.on('*', () => heard.push('all 1'))
@@ -35,7 +35,7 @@ describe('listeners', () => {
 		expect(ids).toEqual([7, 'seven'])
 	})
 
-	test('are called once with once, and no more after off', () => {
+	test('are called once after once, and not at all after off', () => {
 		const loop = new MeshLoop()
 		const once = vi.fn()
 		const always = vi.fn()
@@ -47,7 +47,7 @@ describe('listeners', () => {
 		expect([once.mock.calls.length, always.mock.calls.length]).toEqual([1, 2])
 	})
 
-	test('added with once can be taken out before they were called', () => {
+	test('added with once can be removed before they are called', () => {
 		const loop = new MeshLoop()
 		const listener = vi.fn()
 		loop.once('log', listener).off('log', listener)
@@ -55,7 +55,7 @@ describe('listeners', () => {
 		expect(listener).not.toHaveBeenCalled()
 	})
 
-	test('of one kind stay when the same function is taken out of another', () => {
+	test('of one kind stay when the same function is removed from another', () => {
 		const loop = new MeshLoop()
 		const listener = vi.fn()
 		loop.on('a', listener).on('b', listener).off('a', listener)
@@ -64,7 +64,7 @@ describe('listeners', () => {
 		expect(listener).toHaveBeenCalledTimes(1)
 	})
 
-	test('that are no functions, and kinds that are no names, are refused', () => {
+	test('that are not functions, and invalid kinds, are refused', () => {
 		const loop = new MeshLoop()
 		expect(() => loop.on('log', 5 as never)).toThrow(expect.objectContaining({ code: 'INVALID_USAGE' }))
 		expect(() => loop.off('log', undefined as never)).toThrow(
@@ -73,7 +73,7 @@ describe('listeners', () => {
 		expect(() => loop.on('', () => {})).toThrow(expect.objectContaining({ code: 'INVALID_KIND' }))
 	})
 
-	test('may listen to kinds with names of the language', () => {
+	test('may listen to kinds named like properties of every object', () => {
 		const loop = new MeshLoop()
 		const heard: string[] = []
 		for (const kind of ['__proto__', 'constructor', 'toString']) {
@@ -104,7 +104,7 @@ describe('a listener that fails', () => {
 				throw new Error('mine')
 			},
 		],
-	])('because it %s harms neither the loop nor the others', async (_title, listener) => {
+	])('because it %s affects neither the loop nor the others', async (_title, listener) => {
 		const said = warnings()
 		const heard = reports('listener-error')
 		const loop = new MeshLoop()
@@ -120,7 +120,7 @@ describe('a listener that fails', () => {
 })
 
 describe('a listener that publishes', () => {
-	test('gets its record back stamped, in the ring and appended; all listeners hear one order', () => {
+	test('gets its record back stamped, in the ring and appended; all listeners see one order', () => {
 		const appender = new BufferingAppender()
 		const loop = new MeshLoop(appender)
 		const heard: string[] = []
@@ -137,7 +137,7 @@ describe('a listener that publishes', () => {
 		expect(heard).toEqual(['first 1', 'second 1', 'first 2', 'second 2'])
 	})
 
-	test('without end is cut: the records are kept, counted and reported, and said once', () => {
+	test('without end is cut: the records are kept, counted and reported, with one warning', () => {
 		const said = warnings()
 		const cut = reports('recursion-cut')
 		const loop = new MeshLoop(undefined, { nestedDepthMax: 32 })
@@ -153,7 +153,7 @@ describe('a listener that publishes', () => {
 	})
 
 	test.each([1, 31, 32, 33, 100, 2_048, 5_000, 10_000])(
-		'%i records deep, one from the other, and then ends: every one is delivered',
+		'%i records deep, each from the previous one, has every record delivered',
 		(depth) => {
 			const loop = new MeshLoop(new BufferingAppender())
 			const heard: number[] = []
@@ -168,7 +168,7 @@ describe('a listener that publishes', () => {
 		},
 	)
 
-	test('deeper than the bound loses exactly what is beyond it, and the next one has all of it again', () => {
+	test('deeper than the bound loses exactly the records beyond it, and the next publish none', () => {
 		warnings()
 		const appender = new BufferingAppender()
 		const loop = new MeshLoop(appender, { nestedDepthMax: 50 })
@@ -202,7 +202,7 @@ describe('a listener that publishes', () => {
 		expect([heard, loop.stats().recursionCut]).toEqual([deep + 1, 0])
 	})
 
-	test('says which bound was reached, and where it lies', () => {
+	test('names the bound that was reached, with its value', () => {
 		const texts: string[] = []
 		vi.spyOn(process, 'emitWarning').mockImplementation(((text: string) => void texts.push(text)) as never)
 		for (const bounds of [{ nestedDepthMax: 3 }, { nestedDeliveriesMax: 7 }]) {
@@ -222,7 +222,7 @@ describe('a listener that publishes', () => {
 		])
 	})
 
-	test('more and more is cut before memory is: at most 65,536 nested deliveries a publish unless told otherwise', () => {
+	test('ever more is cut before memory runs out, by default at 65,536 nested deliveries a publish', () => {
 		warnings()
 		const loop = new MeshLoop()
 		let heard = 0
@@ -239,7 +239,7 @@ describe('a listener that publishes', () => {
 		expect(heard).toBe(65_537)
 	})
 
-	test('many records that nobody hears is not cut', () => {
+	test('many records without a listener is not cut', () => {
 		const loop = new MeshLoop()
 		loop.once('start', () => {
 			for (let index = 0; index < 70_000; index++) loop.info('unheard')

@@ -1,8 +1,8 @@
-/** What a loop says to programs and to people, caught for a test. */
+/** Captures the warnings and reports of a loop for a test. */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { onTestFinished, vi } from 'vitest'
 
-/** The codes of the process warnings given from now on, until the test ends. */
+/** Returns the codes of the process warnings from now on, until the test ends. */
 export function warnings(): string[] {
 	const codes: string[] = []
 	const spy = vi.spyOn(process, 'emitWarning').mockImplementation(((
@@ -15,7 +15,7 @@ export function warnings(): string[] {
 	return codes
 }
 
-/** What is published on a channel of mesh-chain from now on, until the test ends. */
+/** Returns what is published on a channel of mesh-chain from now on, until the test ends. */
 export function reports<T = Record<string, unknown>>(channel: string): T[] {
 	const messages: T[] = []
 	const listen = (message: unknown) => void messages.push(message as T)

@@ -45,14 +45,14 @@ describe('the options of a loop', () => {
 		expect(() => new MeshLoop(appender)).toThrow(expect.objectContaining({ code: 'APPENDER_IN_USE' }))
 	})
 
-	test('something that cannot append is no appender', () => {
+	test('an object that cannot append is not an appender', () => {
 		const create = () => new MeshLoop('node.chain' as never)
 		expect(create).toThrow(expect.objectContaining({ code: 'INVALID_OPTION' }))
 	})
 })
 
 describe('Match: NoOp is the default appender', () => {
-	test('always succeeds, is never pending, and says that nothing is durable', async () => {
+	test('always succeeds, has nothing pending, and declares the durability none', async () => {
 		const loop = new MeshLoop()
 		for (let count = 0; count < 3; count++) loop.info('hello')
 		loop.publishBatch([{}, {}])

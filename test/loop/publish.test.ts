@@ -7,7 +7,7 @@ import type { LogLine } from '../../src/model/record.ts'
 const misuse = (code: string) => expect.objectContaining({ name: 'MeshChainError', code })
 
 describe('a published line', () => {
-	test('becomes a frozen record with exactly the fields there are', () => {
+	test('becomes a frozen record with exactly the fields that it has', () => {
 		const loop = new MeshLoop(undefined, { clock: () => 1_714_200_000_123.9, nodeId: 'n1' })
 		const record = loop.publish({ message: 'hello' })
 		expect(record).toStrictEqual({
@@ -24,7 +24,7 @@ describe('a published line', () => {
 		expect(Object.isFrozen(record)).toBe(true)
 	})
 
-	test('has data and origin where the line has them', () => {
+	test('has data and origin if the line has them', () => {
 		const loop = new MeshLoop()
 		const origin = { chainId: 'c', epoch: 2, seq: 9 }
 		expect(loop.publish({ data: { a: 1 } })).toMatchObject({ data: { a: 1 } })
@@ -36,7 +36,7 @@ describe('a published line', () => {
 		expect(Object.isFrozen(both) && Object.isFrozen(both?.origin)).toBe(true)
 	})
 
-	test('takes its kind as message when it has none', () => {
+	test('uses its kind as message if it has none', () => {
 		const loop = new MeshLoop()
 		expect(loop.publish({ kind: 'order' })?.message).toBe('order')
 		expect(loop.publish({ kind: 'order', message: '' })?.message).toBe('')
@@ -50,7 +50,7 @@ describe('a published line', () => {
 		expect(appender.captured()[0]).toBe(record)
 	})
 
-	test('is not changed by what happens to its data later', () => {
+	test('is not affected by later changes to its data', () => {
 		const loop = new MeshLoop()
 		const data = { list: [1], when: new Date(5) }
 		const record = loop.info('hello', data)
@@ -60,7 +60,7 @@ describe('a published line', () => {
 		expect(loop.snapshot()[0]?.data).toEqual({ list: [1], when: new Date(5) })
 	})
 
-	test('brings its own time, whole and not before 1970', () => {
+	test('has its own time, whole and not before 1970', () => {
 		const loop = new MeshLoop(undefined, { clock: () => 7 })
 		const timesMs = [12.9, -5, 0, 8_640_000_000_000_000].map((tsMs) => loop.publish({ tsMs })?.tsMs)
 		expect(timesMs).toEqual([12, 0, 0, 8_640_000_000_000_000])
@@ -74,7 +74,7 @@ describe('a published line', () => {
 		}
 	})
 
-	test('with data that cannot be carried is published with markers, counted', () => {
+	test('with data that cannot be serialised is published with markers, counted', () => {
 		const loop = new MeshLoop()
 		const data = {
 			get bad() {
@@ -90,7 +90,7 @@ describe('a published line', () => {
 		expect(loop.stats()).toMatchObject({ published: 1, unserializable: 2 })
 	})
 
-	test('has lone surrogates replaced wherever they are, counted', () => {
+	test('has lone surrogates replaced everywhere, counted', () => {
 		const loop = new MeshLoop()
 		const bad = 'a\ud800b'
 		const origin = { chainId: bad, epoch: 1, seq: 1 }
@@ -114,7 +114,7 @@ describe('a published line', () => {
 		expect(loop.stats().replacedSurrogates).toBe(7)
 	})
 
-	test('with a message that is too long is cut, says how much is missing, and is counted', () => {
+	test('with a message that is too long is cut, states the missing length, and is counted', () => {
 		const loop = new MeshLoop()
 		const record = loop.info('x'.repeat(300_000))
 		const [, more] = /… \((\d+) more\)$/.exec(record?.message ?? '') ?? []
@@ -134,7 +134,7 @@ describe('a published line', () => {
 		expect(loop.stats().replacedSurrogates).toBe(0)
 	})
 
-	test('may be published while its own data is being copied, and seq stays in order', () => {
+	test('may be published while its own data is copied, and seq stays in order', () => {
 		const appender = new BufferingAppender()
 		const loop = new MeshLoop(appender)
 		const data = {
@@ -186,12 +186,12 @@ describe('misuse throws at once, and nothing is stamped', () => {
 		expect(loop.info('next')?.seq).toBe(1)
 	})
 
-	test('an Error as message is told to go into data', () => {
+	test('an Error as message is refused, with the advice to pass it as data', () => {
 		const loop = new MeshLoop()
 		expect(() => loop.error(new Error('boom') as never)).toThrow(/pass an Error as data/)
 	})
 
-	test('a kind with $ is let through where the line has an origin', () => {
+	test('a kind with $ is accepted if the line has an origin', () => {
 		const origin = { chainId: 'c', epoch: 1, seq: 1 }
 		expect(new MeshLoop().publish({ kind: '$gap', origin })).toMatchObject({ kind: '$gap', origin })
 	})
@@ -231,8 +231,8 @@ describe('the level methods', () => {
 	})
 })
 
-describe('a loop over an appender that was used before', () => {
-	test('Beat: seq goes on after the last record of the chain, in the epoch of this opening', () => {
+describe('a loop over a used appender', () => {
+	test('Beat: seq continues after the last record of the chain, in the epoch of this opening', () => {
 		const loop = new MeshLoop({ append() {}, nextSeq: 41, epoch: 3 })
 		expect(loop.stats()).toMatchObject({ lastSeq: 40, epoch: 3 })
 		expect(loop.info('hello')).toMatchObject({ seq: 41, epoch: 3 })

@@ -18,8 +18,8 @@ function publish(loop: MeshLoop, count: number): void {
 beforeEach(() => void vi.useFakeTimers())
 afterEach(() => void vi.useRealTimers())
 
-describe('an appender that fails for now', () => {
-	test('Match: an append error never throws into the publisher and says why', () => {
+describe('an appender that fails temporarily', () => {
+	test('Match: an append error never throws into the publisher and has a reason', () => {
 		warnings()
 		const appender = new ScriptedAppender()
 		const loop = new MeshLoop(appender)
@@ -33,7 +33,7 @@ describe('an appender that fails for now', () => {
 		})
 	})
 
-	test('Match: ring first, then the appender; on failure only the ring’s copy turns pending', () => {
+	test('Match: ring first, then the appender; on failure only the ring’s copy becomes pending', () => {
 		warnings()
 		const appender = new ScriptedAppender()
 		const loop = new MeshLoop(appender)
@@ -51,7 +51,7 @@ describe('an appender that fails for now', () => {
 		expect(pending(loop)).toEqual([])
 	})
 
-	test('Beat: what is pending is retried, in order, by the next publish', () => {
+	test('Beat: pending records are retried, in order, by the next publish', () => {
 		warnings()
 		const appender = new ScriptedAppender()
 		const loop = new MeshLoop(appender)
@@ -65,7 +65,7 @@ describe('an appender that fails for now', () => {
 		expect(loop.stats().appender).toMatchObject({ pending: 0, committedSeq: 4, failing: false })
 	})
 
-	test('Beat: what is pending is retried by a timer, with a back-off, when nobody publishes', () => {
+	test('Beat: pending records are retried by a timer with a back-off if nothing is published', () => {
 		warnings()
 		const appender = new ScriptedAppender()
 		const loop = new MeshLoop(appender)
@@ -95,7 +95,7 @@ describe('an appender that fails for now', () => {
 		expect(spy.mock.results[0]?.value.hasRef()).toBe(false)
 	})
 
-	test('after recovery the back-off begins anew', () => {
+	test('the back-off begins anew after recovery', () => {
 		warnings()
 		const appender = new ScriptedAppender()
 		const loop = new MeshLoop(appender)
@@ -111,7 +111,7 @@ describe('an appender that fails for now', () => {
 		expect(appender.calls).toBe(before + 1)
 	})
 
-	test('failing and recovered are said once per change, and reported', () => {
+	test('failure and recovery are warned of once per change, and reported', () => {
 		const said = warnings()
 		const failing = reports('failing')
 		const recovered = reports('recovered')
@@ -129,7 +129,7 @@ describe('an appender that fails for now', () => {
 		expect(recovered).toEqual([{ source: loop }, { source: loop }])
 	})
 
-	test('one that shows its failure itself is not said again, but reported', () => {
+	test('an appender with its own failure causes no warning, but a report', () => {
 		const said = warnings()
 		const failing = reports('failing')
 		const appender = Object.assign(new ScriptedAppender(), { failure: RETRYABLE() })
@@ -159,7 +159,7 @@ describe('an appender that fails for now', () => {
 		expect(labels(appender.taken)).toEqual(['1', '2', '3'])
 	})
 
-	test('what an appender returns is not taken for a promise unless it is one', () => {
+	test('a returned value is not treated as a promise unless it is one', () => {
 		const taken: number[] = []
 		const loop = new MeshLoop({ append: ({ seq }) => taken.push(seq) as never })
 		publish(loop, 3)
@@ -167,7 +167,7 @@ describe('an appender that fails for now', () => {
 		expect(loop.stats().appender).toMatchObject({ pending: 0, committedSeq: 3 })
 	})
 
-	test('one that promises nothing never has anything pending', () => {
+	test('an appender without durability never has pending records', () => {
 		warnings()
 		const appender = Object.assign(new ScriptedAppender(), { durability: 'none' as const })
 		const loop = new MeshLoop(appender)
@@ -176,7 +176,7 @@ describe('an appender that fails for now', () => {
 		expect(pending(loop)).toEqual([])
 	})
 
-	test('an appender that says what it has committed is believed', () => {
+	test('an appender’s own committedSeq is used', () => {
 		const appender = Object.assign(new ScriptedAppender(), { committedSeq: 0, durability: 'disk' as const })
 		const loop = new MeshLoop(appender)
 		publish(loop, 3)
@@ -188,7 +188,7 @@ describe('an appender that fails for now', () => {
 })
 
 describe('a record that the appender refuses for good', () => {
-	test('becomes a counted gap that the appender gets in its place, and the rest goes on', () => {
+	test('becomes a counted gap that the appender gets in its place, and later records follow', () => {
 		const said = warnings()
 		const gaps = reports('gap')
 		const appender = new ScriptedAppender()
@@ -208,7 +208,7 @@ describe('a record that the appender refuses for good', () => {
 		expect(said).toEqual(['RECORDS_LOST'])
 	})
 
-	test('stays pending in the ring for ever: nothing looks durable that is not', () => {
+	test('stays pending in the ring, so that it never looks durable', () => {
 		warnings()
 		const appender = new ScriptedAppender()
 		const loop = new MeshLoop(appender)
@@ -228,7 +228,7 @@ describe('a record that the appender refuses for good', () => {
 		expect(loop.stats().appender.lost.appendFailed).toBe(3)
 	})
 
-	test('its gap is dropped, counted, when the appender refuses that too', () => {
+	test('its gap is dropped, counted, if the appender refuses the gap too', () => {
 		warnings()
 		const appender = new ScriptedAppender()
 		const loop = new MeshLoop(appender)
@@ -241,7 +241,7 @@ describe('a record that the appender refuses for good', () => {
 		expect(pending(loop)).toEqual([1, 2])
 	})
 
-	test('its gap waits while the appender fails for now', () => {
+	test('its gap waits while the appender fails temporarily', () => {
 		warnings()
 		const appender = new ScriptedAppender()
 		const loop = new MeshLoop(appender)
@@ -256,7 +256,7 @@ describe('a record that the appender refuses for good', () => {
 })
 
 describe('a pending record that the ring must evict', () => {
-	test('Beat: becomes a counted gap, joined with its neighbours, when the appender recovers', () => {
+	test('Beat: becomes a counted gap, joined with adjacent ones, when the appender recovers', () => {
 		const said = warnings()
 		const appender = new ScriptedAppender()
 		const loop = new MeshLoop(appender, { ringCapacity: 3 })
@@ -287,7 +287,7 @@ describe('a pending record that the ring must evict', () => {
 		expect(gaps.reduce((sum, { gap }) => sum + gap.count, 0)).toBe(97)
 	})
 
-	test('is tried once more before it is given up, because the publisher comes before the timer', () => {
+	test('is tried once more before it is given up, because the publisher runs before the timer', () => {
 		warnings()
 		const appender = new ScriptedAppender()
 		const loop = new MeshLoop(appender, { ringCapacity: 2 })
@@ -299,7 +299,7 @@ describe('a pending record that the ring must evict', () => {
 		expect(loop.stats().appender.lost.evicted).toBe(0)
 	})
 
-	test('keeps its cause when it had been refused before', () => {
+	test('keeps its cause if it was refused before', () => {
 		warnings()
 		const appender = new ScriptedAppender()
 		const loop = new MeshLoop(appender, { ringCapacity: 2 })
@@ -313,7 +313,7 @@ describe('a pending record that the ring must evict', () => {
 		expect(loop.stats().appender.lost).toMatchObject({ appendFailed: 1, evicted: 1 })
 	})
 
-	test('is not lost when the appender has it', () => {
+	test('is not lost if the appender has it', () => {
 		const appender = new ScriptedAppender()
 		const loop = new MeshLoop(appender, { ringCapacity: 1 })
 		publish(loop, 5)
@@ -322,7 +322,7 @@ describe('a pending record that the ring must evict', () => {
 })
 
 describe('an appender that publishes while it appends', () => {
-	test('gets every record once and in order, and listeners hear them in order', () => {
+	test('gets every record once and in order, and listeners get them in order', () => {
 		const appender = new ScriptedAppender()
 		const loop = new MeshLoop(appender)
 		const heard: number[] = []
@@ -336,7 +336,7 @@ describe('an appender that publishes while it appends', () => {
 		expect(heard).toEqual([1, 2, 3, 4])
 	})
 
-	test('does not lose the record in its hands when the ring needs the place', () => {
+	test('does not lose the record in its hands when the ring needs the slot', () => {
 		const appender = new ScriptedAppender()
 		const loop = new MeshLoop(appender, { ringCapacity: 1 })
 		appender.verdict = ({ seq }) => {
@@ -348,7 +348,7 @@ describe('an appender that publishes while it appends', () => {
 		expect(loop.stats().appender.lost.evicted).toBe(0)
 	})
 
-	test('when it is asked once more to make room does not get in between', () => {
+	test('does not change the order when it is retried to make room', () => {
 		warnings()
 		const appender = new ScriptedAppender()
 		const loop = new MeshLoop(appender, { ringCapacity: 3 })
@@ -365,7 +365,7 @@ describe('an appender that publishes while it appends', () => {
 		expect(loop.snapshot().map(({ seq }) => seq)).toEqual([3, 4, 5])
 	})
 
-	test('without end does not hold up the publisher', () => {
+	test('without end does not block the publisher', () => {
 		const appender = new ScriptedAppender()
 		const loop = new MeshLoop(appender)
 		appender.verdict = () => void loop.info('inner')
@@ -373,7 +373,7 @@ describe('an appender that publishes while it appends', () => {
 		expect(appender.taken).toHaveLength(1)
 	})
 
-	test('without end does not hold up a publisher who needs room either', () => {
+	test('without end does not block a publisher that needs room', () => {
 		warnings()
 		const appender = new ScriptedAppender()
 		const loop = new MeshLoop(appender, { ringCapacity: 2 })
@@ -388,7 +388,7 @@ describe('an appender that publishes while it appends', () => {
 })
 
 describe('a subscriber of the reports that publishes into the same loop', () => {
-	test('does not recurse, and nothing is lost uncounted', () => {
+	test('does not recurse, and every loss is counted', () => {
 		warnings()
 		const appender = new ScriptedAppender()
 		const loop = new MeshLoop(appender, { ringCapacity: 2 })
@@ -414,7 +414,7 @@ describe('a subscriber of the reports that publishes into the same loop', () => 
 })
 
 describe('flush and sync', () => {
-	test('flush hands over what is pending and lets the appender flush', () => {
+	test('flush passes on pending records and flushes the appender', () => {
 		warnings()
 		const flush = vi.fn()
 		const appender = Object.assign(new ScriptedAppender(), { flush })
@@ -427,7 +427,7 @@ describe('flush and sync', () => {
 		expect(flush).toHaveBeenCalledTimes(1)
 	})
 
-	test('flush throws with the first seq and the cause while records wait', () => {
+	test('flush throws with the first seq and the cause while records are pending', () => {
 		warnings()
 		const appender = new ScriptedAppender()
 		const loop = new MeshLoop(appender)
@@ -439,7 +439,7 @@ describe('flush and sync', () => {
 		)
 	})
 
-	test('flush throws what the appender’s flush throws, with a code', () => {
+	test('flush throws the error of the appender’s flush, with a code', () => {
 		const flush = () => {
 			throw new Error('no space')
 		}
@@ -449,7 +449,7 @@ describe('flush and sync', () => {
 		)
 	})
 
-	test('sync rejects with the first seq and the cause while records wait', async () => {
+	test('sync rejects with the first seq and the cause while records are pending', async () => {
 		warnings()
 		const appender = new ScriptedAppender()
 		const loop = new MeshLoop(appender)
@@ -461,7 +461,7 @@ describe('flush and sync', () => {
 		expect(labels(appender.taken)).toEqual(['1', '2'])
 	})
 
-	test('sync rejects with what the appender’s sync says', async () => {
+	test('sync rejects with the error of the appender’s sync', async () => {
 		const loop = new MeshLoop({ append() {}, sync: () => Promise.reject(new Error('EIO')) })
 		await expect(loop.sync()).rejects.toMatchObject({
 			code: 'SYNC_FAILED',
@@ -469,7 +469,7 @@ describe('flush and sync', () => {
 		})
 	})
 
-	test('whoever flushes or syncs after a record was lost is told, once', async () => {
+	test('the first flush or sync after a loss reports it, once', async () => {
 		warnings()
 		const appender = new ScriptedAppender()
 		const loop = new MeshLoop(appender)
@@ -484,7 +484,7 @@ describe('flush and sync', () => {
 		await loop.sync()
 	})
 
-	test('an appender whose sync is one promise for ever hides no later loss', async () => {
+	test('an appender that always returns the same sync promise hides no later loss', async () => {
 		warnings()
 		const appender = Object.assign(new ScriptedAppender(), { sync: () => done })
 		const done = Promise.resolve()

@@ -17,13 +17,13 @@ describe('the ring', () => {
 		expect(loop.stats().ring).toMatchObject({ records: 2048, capacity: 2048, evicted: 2 })
 	})
 
-	test('holds as many as it was told to, down to one', () => {
+	test('holds as many records as the option says, down to one', () => {
 		const loop = new MeshLoop(undefined, { ringCapacity: 1 })
 		publish(loop, 3)
 		expect(seqs(loop)).toEqual([3])
 	})
 
-	test('is bounded in bytes when asked, and keeps the newest record however large it is', () => {
+	test('can be bounded in bytes, and keeps the newest record however large it is', () => {
 		const loop = new MeshLoop(undefined, { ringBytesMax: 1000 })
 		publish(loop, 20)
 		const { bytes, bytesMax, records } = loop.stats().ring
@@ -44,7 +44,7 @@ describe('the ring', () => {
 	})
 })
 
-describe('Match: a filter has all conditions at once', () => {
+describe('Match: a filter requires all its conditions', () => {
 	function filled(): MeshLoop {
 		const loop = new MeshLoop()
 		loop.publish({ level: 'error', daemonId: 'a', nodeId: 'n', tsMs: 10, kind: 'k1', message: 'Disk full' })
@@ -68,7 +68,7 @@ describe('Match: a filter has all conditions at once', () => {
 	test('a text in message or data', () => expect(found({ grep: 'disk' })).toEqual([1, 2]))
 	test('all of them', () =>
 		expect(found({ level: 'warn', daemonId: 'a', nodeId: 'm', afterSeq: 1 })).toEqual([3]))
-	test('a wrong one is refused', () => {
+	test('an invalid filter is refused', () => {
 		expect(() => filled().snapshot({ levle: 'warn' } as object)).toThrow(
 			expect.objectContaining({ code: 'INVALID_FILTER' }),
 		)

@@ -4,7 +4,7 @@ import { MeshLoop } from '../../src/loop/mesh-loop.ts'
 import { warnings } from './observed.ts'
 
 describe('the level of a loop', () => {
-	test('lines below it are counted and nothing is built for them', () => {
+	test('lines below it are counted and not built', () => {
 		const context = vi.fn(() => undefined)
 		const transform = vi.fn((line) => line)
 		const clock = vi.fn(() => 5)
@@ -22,13 +22,13 @@ describe('the level of a loop', () => {
 		expect(loop.warn('loud')?.seq).toBe(1)
 	})
 
-	test('is trace unless told otherwise, so that everything is kept', () => {
+	test('is trace by default, so that everything is kept', () => {
 		const loop = new MeshLoop()
 		expect(loop.level).toBe('trace')
 		expect(loop.trace('detail')?.seq).toBe(1)
 	})
 
-	test('can be read, set and asked', () => {
+	test('can be read, set and queried', () => {
 		const loop = new MeshLoop()
 		loop.level = 'warn'
 		expect(loop.level).toBe('warn')
@@ -75,13 +75,13 @@ describe('a child', () => {
 		expect(child.info('hello', data)?.data).toEqual({ request: 1, data: expected })
 	})
 
-	test('puts an Error beside its own data, whole', () => {
+	test('puts an Error beside its own data, as a whole', () => {
 		const child = new MeshLoop().child({ data: { request: 1 } })
 		const data = child.error('failed', new TypeError('boom'))?.data
 		expect(data).toMatchObject({ request: 1, data: { name: 'TypeError', message: 'boom' } })
 	})
 
-	test('does not throw when data to merge throws on being read', () => {
+	test('does not throw when reading the data to merge throws', () => {
 		const child = new MeshLoop().child({ data: { request: 1 } })
 		const data = {
 			get bad(): never {
@@ -94,7 +94,7 @@ describe('a child', () => {
 		})
 	})
 
-	test('without data of its own leaves the data of a line as it is', () => {
+	test('without data of its own leaves the data of a line unchanged', () => {
 		expect(new MeshLoop().child({ daemonId: 'd' }).info('hello', [1])?.data).toEqual([1])
 	})
 
@@ -105,7 +105,7 @@ describe('a child', () => {
 		expect(child.info('hello')).toMatchObject({ daemonId: 'd', nodeId: 'n', data: { a: 1, b: 2 } })
 	})
 
-	test('is not changed by what happens to its fields later', () => {
+	test('is not affected by later changes to its fields', () => {
 		const data = { list: [1] }
 		const child = new MeshLoop().child({ data })
 		data.list.push(2)
@@ -126,7 +126,7 @@ describe('a child', () => {
 		expect(child.stats()).toEqual(loop.stats())
 	})
 
-	test('follows the level of its parent until it is given one', () => {
+	test('follows the level of its parent until its own is set', () => {
 		const loop = new MeshLoop()
 		const child = loop.child({})
 		const grandchild = child.child({})
@@ -146,7 +146,7 @@ describe('a child', () => {
 		expect(() => new MeshLoop().child(fields as never)).toThrow(expect.objectContaining({ code }))
 	})
 
-	test('closes alone: its later lines are counted and dropped, the others go on', async () => {
+	test('closes alone: its later lines are counted and dropped, the other loops continue', async () => {
 		const said = warnings()
 		const loop = new MeshLoop()
 		const child = loop.child({})
@@ -158,7 +158,7 @@ describe('a child', () => {
 		expect(said).toEqual(['PUBLISHED_AFTER_CLOSE'])
 	})
 
-	test('is closed when its root is', async () => {
+	test('is closed when its root is closed', async () => {
 		const said = warnings()
 		const loop = new MeshLoop()
 		const child = loop.child({})

@@ -6,7 +6,7 @@ function publish(loop: MeshLoop, count: number): void {
 	for (let index = 0; index < count; index++) loop.info('hello')
 }
 
-/** Takes `count` records. */
+/** Reads `count` records. */
 async function take(source: AsyncIterableIterator<never> | ReturnType<MeshLoop['subscribe']>, count: number) {
 	const taken: string[] = []
 	for (let index = 0; index < count; index++) {
@@ -26,7 +26,7 @@ describe('a subscription', () => {
 		expect(await take(subscription, 3)).toEqual(['3', '4', '5'])
 	})
 
-	test('waits for what comes', async () => {
+	test('waits for later records', async () => {
 		const loop = new MeshLoop()
 		const next = loop.subscribe().next()
 		await settled()
@@ -34,7 +34,7 @@ describe('a subscription', () => {
 		expect(await next).toEqual({ done: false, value: record })
 	})
 
-	test('has only what matches, and passes over the rest while it waits', async () => {
+	test('has only matching records, and skips the others while it waits', async () => {
 		const loop = new MeshLoop(undefined, { ringCapacity: 2 })
 		const subscription = loop.subscribe({ level: 'error' })
 		const next = subscription.next()
@@ -57,7 +57,7 @@ describe('a subscription', () => {
 		expect(await next).toEqual(['108'])
 	})
 
-	test('Beat: what left the ring before it came by shows as one gap, counted', async () => {
+	test('Beat: records that left the ring before they were read show as one gap, counted', async () => {
 		const loop = new MeshLoop(undefined, { ringCapacity: 3, clock: () => 9 })
 		const subscription = loop.subscribe({ kind: 'log' })
 		publish(loop, 10)
@@ -74,7 +74,7 @@ describe('a subscription', () => {
 		expect(loop.stats().lagged).toBe(9)
 	})
 
-	test('ends by break, and lets go of the loop', async () => {
+	test('ends by break, and detaches from the loop', async () => {
 		const loop = new MeshLoop()
 		const subscription = loop.subscribe()
 		publish(loop, 3)
@@ -82,7 +82,7 @@ describe('a subscription', () => {
 		expect(await subscription.next()).toEqual({ done: true, value: undefined })
 	})
 
-	test('return() tells whoever waits that it is over', async () => {
+	test('return() ends pending calls of next', async () => {
 		const loop = new MeshLoop()
 		const subscription = loop.subscribe()
 		const waiting = [subscription.next(), subscription.next()]
@@ -94,7 +94,7 @@ describe('a subscription', () => {
 		publish(loop, 1)
 	})
 
-	test('gives each of several callers a record of his own', async () => {
+	test('gives each of several callers a record of its own', async () => {
 		const loop = new MeshLoop()
 		const subscription = loop.subscribe()
 		const waiting = [subscription.next(), subscription.next(), subscription.next()]
@@ -105,7 +105,7 @@ describe('a subscription', () => {
 		expect(await take(subscription, 1)).toEqual(['4'])
 	})
 
-	test('ends at close, after what is in the ring', async () => {
+	test('ends at close, after the records in the ring', async () => {
 		const loop = new MeshLoop()
 		const busy = loop.subscribe()
 		const waiting = loop.subscribe({ level: 'error' })
@@ -117,7 +117,7 @@ describe('a subscription', () => {
 		expect(await take(loop.subscribe(), 1)).toEqual(['done'])
 	})
 
-	test('ends at close even when the appender hangs', async () => {
+	test('ends at close even if the appender hangs', async () => {
 		const loop = new MeshLoop({ append: () => new Promise<void>(() => {}) })
 		const next = loop.subscribe({ level: 'error' }).next()
 		publish(loop, 1)
@@ -133,7 +133,7 @@ describe('a subscription', () => {
 		expect(await taken).toEqual(['1', '2', 'done'])
 	})
 
-	test('tells everybody who waits that its filter has ended', async () => {
+	test('ends all pending calls when its filter has ended', async () => {
 		const loop = new MeshLoop()
 		const subscription = loop.subscribe({ toSeq: 1 })
 		const waiting = [subscription.next(), subscription.next()]
@@ -150,12 +150,12 @@ describe('a subscription', () => {
 		expect(await taken).toEqual(['1', '2'])
 	})
 
-	test('refuses a wrong filter at once', () => {
+	test('refuses an invalid filter at once', () => {
 		const subscribe = () => new MeshLoop().subscribe({ levle: 'info' } as object)
 		expect(subscribe).toThrow(expect.objectContaining({ code: 'INVALID_FILTER' }))
 	})
 
-	test('that nobody reads costs the loop nothing: it is not even known to it', () => {
+	test('that is not being read costs the loop nothing, which does not refer to it', () => {
 		const loop = new MeshLoop()
 		for (let index = 0; index < 1000; index++) loop.subscribe()
 		publish(loop, 10)

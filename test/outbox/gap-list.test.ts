@@ -15,14 +15,14 @@ function drain(list: GapList): string[] {
 }
 
 describe('GapList', () => {
-	test('joins neighbours of one cause, whatever order they come in', () => {
+	test('joins adjacent gaps with one cause, in any order of arrival', () => {
 		const list = new GapList()
 		for (const position of [3, 1, 5, 4, 2]) list.insert(gap(position, position))
 		expect(list.positions).toBe(5)
 		expect(drain(list)).toEqual(['1-5 evicted 5'])
 	})
 
-	test('keeps neighbours of different causes apart, and gaps with something between them', () => {
+	test('keeps apart adjacent gaps of different causes, and gaps with records between them', () => {
 		const list = new GapList()
 		list.insert(gap(1, 1, 'appendFailed'))
 		list.insert(gap(2, 2))
@@ -31,7 +31,7 @@ describe('GapList', () => {
 		expect(drain(list)).toEqual(['1-1 appendFailed 1', '2-2 evicted 1', '4-4 evicted 1'])
 	})
 
-	test('knows which positions it covers and where it begins', () => {
+	test('has the positions that it covers and its first position', () => {
 		const list = new GapList()
 		expect(list.first).toBe(Number.POSITIVE_INFINITY)
 		list.insert(gap(4, 6))
@@ -40,8 +40,8 @@ describe('GapList', () => {
 	})
 })
 
-describe('spanOf', () => {
-	test('counts a gap as the records it stands for', () => {
+describe('queueRangeOf', () => {
+	test('counts a gap as the records that it stands for', () => {
 		const lost = gapRecord({ fromSeq: 3, toSeq: 6, count: 4, cause: 'evicted' }, { epoch: 1, tsMs: 0 })
 		const records = [lost, { seq: 7 } as LogRecord]
 		expect(queueRangeOf(10, records)).toEqual({ from: 10, to: 11, fromSeq: 3, toSeq: 7, count: 5 })

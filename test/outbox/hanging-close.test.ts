@@ -1,4 +1,6 @@
-/** Closing has an end, whatever an appender leaves unanswered: its append, its sync, its close, or several of them. */
+/**
+ * Closing ends, whichever calls an appender leaves unanswered: its append, its sync, its close, or several.
+ */
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { LogChainAppender } from '../../src/appender.ts'
@@ -15,7 +17,7 @@ const TIMEOUT_MS = 200
 const never = () => new Promise<void>(() => {})
 const PARTS = ['append', 'sync', 'close'] as const
 
-/** Every combination of parts that hang; the others answer. */
+/** Every combination of hanging parts; the others answer. */
 const COMBINATIONS = Array.from({ length: 2 ** PARTS.length - 1 }, (_, index) =>
 	PARTS.filter((_part, bit) => ((index + 1) & (1 << bit)) !== 0),
 )
@@ -57,7 +59,7 @@ const rejection = async (promise: Promise<unknown>) =>
 	)
 
 describe.each(COMBINATIONS)('an appender that leaves unanswered its %s %s %s', (...hanging) => {
-	test('is closed all the same, in the time that it has, and what it had not taken is counted', async () => {
+	test('is closed within its time, and the records that it had not taken are counted', async () => {
 		warnings()
 		const gaps = reports<{ gap: { count: number } }>('gap')
 		const appender = new Hanging(hanging)
@@ -74,7 +76,7 @@ describe.each(COMBINATIONS)('an appender that leaves unanswered its %s %s %s', (
 		expect(loop.snapshot().filter(({ chainPending }) => chainPending)).toHaveLength(lost)
 	})
 
-	test('as a child keeps neither its siblings nor the tee from being closed, and is named', async () => {
+	test('as a child delays neither its siblings nor the tee in closing, and is named', async () => {
 		warnings()
 		const path = join(temporaryFolder(), 'node.chain')
 		const sibling = new BufferingAppender()
@@ -105,7 +107,7 @@ describe('closing', () => {
 	beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] }))
 	afterEach(() => void vi.useRealTimers())
 
-	test('goes on waiting for an appender that is slow, as long as it answers', async () => {
+	test('continues to wait for a slow appender as long as it answers', async () => {
 		const appender = new ManualAppender()
 		const loop = new MeshLoop(appender, { closeTimeoutMs: 1000 })
 		for (let count = 0; count < 20; count++) loop.info('hello')
@@ -120,7 +122,7 @@ describe('closing', () => {
 		expect(vi.getTimerCount()).toBe(0)
 	})
 
-	test('waits as long as an appender wants to be waited for', async () => {
+	test('waits as long as the appender’s own closeTimeoutMs', async () => {
 		let end = () => {}
 		const close = () =>
 			new Promise<void>((resolve) => {
@@ -137,7 +139,7 @@ describe('closing', () => {
 		await closing
 	})
 
-	test('ends the wait of whoever waits for a sync, too', async () => {
+	test('also ends the wait for a sync', async () => {
 		warnings()
 		const loop = new MeshLoop(new Hanging(['append']), { closeTimeoutMs: 100 })
 		loop.info('hello')
@@ -149,7 +151,7 @@ describe('closing', () => {
 		expect(await closing).toMatchObject({ code: 'CLOSE_FAILED', seq: 1 })
 	})
 
-	test('takes no notice of an append that settles when it was given up', async () => {
+	test('ignores an append that settles after it was given up', async () => {
 		warnings()
 		const appender = new ManualAppender()
 		const loop = new MeshLoop(appender, { closeTimeoutMs: 100 })
@@ -162,7 +164,7 @@ describe('closing', () => {
 		expect(loop.stats().appender).toMatchObject({ appended: 0, lost: { atClose: 1 } })
 	})
 
-	test('of a child has an end too', async () => {
+	test('of a child ends too', async () => {
 		const loop = new MeshLoop(new Hanging(['sync']), { closeTimeoutMs: 100 })
 		const closing = rejection(loop.child({}).close())
 		await settled()
@@ -171,7 +173,7 @@ describe('closing', () => {
 	})
 })
 
-test('a tee takes options behind its appenders, and nothing else', () => {
+test('a tee accepts options after its appenders, and nothing else', () => {
 	const refused = expect.objectContaining({ code: 'INVALID_OPTION' })
 	for (const given of [
 		[{ closeTimeoutMs: 5 }],

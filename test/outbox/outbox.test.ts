@@ -7,10 +7,13 @@ import { isGap, type LogRecord } from '../../src/model/record.ts'
 import { POISON, RETRYABLE, settled } from '../appenders/scripted-appender.ts'
 import { warnings } from '../loop/observed.ts'
 
-/** What an appender does with one call: by an exception or a promise, now or when the test says so; or publish first. */
+/**
+ * The behaviour of an appender in one call: throws or rejects, now or when the test settles it; or publishes
+ * first.
+ */
 type Act = 'take' | 'fail' | 'refuse' | 'takeLater' | 'failLater' | 'refuseLater' | 'publish'
 
-/** Follows a script, then takes everything. A batch is taken whole or not at all. */
+/** Follows a script, then takes everything. A batch is taken as a whole or not at all. */
 class Erratic implements LogChainAppender {
 	readonly taken: LogRecord[][] = []
 	readonly script: Act[]
@@ -54,7 +57,7 @@ class Erratic implements LogChainAppender {
 	}
 }
 
-/** Every seq that the calls account for, in their order; a gap stands for its range. */
+/** Returns every seq of the calls, in their order; a gap stands for its range. */
 function accountedFor(taken: readonly LogRecord[][]): number[] {
 	return taken.flat().flatMap((record) => {
 		if (!isGap(record)) return [record.seq]
@@ -83,7 +86,7 @@ async function run(loop: MeshLoop, appenders: readonly Erratic[], steps: readonl
 		else
 			batches.push(loop.publishBatch(Array.from({ length: Number(what) }, () => ({}))).map(({ seq }) => seq))
 	}
-	// Heal: nothing that is refused from here on, so that every gap gets its explanation.
+	// Repairs the appender: it refuses nothing from here on, so that every gap is explained.
 	for (const appender of appenders) appender.script.length = 0
 	for (let round = 0; round < 20; round++) {
 		for (const appender of appenders) await appender.settleAll()
@@ -92,7 +95,7 @@ async function run(loop: MeshLoop, appenders: readonly Erratic[], steps: readonl
 	return batches
 }
 
-/** What a test of any appender wants to be true in the end. */
+/** Requires what must be true at the end for any appender. */
 function expectWhole(
 	appender: Erratic,
 	published: number,
@@ -100,7 +103,7 @@ function expectWhole(
 	dropped: number,
 ): void {
 	const accounted = accountedFor(appender.taken)
-	// In order, none twice; all of them unless the appender refused a gap as well.
+	// In order and without repeats; complete unless the appender also refused a gap.
 	expect(accounted).toEqual([...new Set(accounted)].sort((a, b) => a - b))
 	if (dropped === 0)
 		expect(accounted).toEqual(Array.from({ length: published }, (_unused, index) => index + 1))
@@ -116,7 +119,7 @@ function expectWhole(
 	}
 }
 
-test('whatever an appender does, each seq reaches it once and in order, or stands in a counted gap', async () => {
+test('whatever an appender does, each seq reaches it once and in order, or is in a counted gap', async () => {
 	warnings()
 	await fc.assert(
 		fc.asyncProperty(
@@ -175,7 +178,7 @@ test('the same holds for each child of a tee', async () => {
 	)
 })
 
-test('an appender with several appends in flight gets everything at least once, and commits only what is whole', async () => {
+test('an appender with several appends in flight gets each record at least once', async () => {
 	warnings()
 	await fc.assert(
 		fc.asyncProperty(

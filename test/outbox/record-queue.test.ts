@@ -6,7 +6,7 @@ import { RecordQueue } from '../../src/outbox/record-queue.ts'
 const record = (seq: number) => ({ seq }) as LogRecord
 
 describe('RecordQueue', () => {
-	test('positions go on where they were told to begin', () => {
+	test('positions continue from the given start', () => {
 		const queue = new RecordQueue(7)
 		queue.push(record(1), 10)
 		queue.push(record(2), 20)
@@ -28,7 +28,7 @@ describe('RecordQueue', () => {
 		expect(queue.at(2 ** 40 + 99)).toEqual({ seq: 99 })
 	})
 
-	test('agrees with an array, whatever is pushed and shifted', () => {
+	test('agrees with an array after any pushes and shifts', () => {
 		fc.assert(
 			fc.property(fc.array(fc.integer({ min: -40, max: 40 })), (steps) => {
 				const queue = new RecordQueue(1)

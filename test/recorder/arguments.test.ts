@@ -1,4 +1,7 @@
-/** What recorders, black boxes, sessions, states and projections refuse at once, and what they are told instead. */
+/**
+ * Arguments that recorders, black boxes, sessions, states and projections refuse at once, with the error
+ * messages.
+ */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, expectTypeOf, test } from 'vitest'
@@ -26,7 +29,7 @@ const chain = wrong({
 const count = (state: number) => state + 1
 const loop = new MeshLoop()
 
-/** What every function of a chain says to what is none. */
+/** The error of every function of a chain for a value that is not a chain. */
 function eachNoChain(call: (chain: Chain) => unknown): Refusal[] {
 	return [
 		[
@@ -114,7 +117,7 @@ describe('BlackBox', () => {
 		['with level: 5', () => new BlackBox(loop, wrong({ level: 5 })), 'INVALID_LEVEL', 'no such level'],
 	])
 
-	test('that was refused leaves the loop free for another', () => {
+	test('a refused black box leaves the loop free for another one', () => {
 		new BlackBox(loop).close()
 	})
 })
@@ -218,7 +221,7 @@ describe('project', () => {
 		),
 	])
 
-	test('of merged chains is refused before a file is made', async () => {
+	test('a merged chain is refused before a file is created', async () => {
 		const path = join(temporaryFolder(), 'a.chain')
 		await new FileChainAppender(path).close()
 		await using merged = mergeChains([await openChain(path)])

@@ -1,4 +1,4 @@
-/** The black box: what a level holds back, and when it comes to light. */
+/** The black box: the lines that a level holds back, and when they are written. */
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { BufferingAppender } from '../../src/appenders/buffering.ts'
@@ -20,7 +20,7 @@ function boxed(options: BlackBoxOptions = {}, loopOptions: MeshLoopOptions = {})
 	return { appender, loop, blackBox, boxes }
 }
 
-test('lines below the level take no seq and go nowhere until a trigger', () => {
+test('lines below the level take no seq and are not published until a trigger', () => {
 	const { appender, loop, boxes, blackBox } = boxed()
 	loop.info('one')
 	loop.debug('two', { n: 2 })
@@ -86,7 +86,7 @@ test('held lines are built like published ones: copied, with context, child fiel
 	])
 })
 
-describe('what is held is bounded', () => {
+describe('the held lines are bounded', () => {
 	test('by count', () => {
 		const { loop, boxes, blackBox } = boxed({ linesMax: 3 })
 		for (let n = 0; n < 5000; n++) loop.debug(`${n}`)
@@ -99,7 +99,7 @@ describe('what is held is bounded', () => {
 		expect(boxes()[1]?.dropped).toBe(0)
 	})
 
-	test('by bytes, so that one record can always hold all of it', () => {
+	test('by bytes, so that one record can always hold all lines', () => {
 		for (const text of ['x'.repeat(2000), '€'.repeat(2000), '\u0000'.repeat(2000)]) {
 			const { loop, boxes, blackBox } = boxed()
 			for (let n = 0; n < 1000; n++) loop.debug(text, { n, text, nested: [[[text]]] })
@@ -124,7 +124,7 @@ describe('what is held is bounded', () => {
 		expect(boxes()[0]).toMatchObject({ dropped: 1, lines: [{ message: 'less old' }, { message: 'new' }] })
 	})
 
-	test('by age, measured from when it was held, whatever time a line has', () => {
+	test('by age since the line was held, whatever time a line has', () => {
 		let nowMs = 1_000_000
 		const { loop, boxes, blackBox } = boxed({ ageMsMax: 500 }, { clock: () => nowMs })
 		loop.debug('long ago', undefined, { tsMs: 5 })
@@ -146,8 +146,8 @@ describe('what is held is bounded', () => {
 	})
 })
 
-describe('what triggers a write', () => {
-	test('a record at a level, or one that a predicate picks', () => {
+describe('triggers', () => {
+	test('a record at a level, or one that a predicate selects', () => {
 		const { loop, boxes } = boxed({ level: 'none', when: ({ kind }) => kind === 'alarm' })
 		loop.debug('a')
 		loop.error('not this')
@@ -156,7 +156,7 @@ describe('what triggers a write', () => {
 		expect(boxes()).toMatchObject([{ reason: 'alarm', lines: [{ message: 'a' }] }])
 	})
 
-	test('a call, also when nothing is held', () => {
+	test('a call, even if no line is held', () => {
 		const { blackBox, boxes, loop } = boxed()
 		expect(blackBox.trigger('somebody asked')?.kind).toBe('$blackbox')
 		expect(boxes()).toEqual([{ reason: 'somebody asked', bySeq: null, lines: [], dropped: 0 }])
@@ -165,7 +165,7 @@ describe('what triggers a write', () => {
 		expect(boxes()[1]?.reason).toHaveLength(200)
 	})
 
-	test('a listener that publishes below the level while it is written fills the next one', () => {
+	test('lines published by a listener during the write belong to the next record', () => {
 		const { loop, boxes } = boxed()
 		loop.on('$blackbox', () => void loop.debug('meanwhile'))
 		loop.debug('first')
@@ -197,14 +197,14 @@ describe('what triggers a write', () => {
 	})
 })
 
-test('an invalid line is counted, and does no harm', () => {
+test('an invalid line is counted, and has no other effect', () => {
 	const { loop, blackBox } = boxed()
 	expect(() => loop.publish({ level: 'debug', kind: '*' })).not.toThrow()
 	expect(() => loop.publish({ level: 'debug', tsMs: Number.NaN })).not.toThrow()
 	expect(blackBox.stats()).toMatchObject({ held: 0, refused: 2 })
 })
 
-test('a loop has at most one, and builds no lines for it after close', async () => {
+test('a loop has at most one black box, and builds no lines for it after close', async () => {
 	const { loop, blackBox, boxes } = boxed()
 	expect(() => new BlackBox(loop)).toThrow(expect.objectContaining({ code: 'INVALID_USAGE' }))
 	loop.debug('held')
@@ -234,7 +234,7 @@ test.each([{ linesMax: 0 }, { bytesMax: 10_000_000 }, { ageMsMax: 0 }, { level: 
 	},
 )
 
-test('a chain holds it, and it verifies', async () => {
+test('a chain stores it, and verifies', async () => {
 	const path = join(temporaryFolder(), 'node.chain')
 	const loop = new MeshLoop(new FileChainAppender(path), { level: 'warn' })
 	const blackBox = new BlackBox(loop)

@@ -136,7 +136,7 @@ describe('changes', () => {
 	})
 })
 
-describe('as a text', () => {
+describe('changes as text', () => {
 	const text = (from: unknown, to: unknown) => formatChanges(diffStates(from, to))
 
 	test('one line for each change, with its sign, its path and its values', () => {
@@ -151,7 +151,7 @@ describe('as a text', () => {
 		expect(text([{ a: 1 }], [{ a: 2 }])).toBe('~ [0].a: 1 -> 2\n')
 	})
 
-	test('dates, bytes, bigints and NaN are as they are in JSON here', () => {
+	test('dates, bytes, bigints and NaN have their JSON form', () => {
 		const from = { at: new Date(0), bytes: Uint8Array.of(1), big: 5n, not: 0 }
 		const to = { at: new Date(1000), bytes: Uint8Array.of(2), big: 6n, not: Number.NaN }
 		expect(text(from, to)).toBe(
@@ -165,7 +165,7 @@ describe('as a text', () => {
 		)
 	})
 
-	test('keys that are not identifiers are quoted: numbers, spaces, dots, brackets, nothing', () => {
+	test('keys that are not identifiers are quoted: numbers, spaces, dots, brackets, empty', () => {
 		const keys = ['0', 'a b', 'a.b', 'a[0]', '', 'naïve', '$x', '(state)', '-']
 		const lines = text({}, Object.fromEntries(keys.map((key) => [key, 1]))).split('\n')
 		expect(lines.slice(0, -1)).toEqual([
@@ -181,7 +181,7 @@ describe('as a text', () => {
 		])
 	})
 
-	test('no control character drives a terminal or breaks a line, in keys as in values', () => {
+	test('no control character reaches a terminal or breaks a line, in keys as in values', () => {
 		const evil = '\u001b[31m\r\n\u0085\u009b\u2028\u202e\u007f'
 		const lines = text({ [evil]: evil }, { other: [evil] })
 		expect(lines.split('\n')).toHaveLength(3)

@@ -1,4 +1,6 @@
-/** Sessions in memory: bounds and what is missing, publishing from within a delivery, several recorders, and what is refused. */
+/**
+ * Sessions in memory: bounds and missing events, publishing within a delivery, several recorders, and misuse.
+ */
 import { describe, expect, test, vi } from 'vitest'
 import type { LogLine, LogRecord } from '../../src/index.ts'
 import { BufferingAppender, MeshLoop } from '../../src/index.ts'
@@ -25,8 +27,8 @@ function ticking(): MeshLoop {
 	return new MeshLoop(undefined, { clock: () => ++nowMs })
 }
 
-describe('what is missing', () => {
-	test('by index it is exact, on both sides of what was dropped', () => {
+describe('missing events', () => {
+	test('are exact by index, on both sides of the dropped ones', () => {
 		const loop = ticking()
 		const recorder = new Recorder(loop, { eventsMax: 4 })
 		recorder.start()
@@ -37,7 +39,7 @@ describe('what is missing', () => {
 		expect(answer(recorder.eventsSince(10))).toEqual([[], 0])
 	})
 
-	test('between checkpoints it is exact, also where all of it is gone', () => {
+	test('are exact between checkpoints, even if all of them are missing', () => {
 		const loop = ticking()
 		const recorder = new Recorder(loop, { eventsMax: 2 })
 		recorder.start()
@@ -51,7 +53,7 @@ describe('what is missing', () => {
 		expect(answer(recorder.eventsBetweenCheckpoints('c', 'end'))).toEqual([[7, 8], 1])
 	})
 
-	test('by time it is none where the times of what was dropped are not touched', () => {
+	test('are none by time if the range is outside the times of the dropped events', () => {
 		const loop = ticking()
 		const recorder = new Recorder(loop, { eventsMax: 2 })
 		recorder.start()
@@ -62,7 +64,7 @@ describe('what is missing', () => {
 		expect(answer(recorder.eventsBetween(6, 2))).toEqual([[], 0])
 	})
 
-	test('events that an import had lost have unknown times, also when more are dropped later', () => {
+	test('of an import have unknown times, even if more are dropped later', () => {
 		const loop = ticking()
 		const recorder = new Recorder(loop, { eventsMax: 2 })
 		recorder.start()
@@ -79,7 +81,7 @@ describe('what is missing', () => {
 		expect(later.eventsBetween(50, 200).missing).toBe(6)
 	})
 
-	test('by kind it is whatever was dropped', () => {
+	test('are all dropped events in a query by kind', () => {
 		const loop = ticking()
 		const recorder = new Recorder(loop, { eventsMax: 3 })
 		recorder.start()
@@ -91,7 +93,7 @@ describe('what is missing', () => {
 		expect(answer(recorder.sequence('b'))).toEqual([[3, 5], 3])
 	})
 
-	test('a checkpoint that was dropped is not found, and the error says so', () => {
+	test('a dropped checkpoint is not found, and the error states why', () => {
 		const recorder = new Recorder(ticking(), { checkpointsMax: 1 })
 		recorder.start()
 		recorder.checkpoint(1, { id: 'a' })
@@ -99,7 +101,7 @@ describe('what is missing', () => {
 		expect(() => recorder.eventsBetweenCheckpoints('a', 'b')).toThrow(/"a".*the oldest 1 were dropped/)
 	})
 
-	test('memory stays bounded: what is dropped again and again leaves the rest in order', () => {
+	test('memory stays bounded: repeated drops leave the other events in order', () => {
 		const loop = ticking()
 		for (const eventsMax of [0, 1, 2, 3, 7]) {
 			const recorder = new Recorder(loop, { eventsMax })
@@ -150,7 +152,7 @@ describe('within a delivery', () => {
 		])
 	})
 
-	test('a record that was published before the session began is not in it', () => {
+	test('a record published before the start of the session is not in it', () => {
 		const loop = new MeshLoop()
 		const recorder = new Recorder(loop)
 		loop.once('go', () => {
@@ -164,7 +166,7 @@ describe('within a delivery', () => {
 		])
 	})
 
-	test('what a listener publishes when the session starts is in the session', () => {
+	test('a record that a listener publishes when the session starts is in the session', () => {
 		const loop = new MeshLoop()
 		const recorder = new Recorder(loop)
 		loop.once('$session', () => {
@@ -177,7 +179,7 @@ describe('within a delivery', () => {
 		expect(recorder.checkpoints()).toMatchObject([{ id: 'ready', eventIndex: 1 }])
 	})
 
-	test('stop ends the session after what was published, and nothing is added later', () => {
+	test('stop ends the session after all published records, and nothing is added later', () => {
 		const loop = new MeshLoop()
 		const recorder = new Recorder(loop)
 		let session: Session | undefined
@@ -193,7 +195,7 @@ describe('within a delivery', () => {
 		expect(datas(recorder.eventsSince(0))).toEqual([0, 1])
 	})
 
-	test('a listener of the stop gets a session without what it publishes', () => {
+	test('a listener of the stop gets a session without the records that it publishes', () => {
 		const loop = new MeshLoop()
 		const recorder = new Recorder(loop)
 		recorder.start()
@@ -207,7 +209,7 @@ describe('within a delivery', () => {
 		expect(heard).toEqual([false, [0]])
 	})
 
-	test('an event whose delivery was cut is in the session all the same', () => {
+	test('an event whose delivery was cut is in the session nevertheless', () => {
 		vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
 		const loop = new MeshLoop(undefined, { nestedDepthMax: 32 })
 		const recorder = new Recorder(loop)
@@ -225,7 +227,7 @@ describe('within a delivery', () => {
 		vi.restoreAllMocks()
 	})
 
-	test('what left the ring before it was delivered is missing, and counted', () => {
+	test('a record that left the ring before its delivery is missing, and counted', () => {
 		const loop = new MeshLoop(undefined, { ringCapacity: 4 })
 		const recorder = new Recorder(loop)
 		recorder.start()
@@ -260,7 +262,7 @@ describe('one loop, and several', () => {
 		expect([first.checkpoints().length, second.checkpoints().length]).toEqual([0, 1])
 	})
 
-	test('a recorder hears all children of a loop, and on a child it hears the loop', () => {
+	test('a recorder gets the events of all children of a loop, and on a child those of the loop', () => {
 		const loop = new MeshLoop()
 		const child = loop.child({ daemonId: 'd' })
 		const [ofLoop, ofChild] = [new Recorder(loop), new Recorder(child)]
@@ -274,7 +276,7 @@ describe('one loop, and several', () => {
 		expect(ofChild.eventsSince(0)).toEqual(ofLoop.eventsSince(0))
 	})
 
-	test("what a child adds to data stays out of a checkpoint's state", () => {
+	test("data that a child adds stays out of a checkpoint's state", () => {
 		const loop = new MeshLoop(undefined, { context: () => ({ data: { request: 7 } }) })
 		const recorder = new Recorder(loop.child({ data: { more: 1 } }))
 		recorder.start()
@@ -301,7 +303,7 @@ describe('one loop, and several', () => {
 		vi.restoreAllMocks()
 	})
 
-	test('start forgets the session before', () => {
+	test('start drops the previous session', () => {
 		const loop = new MeshLoop()
 		const recorder = new Recorder(loop)
 		recorder.start('a')
@@ -313,7 +315,7 @@ describe('one loop, and several', () => {
 		expect(() => recorder.eventsBetweenCheckpoints('c', 'c')).toThrow(coded('CHECKPOINT_NOT_FOUND'))
 	})
 
-	test('start begins a session with a new id where none is given', () => {
+	test('start uses a new id if none is given', () => {
 		const recorder = new Recorder(new MeshLoop())
 		const first = recorder.start()
 		recorder.stop()
@@ -373,7 +375,7 @@ describe('a state', () => {
 		expect(other.checkpoints().map(({ state }) => state)).toEqual(states)
 	})
 
-	test('lacks what a transform removes, in memory as in the chain', () => {
+	test('lacks the data that a transform removes, in memory and in the chain', () => {
 		const appender = new BufferingAppender()
 		const transform = (line: LogLine) =>
 			line.kind === '$checkpoint'
@@ -413,7 +415,7 @@ describe('misuse', () => {
 		expect(recorder.checkpoints()).toEqual([])
 	})
 
-	test('an index is a whole number, a time is one or a valid Date', () => {
+	test('an index is a whole number, a time is a number or a valid Date', () => {
 		const recorder = new Recorder(new MeshLoop())
 		recorder.start()
 		for (const index of [-1, 0.5, Number.NaN, '1' as never])
@@ -486,7 +488,7 @@ describe('import', () => {
 		['droppedEvents that are too few', (session) => ({ ...session, droppedEvents: 1 })],
 		['droppedCheckpoints', (session) => ({ ...session, droppedCheckpoints: Number.NaN })],
 	]
-	test.each(cases)('refuses %s where it is wrong, and nothing has changed', (_name, wrong) => {
+	test.each(cases)('refuses %s if it is invalid, and changes nothing', (_name, wrong) => {
 		const appender = new BufferingAppender()
 		const loop = new MeshLoop(appender)
 		const recorder = new Recorder(loop)
@@ -500,14 +502,14 @@ describe('import', () => {
 		expect(appender.captured()).toHaveLength(records + 1)
 	})
 
-	test('accepts the session that all of these are made of', () => {
+	test('accepts the session that all invalid ones are derived from', () => {
 		const recorder = new Recorder(new MeshLoop())
 		recorder.import(exported())
 		expect(answer(recorder.eventsSince(0))).toEqual([[2, 3, 4], 2])
 		expect(recorder.checkpoints()).toMatchObject([{ id: 'c', label: 'l', state: { at: new Date(1) } }])
 	})
 
-	test('takes indexes with holes, and says what is missing in them', () => {
+	test('accepts indexes with holes, and counts the missing events', () => {
 		const recorder = new Recorder(new MeshLoop())
 		const session = exported()
 		const events = session.events.map((each, place) => ({ ...each, index: [2, 5, 6][place]! }))
@@ -518,7 +520,7 @@ describe('import', () => {
 		expect(recorder.export()).toMatchObject({ droppedEvents: 5, events })
 	})
 
-	test('of a session beyond the bounds continues with what is kept', () => {
+	test('of a session beyond the bounds continues with the kept events', () => {
 		const loop = new MeshLoop()
 		const recorder = new Recorder(loop, { eventsMax: 2, checkpointsMax: 0 })
 		recorder.import(exported())

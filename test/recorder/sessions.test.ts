@@ -1,4 +1,6 @@
-/** Sessions in a chain: the same as those in memory, across restarts, kills, files, and with what is missing counted. */
+/**
+ * Sessions in a chain: the same as in memory, across restarts, kills and files, with missing events counted.
+ */
 import { once } from 'node:events'
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -39,14 +41,14 @@ async function live(path: string, life: (loop: MeshLoop) => void, options: FileO
 afterEach(() => void vi.restoreAllMocks())
 
 describe(`a chain against memory (seed ${SEED})`, () => {
-	/** A random history of one or two recorders; what memory says of each session when it ends. */
+	/** A random history of one or two recorders, with the state in memory of each session when it ends. */
 	async function randomHistory(path: string, seed: number) {
 		const random = randomFrom(seed)
 		const below = (count: number) => Math.floor(random() * count)
 		const inMemory: { readonly session: Session; readonly recorder: Recorder }[] = []
 		for (let life = 0; life < 3; life++) {
 			let nowMs = 1000 * (life + 1)
-			// Times step back now and then.
+			// Times step back occasionally.
 			const clock = () => {
 				nowMs += below(9) - 2
 				return nowMs
@@ -77,41 +79,44 @@ describe(`a chain against memory (seed ${SEED})`, () => {
 		return inMemory
 	}
 
-	test.each([0, 1, 2, 3])('history %i: both say the same of every question', async (round) => {
-		const path = newPath()
-		const inMemory = await randomHistory(path, SEED * 10 + round)
-		await using chain = await openChain(path)
-		const random = randomFrom(SEED + round)
-		expect((await listSessions(chain)).map(({ id }) => id).sort()).toEqual(
-			inMemory.map(({ session }) => session.id).sort(),
-		)
-		for (const { session, recorder } of inMemory) {
-			const inChain = await openSession(chain, session.id)
-			expect(await inChain.export()).toEqual(session)
-			expect(await inChain.checkpoints()).toEqual(recorder.checkpoints())
-			expect(await collect(inChain.events())).toEqual(recorder.eventsSince(0).events)
-			for (let question = 0; question < 6; question++) {
-				const index = Math.floor(random() * 40)
-				expect(await inChain.eventsSince(index)).toEqual(recorder.eventsSince(index))
-				const [from, to] = [1000 + random() * 3000, 1000 + random() * 3000]
-				expect(await inChain.eventsBetween(from, to)).toEqual(recorder.eventsBetween(from, to))
-				const some = recorder.eventsSince(0).events.slice(index, index + 7)
-				expect(await collect(inChain.events(index, index + 7))).toEqual(some)
+	test.each([0, 1, 2, 3])(
+		'history %i: chain and memory give the same result for every query',
+		async (round) => {
+			const path = newPath()
+			const inMemory = await randomHistory(path, SEED * 10 + round)
+			await using chain = await openChain(path)
+			const random = randomFrom(SEED + round)
+			expect((await listSessions(chain)).map(({ id }) => id).sort()).toEqual(
+				inMemory.map(({ session }) => session.id).sort(),
+			)
+			for (const { session, recorder } of inMemory) {
+				const inChain = await openSession(chain, session.id)
+				expect(await inChain.export()).toEqual(session)
+				expect(await inChain.checkpoints()).toEqual(recorder.checkpoints())
+				expect(await collect(inChain.events())).toEqual(recorder.eventsSince(0).events)
+				for (let question = 0; question < 6; question++) {
+					const index = Math.floor(random() * 40)
+					expect(await inChain.eventsSince(index)).toEqual(recorder.eventsSince(index))
+					const [from, to] = [1000 + random() * 3000, 1000 + random() * 3000]
+					expect(await inChain.eventsBetween(from, to)).toEqual(recorder.eventsBetween(from, to))
+					const some = recorder.eventsSince(0).events.slice(index, index + 7)
+					expect(await collect(inChain.events(index, index + 7))).toEqual(some)
+				}
+				const ids = [...new Set(recorder.checkpoints().map(({ id }) => id))]
+				for (const a of ids)
+					for (const b of ids)
+						expect(await inChain.eventsBetweenCheckpoints(a, b)).toEqual(
+							recorder.eventsBetweenCheckpoints(a, b),
+						)
+				for (const kind of ['kind0', 'nested', '$note'])
+					expect(await inChain.sequence(kind)).toEqual(recorder.sequence(kind))
 			}
-			const ids = [...new Set(recorder.checkpoints().map(({ id }) => id))]
-			for (const a of ids)
-				for (const b of ids)
-					expect(await inChain.eventsBetweenCheckpoints(a, b)).toEqual(
-						recorder.eventsBetweenCheckpoints(a, b),
-					)
-			for (const kind of ['kind0', 'nested', '$note'])
-				expect(await inChain.sequence(kind)).toEqual(recorder.sequence(kind))
-		}
-	})
+		},
+	)
 })
 
 describe('the sessions of a chain', () => {
-	test('none without a recorder; and the error names the existing ones', async () => {
+	test('are none without a recorder, and the error names the existing ones', async () => {
 		const path = newPath()
 		await live(path, (loop) => emit(loop, 3))
 		await using chain = await openChain(path)
@@ -122,7 +127,7 @@ describe('the sessions of a chain', () => {
 		await expect(openSession(chain, 's')).rejects.toThrow(coded('SESSION_NOT_FOUND'))
 	})
 
-	test('an active one extends to the last written record', async () => {
+	test('an active session extends to the last written record', async () => {
 		const path = newPath()
 		const loop = new MeshLoop(new FileChainAppender(path))
 		const recorder = new Recorder(loop)
@@ -145,7 +150,7 @@ describe('the sessions of a chain', () => {
 		await loop.close()
 	})
 
-	test('of several with one id the newest is opened', async () => {
+	test('of several sessions with one id the newest is opened', async () => {
 		const path = newPath()
 		for (const count of [2, 3]) {
 			await live(path, (loop) => {
@@ -164,7 +169,7 @@ describe('the sessions of a chain', () => {
 		expect([session.info.epoch, indexes(await session.eventsSince(0))]).toEqual([2, [0, 1, 2]])
 	})
 
-	test('one that was not stopped ends where the next one of its recorder begins, and with its epoch', async () => {
+	test("a session without a stop ends before its recorder's next session, and with its epoch", async () => {
 		const path = newPath()
 		const mark = { recorder: 'r', firstIndex: 0, action: 'start' }
 		const appender = new FileChainAppender(path)
@@ -182,7 +187,7 @@ describe('the sessions of a chain', () => {
 		])
 	})
 
-	test('those of two recorders on one loop overlap, each whole', async () => {
+	test('sessions of two recorders on one loop overlap, each complete', async () => {
 		const path = newPath()
 		await live(path, (loop) => {
 			const [first, second] = [new Recorder(loop), new Recorder(loop)]
@@ -298,7 +303,7 @@ describe('a process that is killed', () => {
 })
 
 describe('a chain of several files', () => {
-	test('is one chain to a session', async () => {
+	test('is one chain for a session', async () => {
 		const path = newPath()
 		await live(
 			path,
@@ -339,7 +344,7 @@ describe('a chain of several files', () => {
 		)
 	}
 
-	test('one of which is lost: exactly its events are missing, and the rest keep their indexes', async () => {
+	test('without one of them, exactly its events are missing, and the others keep their indexes', async () => {
 		const path = newPath()
 		await inFiles(path, { rotateRecords: 10 })
 		const before = await exported(path)
@@ -350,7 +355,7 @@ describe('a chain of several files', () => {
 			Number(seq) < fromSeq || Number(seq) > toSeq
 		const left = before.events.filter((event) => isLeft(event.record)).map(({ index }) => index)
 		const missing = before.events.length - left.length
-		expect(missing).toBeLessThan(toSeq - fromSeq + 1) // Checkpoints were lost too: they are no events.
+		expect(missing).toBeLessThan(toSeq - fromSeq + 1) // Checkpoints were lost too: they are not events.
 		expect(answer(await session.eventsSince(0))).toEqual([left, missing])
 		const inside = left.find((index, place) => left[place + 1] !== index + 1)! + 3
 		expect((await session.eventsSince(inside)).missing).toBe(missing - 2)
@@ -363,7 +368,7 @@ describe('a chain of several files', () => {
 		expect((await session.eventsBetweenCheckpoints('c0', 'c9')).missing).toBe(missing)
 	})
 
-	test('the first of which retention removed: later records still define the session, with the same indexes', async () => {
+	test('without the first, which retention removed: later records define session and indexes', async () => {
 		const path = newPath()
 		await inFiles(path, { rotateRecords: 10, retain: { records: 45 } })
 		await using chain = await openChain(path)
@@ -381,7 +386,7 @@ describe('a chain of several files', () => {
 		expect(answer(between)).toEqual([range(kept[0]!.eventIndex, kept.at(-1)!.eventIndex), 0])
 	})
 
-	test('a session with a hole is exported with it, and imported with it', async () => {
+	test('a session with a hole is exported and imported with the hole', async () => {
 		const path = newPath()
 		await inFiles(path, { rotateRecords: 10 })
 		await loseFile(path, 2)
@@ -425,7 +430,7 @@ describe('damage', () => {
 		writeFileSync(path, bytes)
 	}
 
-	test('in the middle of a session: asked by index exactly so many are missing, by time or kind at the most so many', async () => {
+	test('in the middle of a session: missing events are exact by index, a bound by time or kind', async () => {
 		const path = newPath()
 		await framed(path)
 		damage(path, 'place-4')
@@ -441,7 +446,7 @@ describe('damage', () => {
 		expect(await session.export()).toMatchObject({ droppedEvents: 2 })
 	})
 
-	test('of the beginning: the session is known by its next mark', async () => {
+	test('of the beginning: the session is recognised by its next session record', async () => {
 		const path = newPath()
 		await framed(path)
 		damage(path, '$session')
@@ -453,7 +458,7 @@ describe('damage', () => {
 		expect(events.find(({ record: { data } }) => data === 'place-7')?.index).toBe(7)
 	})
 
-	test("of the beginning: what is before it, mesh-chain's own records too, stays out of the session", async () => {
+	test("of the beginning: earlier records, mesh-chain's own too, stay out of the session", async () => {
 		const path = newPath()
 		await live(path, (loop) => {
 			const before = new Recorder(loop)
@@ -483,7 +488,7 @@ describe('damage', () => {
 		])
 	})
 
-	test('of everything but the end: it is known by that', async () => {
+	test('of everything but the end: the session is recognised by its end', async () => {
 		const path = newPath()
 		await live(path, (loop) => {
 			const recorder = new Recorder(loop)
@@ -523,7 +528,7 @@ describe('from one process to another', () => {
 		})
 	}
 
-	test('a session exported as JSON, imported into another loop and chain, replays the same events in the same order', async () => {
+	test('an exported session, imported into another chain, replays the same events in order', async () => {
 		const [path, otherPath] = [newPath(), newPath()]
 		await recorded(path)
 		await using chain = await openChain(path)
@@ -543,7 +548,7 @@ describe('from one process to another', () => {
 		await loop.close()
 	})
 
-	test('an imported session goes on in its new chain, which says what was recorded elsewhere', async () => {
+	test('an imported session continues in its new chain, which counts the events from elsewhere', async () => {
 		const [path, otherPath] = [newPath(), newPath()]
 		await recorded(path)
 		await using chain = await openChain(path)
@@ -569,7 +574,7 @@ describe('from one process to another', () => {
 		expect(answer(again.eventsSince(0))).toEqual([range(21, 25), 21])
 	})
 
-	test('a chain session refuses what is no index and no time', async () => {
+	test('a chain session refuses invalid indexes and times', async () => {
 		const path = newPath()
 		await recorded(path)
 		await using chain = await openChain(path)
@@ -585,7 +590,7 @@ describe('from one process to another', () => {
 	})
 })
 
-/** Removes one sealed file; which records were in it. */
+/** Removes one sealed file; returns the seqs of its records. */
 async function loseFile(path: string, place: number): Promise<{ fromSeq: number; toSeq: number }> {
 	await using chain = await openChain(path)
 	const { segments } = await chain.info()
@@ -606,7 +611,7 @@ async function* recordsOf({ events }: EventSlice): AsyncGenerator<LogRecord> {
 	for (const { record: each } of events) yield each
 }
 
-/** Without what says through which replay it came. */
+/** Without the origin that a replay adds. */
 function unplaced({ origin: _origin, ...rest }: LogRecord): unknown {
 	return rest
 }

@@ -1,4 +1,4 @@
-/** The state at a moment, against a fold over all records from the first. */
+/** The state at a moment, compared with a fold over all records from the first. */
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
@@ -24,7 +24,7 @@ function fold(sums: Sums, { kind, data, seq }: LogRecord): Sums {
 	return { ...sums, [kind]: (sums[kind] ?? 0) + (data as number), lastSeq: seq }
 }
 
-/** What a program would hold that heard of everything up to a record. */
+/** The state of a program that folded everything up to a record. */
 function oracleOf(records: readonly LogRecord[]): (toSeq: number) => Sums {
 	const states: { readonly seq: number; readonly state: Sums }[] = [{ seq: 0, state: {} }]
 	for (const record of records) {
@@ -34,7 +34,7 @@ function oracleOf(records: readonly LogRecord[]): (toSeq: number) => Sums {
 	return (toSeq) => states.findLast(({ seq }) => seq <= toSeq)!.state
 }
 
-/** A random chain in several files, whose times step back, with a checkpoint now and then where asked. */
+/** A random chain in several files, whose times step back, with an occasional checkpoint if requested. */
 async function written(path: string, seed: number, checkpoints: 'none' | 'some', rotateRecords = 60) {
 	const random = randomFrom(seed)
 	let nowMs = 1_000_000
@@ -82,7 +82,7 @@ describe(`against a fold from the first record (seed ${SEED})`, () => {
 		}
 	})
 
-	test('with a fold that takes its time, in order and one after the other', async () => {
+	test('with a slow fold, in order and one record at a time', async () => {
 		const path = newPath()
 		await written(path, SEED + 2, 'some')
 		await using chain = await openChain(path)
@@ -102,7 +102,7 @@ describe(`against a fold from the first record (seed ${SEED})`, () => {
 })
 
 describe('the state before the first record', () => {
-	/** Changes the state that it gets, at depth. */
+	/** Changes its state argument, at depth. */
 	function push(
 		state: { readonly seqs: number[]; readonly kinds: Map<string, number> },
 		{ seq, kind }: LogRecord,
@@ -112,7 +112,7 @@ describe('the state before the first record', () => {
 		return state
 	}
 
-	test('is not changed by a fold that changes what it gets', async () => {
+	test('is not changed by a fold that mutates its argument', async () => {
 		await using chain = await chainOf(3)
 		const initial = { seqs: [], kinds: new Map() }
 		for (const seq of [3, 3, 0]) {
@@ -146,7 +146,9 @@ describe('the state before the first record', () => {
 })
 
 describe('moments', () => {
-	/** Records with the seqs 2 to 7 and the times 20, 30, 10, 40, 40, 25, behind the beginning of a session at 5. */
+	/**
+	 * Records with the seqs 2 to 7 and the times 20, 30, 10, 40, 40, 25, after the start of a session at 5.
+	 */
 	async function stepping(): Promise<string> {
 		const path = newPath()
 		const times = [5, 20, 30, 10, 40, 40, 25]
@@ -200,7 +202,7 @@ describe('moments', () => {
 		)
 	})
 
-	test('options that are not known are refused', async () => {
+	test('unknown options are refused', async () => {
 		await using chain = await openChain(await stepping())
 		for (const options of [{ gap: 'skip' }, { gaps: 'yield' }] as unknown as { gaps: 'skip' }[])
 			await expect(stateAt(chain, { seq: 0 }, { fold: seqs, initial: [], ...options })).rejects.toThrow(
@@ -208,7 +210,7 @@ describe('moments', () => {
 			)
 	})
 
-	test('a fold that throws rejects with what it threw', async () => {
+	test('a fold that throws rejects with its error', async () => {
 		await using chain = await openChain(await stepping())
 		const failing = (sum: number, { seq }: LogRecord) => {
 			if (seq === 4) throw new RangeError('no more')
@@ -220,7 +222,7 @@ describe('moments', () => {
 })
 
 describe('checkpoints', () => {
-	/** Two states in one chain: how many there were, and what they were. */
+	/** Two states in one chain: the number of events, and the events. */
 	async function twoStates(): Promise<string> {
 		const path = newPath()
 		const loop = new MeshLoop(new FileChainAppender(path))
@@ -235,7 +237,7 @@ describe('checkpoints', () => {
 		return path
 	}
 
-	test('the option selects those that hold this state; only the records since are folded into it', async () => {
+	test('the option selects those that hold this state; only later records are folded into it', async () => {
 		await using chain = await openChain(await twoStates())
 		const folded: unknown[] = []
 		const count = (sum: number, { data }: LogRecord) => {
@@ -273,7 +275,7 @@ describe('checkpoints', () => {
 		await expect(at('third')).rejects.toThrow(/there is no checkpoint "same" in session "third"/)
 	})
 
-	test('an id stands for the newest checkpoint with it; the difference between two is data', async () => {
+	test('an id refers to its newest checkpoint; the difference between two is data', async () => {
 		const path = newPath()
 		const loop = new MeshLoop(new FileChainAppender(path))
 		const recorder = new Recorder(loop)
@@ -318,14 +320,14 @@ describe('checkpoints', () => {
 		expect(seen).toEqual([['count', 4, 4, 6]])
 	})
 
-	test('at the seq of a checkpoint the state is what it holds', async () => {
+	test('at the seq of a checkpoint, the state is that of the checkpoint', async () => {
 		await using chain = await openChain(await twoStates())
 		const never = () => expect.fail('nothing is to be folded')
 		expect(await stateAt<unknown>(chain, { seq: 6 }, { fold: never, initial: 0 })).toBe(4)
 		expect(await stateAt<unknown>(chain, { seq: 10 }, { fold: never, initial: 0 })).toEqual({ sum: 28 })
 	})
 
-	test('the state of a checkpoint is restored as it was', async () => {
+	test('the state of a checkpoint is restored unchanged', async () => {
 		const path = newPath()
 		const state = {
 			at: new Date(3),
@@ -371,7 +373,7 @@ describe('where records are absent', () => {
 	}
 	const none: Pick<StateOptions<unknown>, 'checkpoint'> = { checkpoint: () => false }
 
-	test("'throw' rejects where they are to be folded, and only there", async () => {
+	test("'throw' rejects if absent records would have to be folded, and only then", async () => {
 		const { chain, fromSeq, toSeq } = await withoutFile(2)
 		await using _closing = chain
 		const records = await collect(chain.records({ gaps: 'skip' }))
@@ -387,7 +389,7 @@ describe('where records are absent', () => {
 		await expect(stateAt(chain, { seq: behind }, { fold, initial: {} })).resolves.toHaveProperty('lastSeq')
 	})
 
-	test("'skip' goes on without them", async () => {
+	test("'skip' continues without them", async () => {
 		const { chain, fromSeq, toSeq } = await withoutFile(2)
 		await using _closing = chain
 		const records = await collect(chain.records({ gaps: 'skip' }))
@@ -408,7 +410,7 @@ describe('where records are absent', () => {
 	})
 })
 
-test('reads the checkpoint and the records since, not what is before', async () => {
+test('reads the checkpoint and the later records, and no earlier ones', async () => {
 	const path = newPath()
 	const loop = new MeshLoop(new FileChainAppender(path))
 	const recorder = new Recorder(loop)

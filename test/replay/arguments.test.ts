@@ -1,4 +1,4 @@
-/** What replays, players and targets refuse at once, and what they are told instead. */
+/** Arguments that replays, players and targets refuse at once, with the error messages. */
 import { describe, expect, expectTypeOf, test } from 'vitest'
 import { BufferingAppender } from '../../src/appenders/buffering.ts'
 import { MeshLoop } from '../../src/loop/mesh-loop.ts'
@@ -13,7 +13,7 @@ import { record } from '../support/records.ts'
 import { type Refusal, testRefusals, wrong } from '../support/refusals.ts'
 
 let isAsked = false
-/** A chain that notices when it is asked for anything. */
+/** A chain that records any access. */
 const chain = wrong({
 	chainId: '07'.repeat(16),
 	batches: () => asked(),
@@ -90,7 +90,7 @@ describe('a replay', () => {
 		),
 	])
 
-	test('of an array of records needs no more than the array', async () => {
+	test('of an array of records needs only the array', async () => {
 		expectTypeOf([record(1)]).toExtend<RecordSource>()
 		const seen: number[] = []
 		const summary = await replay(
@@ -190,7 +190,7 @@ describe('a player', () => {
 		],
 	])
 
-	test('plays nothing after stop, and says so', async () => {
+	test('plays nothing after stop, and rejects', async () => {
 		expect(await stopped().play()).toMatchObject({ replayed: 0, ended: 'aborted' })
 	})
 })
@@ -268,6 +268,6 @@ describe('a target', () => {
 	])
 })
 
-test('nothing of all this has asked the chain for anything', () => {
+test('none of these tests has accessed the chain', () => {
 	expect(isAsked).toBe(false)
 })

@@ -1,4 +1,7 @@
-/** The clock of a replay is code of others: whatever it reads, a paced replay neither stalls nor loses its pace. */
+/**
+ * The clock of a replay is foreign code: whatever it returns, a paced replay neither stalls nor loses its
+ * pace.
+ */
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { within } from '../../src/guard/promises.ts'
 import { checkClock, systemClock } from '../../src/replay/clock.ts'
@@ -7,7 +10,7 @@ import { record } from '../support/records.ts'
 
 const DAY_MS = 86_400_000
 
-/** The time of the system, which goes on when it is told to. */
+/** The time of the system, which the test advances. */
 let systemMs = 0
 
 beforeEach(() => {
@@ -16,7 +19,10 @@ beforeEach(() => {
 })
 afterEach(() => void vi.restoreAllMocks())
 
-/** What a sound clock says for these readings, each taken 10 ms of the system after the one before it, from the first one on. */
+/**
+ * The result of a sound clock for these readings, each taken 10 ms of system time after the previous one,
+ * starting with the first.
+ */
 function soundReadings(readings: readonly unknown[], waits: readonly number[] = []): readonly number[] {
 	vi.spyOn(performance, 'now').mockImplementation(() => systemMs)
 	let count = 0
@@ -30,15 +36,15 @@ function soundReadings(readings: readonly unknown[], waits: readonly number[] = 
 }
 
 test.each([
-	['a sound clock is believed', [100, 103, 103, 200], [0, 3, 3, 100]],
+	['a sound clock is used', [100, 103, 103, 200], [0, 3, 3, 100]],
 	['one that jumps within a day', [0, DAY_MS, DAY_MS + 1], [0, DAY_MS, DAY_MS + 1]],
 	['one huge reading', [100, 1e300, 103, 105], [0, 10, 20, 22]],
 	['a huge first reading', [1e300, 100, 103], [0, 10, 13]],
-	['the largest numbers there are', [-Number.MAX_VALUE, Number.MAX_VALUE, 1, 2], [0, 10, 20, 21]],
+	['the largest numbers', [-Number.MAX_VALUE, Number.MAX_VALUE, 1, 2], [0, 10, 20, 21]],
 	['a step back', [100, 50, 53, 60], [0, 10, 13, 20]],
-	['a clock that is set ahead, and back', [0, 3 * DAY_MS, 3 * DAY_MS + 4, 9, 11], [0, 10, 14, 24, 26]],
-	['no time at all', [Number.NaN, undefined, 'noon', 5n, null], [0, 10, 20, 30, 40]],
-	['no time now and then', [100, Number.NaN, 120, undefined, 140], [0, 10, 20, 30, 40]],
+	['a clock that is set forward, and back', [0, 3 * DAY_MS, 3 * DAY_MS + 4, 9, 11], [0, 10, 14, 24, 26]],
+	['never a time', [Number.NaN, undefined, 'noon', 5n, null], [0, 10, 20, 30, 40]],
+	['occasionally no time', [100, Number.NaN, 120, undefined, 140], [0, 10, 20, 30, 40]],
 ])('%s', (_name, readings, said) => {
 	expect(soundReadings(readings)).toEqual(said)
 })

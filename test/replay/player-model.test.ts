@@ -1,4 +1,7 @@
-/** A player against a model of it: any order of playing to places, steps and seeks, with any combination of options. */
+/**
+ * A player against a model of it: any sequence of playing to positions, steps and seeks, with any combination
+ * of options.
+ */
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { openChain } from '../../src/chain/read/open-chain.ts'
@@ -12,7 +15,7 @@ import { record } from '../support/records.ts'
 const PATH = '/service/node.chain'
 const T0 = 1_714_200_000_000
 const STEP_MS = 1000
-/** More than any move of the test may hand over. */
+/** More than any move of the test may deliver. */
 const HANDED_MAX = 100
 
 interface Setting {
@@ -30,7 +33,7 @@ type Move =
 	| { readonly steps: number }
 	| { readonly seek: HistoryPosition }
 
-/** Which seqs each move hands over. */
+/** The seqs that each move delivers. */
 class Model {
 	readonly #window: readonly number[]
 	readonly #limit: number
@@ -67,7 +70,7 @@ class Model {
 		}
 	}
 
-	/** @returns whether there is anything to begin again with. */
+	/** @returns whether there is anything to start again with. */
 	#beginAgain(): boolean {
 		this.#at = 0
 		this.#taken = 0
@@ -121,7 +124,7 @@ async function playerOf({ records, seqs, limit, loop, toSeq, speed }: Setting) {
 	const player: Player = new Player(
 		chain,
 		({ seq }) => {
-			// A player that misses its place would loop for ever.
+			// A player that misses its position would loop forever.
 			if (handed.push(seq) > HANDED_MAX) player.stop()
 		},
 		options,

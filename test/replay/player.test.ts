@@ -10,7 +10,7 @@ import { record } from '../support/records.ts'
 const PATH = '/service/node.chain'
 const T0 = 1_714_200_000_000
 
-/** A chain with a record each second, and a player that notes what comes when. */
+/** A chain with one record per second, and a player whose deliveries are recorded. */
 async function setUp(records = 10, options: PlayerOptions = {}) {
 	// In memory, so that reading takes no time of any clock.
 	const fs = new MemoryFileSystem()
@@ -22,7 +22,7 @@ async function setUp(records = 10, options: PlayerOptions = {}) {
 	const clock = new ManualClock()
 	const seen: [number, number][] = []
 	const player = new Player(chain, ({ seq }) => void seen.push([seq, clock.now()]), { clock, ...options })
-	/** What came since it was asked last. */
+	/** The deliveries since the last call. */
 	const news = () => seen.splice(0)
 	return { player, clock, news }
 }
@@ -138,7 +138,7 @@ test('plays up to a position and pauses there', async () => {
 	expect(news()).toHaveLength(5)
 })
 
-test('at a position that it has passed, a player delivers nothing and pauses at once', async () => {
+test('at a position that it has already passed, a player delivers nothing and pauses at once', async () => {
 	const { player, clock, news } = await setUp(10)
 	const reached = [
 		[{ seq: 4 }, 3000],

@@ -24,7 +24,7 @@ async function* from(records: readonly LogRecord[]) {
 
 const five = [1, 2, 3, 4, 5].map((seq) => record(seq))
 
-/** Records at these milliseconds after a first one. */
+/** Records at these milliseconds after the first one. */
 function at(...times: number[]): LogRecord[] {
 	return times.map((ms, index) => record(index + 1, { tsMs: 1_714_200_000_000 + ms }))
 }
@@ -87,7 +87,7 @@ test('filtered records are counted; both ends of a window are inclusive', async 
 })
 
 describe('identity', () => {
-	test('a record keeps its time and its origin, or gets one', async () => {
+	test('a record keeps its time and its origin, or gets an origin', async () => {
 		const origin = { chainId: 'of another', epoch: 3, seq: 77 }
 		const loop = new MeshLoop(new BufferingAppender())
 		await replay(from([record(4, { epoch: 2 }), record(5, { origin })]), new LoopTarget(loop), {
@@ -100,7 +100,7 @@ describe('identity', () => {
 		])
 	})
 
-	test('from chain to chain: everything arrives, `$` records included, with new seqs and its origin', async () => {
+	test('from chain to chain: every record arrives, `$` ones too, with a new seq and its origin', async () => {
 		const folder = temporaryFolder()
 		const loop = new MeshLoop(new FileChainAppender(join(folder, 'a.chain')))
 		for (let index = 0; index < 20; index++) loop.info(`message ${index}`, { index })
@@ -125,7 +125,7 @@ describe('into an appender whose disk is full', () => {
 	test.each([
 		['chain', (path: string, fs: FaultyFileSystem) => new FileChainAppender(path, { fs })],
 		['jsonl', (path: string, fs: FaultyFileSystem) => new JsonlAppender(path, { fs })],
-	] as const)('ends where a %s is full, and counts what it did not keep', async (name, make) => {
+	] as const)('ends if a %s is full, and counts the records that it did not keep', async (name, make) => {
 		const disk = new FaultyFileSystem()
 		const target = new AppenderTarget(make(join(temporaryFolder(), `x.${name}`), disk))
 		disk.roomBytes = 200_000
@@ -151,7 +151,7 @@ describe('into an appender whose disk is full', () => {
 })
 
 describe('paced', () => {
-	test('delivers the first record at once, each other one at its distance from it', async () => {
+	test('delivers the first record at once, and every other one at its distance from it', async () => {
 		const clock = new ManualClock()
 		const { seen, done } = pacedInto(clock, at(0, 10, 250, 1000), 1)
 		await clock.advance(5000)
@@ -177,7 +177,7 @@ describe('paced', () => {
 		}
 	})
 
-	test('a record with an earlier time is delivered at once, and shifts no later one', async () => {
+	test('a record with an earlier time is delivered at once, and does not shift later ones', async () => {
 		const clock = new ManualClock()
 		const { seen, done } = pacedInto(clock, at(0, 500, -300, 100, 800), 1)
 		await clock.advance(5000)
@@ -201,7 +201,7 @@ describe('paced', () => {
 		expect(seen).toEqual([0, 100, 350, 350, 1000])
 	})
 
-	test('a wait that is longer than a timer can hold is kept', async () => {
+	test('a wait longer than the longest timer is observed', async () => {
 		const clock = new ManualClock()
 		const days30 = 30 * 24 * 3_600_000
 		const { seen, done } = pacedInto(clock, at(0, days30), 1, { gapMsMax: Number.POSITIVE_INFINITY })
@@ -253,11 +253,11 @@ describe('a target that fails', () => {
 			ended: 'end',
 			nextSeq: 6,
 		})
-		// While it fails, the next ones are tried once.
+		// While it fails, the next records are tried once.
 		expect([...tries.values()]).toEqual([1, 3, 1, 1, 1])
 	})
 
-	test('and recovers in time loses nothing', async () => {
+	test('that recovers in time loses nothing', async () => {
 		const clock = new ManualClock()
 		const done = replay(from(five), failing([2], new Map(), 3), { clock })
 		await clock.advance(1000)
@@ -269,7 +269,7 @@ describe('a target that fails', () => {
 		expect(summary).toMatchObject({ replayed: 2, failed: 1, ended: 'error', nextSeq: 3 })
 	})
 
-	test('that hangs is given up', async () => {
+	test('that hangs is given up after the time limit', async () => {
 		const clock = new ManualClock()
 		const done = replay(from(five), () => new Promise(() => {}), { clock, retries: 5, timeoutMs: 100 })
 		await clock.advance(60_000)
@@ -322,7 +322,7 @@ test('a dry run reads, filters, paces and counts, and delivers nothing', async (
 })
 
 describe('concurrency', () => {
-	test('bounds the deliveries in flight, and keeps those of one key in order', async () => {
+	test('bounds the deliveries in flight, and keeps records of one key in order', async () => {
 		const records = Array.from({ length: 400 }, (_unused, index) =>
 			record(index + 1, { nodeId: `n${index % 7}` }),
 		)
@@ -345,7 +345,7 @@ describe('concurrency', () => {
 		for (const seqs of order.values()) expect(seqs).toEqual([...seqs].sort((a, b) => a - b))
 	})
 
-	test('what waits is bounded', async () => {
+	test('bounds the waiting records', async () => {
 		let read = 0
 		async function* endless() {
 			for (;;) yield record(++read)
@@ -387,7 +387,7 @@ describe('a signal', () => {
 		}
 	})
 
-	test('that was aborted before the replay lets nothing through', async () => {
+	test('that was aborted before the replay prevents every delivery', async () => {
 		const summary = await replay(from(five), () => expect.unreachable(), { signal: AbortSignal.abort() })
 		expect(summary).toMatchObject({ replayed: 0, ended: 'aborted', nextSeq: undefined })
 	})
@@ -447,7 +447,7 @@ test('gaps of merged chains, which have an origin, are counted as gaps', async (
 	expect(seen).toEqual([])
 })
 
-test('the error for a failed source says how far the replay came', async () => {
+test('the error for a failed source has the progress of the replay', async () => {
 	async function* breaking() {
 		yield record(1)
 		yield record(2)

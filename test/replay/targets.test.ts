@@ -1,4 +1,4 @@
-/** Where replay goes, with real streams and real programs. */
+/** Replay targets, with real streams and real programs. */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
@@ -34,7 +34,7 @@ describe('a stream', () => {
 		})
 	})
 
-	test('that is not read is waited for, and memory stays bounded', async () => {
+	test('that is not read makes the replay wait, with bounded memory', async () => {
 		const stream = new PassThrough({ highWaterMark: 4096 })
 		const controller = new AbortController()
 		let read = 0
@@ -95,7 +95,7 @@ describe('a program', () => {
 })
 
 describe('an appender', () => {
-	/** Takes each record after a while of its own, and says how many it had at once. */
+	/** Takes some time for each record, and counts the concurrent ones. */
 	function slowAppender(failing: readonly number[] = []) {
 		const taken: LogRecord[] = []
 		const left = new Set(failing)
@@ -122,7 +122,7 @@ describe('an appender', () => {
 		expect(appender.taken.map(({ origin }) => origin?.seq)).toEqual(upTo(20))
 	})
 
-	test('that refuses a record gets the next one with its seq, and loses none', async () => {
+	test('that refuses a record gives its seq to the next one, and loses none', async () => {
 		const appender = slowAppender([5, 6, 11])
 		const summary = await replay(some(20), new AppenderTarget(appender), atOnce)
 		expect(summary).toMatchObject({ replayed: 20, failed: 0, retries: 3 })

@@ -1,4 +1,7 @@
-/** The times of a recording are input: whatever they are, a paced replay ends, waits no longer than it is told to, and says what it left out. */
+/**
+ * The times of a recording are input: whatever they are, a paced replay ends, never waits longer than
+ * allowed, and reports the skipped time.
+ */
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { CLOCK_JUMP_MS } from '../../src/model/limits.ts'
@@ -15,7 +18,7 @@ async function* recorded(times: readonly number[]) {
 	for (const [index, tsMs] of times.entries()) yield record(index + 1, { tsMs })
 }
 
-/** How long each record but the first was waited for, in real time, and what the summary says. */
+/** The wait for each record but the first, in real time, with the summary. */
 async function waitsOf(times: readonly number[], options: ReplayOptions = {}) {
 	const clock = new ManualClock()
 	const came: number[] = []
@@ -55,7 +58,7 @@ test('gapMsMax shortens longer distances at any speed, and the summary counts th
 	}
 })
 
-test('with any times, each record is delivered, in order, and no wait exceeds the bound', async () => {
+test('with any times, each record is delivered in order, and no wait exceeds the bound', async () => {
 	const step = fc.oneof(
 		{ weight: 4, arbitrary: fc.integer({ min: -2000, max: 5000 }) },
 		{ weight: 1, arbitrary: fc.integer({ min: -T0, max: TIME_MAX_MS - T0 }) },

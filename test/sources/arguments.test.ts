@@ -1,4 +1,4 @@
-/** What sources and their manager refuse at once, and what they are told instead. */
+/** Arguments that sources and their manager refuse at once, with the error messages. */
 import { EventEmitter } from 'node:events'
 import { MeshLoop } from '../../src/loop/mesh-loop.ts'
 import {

@@ -1,4 +1,4 @@
-/** What a source stores is what the server served, and what it cannot get it says why. */
+/** A source stores what the server returned, and reports why a request failed. */
 import { once } from 'node:events'
 import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -58,7 +58,7 @@ test.each([
 	await expect(served(contentType, body)).rejects.toThrow(message)
 })
 
-test('why an address cannot be reached is said', async () => {
+test('the error states why an address cannot be reached', async () => {
 	const port = await freePort()
 	const signal = new AbortController().signal
 	await expect(fromHttp(`http://127.0.0.1:${port}/a?secret=1`).read!(signal)).rejects.toThrow(

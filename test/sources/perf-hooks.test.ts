@@ -12,7 +12,7 @@ const block = () => {
 function delays() {
 	const source = eventLoopDelay({ resolutionMs: 10 })
 	const read = () => source.read?.(new AbortController().signal) as EventLoopDelay
-	read() // it begins with the first question
+	read() // measuring starts with the first read
 	return { read, end: () => source.end?.() }
 }
 
@@ -22,7 +22,7 @@ test('a block is reported once, also when it starts right after a read', async (
 		await sleep(25)
 		read()
 		block()
-		// A busy machine may stop this process during and between the two questions, which is a delay too.
+		// A busy machine may stop this process during and between the two reads, which is a delay too.
 		const sinceMs = performance.now()
 		const first = read()
 		const second = read()
@@ -33,7 +33,7 @@ test('a block is reported once, also when it starts right after a read', async (
 	end()
 })
 
-test('a block is reported when the read comes some time after it', async () => {
+test('a block is reported if the read follows some time later', async () => {
 	const { read, end } = delays()
 	for (let round = 0; round < 5; round++) {
 		await sleep(round)
@@ -48,7 +48,7 @@ test('a block is reported when the read comes some time after it', async () => {
 	end()
 })
 
-test('nothing is left from before end()', async () => {
+test('nothing from before end() remains', async () => {
 	const { read, end } = delays()
 	block()
 	end()

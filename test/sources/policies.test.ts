@@ -5,7 +5,7 @@ import { Policies } from '../../src/sources/policies.ts'
 const matches = (match: string, name: string) =>
 	new Policies([{ name: 'p', match, mode: 'monitor' }]).find(name) !== undefined
 
-/** What a glob means, said slowly. */
+/** The meaning of a glob, in a slow implementation. */
 function isMatch(glob: string, name: string): boolean {
 	if (glob === '') return name === ''
 	const rest = glob.slice(1)
@@ -25,7 +25,7 @@ test('a glob treats every other character literally', () => {
 	fc.assert(property, { numRuns: 500 })
 })
 
-test('a name that contains the end of a quotation is matched as it is', () => {
+test('a name that contains the end of a quotation is matched literally', () => {
 	expect(matches('a\\E.*', 'a\\E.xyz')).toBe(true)
 	expect(matches('a\\E.*', 'abc')).toBe(false)
 })

@@ -18,7 +18,7 @@ const entryOf = (name: string): SourceEntry => ({
 })
 const registryPath = () => join(temporaryFolder(), 'registry.chain')
 
-test('10,000 sources are read in few reads, each as it was written last', async () => {
+test('10,000 sources are read in few reads, each in its newest state', async () => {
 	const path = registryPath()
 	const registry = new Registry(path, undefined)
 	for (const round of [1, 2]) {
@@ -65,7 +65,7 @@ test('invalid records are skipped, and valid fields in them are kept', async () 
 	})
 })
 
-test('a source not written within 10,000 records is ageing, oldest first, until it is written again', async () => {
+test('a source not written within 10,000 records is ageing, oldest first, until rewritten', async () => {
 	const registry = new Registry(registryPath(), undefined)
 	for (const name of ['quiet', 'still', 'busy']) registry.save(entryOf(name))
 	for (let count = 0; count < 9_997; count++) {
@@ -81,7 +81,7 @@ test('a source not written within 10,000 records is ageing, oldest first, until 
 	await registry.close()
 })
 
-test('a start reads the newest records of each source, however long the history before them is', async () => {
+test('a start reads only the newest records of each source, however long the history is', async () => {
 	const path = registryPath()
 	const registry = new Registry(path, undefined)
 	registry.save(entryOf('idle'))
@@ -101,7 +101,7 @@ test('a start reads the newest records of each source, however long the history 
 	await again.close()
 })
 
-test('if damage took the newest record of a source, an older one counts', async () => {
+test('if damage took the newest record of a source, an older one applies', async () => {
 	const path = registryPath()
 	const registry = new Registry(path, undefined)
 	for (const details of ['the older one', 'the newest one']) {

@@ -1,4 +1,4 @@
-/** received = stored + dropped + queued, in the cases where a sample is easily lost from sight. */
+/** received = stored + dropped + queued, in cases that are easily missed. */
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
@@ -7,7 +7,7 @@ import type { SampleSink } from '../../src/sources/source.ts'
 import { SourceManager } from '../../src/sources/source-manager.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 
-test('a sample that waits for room is queued', async () => {
+test('a sample that waits for room counts as queued', async () => {
 	await using loop = new MeshLoop()
 	await using manager = new SourceManager(loop, { queueSamplesMax: 1, flushIntervalMs: 60_000 })
 	await manager.archive('pump', {
@@ -20,7 +20,7 @@ test('a sample that waits for room is queued', async () => {
 	expect([counts.received, counts.stored, queued]).toEqual([2, 0, 2])
 })
 
-test('what was queued when its process was killed is not counted as received in the next one', async () => {
+test('samples queued in a killed process do not count as received in the next one', async () => {
 	const registry = join(temporaryFolder(), 'sources.chain')
 	const killed = new MeshLoop(new FileChainAppender(registry))
 	const counts = { received: 10, stored: 5, dropped: { overflow: 2 } }

@@ -7,7 +7,7 @@ const NOW = Date.UTC(2026, 0, 1)
 const HALF_AN_HOUR = 1_800_000
 const YEARS = 5 * 365 * 86_400_000
 
-/** Judges, and takes what passes. */
+/** Judges a sample, and accepts it if it passes. */
 function judged(
 	checks: SampleChecks,
 	tsMs: number | undefined,
@@ -20,7 +20,7 @@ function judged(
 
 const newChecks = () => new SampleChecks({ lastMs: undefined, type: undefined })
 
-test('a sample from the future is dropped from the first one on, and shuts nothing out', () => {
+test('a sample from the future is always dropped, and excludes no later sample', () => {
 	const checks = newChecks()
 	expect(judged(checks, NOW + HALF_AN_HOUR + 1, { isFirst: true })).toBe('timestamp')
 	expect(judged(checks, NOW + YEARS)).toBe('timestamp')
@@ -38,7 +38,7 @@ test('a last time in the future, left by an earlier process, does not bind', () 
 	expect(judged(checks, NOW - 1)).toBe('order')
 })
 
-test('after any times, a sample of the present moment is stored', () => {
+test('after any times, a sample with the present time is stored', () => {
 	const time = fc.oneof(
 		fc.integer({ min: -2 * HALF_AN_HOUR, max: 2 * HALF_AN_HOUR }).map((ms) => NOW + ms),
 		fc.integer({ min: -TIME_MAX_MS, max: TIME_MAX_MS }),
@@ -56,14 +56,14 @@ test('after any times, a sample of the present moment is stored', () => {
 	)
 })
 
-test('a first sample of a clock that is years behind is kept, and shuts nothing out', () => {
+test('a first sample of a clock that is years behind is kept, and excludes no later sample', () => {
 	const checks = newChecks()
 	expect(judged(checks, NOW - YEARS, { isFirst: true })).toBeUndefined()
 	expect(judged(checks, NOW)).toBeUndefined()
 	expect(judged(checks, NOW - 1)).toBe('order')
 })
 
-test('a sample with an invalid time is dropped, also the first one', () => {
+test('a sample with an invalid time is dropped, even the first one', () => {
 	for (const tsMs of [Number.NaN, Number.POSITIVE_INFINITY, 9e15, '2026' as never, null as never])
 		expect(judged(newChecks(), tsMs, { isFirst: true })).toBe('timestamp')
 })

@@ -34,7 +34,7 @@ describe('a queue of samples', () => {
 		)
 	})
 
-	test('a source that floods always leaves room for another, in number and in bytes', () => {
+	test('a flooding source always leaves room for another one, in number and in bytes', () => {
 		const limits = fc.tuple(fc.integer({ min: 9, max: 300 }), fc.integer({ min: 0, max: 100 }))
 		fc.assert(
 			fc.property(limits, ([capacity, bytes]) => {

@@ -3,7 +3,7 @@ import { MeshLoop } from '../../src/loop/mesh-loop.ts'
 import type { SampleSink } from '../../src/sources/source.ts'
 import { SourceManager } from '../../src/sources/source-manager.ts'
 
-test('many samples go to the loop before the flush interval is over', async () => {
+test('many samples reach the loop before the flush interval has elapsed', async () => {
 	await using loop = new MeshLoop()
 	await using manager = new SourceManager(loop, { flushIntervalMs: 60_000 })
 	await manager.archive('burst', {

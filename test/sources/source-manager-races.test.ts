@@ -1,4 +1,4 @@
-/** Operations on a source while another one is in flight. */
+/** Operations on a source while another operation is in flight. */
 import { EventEmitter, once } from 'node:events'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
@@ -7,7 +7,7 @@ import { droppedTotal } from '../../src/sources/counters.ts'
 import { fromEmitter, fromIterable, SourceManager } from '../../src/sources/index.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 
-/** A manager that knows one source from its registry, and what a restore makes of it once told to. */
+/** A manager that has one source in its registry, and a function that completes its restore. */
 async function restoring() {
 	const registry = join(temporaryFolder(), 'registry.chain')
 	const emitter = new EventEmitter()
@@ -38,7 +38,7 @@ function managerOf(options: ConstructorParameters<typeof SourceManager>[1]): Sou
 const turn = () => new Promise((resolve) => setImmediate(resolve))
 
 test.each(['pause', 'stop', 'forget'] as const)(
-	'%s while a restore makes the source waits for that, and then ends it',
+	'%s during a restore waits for the source, and then ends it',
 	async (what) => {
 		const { manager, emitter, create, asked, make } = await restoring()
 		const restored = manager.restore(create)
@@ -51,7 +51,7 @@ test.each(['pause', 'stop', 'forget'] as const)(
 	},
 )
 
-test('close while a restore makes the source', async () => {
+test('close during a restore ends the source', async () => {
 	const { manager, emitter, create, asked, make } = await restoring()
 	const restored = manager.restore(create)
 	await asked
@@ -61,7 +61,7 @@ test('close while a restore makes the source', async () => {
 	expect(emitter.listenerCount('value')).toBe(0)
 })
 
-test('a restore without anything in between starts the source', async () => {
+test('a restore without another operation starts the source', async () => {
 	const { manager, emitter, create, asked, make } = await restoring()
 	const restored = manager.restore(create)
 	await asked
@@ -70,7 +70,7 @@ test('a restore without anything in between starts the source', async () => {
 	expect(emitter.listenerCount('value')).toBe(1)
 })
 
-test('close while a resume makes the source', async () => {
+test('close during a resume ends the source', async () => {
 	const { manager, emitter, create, asked, make } = await restoring()
 	await manager.pause('pump')
 	await manager.restore(create)

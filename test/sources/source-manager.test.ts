@@ -59,8 +59,8 @@ describe('at every moment', () => {
 	)
 })
 
-describe('what came in', () => {
-	test('is stored as it was, whatever happens to the object later', async () => {
+describe('a received sample', () => {
+	test('is stored unchanged, whatever happens to the object later', async () => {
 		const { manager, values } = managerOf()
 		const source = new ScriptedSource()
 		await manager.archive('a', source)
@@ -72,7 +72,7 @@ describe('what came in', () => {
 		expect((await manager.status('a')).counts.unserializable).toBe(1)
 	})
 
-	test('is counted and never causes a throw, also when it is not a sample', async () => {
+	test('is counted and never causes a throw, even if it is not a sample', async () => {
 		const { manager } = managerOf()
 		const source = new ScriptedSource()
 		await manager.archive('a', source)
@@ -168,7 +168,7 @@ describe('an operation', () => {
 		await manager.close()
 	})
 
-	test('a source that could not be written to the registry is not archived, now or after a restart', async () => {
+	test('a source that the registry cannot save is not archived, now or after a restart', async () => {
 		const fs = new FaultyFileSystem()
 		const path = registryPath()
 		const { manager } = managerOf({ registry: path, fs })

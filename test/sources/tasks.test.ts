@@ -35,7 +35,7 @@ describe('a scan', () => {
 		return { seen, task }
 	}
 
-	test('does not drift, and counts the periods that a slow answer takes', async () => {
+	test('does not drift, and counts the periods that a slow read takes', async () => {
 		const { seen } = scanOf(async () => {
 			await new Promise((resolve) => setTimeout(resolve, 150))
 			return 1
@@ -44,7 +44,7 @@ describe('a scan', () => {
 		expect([seen.values.length, seen.missed]).toEqual([10, 10])
 	})
 
-	test('gives up a read without an answer, and reads no more while eight of them hang', async () => {
+	test('gives up a read without an answer, and starts none while eight of them hang', async () => {
 		let asked = 0
 		const { seen } = scanOf(() => {
 			asked++
@@ -56,7 +56,7 @@ describe('a scan', () => {
 		expect(seen.failed.at(-1)).toMatch(/8 reads have not ended/)
 	})
 
-	test('takes nothing after it was stopped, and lets the signal know', async () => {
+	test('takes nothing after it was stopped, and aborts the signal', async () => {
 		let signal: AbortSignal | undefined
 		const { seen, task } = scanOf(async (given) => {
 			signal = given

@@ -1,17 +1,17 @@
 /**
- * `Canonical<T>` is what canonical form makes of a `T`: `npm run types` checks the types, the tests check the
- * values.
+ * `Canonical<T>` is the type of the canonical form of a `T`: `npm run types` checks the types, the tests
+ * check the values.
  */
 import { describe, expect, expectTypeOf, test } from 'vitest'
 import { canonicalise } from '../../src/codec/canonical.ts'
 import type { Canonical, Unserializable } from '../../src/model/canonical-data.ts'
 
-/** The canonical form of a value, by its type. */
+/** Returns the canonical form of a value, with its type. */
 function canonical<T>(value: T): Canonical<T> {
 	return canonicalise(value).value as Canonical<T>
 }
 
-/** A class as applications have them: fields, an accessor, a method. */
+/** A typical class of an application: fields, an accessor, a method. */
 class Order {
 	readonly id: number
 	readonly note: string | undefined
@@ -48,7 +48,7 @@ class HttpError extends Error {
 }
 
 describe('the canonical form of a type, and of its values', () => {
-	test('scalars stay as they are', () => {
+	test('scalars stay unchanged', () => {
 		const text: 'a' | 'b' = canonical<'a' | 'b'>('a')
 		const big: bigint = canonical(2n ** 70n)
 		expectTypeOf<Canonical<string | number | boolean | bigint | null>>().toEqualTypeOf<
@@ -62,7 +62,7 @@ describe('the canonical form of a type, and of its values', () => {
 		])
 	})
 
-	test('a date is a date, a pattern a text, bytes a Uint8Array, other typed arrays numbers', () => {
+	test('dates stay dates, patterns become texts, bytes a Uint8Array, other typed arrays numbers', () => {
 		const date: Date = canonical(new Date(5))
 		const pattern: string = canonical(/a/g)
 		const buffer: Uint8Array = canonical(Buffer.from('a'))
@@ -77,7 +77,7 @@ describe('the canonical form of a type, and of its values', () => {
 			[1.5],
 			[1n],
 		])
-		// @ts-expect-error canonical form copies bytes into a plain array of them
+		// @ts-expect-error canonical form copies bytes into a plain array of bytes
 		expect(buffer.toString('utf8')).toBe('97')
 	})
 
@@ -88,7 +88,7 @@ describe('the canonical form of a type, and of its values', () => {
 			undefined,
 		])
 		const items: readonly number[] = canonical(new Set([1, 2]))
-		// @ts-expect-error a set has become an array
+		// @ts-expect-error a set becomes an array
 		expect(() => items.has(1)).toThrow(TypeError)
 		expect([list, pair, items]).toEqual([
 			['a', null],
@@ -97,7 +97,7 @@ describe('the canonical form of a type, and of its values', () => {
 		])
 	})
 
-	test('a map is an object where its keys are texts, and a list of pairs otherwise', () => {
+	test('a map is an object if its keys are texts, and a list of pairs otherwise', () => {
 		const byName: { readonly [key: string]: number } = canonical(new Map([['a', 1]]))
 		const known: { readonly a?: number; readonly b?: number } = canonical(
 			new Map<'a' | 'b', number>([['a', 1]]),
@@ -107,11 +107,11 @@ describe('the canonical form of a type, and of its values', () => {
 		)
 		expect([byName['a'], known.a, byNumber.$map]).toEqual([1, 1, [[1, 'a']]])
 		expect(canonical(new Map<number, string>()).$map).toBeUndefined()
-		// @ts-expect-error a map has become an object
+		// @ts-expect-error a map becomes an object
 		expect(() => byName.get('a')).toThrow(TypeError)
 	})
 
-	test('an error is an object of what it says of itself', () => {
+	test('an error is an object of its fields', () => {
 		const error = canonical(new TypeError('no'))
 		const name: string = error.name
 		const stack: string | undefined = error.stack
@@ -126,7 +126,7 @@ describe('the canonical form of a type, and of its values', () => {
 		expectTypeOf<Canonical<AggregateError>['errors']>().toEqualTypeOf<readonly unknown[]>()
 	})
 
-	test('a class instance is an object of its fields: methods are absent, as are fields that are undefined', () => {
+	test('a class instance is an object of its fields, without methods and undefined fields', () => {
 		const order = canonical(new Order(7))
 		const id: number = order.id
 		const note: string | undefined = order.note
@@ -137,18 +137,18 @@ describe('the canonical form of a type, and of its values', () => {
 		}>()
 		expect(order).toStrictEqual({ id })
 		expect(note).toBeUndefined()
-		// @ts-expect-error a method is not carried
+		// @ts-expect-error a method is not part of canonical data
 		expect(() => order.isSecret()).toThrow(TypeError)
 	})
 
-	test('what toJSON returns stands for its object, but for errors and types with a form of their own', () => {
+	test('the result of toJSON replaces its object, except for errors and types with their own form', () => {
 		const amount: string = canonical(new Money(5n)).amount
 		const url: string = canonical(new URL('http://a/'))
 		const bytes: Uint8Array = canonical({ buffer: Buffer.of(1) }).buffer
 		expect([amount, url, bytes]).toEqual(['5', 'http://a/', Uint8Array.of(1)])
 	})
 
-	test('what is not data is a marker', () => {
+	test('non-data is a marker', () => {
 		const marked: Unserializable[] = [
 			canonical(() => 1),
 			canonical(Symbol('a')),
@@ -169,7 +169,7 @@ describe('the canonical form of a type, and of its values', () => {
 		])
 	})
 
-	test('a list of entries is an object, or pairs where a key is repeated', () => {
+	test('a list of entries is an object, or pairs if a key is repeated', () => {
 		const once = canonical(new URLSearchParams('a=1'))
 		const twice = canonical(new URLSearchParams('a=1&a=2'))
 		expectTypeOf(once).toEqualTypeOf<
@@ -202,7 +202,7 @@ describe('the canonical form of a type, and of its values', () => {
 		expectTypeOf(tree.any).toEqualTypeOf<unknown>()
 		expectTypeOf<Canonical<unknown>>().toEqualTypeOf<unknown>()
 		expectTypeOf<Canonical<object>>().toEqualTypeOf<unknown>()
-		// biome-ignore lint/suspicious/noExplicitAny: it is what an untyped program gives
+		// biome-ignore lint/suspicious/noExplicitAny: an untyped program passes any
 		expectTypeOf<Canonical<any>>().toEqualTypeOf<unknown>()
 		expectTypeOf<Canonical<Canonical<Tree>>['children']>().toExtend<readonly unknown[]>()
 		expect([children, made, big, tree.any]).toEqual([[], undefined, 1n, [null]])

@@ -36,7 +36,7 @@ test('an interface and a type are both event maps, and emit checks kind and data
 	expect(loop.emit('note')?.data).toBeUndefined()
 	// @ts-expect-error the map declares data
 	loop.emit('order.created')
-	// @ts-expect-error of another type
+	// @ts-expect-error data of another type
 	loop.emit('order.created', { id: 'x', tags: new Set<string>() })
 	// @ts-expect-error no such kind
 	loop.emit('order.typo', { id: 1 })
@@ -44,7 +44,7 @@ test('an interface and a type are both event maps, and emit checks kind and data
 	loop.emit('ping', 5)
 })
 
-test('a plain loop takes any kind, with data or without', () => {
+test('a plain loop accepts any kind, with data or without', () => {
 	const loop = new MeshLoop()
 	loop.on('anything', (record) => expectTypeOf(record).toEqualTypeOf<LogRecord<'anything', unknown>>())
 	loop.on('*', (record) => expectTypeOf(record).toEqualTypeOf<LogRecord>())
@@ -53,7 +53,7 @@ test('a plain loop takes any kind, with data or without', () => {
 	expect(loop.publish({ kind: 'anything' } as LogLine)?.kind).toBe('anything')
 })
 
-test('publish takes lines of the map, plain ones, and lines of another chain', () => {
+test('publish accepts lines of the map, plain ones, and lines of another chain', () => {
 	const loop = new MeshLoop<Events>()
 	const origin = { chainId: 'a', epoch: 1, seq: 1 }
 	loop.publish({ message: 'plain', data: 5 })
@@ -70,7 +70,7 @@ test('publish takes lines of the map, plain ones, and lines of another chain', (
 	expect(loop.stats().published).toBe(9)
 })
 
-test('a listener gets data in canonical form, and data that the map declares is there', () => {
+test('a listener gets data in canonical form, and declared data is present', () => {
 	const loop = new MeshLoop<Events>()
 	const heard: unknown[] = []
 	loop.on('order.created', ({ data }) => {
@@ -110,7 +110,7 @@ test("a listener of '*' gets a union that narrows by kind", () => {
 	expect(heard).toEqual([7, 'plain', 'uncaughtException'])
 })
 
-test('typed and plain loops know the kinds of mesh-chain', () => {
+test('typed and plain loops have the kinds of mesh-chain', () => {
 	const loop = new MeshLoop<Events>()
 	const heard: unknown[] = []
 	loop.on('log', ({ message }) => heard.push(message))
@@ -128,7 +128,7 @@ test('typed and plain loops know the kinds of mesh-chain', () => {
 	expect(heard).toEqual(['start', { a: 1 }, 0, 'plain', 'stop'])
 })
 
-test('a typed loop passes wherever a plain one is wanted', async () => {
+test('a typed loop is accepted wherever a plain one is', async () => {
 	const loop = new MeshLoop<Events>(new BufferingAppender<Events>())
 	const ofType = new MeshLoop<EventsAsType>()
 	const library = (plain: MeshLoop) => plain.info('x')
@@ -166,7 +166,7 @@ test('a filter by kind types its result, and one without gives the union', async
 	await expect(untyped).rejects.toMatchObject({ code: 'WAIT_TIMEOUT' })
 })
 
-test('a subscription gives records of its kind, and gaps', async () => {
+test('a subscription yields records of its kind, and gaps', async () => {
 	const loop = new MeshLoop<Events>(undefined, { ringCapacity: 1 })
 	const records = loop.subscribe({ kind: 'order.created' })
 	loop.emit('order.created', created)
@@ -181,7 +181,7 @@ test('a subscription gives records of its kind, and gaps', async () => {
 	expect(seen).toEqual([-1, 7])
 })
 
-test('a chain gives records of the map of its loop, and gaps', async () => {
+test('a chain yields records of the map of its loop, and gaps', async () => {
 	const path = `${temporaryFolder()}/node.chain`
 	const loop = new MeshLoop<Events>(new FileChainAppender(path))
 	loop.emit('order.created', created)
@@ -198,7 +198,7 @@ test('a chain gives records of the map of its loop, and gaps', async () => {
 	}
 })
 
-test('options take undefined, and nothing that they do not know', () => {
+test('options accept undefined, and no unknown names', () => {
 	const { NOT_SET: nodeId } = process.env
 	const level: LogLevel | undefined = undefined
 	new MeshLoop(undefined, { nodeId, level, ringCapacity: undefined, context: undefined, clock: undefined })
@@ -206,7 +206,7 @@ test('options take undefined, and nothing that they do not know', () => {
 	new TeeAppender(new NoOpAppender(), { closeTimeoutMs: undefined })
 	new MeshLoop().info('a', undefined, { daemonId: undefined, nodeId: undefined, tsMs: undefined })
 	new MeshLoop().snapshot({ level: undefined, kind: undefined, since: undefined })
-	// @ts-expect-error a text from outside is not a level: parseLevel makes one
+	// @ts-expect-error a text from outside is not a level: parseLevel returns one
 	expect(() => new MeshLoop(undefined, { level: process.env['NOT_SET'] ?? 'loud' })).toThrow('no such level')
 	// @ts-expect-error no such option
 	expect(() => new FileChainAppender('x', { retain: { age: 5 } })).toThrow('no such option')

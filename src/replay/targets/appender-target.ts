@@ -1,4 +1,4 @@
-/** Replay into any appender, without a loop: from chain to chain. */
+/** Replays into any appender, without a loop: from chain to chain. */
 import { checkAppender, committedSeqOf, failureOf, type LogChainAppender, startOf } from '../../appender.ts'
 import { isThenable, settle } from '../../guard/promises.ts'
 import { LogAppendError, messageOf } from '../../model/errors.ts'
@@ -9,11 +9,11 @@ import type { ReplayTarget, UndeliveredRecords } from '../target.ts'
 export class AppenderTarget implements ReplayTarget {
 	/** Name of the target in messages. */
 	readonly name = 'the appender'
-	/** An appender keeps history. */
+	/** Always true: an appender keeps history. */
 	readonly keepsGaps = true
 	readonly #appender: LogChainAppender
 	#seq: number
-	/** Settles with the last append in flight or in the queue; never rejects. */
+	/** Promise that settles with the last append in flight or in the queue; never rejects. */
 	#last: Promise<void> | undefined
 	/** Seqs, in the source, of the records that the appender has not committed yet, oldest first. */
 	readonly #uncommitted: number[] = []
@@ -30,7 +30,7 @@ export class AppenderTarget implements ReplayTarget {
 
 	/**
 	 * Appends the record with the appender's next seq and epoch; `origin` keeps its identity. One append at a
-	 * time is in flight: with a replay's `concurrency`, the others wait here in the order of their calls.
+	 * time is in flight. With a replay's `concurrency`, further records wait here in the order of the calls.
 	 */
 	write(record: LogRecord): void | Promise<void> {
 		if (this.#last !== undefined) return this.#inTurn(this.#last.then(() => this.#append(record)))
@@ -38,7 +38,7 @@ export class AppenderTarget implements ReplayTarget {
 		if (appended !== undefined) return this.#inTurn(appended)
 	}
 
-	/** Returns what the appender has accepted and not committed. */
+	/** Returns the records that the appender accepted and has not committed. */
 	undelivered(): UndeliveredRecords | undefined {
 		if (committedSeqOf(this.#appender) === undefined) return undefined
 		this.#forgetCommitted()
@@ -59,7 +59,7 @@ export class AppenderTarget implements ReplayTarget {
 		await settle(this.#appender.close?.())
 	}
 
-	/** Only an accepted record uses up a seq. */
+	/** Appends a record. Only an accepted record takes a seq. */
 	#append(record: LogRecord): undefined | Promise<void> {
 		this.#refuseWhenFailing(record)
 		const seq = this.#seq + 1
@@ -82,7 +82,10 @@ export class AppenderTarget implements ReplayTarget {
 		return appending
 	}
 
-	/** A failing appender that accepts records would take all the rest. */
+	/**
+	 * Refuses a record while the appender fails: it would accept all remaining records without committing
+	 * them.
+	 */
 	#refuseWhenFailing({ seq }: LogRecord): void {
 		const failure = failureOf(this.#appender)
 		if (failure === undefined) return

@@ -1,4 +1,4 @@
-/** Replay into a loop: every record is published again, with its own time and its origin. */
+/** Replays into a loop: every record is published again, with its own time and its origin. */
 import { checkLoop } from '../../loop/core-of.ts'
 import type { MeshLoop } from '../../loop/mesh-loop.ts'
 import type { LogRecord } from '../../model/record.ts'
@@ -8,7 +8,7 @@ import type { ReplayTarget } from '../target.ts'
 export class LoopTarget implements ReplayTarget {
 	/** Name of the target in messages. */
 	readonly name = 'the loop'
-	/** A loop keeps history. */
+	/** Always true: a loop keeps history. */
 	readonly keepsGaps = true
 	readonly #loop: MeshLoop
 
@@ -35,7 +35,7 @@ export class LoopTarget implements ReplayTarget {
 		})
 	}
 
-	/** @throws {MeshChainError} as `MeshLoop.sync`. */
+	/** Syncs the loop. @throws {MeshChainError} as `MeshLoop.sync`. */
 	flush(): Promise<void> {
 		return this.#loop.sync()
 	}

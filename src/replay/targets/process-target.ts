@@ -1,4 +1,4 @@
-/** Replay into the standard input of a program, as JSON Lines. */
+/** Replays into the standard input of a program, as JSON Lines. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { show } from '../../guard/show.ts'
@@ -12,7 +12,7 @@ import { StreamTarget } from './stream-target.ts'
 export class ProcessTarget implements ReplayTarget {
 	/** Name of the target in messages: its command. */
 	readonly name: string
-	/** A program may keep history. */
+	/** Always true: a program may keep history. */
 	readonly keepsGaps = true
 	readonly #child: ChildProcess
 	readonly #stdin: StreamTarget
@@ -21,7 +21,7 @@ export class ProcessTarget implements ReplayTarget {
 	#given = 0
 
 	/**
-	 * @param command is started at once, by the shell. Its output goes where the output of this process goes.
+	 * @param command is started at once, by the shell. Its output goes to the output of this process.
 	 * @throws {MeshChainError} `INVALID_OPTION`
 	 */
 	constructor(command: string) {
@@ -47,7 +47,7 @@ export class ProcessTarget implements ReplayTarget {
 	/**
 	 * Closes the program's input, and resolves when the program has exited.
 	 *
-	 * @throws {MeshChainError} `TARGET_FAILED` when it did not exit with status 0.
+	 * @throws {MeshChainError} `TARGET_FAILED` if it did not exit with status 0.
 	 */
 	async close(): Promise<void> {
 		this.#child.stdin!.end()
@@ -57,7 +57,7 @@ export class ProcessTarget implements ReplayTarget {
 		}
 	}
 
-	/** How many of them the program has read is unknown. */
+	/** Formats the number of records sent; it is unknown how many of them the program has read. */
 	#afterHowMany(): string {
 		return `; it had received ${this.#given} ${this.#given === 1 ? 'record' : 'records'}`
 	}

@@ -1,4 +1,4 @@
-/** Replay into a stream, as JSON Lines: standard output, a socket, the input of a process. */
+/** Replays into a stream, as JSON Lines: standard output, a socket, the input of a process. */
 import type { Writable } from 'node:stream'
 import { recordToJson } from '../../codec/json-dialect.ts'
 import { checkFunction, checkName, checkOptionNames, invalidOption } from '../../model/check.ts'
@@ -10,7 +10,7 @@ import type { ReplayTarget } from '../target.ts'
 export class StreamTarget implements ReplayTarget {
 	/** Name of the target in messages. */
 	readonly name: string
-	/** A stream may keep history. */
+	/** Always true: a stream may keep history. */
 	readonly keepsGaps = true
 	readonly #stream: Writable
 	readonly #format: (record: LogRecord) => string

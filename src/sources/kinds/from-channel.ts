@@ -1,5 +1,5 @@
 /**
- * A source that listens to a channel of `node:diagnostics_channel`. It cannot wait: publishing is
+ * A source that listens to a channel of `node:diagnostics_channel`. It cannot wait, because publishing is
  * synchronous.
  */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
@@ -9,8 +9,8 @@ import type { Source } from '../source.ts'
 import { checkMapping, type MappingOptions, sampleOf } from './mapping.ts'
 
 /**
- * Returns a source that pushes what is published on a channel. Messages often hold live objects: let `sample`
- * pick the data out of them.
+ * Returns a source that pushes the messages of a channel. Messages often hold live objects; use `sample` to
+ * extract the data.
  *
  * @throws {MeshChainError} `INVALID_OPTION`
  */

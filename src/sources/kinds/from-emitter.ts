@@ -1,4 +1,4 @@
-/** A source that listens to an event of an EventEmitter. It cannot wait: `emit` is synchronous. */
+/** A source that listens to an event of an EventEmitter. It cannot wait, because `emit` is synchronous. */
 import { type EventEmitter, errorMonitor } from 'node:events'
 import { discard } from '../../guard/promises.ts'
 import { attempt } from '../../guard/values.ts'
@@ -9,8 +9,8 @@ import { checkMapping, type MappingOptions, sampleOf } from './mapping.ts'
 
 /**
  * Returns a source that pushes the first argument of an event. An `error`, `close` or `end` of the emitter
- * means that the connection is lost, and the next event that it is back. Errors are only observed: an emitter
- * without a handler of its own for them still throws.
+ * means that the connection is lost; the next event restores it. Errors are only observed: an emitter without
+ * its own error handler still throws.
  *
  * @throws {MeshChainError} `INVALID_OPTION`
  */
@@ -42,7 +42,8 @@ export function fromEmitter<T = unknown>(
 				sink.opened()
 				await aborted(sink.signal)
 			} finally {
-				// Every listener, even if the emitter throws at one: the next attempt adds its own.
+				// Removes every listener, even if the emitter throws for one of them: the next attempt adds
+				// its own.
 				for (const [name, listener] of listeners)
 					attempt(() => discard(emitter.off(name, listener)), undefined)
 			}

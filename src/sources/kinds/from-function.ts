@@ -3,8 +3,8 @@ import { checkFunction } from '../../model/check.ts'
 import type { Source } from '../source.ts'
 
 /**
- * Returns a source that calls a function once per interval: its result, or what its promise resolves to, is
- * the value. The signal is aborted when the result is no longer wanted.
+ * Returns a source that calls a function once per interval. The value is its result, or the value that its
+ * promise resolves to. The signal is aborted when the result is no longer needed.
  *
  * @throws {MeshChainError} `INVALID_OPTION`
  */

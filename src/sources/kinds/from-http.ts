@@ -4,7 +4,7 @@ import { checkFunction, checkIsObject, checkOptionNames, invalidOption } from '.
 import { MeshChainError, messageOf } from '../../model/errors.ts'
 import type { Source } from '../source.ts'
 
-/** Above what a record can hold. */
+/** Maximum size of a body, above the capacity of a record. */
 const BODY_BYTES_MAX = 1024 * 1024
 
 /** Byte order marks override the content type, as in browsers. */
@@ -26,11 +26,11 @@ export interface HttpOptions {
 }
 
 /**
- * Returns a source that requests an address with GET. Any status but 2xx is an error, and so is a body of
+ * Returns a source that requests an address with GET. Any status except 2xx is an error, and so is a body of
  * more than 1 MiB, or one with bytes that its charset does not allow. The charset is that of the byte order
  * mark, else of the content type, else UTF-8.
  *
- * @throws {MeshChainError} `INVALID_OPTION`, for credentials in the address too: they belong in the headers.
+ * @throws {MeshChainError} `INVALID_OPTION`, also for credentials in the address: they belong in the headers.
  */
 export function fromHttp(url: string | URL, options: HttpOptions = {}): Source {
 	checkOptionNames(options, ['headers', 'value'])
@@ -50,7 +50,11 @@ export function fromHttp(url: string | URL, options: HttpOptions = {}): Source {
 	}
 }
 
-/** @throws {Error} with the reason in its message; `fetch` has it only in the cause of its error. */
+/**
+ * Sends the request.
+ *
+ * @throws {Error} with the reason in its message; `fetch` has the reason only in the cause of its error.
+ */
 async function answerOf(address: URL, init: RequestInit): Promise<Response> {
 	try {
 		return await fetch(address, init)
@@ -60,14 +64,17 @@ async function answerOf(address: URL, init: RequestInit): Promise<Response> {
 	}
 }
 
-/** The message of the innermost cause; of several addresses that were tried, that of the first. */
+/** Returns the message of the innermost cause; if several addresses were tried, of the first one. */
 function causeOf(error: unknown): string {
 	const { cause, errors } = error as { readonly cause?: unknown; readonly errors?: readonly unknown[] }
 	const inner = cause ?? errors?.[0]
 	return inner === undefined ? messageOf(error) : causeOf(inner)
 }
 
-/** @throws {Error} for bytes that are invalid in the charset, and for a charset that Node does not know. */
+/**
+ * Decodes a body. @throws {Error} for bytes that are invalid in the charset, and for a charset that Node does
+ * not support.
+ */
 function decoded(bytes: Uint8Array, contentType: string, address: URL): string {
 	const named = /charset\s*=\s*"?([^\s";]+)/i.exec(contentType)?.[1]
 	const charset =
@@ -95,7 +102,7 @@ function addressOf(url: string | URL): URL {
 	if (!URL.canParse(String(url))) throw invalidOption('url', url, 'a URL')
 	const address = new URL(url)
 	if (!/^https?:$/.test(address.protocol)) throw invalidOption('url', url, 'an http or https URL')
-	// Error messages include the address, and are stored.
+	// Error messages include the address and are stored.
 	if (address.username === '' && address.password === '') return address
 	throw new MeshChainError(
 		'INVALID_OPTION',
@@ -115,7 +122,7 @@ async function bodyOf(response: Response): Promise<Uint8Array> {
 	return Buffer.concat(chunks)
 }
 
-/** The address without its query and credentials, which may be secret. */
+/** Returns the address without its query and credentials, which may be secret. */
 function shown({ origin, pathname }: URL): string {
 	return origin + pathname
 }

@@ -1,4 +1,4 @@
-/** A source that is an async iterable. It can wait: it is asked for an item only when the queue has room. */
+/** A source that is an async iterable. It can wait: the next item is requested only if the queue has room. */
 import { hushAll } from '../../guard/hush.ts'
 import { discard, follow as onceSettled, settle } from '../../guard/promises.ts'
 import { attempt, methodOf } from '../../guard/values.ts'
@@ -29,10 +29,13 @@ export function fromIterable<T>(
 	}
 }
 
-/** Longest run of one iterable before other work gets a turn. */
+/** Longest uninterrupted run of one iterable. */
 const TURN_MS = 5
 
-/** An iterator that waits for its next item cannot be interrupted: it is abandoned. */
+/**
+ * Pushes the items of an iterable. An iterator that waits for its next item cannot be interrupted, so it is
+ * abandoned.
+ */
 async function follow<T>(items: unknown, sink: SampleSink, toSample: ToSample<T> | undefined): Promise<void> {
 	let stopWaiting = () => {}
 	let turnMs = performance.now()
@@ -50,7 +53,7 @@ async function follow<T>(items: unknown, sink: SampleSink, toSample: ToSample<T>
 			const sample = sampleOf(value, toSample)
 			if (sample !== undefined) await sink.put(sample)
 			if (performance.now() - turnMs < TURN_MS) continue
-			// An iterable that always has a next item would starve everything else.
+			// An iterable whose next item is always ready would starve all other work.
 			await new Promise((resolve) => setImmediate(resolve))
 			turnMs = performance.now()
 		}

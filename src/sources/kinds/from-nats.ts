@@ -1,4 +1,4 @@
-/** A source that subscribes to a subject of NATS. It cannot wait: the server pushes. */
+/** A source that subscribes to a subject of NATS. It cannot wait, because the server pushes. */
 import { checkFunction, checkName, checkWord, ifGiven } from '../../model/check.ts'
 import { processWide } from '../../platform/process-wide.ts'
 import { aborted } from '../../platform/wait.ts'
@@ -8,7 +8,7 @@ import { checkMapping, type MappingOptions, sampleOf, type ToSample } from './ma
 /** Options of `fromNats`. */
 export interface NatsOptions extends MappingOptions<NatsMessage> {
 	/**
-	 * How to decode the value when there is no `sample`. A message that cannot be decoded is dropped. Default:
+	 * Decoding of the value if there is no `sample`. A message that cannot be decoded is dropped. Default:
 	 * `'json'`.
 	 */
 	readonly decode?: 'json' | 'text' | 'bytes' | undefined
@@ -16,7 +16,7 @@ export interface NatsOptions extends MappingOptions<NatsMessage> {
 	readonly queue?: string | undefined
 }
 
-/** The part of a NATS message that is used here. */
+/** The part of a NATS message that mesh-chain uses. */
 export interface NatsMessage {
 	/** Subject of the message. */
 	readonly subject: string
@@ -28,7 +28,9 @@ export interface NatsMessage {
 	string(): string
 }
 
-/** The part of a NATS connection that is used here, so that this package does not need the types of NATS. */
+/**
+ * The part of a NATS connection that mesh-chain uses, so that this package does not need the types of NATS.
+ */
 export interface NatsConnectionLike {
 	/** Subscribes to a subject. */
 	subscribe(
@@ -41,8 +43,8 @@ export interface NatsConnectionLike {
 
 /**
  * Returns a source that subscribes to a subject, over a connection from `connect` of
- * `@nats-io/transport-node`. The connection stays the caller's; connect with `maxReconnectAttempts: -1`.
- * While the connection is lost, the source is disconnected; the client renews the subscription by itself.
+ * `@nats-io/transport-node`. The caller owns the connection; connect with `maxReconnectAttempts: -1`. While
+ * the connection is lost, the source is disconnected; the client renews the subscription by itself.
  *
  * @throws {MeshChainError} `INVALID_OPTION`
  */
@@ -89,14 +91,16 @@ function take(
 	else if (sample !== undefined) sink.push(sample)
 }
 
-/** A subscription that the server refuses resolves `closed` to the error. */
+/**
+ * Rejects when the subscription ends. If the server refuses a subscription, `closed` resolves to the error.
+ */
 async function ended(closed: Promise<unknown>): Promise<void> {
 	throw (await closed) ?? new Error('the subscription was closed')
 }
 
 type Watcher = (cause: Error) => void
 
-/** One reader of statuses per connection, for all its sources. */
+/** One reader of statuses for each connection, shared by all its sources. */
 const watchers = processWide('nats-watchers', () => new WeakMap<NatsConnectionLike, Set<Watcher>>())
 
 function watch(connection: NatsConnectionLike, watcher: Watcher): () => void {
@@ -104,7 +108,7 @@ function watch(connection: NatsConnectionLike, watcher: Watcher): () => void {
 	if (set === undefined) {
 		set = new Set()
 		watchers.set(connection, set)
-		// A connection whose statuses cannot be read still delivers messages.
+		// A connection still delivers messages if its statuses cannot be read.
 		tell(connection, set).catch(() => {})
 	}
 	set.add(watcher)

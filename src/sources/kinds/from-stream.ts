@@ -1,4 +1,4 @@
-/** A source that is a Node stream. It can wait: a paused stream holds its writer back. */
+/** A source that is a Node stream. It can wait, because a paused stream holds its writer back. */
 import { finished, type Readable } from 'node:stream'
 import { settle } from '../../guard/promises.ts'
 import { attempt, methodOf } from '../../guard/values.ts'
@@ -24,7 +24,7 @@ export function fromStream<T = unknown>(
 	return {
 		async monitor(sink) {
 			const stream = (await settle(open(sink.signal))) as Readable
-			// Attached after opening, during which the signal may have been aborted.
+			// Attached after opening, because the signal may be aborted during it.
 			void aborted(sink.signal).then(() => attempt(() => void methodOf(stream, 'destroy')?.(), undefined))
 			sink.opened()
 			methodOf(stream, 'on')?.('data', (given: unknown) => {

@@ -1,4 +1,4 @@
-/** Turns an item of an origin into a sample. */
+/** Maps an item of an origin to a sample. */
 import { hush } from '../../guard/hush.ts'
 import { discard } from '../../guard/promises.ts'
 import { checkFunction, checkOptionNames, ifGiven } from '../../model/check.ts'
@@ -9,13 +9,15 @@ import type { Sample } from '../source.ts'
  */
 export type ToSample<T> = (item: T) => Sample | undefined
 
-/** Options that every source with items has. */
+/** Options of every source that has items. */
 export interface MappingOptions<T> {
-	/** Returns the sample of an item. Default: the item is the value, with the time when it was received. */
+	/**
+	 * Mapping from an item to a sample. Default: the item is the value, with the time when it was received.
+	 */
 	readonly sample?: ToSample<T> | undefined
 }
 
-/** @throws {MeshChainError} `INVALID_OPTION` */
+/** Checks the options. @throws {MeshChainError} `INVALID_OPTION` */
 export function checkMapping<T>(
 	options: MappingOptions<T>,
 	others: readonly string[] = [],
@@ -26,7 +28,7 @@ export function checkMapping<T>(
 
 const GARBAGE: Sample = Object.freeze({ value: undefined })
 
-/** The sample of an item; undefined to skip the item. */
+/** Returns the sample of an item; undefined to skip the item. */
 export function sampleOf<T>(item: T, toSample: ToSample<T> | undefined): Sample | undefined {
 	if (toSample === undefined) return { value: item }
 	try {

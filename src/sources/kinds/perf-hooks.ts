@@ -1,7 +1,4 @@
-/**
- * The health of this process, as sources to scan: the delay of its event loop, its garbage collection, its
- * memory.
- */
+/** The health of this process as sources to scan: event-loop delay, garbage collection, memory. */
 import {
 	constants,
 	createHistogram,
@@ -26,8 +23,9 @@ export interface EventLoopDelay {
 
 /**
  * Returns a source of the delays of timers in this process. A loop that was blocked for a second has a
- * `maxMs` of about 1,000, even if it is blocked at the time of the read: the time since the last tick counts
- * too. (Node's `monitorEventLoopDelay` misses a block that starts before its first tick after `reset`.)
+ * `maxMs` of about 1,000, even if it is blocked at the time of the read, because the time since the last tick
+ * counts too. (Node's `monitorEventLoopDelay` misses a block that starts before its first tick after
+ * `reset`.)
  *
  * @param options `resolutionMs`: interval of the timer. Default: 10.
  * @throws {MeshChainError} `INVALID_OPTION`
@@ -61,7 +59,7 @@ export function eventLoopDelay(options: { readonly resolutionMs?: number } = {})
 	}
 }
 
-/** The histogram counts in ns, and takes no 0. */
+/** Returns the delays in a histogram, which counts in ns and accepts no 0. */
 function delayOf(histogram: RecordableHistogram): EventLoopDelay {
 	if (histogram.count === 0) return { meanMs: 0, p50Ms: 0, p99Ms: 0, maxMs: 0 }
 	const ms = (ns: number) => Math.round(ns / 1e3) / 1e3
@@ -77,9 +75,9 @@ function delayOf(histogram: RecordableHistogram): EventLoopDelay {
 export interface GarbageCollection {
 	/** Number of collections. */
 	readonly count: number
-	/** Their total duration. */
+	/** Total duration of the collections. */
 	readonly totalMs: number
-	/** The duration of the longest one. */
+	/** Duration of the longest collection. */
 	readonly maxMs: number
 	/** Number of collections by kind. */
 	readonly kinds: {
@@ -97,7 +95,7 @@ const KINDS = [
 	['weak', constants.NODE_PERFORMANCE_GC_WEAKCB],
 ] as const
 
-/** Returns a source of how often and how long the garbage collector of this process ran. */
+/** Returns a source of the number and duration of garbage collections in this process. */
 export function garbageCollection(): Source {
 	let observer: PerformanceObserver | undefined
 	let seen = newCollections()
@@ -142,7 +140,7 @@ function newCollections() {
 	}
 }
 
-/** Returns a source of what `process.memoryUsage()` reports, in bytes. */
+/** Returns a source of the result of `process.memoryUsage()`, in bytes. */
 export function memoryUsage(): Source {
 	return { read: () => ({ ...process.memoryUsage() }) }
 }
