@@ -87,10 +87,7 @@ class Suite<T extends Target> {
 	async #takesGaps(): Promise<void> {
 		const target = await this.#create()
 		const { keepsGaps } = asTarget(target)
-		assert.ok(
-			keepsGaps === undefined || typeof keepsGaps === 'boolean',
-			'keepsGaps is true, false or absent',
-		)
+		assert.ok(keepsGaps === undefined || typeof keepsGaps === 'boolean', 'keepsGaps is true, false or absent')
 		async function* withGap() {
 			yield record(1)
 			yield gapRecord({ fromSeq: 2, toSeq: 4, count: 3, cause: 'evicted' }, { epoch: 1, tsMs: 1 })
