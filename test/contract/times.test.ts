@@ -36,7 +36,7 @@ const TAKERS: Readonly<Record<string, (time: Time) => unknown>> = {
 	'since of a ring': (since) => loop.snapshot({ since }),
 	'until of a ring': (until) => loop.snapshot({ until }),
 	'since of a replay': (since) => replay(chain, () => {}, { since }),
-	'a place of a player': async (time) => {
+	'a position of a player': async (time) => {
 		const player = new Player(chain, () => {})
 		try {
 			await player.seek({ tsMs: Number(time) })
@@ -44,7 +44,7 @@ const TAKERS: Readonly<Record<string, (time: Time) => unknown>> = {
 			player.stop()
 		}
 	},
-	'a moment of a state': (time) =>
+	'a position of a state': (time) =>
 		stateAt(chain, { tsMs: Number(time) }, { fold: (count) => count + 1, initial: 0 }),
 	'events between': (time) => new Recorder(loop).eventsBetween(0, time),
 }
@@ -66,7 +66,7 @@ test.each(Object.entries(TAKERS))('%s', async (name, take) => {
 			expect.stringMatching(/^INVALID_(?:FILTER|OPTION)$/),
 		])
 	// An infinite bound of a span means no bound; an infinite point in time is invalid.
-	const isPoint = /place|moment/.test(name)
+	const isPoint = name.includes('position')
 	for (const time of [Infinity, -Infinity])
 		expect(await codeOf(() => take(time))).toBe(isPoint ? 'INVALID_OPTION' : undefined)
 	await fc.assert(

@@ -82,7 +82,7 @@ describe('context', () => {
 		['gives null', () => null],
 		['gives a bad id', () => ({ daemonId: {} })],
 		['gives a bad time', () => ({ tsMs: Number.NaN })],
-		['gives data that is no plain object', () => ({ data: [1] })],
+		['gives data that is not a plain object', () => ({ data: [1] })],
 	])('one that %s is counted, and the line is published without it', (_title, context) => {
 		warnings()
 		const loop = withContext(context)

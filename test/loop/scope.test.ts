@@ -69,7 +69,7 @@ describe('a child', () => {
 		['a text', 'text', 'text'],
 		['null', null, null],
 		['a Date', new Date(5), new Date(5)],
-		['something that says how to write itself', { toJSON: () => 'mine' }, 'mine'],
+		['an object with toJSON', { toJSON: () => 'mine' }, 'mine'],
 	])('puts %s beside its own data, under the key data', (_title, data, expected) => {
 		const child = new MeshLoop().child({ data: { request: 1 } })
 		expect(child.info('hello', data)?.data).toEqual({ request: 1, data: expected })
@@ -138,7 +138,7 @@ describe('a child', () => {
 	})
 
 	test.each([
-		['data that is no plain object', { data: [1] }, 'INVALID_LINE'],
+		['data that is not a plain object', { data: [1] }, 'INVALID_LINE'],
 		['no object', 'd', 'INVALID_LINE'],
 		['a bad id', { daemonId: Number.NaN }, 'INVALID_ID'],
 		['a bad time', { tsMs: Number.NaN }, 'INVALID_TIME'],

@@ -74,7 +74,7 @@ describe('Recorder', () => {
 			'eventsMax must be a whole number from 0',
 		],
 		[
-			'asked for no kind',
+			'queried without a kind',
 			() => new Recorder(loop).sequence(wrong()),
 			'INVALID_OPTION',
 			'the kind of a sequence must be a non-empty text',
@@ -152,7 +152,7 @@ describe('stateAt', () => {
 	testRefusals([
 		...eachNoChain((given) => stateAt(given, { seq: 1 }, { fold: count, initial: 0 })),
 		[
-			'without a moment',
+			'without a position',
 			() => stateAt(chain, wrong(), { fold: count, initial: 0 }),
 			'INVALID_OPTION',
 			'a position is { seq } from 0',

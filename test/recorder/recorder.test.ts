@@ -345,7 +345,7 @@ describe('a state', () => {
 		['too many levels', deep],
 		['too many bytes', 'x'.repeat(2 ** 21)],
 		['an invalid date', new Date(Number.NaN)],
-		['an object that is no data', { made: Promise.resolve() }],
+		['an object that is not data', { made: Promise.resolve() }],
 		[
 			'a getter that throws',
 			{
@@ -396,8 +396,8 @@ describe('misuse', () => {
 	test.each([
 		['an unknown option', { maxEvent: 1 }],
 		['a bound below 0', { eventsMax: -1 }],
-		['a bound that is no whole number', { checkpointsMax: 1.5 }],
-		['a bound without end', { eventsMax: Number.POSITIVE_INFINITY }],
+		['a bound that is not a whole number', { checkpointsMax: 1.5 }],
+		['an infinite bound', { eventsMax: Number.POSITIVE_INFINITY }],
 	])('a recorder refuses %s', (_name, options) => {
 		expect(() => new Recorder(new MeshLoop(), options as RecorderOptions)).toThrow(coded('INVALID_OPTION'))
 	})
@@ -463,14 +463,14 @@ describe('import', () => {
 		['an event that is null', (session) => ({ ...session, events: [null] })],
 		['an index that is a text', (session) => event(session, { index: '2' })],
 		['an index above the next one', (session) => event(session, { index: 4 })],
-		['an index below what was dropped', (session) => event(session, { index: -1 })],
+		['an index below the dropped ones', (session) => event(session, { index: -1 })],
 		['no record', (session) => event(session, { record: undefined })],
 		['a seq', (session) => record(session, { seq: 0 })],
 		['an epoch', (session) => record(session, { epoch: 'first' })],
 		['a tsMs', (session) => record(session, { tsMs: null })],
 		['a level', (session) => record(session, { level: 'loud' })],
 		['a kind', (session) => record(session, { kind: 5 })],
-		['a kind of our own', (session) => record(session, { kind: '$session' })],
+		["a kind of mesh-chain's own", (session) => record(session, { kind: '$session' })],
 		['a message', (session) => record(session, { message: undefined })],
 		['data', (session) => record(session, { data: { $bigint: 'five' } })],
 		['a daemonId', (session) => record(session, { daemonId: [] })],
@@ -485,7 +485,7 @@ describe('import', () => {
 		['the time of a checkpoint', (session) => checkpoint(session, { tsMs: '1' })],
 		['the seq of a checkpoint', (session) => checkpoint(session, { seq: null })],
 		['droppedEvents', (session) => ({ ...session, droppedEvents: -1 })],
-		['droppedEvents that are too few', (session) => ({ ...session, droppedEvents: 1 })],
+		['too few droppedEvents', (session) => ({ ...session, droppedEvents: 1 })],
 		['droppedCheckpoints', (session) => ({ ...session, droppedCheckpoints: Number.NaN })],
 	]
 	test.each(cases)('refuses %s if it is invalid, and changes nothing', (_name, wrong) => {

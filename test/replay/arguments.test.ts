@@ -69,13 +69,13 @@ describe('a replay', () => {
 			'a target is a function or has write',
 		],
 		[
-			'into a target with a flush that is none',
+			'into a target whose flush is not a function',
 			() => replay(chain, wrong({ write() {}, flush: true })),
 			'INVALID_OPTION',
 			'flush of the target must be a function, not true',
 		],
 		[
-			'with options that are none',
+			'with invalid options',
 			() => replay(chain, noTarget, wrong(5)),
 			'INVALID_OPTION',
 			'options must be an object',
@@ -149,7 +149,7 @@ describe('a player', () => {
 			],
 		),
 		[
-			'with a speed that is not one',
+			'with an invalid speed',
 			() => {
 				player().speed = wrong('x')
 			},
@@ -176,18 +176,13 @@ describe('a player', () => {
 			'count must be a whole number from 1, not "x"',
 		],
 		[
-			'stepping when it was stopped',
+			'stepping after stop',
 			() => stopped().step(),
 			'INVALID_USAGE',
 			'was stopped: create a new one to step()',
 		],
-		['seeking when it was stopped', () => stopped().seek({ seq: 1 }), 'INVALID_USAGE', 'to seek()'],
-		[
-			'playing on when it was stopped',
-			() => stopped().playUntil({ seq: 1 }),
-			'INVALID_USAGE',
-			'to playUntil()',
-		],
+		['seeking after stop', () => stopped().seek({ seq: 1 }), 'INVALID_USAGE', 'to seek()'],
+		['playing on after stop', () => stopped().playUntil({ seq: 1 }), 'INVALID_USAGE', 'to playUntil()'],
 	])
 
 	test('plays nothing after stop, and rejects', async () => {
@@ -246,7 +241,7 @@ describe('a target', () => {
 			'no such option: "form"',
 		],
 		[
-			'with a form that is no function',
+			'with a format that is not a function',
 			() => new StreamTarget(process.stdout, wrong({ format: 'json' })),
 			'INVALID_OPTION',
 			'format must be a function',

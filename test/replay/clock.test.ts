@@ -63,7 +63,7 @@ test.each([
 	['steps back an hour', (count: number, ms: number) => (count > 3 ? ms - 3_600_000 : ms)],
 	['steps back each time', (count: number) => -count * 1000],
 	['is no time', () => Number.NaN],
-	['gives no time by turns', (count: number, ms: number) => (count % 2 === 0 ? Number.NaN : ms)],
+	['alternates between a time and none', (count: number, ms: number) => (count % 2 === 0 ? Number.NaN : ms)],
 ])('a paced replay whose clock %s ends, and keeps its pace', async (_name, reading) => {
 	let count = 0
 	const clock = { ...systemClock, now: () => reading(++count, performance.now()) }

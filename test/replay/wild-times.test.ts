@@ -31,13 +31,18 @@ async function waitsOf(times: readonly number[], options: ReplayOptions = {}) {
 test.each([
 	['one reading decades ahead', [0, 100, 73 * 365 * DAY_MS, 200, 300], [100, 0, 100, 100], 1],
 	['one reading an hour ahead', [0, 100, CLOCK_JUMP_MS + 100, 200, 300], [100, 0, 100, 100], 1],
-	['first words from before the clock was set', [-T0, 0, 100, 200], [0, 100, 100], 1],
+	['first records from before the clock was set', [-T0, 0, 100, 200], [0, 100, 100], 1],
 	['a first record an hour late', [CLOCK_JUMP_MS, 0, 500, 1000], [0, 500, 500], 1],
-	['two clocks by turns, ten minutes apart', [0, -600_000, 10, -599_990, 20, -599_980], [0, 10, 0, 10, 0], 0],
+	[
+		'two alternating clocks, ten minutes apart',
+		[0, -600_000, 10, -599_990, 20, -599_980],
+		[0, 10, 0, 10, 0],
+		0,
+	],
 	['a step back of half an hour', [1_800_000, 0, 300, 600, 900], [0, 300, 300, 300], 1],
 	['a step back of less than a gap', [0, 100, 95, 110, 120], [100, 0, 10, 10], 0],
 	['a silence of less than an hour', [0, CLOCK_JUMP_MS - 1], [CLOCK_JUMP_MS - 1], 0],
-	['the latest and the earliest time there is', [0, TIME_MAX_MS - T0, -T0, 1 - T0], [0, 0, 1], 2],
+	['the latest and the earliest possible time', [0, TIME_MAX_MS - T0, -T0, 1 - T0], [0, 0, 1], 2],
 ])('%s', async (_name, times, waits, shortened) => {
 	const found = await waitsOf(times.map((ms) => T0 + ms))
 	expect(found).toMatchObject({ replayed: times.length, waits, shortened: { count: shortened } })

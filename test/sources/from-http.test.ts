@@ -44,7 +44,7 @@ test.each([
 	['a charset', 'text/plain; charset=ISO-8859-1', Buffer.of(0x63, 0xe9), 'cé'],
 	['a charset in quotes', 'text/plain;charset="iso-8859-2"', Buffer.of(0xb1), 'ą'],
 	['a mark that contradicts the charset', 'text/plain; charset=latin1', Buffer.from('\ufeffé'), 'é'],
-	['no type at all', '', 'é', 'é'],
+	['no type', '', 'é', 'é'],
 ] as const)('%s', async (_name, contentType, body, wanted) => {
 	expect(await served(contentType, body)).toEqual(wanted)
 })
