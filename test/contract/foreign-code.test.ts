@@ -601,7 +601,7 @@ const SEAMS: Readonly<
 				await codedOr(replay([record(1)], () => {}, getterFor({ timeoutMs: 20, retries: 0 }, name, act)))
 			for (const name of ['level', 'kind', 'grep', 'since', 'fromSeq'])
 				codedOrMade(() => new BufferingAppender().captured(getterFor({}, name, act)))
-			for (const name of ['level', 'clock', 'context', 'transform', 'bufferSize', 'nodeId']) {
+			for (const name of ['level', 'clock', 'context', 'transform', 'ringCapacity', 'nodeId']) {
 				const loop = codedOrMade(() => new MeshLoop(getterFor({}, name, act) as never))
 				await loop?.close()
 			}
