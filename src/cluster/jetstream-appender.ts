@@ -439,10 +439,7 @@ export class JetStreamAppender implements LogChainAppender {
 		this.#retrySleep.wake()
 	}
 
-	/**
-	 * Waits before the next connection. A caller that waits for the outcome cannot shorten the wait below its
-	 * minimum.
-	 */
+	/** Waits before the next connection. A caller that waits for the outcome shortens it to its minimum. */
 	async #pause(ms: number): Promise<void> {
 		await wait(RETRY_MS_MIN)
 		if (!this.#isHurried) await this.#retrySleep.sleep(ms - RETRY_MS_MIN)

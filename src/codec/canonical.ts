@@ -3,10 +3,13 @@
  * later mutation changes it. Never throws and never changes its input. A value that cannot be kept is
  * replaced by a marker, `{ $unserializable: reason }`. The table of types is in `docs/FORMAT.md`.
  */
+
 import { types } from 'node:util'
 import { hush } from '../guard/hush.ts'
-import { errorNameOf, propertyOf } from '../guard/values.ts'
+import { propertyOf } from '../guard/values.ts'
 import { DATA_BYTES_MAX, DATA_DEPTH_MAX, STATE_DEPTH_MAX } from '../model/limits.ts'
+import { isWellFormed, toWellFormed } from '../text/well-formed.ts'
+import { classOf, hasAny, isPlain, nameOf, tagOf } from './object-class.ts'
 
 /**
  * The reasons in markers. `'threw'` is followed by the name of the thrown value, `'no fields: '` by the name
@@ -418,26 +421,6 @@ class Copier {
 	}
 }
 
-// Node has both methods since 20; the TypeScript library that we compile against does not declare them.
-interface WellFormedString {
-	isWellFormed(): boolean
-	toWellFormed(): string
-}
-
-/** Returns whether a text has no lone surrogates. */
-export function isWellFormed(text: string): boolean {
-	return (text as unknown as WellFormedString).isWellFormed()
-}
-
-/** Replaces lone surrogates in a text by U+FFFD, so that UTF-8 can encode it. */
-export function toWellFormed(text: string): string {
-	return (text as unknown as WellFormedString).toWellFormed()
-}
-
-function nameOf(thrown: unknown): string {
-	return toWellFormed(errorNameOf(thrown).slice(0, 40))
-}
-
 /** Returns a lower bound of the size of a value's copy. */
 function leastBytes(value: unknown): number {
 	if (typeof value === 'string') return Math.min(HEAD_BYTES + value.length, MARKER_BYTES)
@@ -451,34 +434,4 @@ function entryOf(item: unknown): readonly [unknown, unknown] {
 
 function leastBytesOfEntry([key, value]: readonly [unknown, unknown]): number {
 	return leastBytes(key) + leastBytes(value)
-}
-
-function hasAny(fields: object): boolean {
-	for (const _key in fields) return true
-	return false
-}
-
-/**
- * Returns whether an empty object of this kind is really empty: a plain object of any realm, or an object
- * whose prototype has no properties to read.
- */
-function isPlain(value: object): boolean {
-	const prototype: unknown = Object.getPrototypeOf(value)
-	if (typeof prototype !== 'object' || prototype === null) return true
-	if (Object.getPrototypeOf(prototype) !== null) return false
-	const isRoot = Object.hasOwn(prototype, 'isPrototypeOf') || Reflect.ownKeys(prototype).length === 0
-	// `Math` and similar objects have a tag but no enumerable fields.
-	return isRoot && tagOf(value) === undefined
-}
-
-/** Returns the name that `Object.prototype.toString` shows, if the class defines one. */
-function tagOf(value: object): string | undefined {
-	const tag = propertyOf(value, Symbol.toStringTag)
-	return typeof tag === 'string' ? tag : undefined
-}
-
-function classOf(value: object): string {
-	const named = propertyOf(propertyOf(value, 'constructor'), 'name')
-	const isName = typeof named === 'string' && named !== '' && named !== 'Object'
-	return toWellFormed((isName ? named : (tagOf(value) ?? 'Object')).slice(0, 40))
 }

@@ -1,7 +1,7 @@
 /**
  * Reads the bytes of a file as records, and counts lines that are not records. Pure: independent of files.
  */
-import { canonicalise, toWellFormed } from '../codec/canonical.ts'
+import { canonicalise } from '../codec/canonical.ts'
 import { cutMessage } from '../codec/message.ts'
 import { hush, hushAll } from '../guard/hush.ts'
 import { discard } from '../guard/promises.ts'
@@ -17,6 +17,7 @@ import {
 	type LogRecord,
 	type PublisherId,
 } from '../model/record.ts'
+import { toWellFormed } from '../text/well-formed.ts'
 import { FormatDetector } from './detect-format.ts'
 import { jsonObjectOf } from './json-object.ts'
 import {

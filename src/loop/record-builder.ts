@@ -2,13 +2,14 @@
  * Makes a draft of a line: everything of a record but its `seq`. All code of the application (context,
  * transform, clock, getters in data) runs here and may publish, which is why a draft has no seq.
  */
-import { canonicalise, isWellFormed, marker, toWellFormed } from '../codec/canonical.ts'
+import { canonicalise, marker } from '../codec/canonical.ts'
 import { cutMessage } from '../codec/message.ts'
 import { hush } from '../guard/hush.ts'
 import { MeshChainError } from '../model/errors.ts'
 import { MESSAGE_LENGTH_MAX } from '../model/limits.ts'
 import { checkFieldsOfLine, checkIsLine, checkLevel, checkLine } from '../model/line-check.ts'
 import type { LogLevel, LogLine, LogRecord, PublisherId, RecordOrigin } from '../model/record.ts'
+import { isWellFormed, toWellFormed } from '../text/well-formed.ts'
 import { type Hooks, toWholeMs } from './hooks.ts'
 import { inheritLine } from './inherited-fields.ts'
 import type { ScopeFields } from './options.ts'

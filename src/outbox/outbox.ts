@@ -114,10 +114,7 @@ export class Outbox {
 		this.pump()
 	}
 
-	/**
-	 * Prepares for the owner to drop this position, the oldest of the queue. If the record has not been
-	 * appended, it becomes a gap.
-	 */
+	/** Prepares for the owner to drop the oldest position. A record that was not appended becomes a gap. */
 	evicting(position: number): void {
 		if (position < this.#cursor || this.#gaps.covers(position)) return
 		this.#lose(this.#shiftBatchAt(position) ?? this.#rangeAt(position), this.#options.evictionCause)
@@ -224,9 +221,7 @@ export class Outbox {
 		else this.#appendRecord(position)
 	}
 
-	/**
-	 * Appends one record, by far the most frequent case. Allocates nothing if the appender simply returns.
-	 */
+	/** Appends one record: the most frequent case. Allocates nothing if the appender simply returns. */
 	#appendRecord(position: number): void {
 		const record = this.#queue.at(position)
 		let result: unknown

@@ -70,10 +70,7 @@ export class SourceManager implements AsyncDisposable {
 	#create: CreateSource | undefined
 	#closing: Promise<void> | undefined
 
-	/**
-	 * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_POLICY`; `CHAIN_LOCKED` if another manager uses the
-	 * registry.
-	 */
+	/** @throws {MeshChainError} `INVALID_OPTION`, `INVALID_POLICY`; `CHAIN_LOCKED` for a registry in use. */
 	constructor(loop: MeshLoop, options: SourceManagerOptions = {}) {
 		checkLoop('a SourceManager needs a loop', loop)
 		this.#options = resolveManagerOptions(options)
@@ -338,10 +335,7 @@ export class SourceManager implements AsyncDisposable {
 		await source.end()
 	}
 
-	/**
-	 * Adds and starts a source. Writes the registry first: an archived source is then known after a crash
-	 * too.
-	 */
+	/** Adds and starts a source. Writes the registry first, so that the source is known after a crash. */
 	#add(managed: ManagedSource, source: Source): void {
 		this.#sources.set(managed.name, managed)
 		try {

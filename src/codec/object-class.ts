@@ -1,0 +1,40 @@
+/** Names and classes of values that foreign code gave, for markers. */
+import { errorNameOf, propertyOf } from '../guard/values.ts'
+import { toWellFormed } from '../text/well-formed.ts'
+
+/** Returns the name of a thrown value, at most 40 characters. */
+export function nameOf(thrown: unknown): string {
+	return toWellFormed(errorNameOf(thrown).slice(0, 40))
+}
+
+/** Returns whether an object has an enumerable field, its own or inherited. */
+export function hasAny(fields: object): boolean {
+	for (const _key in fields) return true
+	return false
+}
+
+/**
+ * Returns whether an empty object of this kind is really empty: a plain object of any realm, or an object
+ * whose prototype has no properties to read.
+ */
+export function isPlain(value: object): boolean {
+	const prototype: unknown = Object.getPrototypeOf(value)
+	if (typeof prototype !== 'object' || prototype === null) return true
+	if (Object.getPrototypeOf(prototype) !== null) return false
+	const isRoot = Object.hasOwn(prototype, 'isPrototypeOf') || Reflect.ownKeys(prototype).length === 0
+	// `Math` and similar objects have a tag but no enumerable fields.
+	return isRoot && tagOf(value) === undefined
+}
+
+/** Returns the name that `Object.prototype.toString` shows, if the class defines one. */
+export function tagOf(value: object): string | undefined {
+	const tag = propertyOf(value, Symbol.toStringTag)
+	return typeof tag === 'string' ? tag : undefined
+}
+
+/** Returns the name of the class of an object, at most 40 characters. */
+export function classOf(value: object): string {
+	const named = propertyOf(propertyOf(value, 'constructor'), 'name')
+	const isName = typeof named === 'string' && named !== '' && named !== 'Object'
+	return toWellFormed((isName ? named : (tagOf(value) ?? 'Object')).slice(0, 40))
+}
