@@ -74,7 +74,7 @@ describe('consume', () => {
 		expect(() => consume(merged, 'mailer', handle)).toThrow(
 			expect.objectContaining({
 				code: 'INVALID_OPTION',
-				message: expect.stringMatching(/a file of its own.*mesh-chain merge … -o/),
+				message: expect.stringMatching(/a file of its own.*mesh-chain merge … --to/),
 			}),
 		)
 		expect(existsSync(`${merged.path}.mailer.cursor`)).toBe(false)

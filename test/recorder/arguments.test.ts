@@ -226,7 +226,7 @@ describe('project', () => {
 		await new FileChainAppender(path).close()
 		await using merged = mergeChains([await openChain(path)])
 		expect(() => project(merged, 'sum', { fold: count, initial: 0 })).toThrow(
-			/a file of its own.*mesh-chain merge … -o/,
+			/a file of its own.*mesh-chain merge … --to/,
 		)
 		expect(existsSync(`${path}.sum.projection.lock`)).toBe(false)
 	})
