@@ -88,8 +88,8 @@ const MANAGER_RULES = {
 	retryIntervalMs: withDefault(SOURCE_RETRY_MS_DEFAULT, timerMs()),
 	concurrency: withDefault(1000, wholeNumber(1)),
 	closeTimeoutMs: withDefault(SOURCE_CLOSE_TIMEOUT_MS_DEFAULT, timerMs()),
-	// The default is read at each resolve: tests may have replaced Date.
-	clock: (name, clock) => checkFunction(name, (clock ?? Date.now) as () => number),
+	// Read at each call: a program may have replaced Date, as fake timers do.
+	clock: (name, clock) => checkFunction(name, (clock === undefined ? Date.now : clock) as () => number),
 	fs: optional(checkFileSystem),
 } satisfies OptionRules<SourceManagerOptions>
 

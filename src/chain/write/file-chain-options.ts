@@ -154,8 +154,8 @@ const FILE_CHAIN_RULES = {
 	mode: withDefault(0o600, checkMode),
 	pendingBytesMax: withDefault(PENDING_BYTES_DEFAULT, wholeNumber(1)),
 	closeTimeoutMs: withDefault(SLOW_CLOSE_TIMEOUT_MS, timerMs()),
-	// The default is read at each resolve: tests may have replaced Date.
-	clock: (name, clock) => checkFunction(name, (clock ?? Date.now) as () => number),
+	// Read at each call: a program may have replaced Date, as fake timers do.
+	clock: (name, clock) => checkFunction(name, (clock === undefined ? Date.now : clock) as () => number),
 	fs: withDefault(nodeFileSystem, checkFileSystem),
 } satisfies OptionRules<FileChainOptions>
 
