@@ -3,7 +3,8 @@
  * machine changes from minute to minute.
  *
  * ```
- * node bench/compare.mjs OTHER_CHECKOUT [--work NAME …] [--record SHAPE …] [--turn N …] [--records N] [--seconds N] [--runs N]
+ * node bench/compare.mjs OTHER_CHECKOUT [--work NAME …] [--record SHAPE …] [--turn N …]
+ *                        [--records N] [--seconds N] [--runs N]
  * ```
  *
  * Both checkouts must be built. Options can be repeated. Default: every work with every record, and 1,000, 10

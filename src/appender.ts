@@ -1,6 +1,4 @@
-/**
- * The contract of an appender, the one interface that users implement, and helpers that read its properties.
- */
+/** The contract that every appender implements, and helpers that read the properties of an appender. */
 import { hush } from './guard/hush.ts'
 import { show } from './guard/show.ts'
 import { attempt, isInstance, ownValueOf, propertyOf } from './guard/values.ts'
@@ -13,28 +11,29 @@ import { processWide } from './platform/process-wide.ts'
 /** All durabilities, from the least to the most durable. */
 export const DURABILITIES = ['none', 'memory', 'os', 'disk'] as const
 /**
- * What a committed record survives: nothing (`none`), anything but the end of its process (`memory`), a
+ * What a committed record survives: nothing (`none`), anything except the end of its process (`memory`), a
  * killed process (`os`), or a power loss (`disk`).
  */
 export type Durability = (typeof DURABILITIES)[number]
 
 /**
- * Receives the records of a loop. Once `append` is called, the appender keeps the record until it is
- * committed or counted as lost.
+ * Receives the records of a loop. Once `append` has accepted a record, the appender keeps the record until
+ * the record is committed or counted as lost.
  *
- * A loop appends records in strictly increasing `seq`, one append at a time. A `$gap` record replaces records
- * that the loop itself lost. Only `append` is required. To test an implementation, run `appenderContract` of
- * `mesh-chain/testing`.
+ * A loop appends records in strictly increasing order of `seq`, by default one append at a time. A `$gap`
+ * record replaces records that the loop itself lost. Only `append` is required. To test an implementation,
+ * run `appenderContract` from `mesh-chain/testing`.
  */
 export interface LogChainAppender {
 	/**
-	 * Takes one record, or throws or rejects. After an error the record stays in the loop, which retries the
-	 * append in order. A record whose error has `retryable: false` is not retried: it becomes a counted gap.
+	 * Accepts one record, or throws or rejects. After an error, the record stays in the loop, which retries
+	 * appends in order. If the error has `retryable: false`, the loop does not retry the record and turns it
+	 * into a counted gap.
 	 *
 	 * @throws {LogAppendError}
 	 */
 	append(record: LogRecord): void | Promise<void>
-	/** Takes all of the records or none. Without this method the loop appends records one by one. */
+	/** Accepts either all of the records or none. Without this method, the loop appends records one by one. */
 	appendBatch?(records: readonly LogRecord[]): void | Promise<void>
 	/**
 	 * Seq of the first record that the loop stamps, from 1. Read once, when the loop is created. Default: 1.
@@ -43,26 +42,26 @@ export interface LogChainAppender {
 	/** Number of this opening of the chain, from 1. Read once, when the loop is created. Default: 1. */
 	readonly epoch?: number | undefined
 	/**
-	 * Seq up to which every record is committed, that is, survives what {@link durability} promises. Default:
-	 * a record is committed when `append` returns or resolves.
+	 * Seq up to which every record is committed, with the {@link durability} that the appender promises.
+	 * Default: a record is committed when `append` returns or resolves.
 	 */
 	readonly committedSeq?: number | undefined
 	/** What a committed record survives. Default: `memory`. */
 	readonly durability?: Durability | undefined
 	/**
-	 * Maximum number of asynchronous appends in flight, from 1. A value above 1 declares the appender
-	 * idempotent and ordered: after a failure the loop repeats the failed record and every later one.
+	 * Maximum number of asynchronous appends in flight, from 1. A value above 1 declares that appends are
+	 * idempotent and ordered: after a failure, the loop appends the failed record and all later records again.
 	 * Default: 1.
 	 */
 	readonly inFlightMax?: number | undefined
 	/**
-	 * Reason why nothing can be committed at present; undefined when the appender works. An appender with
-	 * this property reports its own failure and recovery to people; the loop does not repeat these reports.
+	 * Error that currently prevents the appender from committing records; undefined when the appender works. An
+	 * appender with this property issues its own warnings about failure and recovery, so the loop issues none.
 	 */
 	readonly failure?: MeshChainError | undefined
-	/** Returns once every record taken has reached the operating system, or throws. */
+	/** Returns once every accepted record has reached the operating system, or throws. */
 	flush?(): void
-	/** Resolves once every record taken is on disk. */
+	/** Resolves once every accepted record is on disk. */
 	sync?(): Promise<void>
 	/**
 	 * Commits and syncs every record, and releases all resources. Idempotent. Later appends fail with
@@ -70,16 +69,16 @@ export interface LogChainAppender {
 	 */
 	close?(): Promise<void>
 	/**
-	 * Longest wait for `sync`, and then for `close`, in milliseconds. Default: the `closeTimeoutMs` of the
-	 * loop.
+	 * Maximum wait for `sync`, and then for `close`, in milliseconds. Default: `sync` and `close` share the
+	 * loop's `closeTimeoutMs`.
 	 */
 	readonly closeTimeoutMs?: number | undefined
-	/** Whether `close` syncs. If true, the loop does not call `sync` before it. Default: false. */
+	/** Whether `close` also syncs. If true, the loop does not call `sync` before `close`. Default: false. */
 	readonly closeSyncs?: boolean | undefined
 }
 
 /**
- * Returns the first seq and the epoch of a loop over this appender.
+ * Returns the first seq and the epoch for a loop that uses this appender.
  *
  * @throws {MeshChainError} `INVALID_OPTION` when the appender declares an invalid value.
  */
@@ -91,7 +90,7 @@ export function startOf(appender: LogChainAppender): { readonly nextSeq: number;
 }
 
 /**
- * Returns a whole number from 1 that an appender declares. Default: 1.
+ * Returns a property that an appender declares, a whole number from 1. Default: 1.
  *
  * @throws {MeshChainError} `INVALID_OPTION` when the value is invalid or cannot be read.
  */
@@ -104,14 +103,16 @@ export function declaredBy(
 	return checkWholeNumber(what, readOption(what, appender, name) ?? 1, 1, max)
 }
 
-/** Returns whether an append is retried after this error: true unless the error has `retryable: false`. */
+/**
+ * Returns whether an append is retried after this error, which is the case unless it has `retryable: false`.
+ */
 export function isRetryable(error: unknown): boolean {
 	return propertyOf(error, 'retryable') !== false
 }
 
 /**
  * Converts any thrown value to a `LogAppendError`. A `LogAppendError` whose fields are plain values is
- * returned as it is; any other value becomes the cause.
+ * returned unchanged. Any other value becomes the cause of a new error.
  */
 export function toAppendError(thrown: unknown, seq: number): LogAppendError {
 	const isKept =
@@ -128,7 +129,10 @@ export function durabilityOf(appender: LogChainAppender): Durability {
 	return DURABILITIES.find((name) => name === durability) ?? 'memory'
 }
 
-/** Returns the `committedSeq` of an appender; undefined when it has none, NaN when the value is not a seq. */
+/**
+ * Returns the `committedSeq` of an appender; undefined if the appender has none, NaN if the value is not a
+ * seq.
+ */
 export function committedSeqOf(appender: LogChainAppender): number | undefined {
 	const seq: unknown = attempt(() => appender.committedSeq, Number.NaN)
 	if (seq === undefined) return undefined
@@ -136,7 +140,7 @@ export function committedSeqOf(appender: LogChainAppender): number | undefined {
 	return typeof seq === 'number' && Number.isSafeInteger(seq) && seq >= 0 ? seq : Number.NaN
 }
 
-/** Returns the `failure` of an appender, or the error that reading it throws. */
+/** Returns the `failure` of an appender. If reading the property throws, returns the thrown error. */
 export function failureOf(appender: LogChainAppender): MeshChainError | undefined {
 	try {
 		const failure: unknown = appender.failure
@@ -151,8 +155,8 @@ export function failureOf(appender: LogChainAppender): MeshChainError | undefine
 export function checkAppender(appender: unknown): void {
 	if (typeof appender === 'object' && typeof propertyOf(appender, 'append') === 'function') return
 	const text =
-		`an appender must be an object with an append(record) method, not ${show(appender)}: ` +
-		'new FileChainAppender(path) is one'
+		`an appender must be an object with an append(record) method, not ${show(appender)}; ` +
+		'to write a chain file, use new FileChainAppender(path)'
 	throw new MeshChainError('INVALID_OPTION', text)
 }
 
@@ -169,7 +173,8 @@ export function claimAppender(appender: LogChainAppender): void {
 	if (inUse.has(appender)) {
 		throw new MeshChainError(
 			'APPENDER_IN_USE',
-			'this appender already belongs to a loop; give each loop its own, or use loop.child() to share one',
+			'this appender already belongs to a loop or to another appender: ' +
+				'create a new appender, or share its loop with loop.child()',
 		)
 	}
 	inUse.add(appender)

@@ -16,7 +16,8 @@ function create(path, synchronous) {
 	database.pragma('journal_mode = WAL')
 	database.pragma(`synchronous = ${synchronous}`)
 	database.exec(
-		'CREATE TABLE records (seq INTEGER PRIMARY KEY, tsMs INTEGER, level INTEGER, daemonId TEXT, nodeId TEXT, message TEXT)',
+		'CREATE TABLE records (seq INTEGER PRIMARY KEY, tsMs INTEGER, level INTEGER, ' +
+			'daemonId TEXT, nodeId TEXT, message TEXT)',
 	)
 	const statement = database.prepare('INSERT INTO records VALUES (?, ?, ?, ?, ?, ?)')
 	return {

@@ -14,6 +14,13 @@ const VALUE_WIDTH = 110
 const ROW_HEIGHT = 22
 const TITLE_HEIGHT = 44
 
+const STYLE = [
+	'text { fill: #24292f } .other { fill: #8c959f } .ours { fill: #1a7f64 }',
+	'.small { font-size: 12px; fill: #6e7781 }',
+	'@media (prefers-color-scheme: dark)',
+	'{ text { fill: #e6edf3 } .small { fill: #9198a1 } .ours { fill: #3fb994 } }',
+].join(' ')
+
 /** Returns an SVG drawing that is readable on light and dark pages. */
 export function svg({ machine, works }) {
 	const shown = works.filter(({ name }) => SHOWN.includes(name))
@@ -23,9 +30,11 @@ export function svg({ machine, works }) {
 		parts.push(...panel(work, top))
 		top += TITLE_HEIGHT + work.contenders.length * ROW_HEIGHT
 	}
+	const height = top + 16
 	return [
-		`<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${top + 16}" viewBox="0 0 ${WIDTH} ${top + 16}" font-family="system-ui, sans-serif" font-size="13">`,
-		'<style>text { fill: #24292f } .other { fill: #8c959f } .ours { fill: #1a7f64 } .small { font-size: 12px; fill: #6e7781 } @media (prefers-color-scheme: dark) { text { fill: #e6edf3 } .small { fill: #9198a1 } .ours { fill: #3fb994 } }</style>',
+		`<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" ` +
+			`viewBox="0 0 ${WIDTH} ${height}" font-family="system-ui, sans-serif" font-size="13">`,
+		`<style>${STYLE}</style>`,
 		text(
 			16,
 			24,
@@ -50,7 +59,8 @@ function panel({ name, contenders }, top) {
 			const kind = contender.name.startsWith('mesh-chain') ? 'ours' : 'other'
 			return [
 				`<text x="${LABEL_WIDTH - 8}" y="${y + 13}" text-anchor="end">${escaped(contender.name)}</text>`,
-				`<rect class="${kind}" x="${LABEL_WIDTH}" y="${y + 2}" width="${width.toFixed(1)}" height="${ROW_HEIGHT - 6}" rx="2"/>`,
+				`<rect class="${kind}" x="${LABEL_WIDTH}" y="${y + 2}" ` +
+					`width="${width.toFixed(1)}" height="${ROW_HEIGHT - 6}" rx="2"/>`,
 				text(
 					(LABEL_WIDTH + width + 8).toFixed(1),
 					y + 13,

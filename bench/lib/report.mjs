@@ -53,7 +53,8 @@ export function markdown({ machine, versions, mode, works }) {
 			.map(([name, version]) => `${name} ${version}`)
 			.join(', '),
 		'',
-		`Mode \`${mode}\`. Medians of interleaved rounds; a ratio is taken within each round. Spread: from the least to the greatest.`,
+		`Mode \`${mode}\`. Medians of interleaved rounds; a ratio is taken within each round. ` +
+			'Spread: from the least to the greatest.',
 		'',
 		...targets(works),
 		...works.flatMap(workTables),

@@ -1,6 +1,6 @@
 /**
- * Shows a JSON Lines format of your own, with checked fields: the three events of a Channel Access recorder, read from and written to
- * its files.
+ * Shows how to define a JSON Lines format with checked fields. A Channel Access recorder reads and writes its
+ * three events in this format.
  */
 import { isIP } from 'node:net'
 import { eventFormat } from 'mesh-chain'
@@ -12,7 +12,7 @@ export type ChannelAccessEvents = {
 	client_disconnect: { peer: string }
 }
 
-/** Whether a value is an IPv4 or IPv6 address with a port: `10.0.0.5:5064`, `[::1]:5064`. */
+/** Returns whether a value is an IPv4 or IPv6 address with a port: `10.0.0.5:5064`, `[::1]:5064`. */
 export function isAddress(value: unknown): boolean {
 	const [, v6, v4, port] = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(String(value)) ?? []
 	return (isIP(v6 ?? '') === 6 || isIP(v4 ?? '') === 4) && Number(port) < 2 ** 16
@@ -27,17 +27,17 @@ export const format = eventFormat({
 	client_disconnect: { peer: isAddress },
 })
 
-/** The command CA_PROTO_RSRV_IS_UP of the Channel Access protocol, and the bytes of every header. */
+/** Command CA_PROTO_RSRV_IS_UP of the Channel Access protocol, and the size of every header in bytes. */
 const BEACON = 13
 const HEADER_BYTES = 16
 
-/** Reads a datagram; undefined where it is not a beacon. */
+/** Reads a datagram. Returns undefined if it is not a beacon. */
 export function readBeacon(
 	bytes: Buffer,
 	{ address }: { address: string },
 ): ChannelAccessEvents['beacon_recv'] | undefined {
 	if (bytes.length < HEADER_BYTES || bytes.readUInt16BE(0) !== BEACON) return undefined
-	// A server that does not know its own address sends 0; the receiver then takes the sender's.
+	// A server that does not know its own address sends 0. The address of the sender then replaces it.
 	const own = bytes.readUInt32BE(12) === 0 ? address : [...bytes.subarray(12, 16)].join('.')
 	return {
 		server: `${own}:${bytes.readUInt16BE(6)}`,
@@ -46,7 +46,7 @@ export function readBeacon(
 	}
 }
 
-/** The datagram that a server sends. */
+/** Returns the datagram that a server sends. */
 export function writeBeacon({ port, seq, version }: { port: number; seq: number; version: number }): Buffer {
 	const bytes = Buffer.alloc(HEADER_BYTES)
 	bytes.writeUInt16BE(BEACON, 0)

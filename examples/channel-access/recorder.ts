@@ -1,4 +1,6 @@
-/** Shows how to record a network protocol: beacons on a UDP socket and clients of a TCP server become events. */
+/**
+ * Shows how to record a network protocol. Beacons on a UDP socket and clients of a TCP server become events.
+ */
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
@@ -11,7 +13,7 @@ export interface NetworkRecorder {
 	close(): Promise<void>
 }
 
-/** Listens on free ports of the loopback interface until it is closed. */
+/** Starts a recorder that listens on free ports of the loopback interface until it is closed. */
 export async function startRecorder(loop: MeshLoop<ChannelAccessEvents>): Promise<NetworkRecorder> {
 	const beacons = createSocket('udp4')
 	beacons.on('message', (bytes, sender) => {

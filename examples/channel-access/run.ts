@@ -1,10 +1,10 @@
 /**
- * Shows an event recorder from end to end: record on real sockets, export in another recorder's format, import again, replay at the
- * original pace.
+ * Shows an event recorder from end to end: it records events on real sockets, exports them in the format of
+ * another recorder, imports them, and replays them at the original pace.
  *
  *   node --import ./examples/typescript.mjs examples/channel-access/run.ts [FOLDER]
  *
- * Leaves recorded.chain, recorded.jsonl and again.chain in FOLDER. Default: the current folder.
+ * Creates recorded.chain, recorded.jsonl and again.chain in FOLDER. Default: the current folder.
  */
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
@@ -75,12 +75,13 @@ const replayed = await replay(
 )
 await copy.close()
 
+const lateMs = Math.ceil(replayed.lateMsMax)
 const count = (kind: string) => printed.filter((each) => each === kind).length
 console.log(`
 events recorded   ${records}
 lines written     ${exported.lines}
 records read back ${imported.records}
-replayed          ${replayed.replayed} at the original pace, at most ${Math.ceil(replayed.lateMsMax)} ms late`)
+replayed          ${replayed.replayed} at the original pace, at most ${lateMs} ms late`)
 const isAll = [exported.lines, imported.records, replayed.replayed].every((each) => each === records)
 const isRight =
 	count('beacon_recv') === BEACONS &&

@@ -1,13 +1,13 @@
 /**
- * Shows that a SIGKILL loses no answered request: the reason to use a chain at all.
+ * Shows that a SIGKILL loses no answered request. This is the main reason to use a chain.
  *
- * A real HTTP service under real load is killed, started again on the same chain and stopped. Then its chain is opened, and every request
- * that a client saw answered must be in it.
+ * Kills an HTTP service under load, starts it again with the same chain, and stops it. Then checks that the
+ * chain contains every request for which a client received an answer.
  *
  *   npm run demo                                                     in a clone; builds first
  *   node --import ./examples/typescript.mjs examples/demo/run.ts [FOLDER]
  *
- * Leaves node.chain in FOLDER. Default: the current folder.
+ * Creates node.chain in FOLDER. Default: the current folder.
  */
 import { type ChildProcess, execFile, fork } from 'node:child_process'
 import { once } from 'node:events'
@@ -39,7 +39,7 @@ async function startService(): Promise<{ child: ChildProcess; port: number }> {
 	return { child, port }
 }
 
-/** One client: one request after the other, until the load stops or the service is gone. */
+/** Sends one request after another, until the load stops or the service has ended. */
 async function client(port: number, agent: Agent, load: { readonly stopped: boolean }): Promise<void> {
 	while (!load.stopped) {
 		const id = `r${++sent}`
@@ -72,7 +72,10 @@ function order(port: number, agent: Agent, id: string, amount: number): Promise<
 	})
 }
 
-/** Loads the service for a while, then ends it with a signal: SIGKILL in the middle of the load, SIGTERM after it. */
+/**
+ * Loads the service for a while and then ends it with a signal: SIGKILL during the load, or SIGTERM after the
+ * load.
+ */
 async function life(number: number, signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
 	const { child, port } = await startService()
 	const before = answered.length
@@ -106,7 +109,7 @@ async function idsInChain(): Promise<{ ids: Set<unknown>; records: number }> {
 	return { ids, records }
 }
 
-/** Runs a real command line and shows what it really prints. */
+/** Runs a command line and prints its output. */
 async function show(commandLine: string): Promise<void> {
 	console.log(`\n$ npx mesh-chain ${commandLine}`)
 	const words = commandLine.match(/'[^']*'|\S+/g) ?? []
@@ -133,7 +136,7 @@ await show('dump node.chain -o pretty -l error -n 2')
 await show('dump node.chain -o pretty -k order.accepted -n 3 -r')
 await show(`dump node.chain -o pretty -S ${killedIso} -n 3`)
 await show('verify node.chain')
-// The last second before the kill once more, twice as fast, into a program.
+// Replays the last second before the kill into a program, twice as fast.
 const window = `-S ${new Date(killedMs - 1000).toISOString()} -U ${killedIso}`
 await show(`replay node.chain ${window} -k order.accepted --speed 2 --to 'exec:node ${totalsPath}'`)
 

@@ -1,6 +1,6 @@
 /**
- * Shows a service that answers a request only when its records have reached the operating system: after that, a SIGKILL does
- * not lose them.
+ * Shows a service that answers a request only after the records of the request have reached the operating
+ * system. A later SIGKILL does not lose these records.
  *
  *   node --import ./examples/typescript.mjs examples/demo/service.ts node.chain
  */
@@ -43,5 +43,5 @@ server.listen(0, '127.0.0.1', () => {
 	loop.info('listening', { port, pid: process.pid })
 	process.send?.({ port })
 })
-process.on('disconnect', () => process.exit(1)) // The program that started this one is gone.
+process.on('disconnect', () => process.exit(1)) // The parent process has ended.
 closeOnSignal(loop)

@@ -1,8 +1,10 @@
 /**
- * Shows mesh-chain in a web service with Fastify: every record of a request carries its id, an order is answered only when its record
- * would survive a SIGKILL, and SIGTERM drains the server before the chain is closed.
+ * Shows mesh-chain in a web service with Fastify. Every record of a request contains the request id. The
+ * service answers an order only after the record of the order can survive a SIGKILL. SIGTERM drains the
+ * server before the chain is closed.
  *
- *   npm install && npm start          then, in another terminal: curl -X POST 'localhost:3000/orders?amount=12'
+ *   npm install && npm start
+ *   curl -X POST 'localhost:3000/orders?amount=12'                   in another terminal
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
 import Fastify from 'fastify'

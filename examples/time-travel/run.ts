@@ -1,11 +1,12 @@
 /**
- * Shows how to find a bug after the process is gone: a customer was charged too little, and only the chain is left.
+ * Shows how to find a bug after the process has ended: a customer was charged too little, and only the chain
+ * is left.
  *
- * Runs the shop, then the steps that README.md in this folder explains.
+ * Runs the shop, and then performs the steps that README.md in this folder describes.
  *
  *   node --import ./examples/typescript.mjs examples/time-travel/run.ts [FOLDER]
  *
- * Leaves shop.chain in FOLDER. Default: the current folder.
+ * Creates shop.chain in FOLDER. Default: the current folder.
  */
 import { execFile, fork } from 'node:child_process'
 import { once } from 'node:events'
@@ -28,7 +29,9 @@ const foldPath = relative(process.cwd(), here('carts.mjs'))
 mkdirSync(folder, { recursive: true })
 for (const name of readdirSync(folder)) if (name.startsWith('shop.chain')) rmSync(join(folder, name))
 
-/** What every customer does. The client of one of them sends a request again because its answer takes too long. */
+/**
+ * Acts as all customers. The client of one customer sends a request again because the answer takes too long.
+ */
 async function shop(port: number): Promise<Map<string, number>> {
 	const ask = async (path: string) => (await fetch(`http://127.0.0.1:${port}${path}`)).json()
 	for (let cart = 1; cart <= CARTS; cart++) {
@@ -41,7 +44,7 @@ async function shop(port: number): Promise<Map<string, number>> {
 	return totals
 }
 
-/** Runs a real command line and shows what it really prints. */
+/** Runs a command line and prints its output. */
 async function show(commandLine: string): Promise<string> {
 	console.log(`\n$ npx mesh-chain ${commandLine}`)
 	const args = commandLine.split(' ').map((word) => (word === 'shop.chain' ? chainPath : word))
@@ -58,7 +61,7 @@ service.kill('SIGTERM')
 await exited
 
 for (const [cart, total] of totals)
-	if (total !== 90) console.log(`${cart} was charged ${total}, and 90 would have been right`)
+	if (total !== 90) console.log(`${cart} was charged ${total} instead of 90`)
 
 await show('sessions shop.chain')
 const answered = await show('dump shop.chain -o ndjson -k total.answered -l warn')

@@ -1,7 +1,8 @@
 /**
- * Shows a service that records every change of its state, with checkpoints, so that its state at any moment can be computed later.
+ * Shows a service that records every change to its state, and also checkpoints. Its state at any moment can
+ * be computed later.
  *
- * It is a small shop with a bug in it. Its carts are in memory.
+ * The service is a small shop that contains a bug. Its carts are in memory.
  *
  *   node --import ./examples/typescript.mjs examples/time-travel/service.ts shop.chain
  */
@@ -18,14 +19,17 @@ const loop = new MeshLoop(new FileChainAppender(process.argv[2] ?? 'shop.chain')
 	level: 'info',
 })
 const recorder = new Recorder(loop)
-// Debug lines, which the level holds back, are written when a warning or an error is.
+// The level suppresses debug lines. A warning or an error writes the latest ones to the chain.
 new BlackBox(loop, { level: 'warn' })
 recorder.start('sale')
 
 let carts = initial
 let changes = 0
 
-/** A change is published first and then folded into the carts: the same fold gives the same carts from the chain later. */
+/**
+ * Publishes a change and then folds it into the carts. Later, the same fold computes the same carts from the
+ * chain.
+ */
 function change(kind: string, data: Record<string, unknown>) {
 	if (changes++ % EVENTS_PER_CHECKPOINT === 0) recorder.checkpoint(carts, { id: `after-${changes - 1}` })
 	const record = loop.emit(kind, data)
@@ -56,7 +60,7 @@ const server = createServer((request, response) => {
 	response.end(JSON.stringify(answer ?? null))
 })
 server.listen(0, '127.0.0.1', () => process.send?.({ port: (server.address() as AddressInfo).port }))
-process.on('disconnect', () => process.exit(1)) // The program that started this one is gone.
+process.on('disconnect', () => process.exit(1)) // The parent process has ended.
 process.on('SIGTERM', async () => {
 	recorder.stop()
 	await loop.close()

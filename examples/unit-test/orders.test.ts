@@ -1,5 +1,5 @@
 /**
- * Shows a unit test that asserts on what a module published: no file, no waiting.
+ * Shows a unit test that asserts on what a module published, without files or waiting.
  *
  *   node --import ./examples/typescript.mjs --test examples/unit-test/orders.test.ts
  */

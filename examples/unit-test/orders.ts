@@ -1,4 +1,7 @@
-/** Shows a module that publishes what it does, and does not care where the records go: so a test can pass a loop in memory. */
+/**
+ * Shows a module that publishes what it does to the loop that it receives. A test can therefore pass an
+ * in-memory loop.
+ */
 import type { MeshLoop } from 'mesh-chain'
 
 export function acceptOrder(loop: MeshLoop, order: { id: number; amount?: number }): boolean {

@@ -1,12 +1,12 @@
 /**
- * Shows how to find a blocked event loop in what a service archived about itself: prices are sometimes late, and no request is slow
- * by itself.
+ * Shows how to find a blocked event loop in the metrics that a service archived about itself. Prices are
+ * sometimes late, although no price request is slow by itself.
  *
- * Runs the service, then the steps that README.md in this folder explains.
+ * Runs the service, and then performs the steps that README.md in this folder describes.
  *
  *   node --import ./examples/typescript.mjs examples/vital-signs/run.ts [FOLDER]
  *
- * Leaves vitals/ in FOLDER. Default: the current folder.
+ * Creates vitals/ in FOLDER. Default: the current folder.
  */
 import { execFile, fork } from 'node:child_process'
 import { once } from 'node:events'
@@ -28,7 +28,10 @@ const here = (name: string) => fileURLToPath(new URL(name, import.meta.url))
 mkdirSync(cwd, { recursive: true })
 rmSync(join(cwd, 'vitals'), { recursive: true, force: true })
 
-/** Asks for prices, and once, in the middle, for a report. Returns the time of the slowest price. */
+/**
+ * Requests prices, and one report halfway through. Returns the duration of the slowest price request in
+ * milliseconds.
+ */
 async function traffic(port: number): Promise<number> {
 	const answers: Promise<number>[] = []
 	const ask = async (path: string) => {
@@ -45,7 +48,7 @@ async function traffic(port: number): Promise<number> {
 	return Math.max(...(await Promise.all(answers)))
 }
 
-/** Runs a real command line and shows what it really prints. */
+/** Runs a command line and prints its output. */
 async function show(commandLine: string): Promise<void> {
 	console.log(`\n$ npx mesh-chain ${commandLine}`)
 	const { stdout, stderr } = await promisify(execFile)(
@@ -76,7 +79,7 @@ const service = fork(here('service.ts'), [join(cwd, 'vitals')], {
 })
 const [{ port }] = (await once(service, 'message')) as [{ port: number }]
 const slowestMs = await traffic(port)
-console.log(`${REQUESTS} prices were asked for; the slowest answer took ${Math.round(slowestMs)} ms`)
+console.log(`${REQUESTS} prices were requested; the slowest answer took ${Math.round(slowestMs)} ms`)
 await show('sources status vitals')
 const exited = once(service, 'exit')
 service.kill('SIGTERM')
@@ -91,12 +94,15 @@ const spikes = delays
 	.filter(({ data }) => data.value.maxMs >= SLOW_MS)
 	.toSorted((a, b) => b.data.value.maxMs - a.data.value.maxMs)
 
-/** A block of `maxMs` ended before the scan that measured it, so the request that caused it lies in this window. */
+/**
+ * Returns a time window that contains the request that blocked the event loop. The block of `maxMs` ended
+ * before the scan that measured it.
+ */
 const around = ({ tsMs, data }: Shown) => ({
 	fromMs: Math.floor(tsMs - data.value.maxMs) - WINDOW_MS,
 	toMs: tsMs,
 })
-/** The request that was followed by the longest silence. */
+/** Returns the request that was followed by the longest silence. */
 function blockedBy(spike: Shown): Shown | undefined {
 	const { fromMs, toMs } = around(spike)
 	const began = requests.filter(({ tsMs }) => tsMs >= fromMs && tsMs <= toMs)

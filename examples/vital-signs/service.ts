@@ -1,7 +1,8 @@
 /**
- * Shows a service that archives its own health: event loop delay, garbage collection, memory. So a stall can be explained later.
+ * Shows a service that archives its own health: event-loop delay, garbage collection and memory. The cause of
+ * a stall can therefore be found later.
  *
- * One of its routes has a bug: it blocks the event loop.
+ * One of its routes contains a bug and blocks the event loop.
  *
  *   node --import ./examples/typescript.mjs examples/vital-signs/service.ts vitals
  */
@@ -26,7 +27,7 @@ mkdirSync(folder, { recursive: true })
 const loop = new MeshLoop(new FileChainAppender(join(folder, 'samples.chain')), { nodeId: 'shop-1' })
 const vitals = new SourceManager(loop, { registry: join(folder, 'sources.chain'), saveIntervalMs: 500 })
 
-/** Creates a source by its name: on the first start from this table, later for each name in the registry. */
+/** Creates the source for a name: from this table on the first start, and later from the registry. */
 const SOURCES: Record<string, () => Source> = {
 	'event-loop': eventLoopDelay,
 	gc: garbageCollection,
@@ -54,7 +55,7 @@ const server = createServer((request, response) => {
 	response.end(JSON.stringify(answer?.() ?? null))
 })
 server.listen(0, '127.0.0.1', () => process.send?.({ port: (server.address() as AddressInfo).port }))
-process.on('disconnect', () => process.exit(1)) // The program that started this one is gone.
+process.on('disconnect', () => process.exit(1)) // The parent process has ended.
 process.on('SIGTERM', async () => {
 	await vitals.close()
 	await loop.close()

@@ -1,4 +1,7 @@
-/** An appender for tests: holds the newest records in memory, where a test can read them or wait for one. */
+/**
+ * An appender for tests. It holds the newest records in memory, where a test can read them or wait for a
+ * record.
+ */
 import type { Durability, LogChainAppender } from '../appender.ts'
 import { hush } from '../guard/hush.ts'
 import { discard } from '../guard/promises.ts'
@@ -13,15 +16,15 @@ import type { LogRecord } from '../model/record.ts'
 import { RecordQueue } from '../outbox/record-queue.ts'
 import { TIMER_MS_MAX } from '../platform/time-limits.ts'
 
-/** Options of a `BufferingAppender`. */
+/** Options for a `BufferingAppender`. */
 export interface BufferingOptions {
-	/** Maximum number of records to hold, a whole number; 0 acts as 1. Default: 16,384. */
+	/** Maximum number of records to hold. Whole number; 0 acts as 1. Default: 16,384. */
 	readonly capacity?: number | undefined
 }
 
-/** Options of `waitFor` of a `BufferingAppender`. */
+/** Options for `BufferingAppender.waitFor`. */
 export interface WaitOptions {
-	/** Longest wait, 0 to 2,147,483,647 ms; Infinity for no limit. Default: 1,000 ms. */
+	/** Maximum wait: 0 to 2,147,483,647 ms, or Infinity for no limit. Default: 1,000 ms. */
 	readonly timeoutMs?: number | undefined
 }
 
@@ -29,7 +32,7 @@ type Predicate = (record: LogRecord) => boolean
 
 interface Waiter {
 	readonly predicate: Predicate
-	/** The filter or function, for error messages. */
+	/** The filter or function to show in error messages. */
 	readonly match: LogFilter | Predicate
 	readonly resolve: (record: LogRecord) => void
 	readonly reject: (error: unknown) => void
@@ -37,11 +40,11 @@ interface Waiter {
 }
 
 /**
- * Holds the newest `capacity` records in memory. At capacity, each append drops exactly the oldest record and
- * adds one to {@link droppedCount}. Its durability is `memory`.
+ * Holds the newest `capacity` records in memory. At capacity, each append drops the oldest record and adds
+ * one to {@link droppedCount}. Its durability is `memory`.
  *
- * `E` is the event map of the loop: a filter by `kind` returns records of that kind. A loop never passes gaps
- * to this appender, because it never fails.
+ * `E` is the event map of the loop. With a filter by `kind`, the result type is the type of that kind's
+ * records. A loop never appends `$gap` records of its own to this appender, because the appender never fails.
  *
  * @example
  * ```ts
@@ -65,20 +68,21 @@ export class BufferingAppender<E extends object = EventMap> implements LogChainA
 	/** @throws {MeshChainError} `INVALID_OPTION` */
 	constructor(options: BufferingOptions = {}) {
 		checkOptionNames(options, ['capacity'])
-		this.#capacity = Math.max(1, checkWholeNumber('capacity', options.capacity ?? BUFFER_CAPACITY_DEFAULT, 0))
+		const { capacity = BUFFER_CAPACITY_DEFAULT } = options
+		this.#capacity = Math.max(1, checkWholeNumber('capacity', capacity, 0))
 	}
 
-	/** Seq of the last record taken; 0 before the first. */
+	/** Seq of the last accepted record; 0 before the first record. */
 	get committedSeq(): number {
 		return this.#committedSeq
 	}
 
-	/** Number of records dropped for newer ones. Never decreases, not even after {@link clear}. */
+	/** Number of records dropped to make room for newer records. Never decreases, even after {@link clear}. */
 	get droppedCount(): number {
 		return this.#droppedCount
 	}
 
-	/** Takes a record. @throws {LogAppendError} `APPENDER_CLOSED`, not retryable, after {@link close}. */
+	/** Stores a record. @throws {LogAppendError} `APPENDER_CLOSED`, not retryable, after {@link close}. */
 	append(record: LogRecord): void {
 		if (this.#closed) {
 			throw new LogAppendError('the appender is closed', {
@@ -96,7 +100,7 @@ export class BufferingAppender<E extends object = EventMap> implements LogChainA
 	}
 
 	/**
-	 * Returns the held records that match, oldest first; also after {@link close}.
+	 * Returns the held records that match, oldest first. Works even after {@link close}.
 	 *
 	 * @throws {MeshChainError} `INVALID_FILTER`, `INVALID_LEVEL`
 	 */
@@ -112,17 +116,17 @@ export class BufferingAppender<E extends object = EventMap> implements LogChainA
 		return records
 	}
 
-	/** Removes the held records, without counting them as dropped. */
+	/** Removes the held records without counting them as dropped. */
 	clear(): void {
 		this.#queue.clear()
 	}
 
 	/**
-	 * Resolves with the oldest held record that matches a filter or a function; if there is none, with the
-	 * next one to arrive.
+	 * Resolves with the oldest held record that matches a filter or a function. If no held record matches,
+	 * waits for the next record that does.
 	 *
-	 * @throws {MeshChainError} `WAIT_TIMEOUT` if none arrives in time, `APPENDER_CLOSED` if none can arrive
-	 * any more.
+	 * @throws {MeshChainError} `WAIT_TIMEOUT` if no matching record arrives in time, `APPENDER_CLOSED` if the
+	 * appender is closed first.
 	 */
 	waitFor<K extends KindOf<E>>(filter: KindFilter<K>, options?: WaitOptions): Promise<RecordOf<E, K>>
 	waitFor(match: LogFilter | ((record: RecordOf<E>) => boolean), options?: WaitOptions): Promise<RecordOf<E>>
@@ -144,7 +148,7 @@ export class BufferingAppender<E extends object = EventMap> implements LogChainA
 	}
 
 	/**
-	 * Closes the appender. The held records can still be read; later appends are refused and pending waits
+	 * Closes the appender. The held records remain readable, later appends are refused, and pending waits
 	 * reject. Idempotent.
 	 */
 	async close(): Promise<void> {
@@ -183,14 +187,14 @@ export class BufferingAppender<E extends object = EventMap> implements LogChainA
 	#timeoutError(match: LogFilter | Predicate, timeoutMs: number): MeshChainError {
 		return new MeshChainError(
 			'WAIT_TIMEOUT',
-			`no record matched ${describe(match)} within ${timeoutMs} ms; ${this.#queue.count} are held`,
+			`no record matched ${describe(match)} within ${timeoutMs} ms; records held: ${this.#queue.count}`,
 		)
 	}
 }
 
 function resolveTimeoutMs(options: WaitOptions): number {
 	checkOptionNames(options, ['timeoutMs'])
-	const timeoutMs = options.timeoutMs ?? WAIT_MS_DEFAULT
+	const { timeoutMs = WAIT_MS_DEFAULT } = options
 	if (timeoutMs === Number.POSITIVE_INFINITY) return timeoutMs
 	if (typeof timeoutMs === 'number' && timeoutMs >= 0 && timeoutMs <= TIMER_MS_MAX) return timeoutMs
 	throw new MeshChainError(
@@ -212,7 +216,7 @@ function describe(match: LogFilter | Predicate): string {
 
 function described(match: LogFilter | Predicate): string {
 	if (typeof match === 'function')
-		return match.name === '' ? 'the function given' : `the function ${match.name}`
+		return match.name === '' ? 'the given function' : `the function ${match.name}`
 	const conditions = Object.entries(match).map(([key, value]) => `${key}: ${showCondition(value)}`)
 	return `{ ${conditions.join(', ')} }`
 }

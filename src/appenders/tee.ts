@@ -1,6 +1,6 @@
 /**
- * Passes one history to several appenders. All children walk one queue, each with its own cursor, so that a
- * child that fails, is slow or hangs does not delay the others.
+ * Passes one history to several appenders. All children read one queue, each with its own cursor, so that a
+ * child that fails, hangs or is slow does not delay the others.
  *
  * Invariant: the queue holds only records that at least one child still needs, at most
  * `TEE_QUEUE_RECORDS_MAX`.
@@ -26,30 +26,32 @@ import type { OutboxStats } from '../outbox/outbox-stats.ts'
 import { RecordQueue } from '../outbox/record-queue.ts'
 import { TIMER_MS_MAX } from '../platform/time-limits.ts'
 
-/** Time that `close` needs in addition to its slowest child, to report the outcome. */
+/** Time that `close` needs to report the outcome after its slowest child has closed. */
 const CLOSE_MARGIN_MS = 500
 
-/** Options of a `TeeAppender`. */
+/** Options for a `TeeAppender`. */
 export interface TeeOptions {
 	/**
-	 * Longest time that `close` waits for a child that does not answer. Its siblings are still closed, and
-	 * the error names it. If a child has its own `closeTimeoutMs`, that one applies. Whole number from 1.
-	 * Default: 3,000 ms.
+	 * Maximum time that `close` waits for a child that does not respond. `close` still closes the other
+	 * children, and its error names the unresponsive child. If a child has its own `closeTimeoutMs`, that value
+	 * limits its `sync` and `close`. Whole number from 1. Default: 3,000 ms.
 	 */
 	readonly closeTimeoutMs?: number | undefined
 }
 
-/** The statistics of one child of a `TeeAppender`. */
+/** Statistics for one child of a `TeeAppender`. */
 export interface TeeChildStats extends OutboxStats {
-	/** Class of the child, or for example `appender 2` for a second child without a class name. */
+	/**
+	 * Class name of the child. A child without a class name is named by its position, for example `appender 2`.
+	 */
 	readonly name: string
 }
 
-/** The statistics of a `TeeAppender`. */
+/** Statistics for a `TeeAppender`. */
 export interface TeeStats {
-	/** Records that at least one child still needs, at most 16,384. */
+	/** Number of records that at least one child still needs, at most 16,384. */
 	readonly queued: number
-	/** One entry for each child, in the order of the constructor. */
+	/** One entry for each child, in the order of the constructor arguments. */
 	readonly children: readonly TeeChildStats[]
 }
 
@@ -66,15 +68,15 @@ interface ChildFailure {
 }
 
 /**
- * Gives every record to every child, in order. `append` accepts each record and does not throw: a failing
- * child is retried with a back-off while up to 16,384 records wait for it. Older records become a counted gap
- * (`overflow`), which the child gets as a `$gap` record when it recovers. Records that it refuses for good
- * become a gap too (`appendFailed`).
+ * Passes every record to every child, in order. `append` accepts each record and does not throw. Appends to a
+ * failing child are retried with a back-off, while up to 16,384 records wait for that child. Older records
+ * become a counted gap (`overflow`), which the child receives as a `$gap` record when it recovers. Records
+ * that a child refuses with a non-retryable error also become a gap (`appendFailed`).
  *
- * `close` closes all children at the same time, and every wait is bounded.
+ * `close` closes all children concurrently, and every wait is bounded.
  *
- * A record is committed when every child has committed it, so {@link durability} is that of the strongest
- * child.
+ * A record is committed once every child has committed it, so {@link durability} is the highest durability of
+ * any child.
  */
 export class TeeAppender implements LogChainAppender {
 	/** Highest `nextSeq` of the children. */
@@ -84,12 +86,15 @@ export class TeeAppender implements LogChainAppender {
 	readonly #queue: RecordQueue
 	readonly #children: readonly Child[]
 	readonly #closeTimeoutMs: number
-	/** Always true: each child is synced as it is closed, so that a hanging child delays no other. */
+	/**
+	 * Always true. Each child is synced as part of closing it, so that a child that hangs does not delay the
+	 * others.
+	 */
 	readonly closeSyncs = true
 	#closing: Promise<void> | undefined
 
 	/**
-	 * @param given the children, which belong to this appender from now on; options may follow them.
+	 * @param given the children, optionally followed by options. This appender takes ownership of the children.
 	 * @throws {MeshChainError} `INVALID_OPTION` without children, `APPENDER_IN_USE` if a child belongs to
 	 * another loop or appender.
 	 */
@@ -109,13 +114,13 @@ export class TeeAppender implements LogChainAppender {
 		return Math.min(...this.#children.map(({ outbox }) => outbox.committedSeq))
 	}
 
-	/** Durability of the strongest child, because a committed record has reached it. */
+	/** Highest durability of any child, because a committed record has been committed by every child. */
 	get durability(): Durability {
 		const ranks = this.#children.map(({ appender }) => DURABILITIES.indexOf(durabilityOf(appender)))
 		return DURABILITIES[Math.max(...ranks)] ?? 'memory'
 	}
 
-	/** Failure of the first child that cannot commit at present. */
+	/** Failure of the first child that currently cannot commit records. */
 	get failure(): MeshChainError | undefined {
 		for (const { appender, outbox } of this.#children) {
 			const failure = failureOf(appender) ?? outbox.failure
@@ -124,7 +129,7 @@ export class TeeAppender implements LogChainAppender {
 		return undefined
 	}
 
-	/** Longest duration of {@link close} in milliseconds, unless appends of a child keep settling. */
+	/** Maximum duration of {@link close} in milliseconds, unless appends to a child keep settling. */
 	get closeTimeoutMs(): number {
 		const longestMs = this.#children.map(({ appender }) => closeMsMax(appender, this.#closeTimeoutMs))
 		return Math.min(Math.max(...longestMs) + CLOSE_MARGIN_MS, TIMER_MS_MAX)
@@ -144,8 +149,8 @@ export class TeeAppender implements LogChainAppender {
 	}
 
 	/**
-	 * Queues records as one batch. A child with `appendBatch` gets all of them or none; other children get
-	 * them one by one.
+	 * Queues records as one batch. A child with `appendBatch` accepts all or none of the records. Other
+	 * children receive the records one by one.
 	 *
 	 * @throws {LogAppendError} `APPENDER_CLOSED`, not retryable, after {@link close}; nothing else.
 	 */
@@ -161,7 +166,8 @@ export class TeeAppender implements LogChainAppender {
 	/**
 	 * Flushes every child.
 	 *
-	 * @throws {MeshChainError} `FLUSH_FAILED`, naming the children that failed, after all were flushed.
+	 * @throws {MeshChainError} `FLUSH_FAILED` after all children were flushed. The message names the children
+	 * that failed.
 	 */
 	flush(): void {
 		const failures: ChildFailure[] = []
@@ -179,7 +185,8 @@ export class TeeAppender implements LogChainAppender {
 	/**
 	 * Resolves once every child has synced.
 	 *
-	 * @throws {MeshChainError} `SYNC_FAILED`, naming the children that failed, after all were synced.
+	 * @throws {MeshChainError} `SYNC_FAILED` after all children were synced. The message names the children
+	 * that failed.
 	 */
 	async sync(): Promise<void> {
 		if (this.#closing !== undefined) return this.#closing
@@ -188,9 +195,10 @@ export class TeeAppender implements LogChainAppender {
 	}
 
 	/**
-	 * Appends pending records, then syncs and closes every child. Idempotent.
+	 * Appends the pending records, then syncs and closes every child. Idempotent.
 	 *
-	 * @throws {MeshChainError} `CLOSE_FAILED`, naming the children that failed, after all were closed.
+	 * @throws {MeshChainError} `CLOSE_FAILED` after all children were closed. The message names the children
+	 * that failed.
 	 */
 	close(): Promise<void> {
 		this.#closing ??= this.#closeAll()
@@ -219,7 +227,9 @@ export class TeeAppender implements LogChainAppender {
 		return { name: nameOf(appender, `appender ${index + 1}`), appender, outbox }
 	}
 
-	/** Makes room in the queue, after another attempt of each child to take its pending records. */
+	/**
+	 * Makes room in the queue. First retries each child, which may free enough room without dropping records.
+	 */
 	#makeRoom(count: number): void {
 		if (this.#queue.count + count <= TEE_QUEUE_RECORDS_MAX) return
 		for (const { outbox } of this.#children) outbox.pump()
@@ -230,7 +240,7 @@ export class TeeAppender implements LogChainAppender {
 		}
 	}
 
-	/** Drops the records that no child needs. */
+	/** Removes the records that no child still needs. */
 	#trim(): void {
 		let needed = this.#queue.end
 		for (const { outbox } of this.#children) needed = Math.min(needed, outbox.needed)
@@ -255,7 +265,8 @@ export class TeeAppender implements LogChainAppender {
 		if (failures.length === 0) return
 		const reasons = failures.map(({ name, error }) => `${name}: ${messageOf(error)}`)
 		const { error } = failures[0]!
-		const text = `${failures.length} of ${this.#children.length} appenders cannot ${verb}: ${reasons.join('; ')}`
+		const share = `${failures.length} of ${this.#children.length} appenders`
+		const text = `${share} cannot ${verb}: ${reasons.join('; ')}`
 		const seq = isInstance(error, MeshChainError) ? propertyOf(error, 'seq') : undefined
 		throw new MeshChainError(code, text, { cause: error, ...(typeof seq === 'number' ? { seq } : {}) })
 	}

@@ -1,9 +1,9 @@
 /**
- * Defines the four answers to the question whether a chain is as its writers left it. This file alone decides
- * which one applies: `verifyChain`, `repairChain`, `Chain.info` and the exit statuses of the commands derive
- * theirs from here.
+ * Defines the four answers of a verification, which state whether a chain is as its writers left it. Only
+ * this file decides which answer applies. `verifyChain`, `repairChain`, `Chain.info` and the exit statuses of
+ * the commands use it.
  *
- * Invariant: the answer is that of the most severe finding. Nothing that a file contains (a `repaired`
+ * Invariant: the most severe finding determines the answer. Nothing that a file contains (a `repaired`
  * anchor, a `$gap`, a `kept from`) makes another finding less severe.
  */
 
@@ -11,9 +11,9 @@ import { GAP_KIND, type GapData, isGap, type LogRecord } from '../model/record.t
 import { processWide } from '../platform/process-wide.ts'
 
 /**
- * Severity of a finding, lightest first. `note`: normal, for example after a crash. `loss`: records are lost,
- * and the chain itself records that. `unchecked`: the evidence that could decide is gone. `damage`: something
- * is wrong.
+ * Severities of findings, from the least to the most severe. `note`: normal, for example after a crash.
+ * `loss`: records are lost, and the chain itself records that. `unchecked`: the evidence that is needed to
+ * decide is gone. `damage`: something is wrong.
  */
 export const SEVERITIES = ['note', 'loss', 'unchecked', 'damage'] as const
 export type Severity = (typeof SEVERITIES)[number]
@@ -22,9 +22,9 @@ export type Severity = (typeof SEVERITIES)[number]
  * Whether a chain is as its writers left it.
  *
  * - `ok`: everything is consistent.
- * - `ok, records lost`: everything is consistent, and the chain explains which records are missing.
+ * - `ok, records lost`: everything is consistent, and the chain itself shows which records are missing.
  * - `cannot be checked`: a repair or retention has removed the evidence, and nothing else is wrong.
- * - `not ok`: something is damaged, changed, or missing without an explanation.
+ * - `not ok`: something is damaged, changed, or missing without a recorded reason.
  */
 export type ChainAnswer = 'ok' | 'ok, records lost' | 'cannot be checked' | 'not ok'
 
@@ -41,7 +41,7 @@ export function answerFor(severities: Iterable<Severity>): ChainAnswer {
 	return ANSWERS[heaviest]
 }
 
-/** Returns the answer for several chains as one. */
+/** Returns a single answer for several chains. */
 export function heaviestAnswer(answers: readonly ChainAnswer[]): ChainAnswer {
 	return answerFor(SEVERITIES.filter((severity) => answers.includes(ANSWERS[severity])))
 }
@@ -50,7 +50,7 @@ export function heavier(a: Severity, b: Severity): Severity {
 	return SEVERITIES.indexOf(b) > SEVERITIES.indexOf(a) ? b : a
 }
 
-/** Whether nothing is wrong, and nothing is left unchecked. */
+/** Returns whether nothing is wrong and nothing is left unchecked. */
 export function isOk(answer: ChainAnswer): boolean {
 	return answer === 'ok' || answer === 'ok, records lost'
 }
@@ -64,26 +64,27 @@ export function severityOfCause(cause: unknown): 'note' | 'loss' {
 }
 
 /**
- * Severities of gaps whose data does not show it: gaps that a reader made because the chain does not explain
- * why records are missing, and gaps of a chain that was merged with others.
+ * Severities of gaps whose data does not show the severity: gaps that a reader created because the chain does
+ * not record why records are missing, and gaps from a chain that was merged with others.
  */
 const severities = processWide('gap-severities', () => new WeakMap<LogRecord, Severity>())
 
-/** Marks a gap as unexplained by the chain. */
+/** Marks a gap that is not recorded in the chain. */
 export function asUnexplained<T extends LogRecord>(gap: T): T {
 	severities.set(gap, 'damage')
 	return gap
 }
 
-/** Gives a changed gap the severity of the original. */
+/** Gives a changed copy of a gap the severity of that gap. */
 export function explainedAs<T extends LogRecord>(gap: LogRecord, changed: T): T {
 	if (gap.kind === GAP_KIND) severities.set(changed, severityOfRecord(gap))
 	return changed
 }
 
 /**
- * Returns the severity of a `$gap` record, and `note` for any other record. A `$gap` with an origin in a file
- * is an ordinary record: the loss is in the chain that it was merged from, not in this one.
+ * Returns the severity of a `$gap` record, and `note` for any other record. A `$gap` that has an origin and
+ * was read from a file is an ordinary record: the loss is in the chain from which the record was merged, not
+ * in this one.
  */
 export function severityOfRecord(record: LogRecord): Severity {
 	if (record.kind !== GAP_KIND) return 'note'

@@ -1,34 +1,34 @@
 /**
- * Defines the interfaces for readers of a chain: the chain itself, its properties, and the findings of a
- * verification.
+ * Defines the interfaces for reading a chain: the chain itself, its properties, and the results of a
+ * verification or a repair.
  */
 import type { ChainRecord, EventMap, KindFilter, KindOf } from '../model/events.ts'
 import type { LogFilter } from '../model/filter.ts'
 import type { LogLevel } from '../model/record.ts'
 import type { ChainAnswer, Severity } from './answer.ts'
 
-/** Selects records of a chain. Default: all records. */
+/** Selects records from a chain. Default: all records. */
 export interface ChainQuery extends LogFilter {
-	/** Maximum number of records; gaps do not count. Default: no limit. */
+	/** Maximum number of records, not counting gaps. Default: no limit. */
 	readonly limit?: number | undefined
-	/** Newest first. Default: false. */
+	/** Whether to return the newest records first. Default: false. */
 	readonly reverse?: boolean | undefined
 	/**
-	 * What happens where records are missing: return a `$gap` record (`'yield'`, default), reject with
-	 * `CHAIN_GAP`, or skip.
+	 * How missing records are treated: `'yield'` (default) returns a `$gap` record, `'throw'` rejects with
+	 * `CHAIN_GAP`, and `'skip'` omits the gap.
 	 */
 	readonly gaps?: 'yield' | 'throw' | 'skip' | undefined
 }
 
-/** Selects records of a chain to follow. Default: all existing records, then all new ones. */
+/** Selects records for `Chain.tail`. Default: all existing records, then all new ones. */
 export interface TailQuery extends LogFilter {
-	/** Same as in {@link ChainQuery}. */
+	/** How missing records are treated, as in {@link ChainQuery}. */
 	readonly gaps?: 'yield' | 'throw' | 'skip' | undefined
-	/** Interval of polls while the system reports no change of the file, in milliseconds. Default: 200. */
+	/** Polling interval while the system reports no change to the file, in milliseconds. Default: 200. */
 	readonly pollIntervalMs?: number | undefined
 	/**
-	 * Whether to return a record only once the watermark beside the chain shows that it is on disk. Default:
-	 * false.
+	 * Whether to return a record only after the watermark beside the chain shows that the record is on disk.
+	 * Default: false.
 	 */
 	readonly durableOnly?: boolean | undefined
 	/** Signal that ends the iteration when it aborts. */
@@ -38,51 +38,52 @@ export interface TailQuery extends LogFilter {
 /**
  * A chain opened for reading. Any number of readers can read while one writer writes.
  *
- * `E` is the event map of the loop that wrote the chain: with a filter by `kind`, a query returns records of
- * that kind, and gaps.
+ * `E` is the event map of the loop that wrote the chain. A query with a filter by `kind` returns records of
+ * that kind and gaps.
  */
 export interface Chain<E extends object = EventMap> extends AsyncDisposable {
-	/** Path of the live file; a description for a chain without a file of its own. */
+	/** Path of the live file, or a description of a chain that has no file of its own. */
 	readonly path: string
 	/** Id of the chain, in hexadecimal. */
 	readonly chainId: string
 	/**
-	 * Chains that a merged chain consists of; undefined for other chains. A merged chain has no file of its
+	 * Chains that make up a merged chain; undefined for any other chain. A merged chain has no file of its
 	 * own, and its seqs can change.
 	 */
 	readonly chains?: readonly Chain[]
 	/**
-	 * Iterates over the matching records in chain order, up to the end of the file at the start of the
-	 * iteration. Memory does not grow with the file. Finding a seq or a time takes a number of reads that
-	 * grows with the logarithm of the file size, even where times step back. Parts that cannot match are not
-	 * read, and damage in them is not reported; `verifyChain` checks everything.
+	 * Iterates over the matching records in chain order, up to the point where the file ended when the
+	 * iteration started. Memory use does not grow with the file size. The number of reads that it takes to
+	 * find a seq or a time grows with the logarithm of the file size, even if times step back. Parts that
+	 * cannot match are not read, so damage in them is not reported. `verifyChain` checks the complete chain.
 	 *
-	 * @throws {MeshChainError} `INVALID_FILTER` at once; while iterating `CHAIN_CLOSED`, `CHAIN_GAP`, and
-	 * `CHAIN_TRUNCATED` when the file became shorter.
+	 * @throws {MeshChainError} `INVALID_FILTER` at once; during the iteration, `CHAIN_CLOSED`, `CHAIN_GAP`,
+	 * and `CHAIN_TRUNCATED` if the file has become shorter.
 	 */
 	records<K extends KindOf<E>>(query: ChainQuery & KindFilter<K>): AsyncIterable<ChainRecord<E, K>>
 	records(query?: ChainQuery): AsyncIterable<ChainRecord<E>>
 	/**
-	 * Iterates like {@link records}, but over arrays, one per frame or part of a frame. Faster than single
-	 * records.
+	 * Iterates like {@link records}, but over arrays of records, one per frame or part of a frame. This is
+	 * faster than iterating over individual records.
 	 */
 	batches<K extends KindOf<E>>(query: ChainQuery & KindFilter<K>): AsyncIterable<ChainRecord<E, K>[]>
 	batches(query?: ChainQuery): AsyncIterable<ChainRecord<E>[]>
 	/**
-	 * Iterates over the matching records: first existing ones, then new ones. It continues across restarts of
-	 * the writer, without a gap or a repeat in between. Ends when `signal` aborts, or once `toSeq` is passed.
+	 * Iterates over the matching records: first the existing ones, then new ones as they are written. The
+	 * iteration continues across restarts of the writer, and neither skips nor repeats a record. It ends when
+	 * `signal` aborts or after `toSeq`.
 	 *
-	 * @throws {MeshChainError} `INVALID_FILTER`, `INVALID_OPTION` at once; while iterating `CHAIN_CLOSED`,
-	 * `CHAIN_GAP`, `CHAIN_TRUNCATED` when the file was shortened or rewritten, `CHAIN_REPLACED` when its path
-	 * leads to another chain or to none.
+	 * @throws {MeshChainError} `INVALID_FILTER` or `INVALID_OPTION` at once; during the iteration,
+	 * `CHAIN_CLOSED`, `CHAIN_GAP`, `CHAIN_TRUNCATED` if the file was shortened or rewritten, and
+	 * `CHAIN_REPLACED` if the path refers to another chain or to no chain.
 	 */
 	tail<K extends KindOf<E>>(query: TailQuery & KindFilter<K>): AsyncIterable<ChainRecord<E, K>>
 	tail(query?: TailQuery): AsyncIterable<ChainRecord<E>>
 	/** Returns the properties of the chain. Reads all of its files once. */
 	info(): Promise<ChainInfo>
 	/**
-	 * Returns how the live file ends. Reads only the part after its newest anchor, whatever the size of the
-	 * file.
+	 * Describes the end of the live file. Reads only the part after the newest anchor, regardless of the file
+	 * size.
 	 */
 	end(): Promise<ChainEndInfo>
 	/** Closes the chain. Idempotent. Running iterations reject with `CHAIN_CLOSED`. */
@@ -90,40 +91,49 @@ export interface Chain<E extends object = EventMap> extends AsyncDisposable {
 }
 
 /**
- * How a chain, or one of its epochs, ended. `closed`: by `close()`. `exited`: with its process, and the exit
- * code is known. `crashed`: without a closing anchor. `open`: a writer has it open. `unknown`: it was not
- * closed, and this process cannot determine whether a writer has it open.
+ * State of a chain, or of one of its epochs.
+ *
+ * - `closed`: `close()` was called.
+ * - `exited`: the process of the writer exited, and the exit code is known.
+ * - `crashed`: there is no closing anchor.
+ * - `open`: a writer has the chain open.
+ * - `unknown`: the chain was not closed, and this process cannot determine whether a writer has it open.
  */
 export type ChainState = 'closed' | 'exited' | 'crashed' | 'open' | 'unknown'
 
-/** How a chain file ends. */
+/** Describes the end of a chain file. */
 export interface ChainEndInfo {
 	readonly state: ChainState
 	/** Exit code of the process; undefined unless the state is `exited`. */
 	readonly exitCode: number | undefined
 	/** The process that has the chain open; undefined unless the state is `open`. */
 	readonly holder: LockHolder | undefined
-	/** Why the state is `unknown`; absent with any other state. */
+	/** Reason why the state is `unknown`; absent in any other state. */
 	readonly unknownBecause?: string
-	/** Bytes after the last whole entry; normal after a crash, and while a writer is writing. */
+	/**
+	 * Number of bytes in an incomplete or unsynced end of the file. Such bytes are normal after a crash, and
+	 * while a writer is writing.
+	 */
 	readonly tornBytes: number
-	/** Unreadable bytes at the end that a killed process cannot have left. */
+	/**
+	 * Number of unreadable bytes at the end that neither a killed process nor a power loss could have left.
+	 */
 	readonly damagedBytes: number
 }
 
-/** One writer's opening of the chain. */
+/** One opening of the chain by a writer. */
 export interface EpochInfo {
-	/** Number of the epoch, from 1. */
+	/** Number of the epoch, starting at 1. */
 	readonly epoch: number
 	/** Time of the opening, in milliseconds since 1970. */
 	readonly openedMs: number
-	/** First and last seq; undefined when the epoch holds no records. */
+	/** First and last seq; undefined if the epoch contains no records. */
 	readonly firstSeq: number | undefined
 	readonly lastSeq: number | undefined
 	readonly state: ChainState
 	/** Exit code of the process; undefined unless the state is `exited`. */
 	readonly exitCode: number | undefined
-	/** Number of bytes at the end of the file that this opening cut and kept aside. */
+	/** Number of bytes that this opening cut from the end of the file and saved to another file. */
 	readonly cutBytes: number
 }
 
@@ -138,7 +148,7 @@ export interface LockHolder {
 /** One file of a chain. */
 export interface SegmentInfo {
 	readonly path: string
-	/** Number of the file within the chain, from 0. */
+	/** Number of the file within the chain, starting at 0. */
 	readonly segment: number
 	readonly firstSeq: number
 	readonly bytes: number
@@ -149,25 +159,27 @@ export interface ChainInfo {
 	readonly path: string
 	readonly chainId: string
 	readonly formatVersion: number
-	/** Creation time of the oldest file that is left, in milliseconds since 1970; undefined if unknown. */
+	/** Creation time of the oldest remaining file, in milliseconds since 1970; undefined if unknown. */
 	readonly createdMs: number | undefined
-	/** Size of all files, in bytes. */
+	/** Total size of all files, in bytes. */
 	readonly bytes: number
-	/** Files of the chain, oldest first; the last is the live one. */
+	/** Files of the chain, oldest first. The last one is the live file. */
 	readonly segments: readonly SegmentInfo[]
-	/** Number of records, without gaps. */
+	/** Number of records, not counting gaps. */
 	readonly records: number
 	/** Seq of the first record; undefined if there is none. */
 	readonly firstSeq: number | undefined
 	/** Seq of the last record or gap; undefined if there is none. */
 	readonly lastSeq: number | undefined
-	/** Earliest and latest time of any record, in milliseconds since 1970; undefined if there is none. */
+	/**
+	 * Earliest and latest time of any record, in milliseconds since 1970; undefined if there are no records.
+	 */
 	readonly minTsMs: number | undefined
 	readonly maxTsMs: number | undefined
 	readonly levels: Readonly<Record<LogLevel, number>>
 	/**
-	 * Number of gaps, and of the records that they cover; `byCause.retained` counts records that retention
-	 * removed.
+	 * Number of gaps, and number of records that they cover. `byCause.retained` is the number of records that
+	 * retention removed.
 	 */
 	readonly gaps: {
 		readonly count: number
@@ -178,21 +190,22 @@ export interface ChainInfo {
 	readonly state: ChainState
 	readonly exitCode: number | undefined
 	/**
-	 * Number of records that the last writer could not write at its close; undefined unless the state is
-	 * `crashed` and the lock file records it.
+	 * Number of records that the last writer could not write when it closed the chain; undefined unless the
+	 * state is `crashed` and the lock file contains the number.
 	 */
 	readonly unwritten?: number | undefined
 	/** The process that has the chain open; undefined unless the state is `open`. */
 	readonly holder: LockHolder | undefined
-	/** Why the state is `unknown`; absent with any other state. */
+	/** Reason why the state is `unknown`; absent in any other state. */
 	readonly unknownBecause?: string
-	/** Bytes after the last whole entry; normal after a crash. */
+	/** Number of bytes in an incomplete or unsynced end of the file. Such bytes are normal after a crash. */
 	readonly tornBytes: number
-	/** Number of unreadable ranges that precede valid entries, or that a crash cannot leave. */
+	/** Number of unreadable ranges, not counting an incomplete or unsynced end. */
 	readonly damagedPlaces: number
 	readonly damagedBytes: number
 	/**
-	 * Answer without a check of the hash links, so never `cannot be checked`. `verifyChain` checks the links.
+	 * Answer of a check that does not include the hash links, and so is never `cannot be checked`.
+	 * `verifyChain` also checks the links.
 	 */
 	readonly answer: ChainAnswer
 	/** Number of lost records that gaps in the chain cover. */
@@ -200,13 +213,16 @@ export interface ChainInfo {
 	readonly head: ChainHead
 }
 
-/** The newest hash link of a chain. Kept elsewhere, it makes a later truncation or rewrite detectable. */
+/**
+ * The newest hash link of a chain. A head that is kept elsewhere makes a later truncation or rewrite
+ * detectable.
+ */
 export interface ChainHead {
 	readonly chainId: string
-	/** Number of the file that holds the link, from 0. */
+	/** Number of the file that contains the link, starting at 0. */
 	readonly segment: number
 	readonly epoch: number
-	/** Seq of the last record that the link covers; 0 for none. */
+	/** Seq of the last record that the link covers; 0 if it covers no record. */
 	readonly seq: number
 	readonly offset: number
 	/** SHA-256, in hexadecimal. */
@@ -214,17 +230,18 @@ export interface ChainHead {
 }
 
 /**
- * - `tornTail`: the incomplete entry of a killed writer. `unsynced`: an unreadable range that a power loss
- *   left. `notClosed`: there is no closing anchor.
+ * - `tornTail`: the incomplete entry that a killed writer left. `unsynced`: an unreadable range that a power
+ *   loss left. `notClosed`: the chain has no closing anchor.
  * - `damaged`: bytes cannot be read. `ambiguous`: bytes cannot be read, and the evidence does not show
  *   whether a power loss is the cause.
- * - `truncated`: bytes that were on disk are gone. `missingFile`: a whole file is gone. `headMissing`: the
- *   head kept elsewhere is not in the chain.
+ * - `truncated`: bytes that were on disk are gone. `missingFile`: a complete file is gone. `headMissing`: the
+ *   head that was kept elsewhere is not in the chain, or links no longer connect it to the beginning of the
+ *   chain.
  * - `missing`: records are absent, and no gap covers them.
- * - `brokenLink`, `wrongSeq`, `wrongAnchor`: every entry verifies, but they contradict each other.
- * - `gap`: the chain itself explains why records are absent. `superseded`: the next file has these entries
- *   again. `stray`: a writer wrote these records after another one took over. `repaired`: a change that
- *   `repairChain` made, and anything that cannot be checked because of it.
+ * - `brokenLink`, `wrongSeq`, `wrongAnchor`: each entry verifies, but the entries contradict each other.
+ * - `gap`: the chain itself records why records are absent. `superseded`: the next file contains these
+ *   entries again. `stray`: a writer wrote these records after another writer had taken over. `repaired`: a
+ *   change that `repairChain` made, or something that cannot be checked because of such a change.
  */
 export type VerifyFindingKind =
 	| 'tornTail'
@@ -245,8 +262,8 @@ export type VerifyFindingKind =
 	| 'repaired'
 
 /**
- * One finding of `verifyChain`. Severity: `note` is normal, for example after a crash; `loss` means lost
- * records that the chain itself explains; `unchecked` means that the evidence is gone; `damage` means that
+ * One finding of `verifyChain`. Its severity is `note` for a normal state, for example after a crash; `loss`
+ * if records are lost and the chain itself records that; `unchecked` if the evidence is gone; and `damage` if
  * something is wrong.
  */
 export interface VerifyFinding {
@@ -255,7 +272,7 @@ export interface VerifyFinding {
 	readonly path: string
 	readonly offset: number
 	readonly bytes: number
-	/** First and last seq of the records concerned; undefined if unknown. */
+	/** First and last seq of the affected records; undefined if unknown. */
 	readonly fromSeq: number | undefined
 	readonly toSeq: number | undefined
 	readonly message: string
@@ -267,7 +284,7 @@ export interface VerifyFinding {
 export interface VerifyReport {
 	/** Whether the answer is `ok` or `ok, records lost`. */
 	readonly ok: boolean
-	/** Answer of the most severe finding. */
+	/** Answer that the most severe finding determines. */
 	readonly answer: ChainAnswer
 	/** Number of records that the findings of severity `loss` cover. */
 	readonly recordsLost: number
@@ -275,9 +292,12 @@ export interface VerifyReport {
 	readonly frames: number
 	readonly anchors: number
 	readonly bytes: number
-	/** The first 1,000 findings of each kind and severity, in the order of the chain. */
+	/** The first 1,000 findings of each kind and severity, in chain order. */
 	readonly findings: readonly VerifyFinding[]
-	/** Number of findings missing from `findings`, by kind: `{ damaged: 23456 }`. Empty if all are listed. */
+	/**
+	 * Number of findings that are not listed in `findings`, by kind: for example, `{ damaged: 23456 }`. Empty
+	 * if all findings are listed.
+	 */
 	readonly findingsNotListed: Readonly<Partial<Record<VerifyFindingKind, number>>>
 	readonly head: ChainHead
 }
@@ -285,8 +305,8 @@ export interface VerifyReport {
 /** An action of `repairChain` on one file, done or planned. */
 export interface RepairAction {
 	/**
-	 * `cut`: removes the bytes at the end. `rebuild`: writes the file anew with everything that can be read,
-	 * and a `$gap` for everything that is missing.
+	 * `cut`: removes the bytes at the end. `rebuild`: replaces the file with a new one that contains
+	 * everything readable, and a `$gap` wherever records are missing.
 	 */
 	readonly action: 'cut' | 'rebuild'
 	readonly path: string
@@ -296,26 +316,26 @@ export interface RepairAction {
 	readonly bytes: number
 	/** Number of lost records; after the repair, a `$gap` covers them. */
 	readonly lostRecords: number
-	/** Path where the replaced bytes or file are kept; undefined in a plan. */
+	/** Path of the saved bytes, or of the replaced file; undefined in a plan. */
 	readonly keptAt: string | undefined
 }
 
-/** The result of `repairChain`, or its plan. */
+/** The result or the plan of `repairChain`. */
 export interface RepairReport {
 	readonly path: string
 	readonly dryRun: boolean
-	/** Actions, done or planned; empty when there is nothing to repair. */
+	/** Actions, done or planned; empty if there is nothing to repair. */
 	readonly actions: readonly RepairAction[]
 	/**
-	 * Damage that needs a human decision: evidence of a deliberate change, and missing files. At most the
+	 * Damage that needs a human decision: evidence of a deliberate change, and missing files. Limited to the
 	 * first 1,000 findings of each kind and severity.
 	 */
 	readonly left: readonly VerifyFinding[]
-	/** Number of findings missing from `left`, by kind. Empty if all are listed. */
+	/** Number of findings that are not listed in `left`, by kind. Empty if all findings are listed. */
 	readonly leftNotListed: Readonly<Partial<Record<VerifyFindingKind, number>>>
-	/** Number of records in the chain after the repair; in a dry run, before it. */
+	/** Number of records in the chain after the repair. In a dry run, the number before any repair. */
 	readonly records: number
-	/** Result of `verifyChain` after the repair; in a dry run, before it. */
+	/** Result of `verifyChain` after the repair. In a dry run, the result before any repair. */
 	readonly ok: boolean
 	readonly answer: ChainAnswer
 	readonly recordsLost: number

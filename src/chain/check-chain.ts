@@ -1,5 +1,6 @@
 /**
- * Rejects values that are not chains before any of their methods is called, and explains how to get a chain.
+ * Rejects values that are not chains before any of their methods is called. The errors state how to get a
+ * chain.
  */
 import { isThenable } from '../guard/promises.ts'
 import { show } from '../guard/show.ts'
@@ -9,8 +10,8 @@ import type { Chain } from './chain.ts'
 /**
  * Checks that a value is a chain.
  *
- * @param wanted what needs a chain, for the message: `a player needs a chain`.
- * @param methods the methods that will be called; a substitute for a chain needs no others.
+ * @param wanted the start of the message, such as `a player needs a chain`.
+ * @param methods the methods that the caller uses. A substitute for a chain needs only these methods.
  * @throws {MeshChainError} `INVALID_OPTION`
  */
 export function checkChain(wanted: string, chain: unknown, methods: readonly (keyof Chain)[]): void {
@@ -19,15 +20,15 @@ export function checkChain(wanted: string, chain: unknown, methods: readonly (ke
 	throw new MeshChainError('INVALID_OPTION', `${wanted}, not ${whatWasGiven(chain)}`)
 }
 
-/** Describes a value that is not a chain, and how to get a chain from it. */
+/** Describes a value that is not a chain, and states how to get a chain. */
 export function whatWasGiven(given: unknown): string {
 	if (typeof given === 'string') return `the path ${show(given)}: open it with await openChain(path)`
-	if (isThenable(given)) return 'a promise of one: openChain(path) needs an await'
-	return `${show(given)}: await openChain(path) gives one`
+	if (isThenable(given)) return 'a promise for a chain: openChain(path) needs an await'
+	return `${show(given)}: await openChain(path) returns one`
 }
 
 /**
- * Rejects a chain without a file of its own, because a cursor needs one to be stored beside.
+ * Rejects a chain without a file of its own, because a cursor is stored beside that file.
  *
  * @throws {MeshChainError} `INVALID_OPTION`
  */

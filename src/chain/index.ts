@@ -1,4 +1,4 @@
-/** Lists what chain/ shares with other folders, which import nothing else from it. */
+/** Exports everything that other folders may import from chain/. */
 export {
 	answerFor,
 	type ChainAnswer,

@@ -1,9 +1,9 @@
-/** Parses amounts as users type them: durations (`90s`, `30d`) and sizes (`512MiB`, `10GB`). */
+/** Parses durations (`90s`, `30d`) and sizes (`512MiB`, `10GB`) as users type them. */
 import { show } from '../guard/show.ts'
 import { TIME_MAX_MS } from '../platform/time-limits.ts'
 import { usage } from './command.ts'
 
-/** Milliseconds of each unit of a duration, shortest first. */
+/** Length of each unit of a duration in milliseconds, shortest first. */
 export const DURATION_UNITS: Readonly<Record<string, number>> = {
 	ms: 1,
 	s: 1000,
@@ -28,24 +28,24 @@ const DURATIONS = 'a duration such as 90s, 2m, 12h or 30d'
 const SIZES = 'a size such as 512MiB or 10GB'
 
 /**
- * Parses a duration, a number with `ms`, `s`, `m`, `h`, `d` or `w`, into milliseconds.
+ * Parses a duration into milliseconds. A duration is a number followed by `ms`, `s`, `m`, `h`, `d` or `w`.
  *
  * @throws {MeshChainError} `INVALID_USAGE`
  */
 export function parseDuration(option: string, text: string): number {
 	const ms = durationOf(text)
 	if (ms !== undefined) return ms
-	throw usage(`${option} takes ${DURATIONS}, not ${show(text)}`)
+	throw usage(`${option} must be ${DURATIONS}, not ${show(text)}`)
 }
 
-/** How much to keep: at most this age and at most this many bytes. */
+/** Retention limits: a maximum age and a maximum size in bytes. */
 export interface Retention {
 	readonly ageMs?: number
 	readonly bytes?: number
 }
 
 /**
- * Parses the values of an option: at most one duration and one size.
+ * Parses all values of an option, at most one duration and one size.
  *
  * @throws {MeshChainError} `INVALID_USAGE`
  */
@@ -55,11 +55,11 @@ export function parseRetention(option: string, texts: readonly string[]): Retent
 		const bytes = sizeOf(text)
 		if (ageMs !== undefined) return { ageMs }
 		if (bytes !== undefined && bytes > 0) return { bytes }
-		throw usage(`${option} takes ${DURATIONS}, or ${SIZES}, not ${show(text)}`)
+		throw usage(`${option} must be ${DURATIONS}, or ${SIZES}, not ${show(text)}`)
 	})
 	const retention: Retention = Object.assign({}, ...amounts)
 	if (Object.keys(retention).length === texts.length) return retention
-	throw usage(`${option} takes at most one duration and one size, not ${texts.join(' and ')}`)
+	throw usage(`${option} accepts at most one duration and one size, not ${texts.join(' and ')}`)
 }
 
 function durationOf(text: string): number | undefined {

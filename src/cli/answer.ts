@@ -1,4 +1,4 @@
-/** Maps the four answers about a chain to text and exit statuses. */
+/** Maps the four answers about a chain to output and exit statuses. */
 import type { ChainAnswer } from '../chain/index.ts'
 import { counted } from '../text/numbers.ts'
 import type { Invocation, OptionSpec } from './command.ts'
@@ -6,13 +6,13 @@ import { STATUS } from './exit-status.ts'
 import type { Printable } from './printable.ts'
 import type { Paint, Style } from './terminal.ts'
 
-/** The option that gives explained losses a status of their own. */
+/** The option that makes lost records an error, even if the chain accounts for them. */
 export const STRICT_OPTION: OptionSpec = {
 	long: 'strict',
-	help: 'exit with status 3 also if the chain explains lost records',
+	help: 'exit with status 3 if records are lost, even if the chain accounts for them',
 }
 
-/** Returns the exit status of a command that read a chain with this answer. */
+/** Returns the exit status of a command, given the answer about the chain that it read. */
 export function statusFor(answer: ChainAnswer, invocation: Invocation): number {
 	if (answer === 'not ok') return STATUS.notOk
 	if (answer === 'cannot be checked') return STATUS.unchecked
@@ -21,9 +21,9 @@ export function statusFor(answer: ChainAnswer, invocation: Invocation): number {
 
 /** The exit statuses of `verify` and `repair`. */
 export const CHECK_STATUSES = {
-	ok: 'ok; also if the chain explains which records are lost',
-	notOk: 'not ok: damaged, incomplete or changed; with --strict, also if records are lost',
-	unchecked: 'cannot be checked: a repair or retention removed what the check needs',
+	ok: 'ok, even with lost records that the chain accounts for',
+	notOk: 'not ok: the chain is damaged, incomplete or changed, or records are lost (with --strict)',
+	unchecked: 'cannot be checked: a repair or retention removed data that the check needs',
 	failed: 'the chain cannot be read or written, or stdout cannot be written',
 }
 
@@ -34,7 +34,7 @@ const STYLES: Readonly<Record<ChainAnswer, Style>> = {
 	'not ok': 'red',
 }
 
-/** Formats the answer, with the number of lost records. */
+/** Formats the answer, including the number of lost records. */
 export function answerText(
 	{ answer, recordsLost }: { readonly answer: ChainAnswer; readonly recordsLost: number },
 	paint: Paint,

@@ -1,17 +1,17 @@
-/** Checks the path of a chain that a command creates. */
+/** Checks the path of a chain before a command creates it. */
 import { shellWord } from '../text/shell-word.ts'
 import { usage } from './command.ts'
 
 /**
- * Returns the path, unchanged.
+ * Returns the path unchanged.
  *
- * @throws {MeshChainError} `INVALID_USAGE` for a name that ends like JSON, because readers would take the
- * chain for JSON Lines.
+ * @throws {MeshChainError} `INVALID_USAGE` if the name has a JSON extension, because the name would suggest
+ * JSON Lines.
  */
 export function chainPath(path: string): string {
 	const [, stem] = /^(.*)\.(?:jsonl|ndjson|json)$/i.exec(path) ?? []
 	if (stem === undefined) return path
 	const [chain, lines] = [`${stem}.chain`, path].map(shellWord)
-	const next = `mesh-chain export ${chain} --to ${lines} then writes JSON Lines`
-	throw usage(`this command makes a chain, not JSON Lines: name it ${chain}; ${next}`)
+	const next = `then write JSON Lines with mesh-chain export ${chain} --to ${lines}`
+	throw usage(`this command creates a chain, not JSON Lines: name it ${chain}, and ${next}`)
 }

@@ -1,4 +1,6 @@
-/** Defines a command: one entry of the table from which parsing, checks, help and completion derive. */
+/**
+ * Defines a command as one entry of a table. Parsing, checks, help and completion all derive from this table.
+ */
 import { parseArgs } from 'node:util'
 import { show } from '../guard/show.ts'
 import { MeshChainError } from '../model/errors.ts'
@@ -9,17 +11,17 @@ import type { Terminal } from './terminal.ts'
 export interface OptionSpec {
 	readonly long: string
 	readonly short?: string
-	/** Name of the value in the help. An option without it is a switch. */
+	/** Name of the value in the help; an option without a value name is a switch. */
 	readonly value?: string
 	/** Whether the option can be given more than once. */
 	readonly multiple?: boolean
-	/** Whether the option takes two values, one after the other. */
+	/** Whether the option requires two consecutive values. */
 	readonly pair?: boolean
-	/** All values that the option accepts. */
+	/** Accepted values. Default: any value. */
 	readonly choices?: readonly string[]
-	/** Value when the option is not given. */
+	/** Value if the option is omitted. */
 	readonly default?: string
-	/** Description of the default for the help, when it is not a fixed value. */
+	/** Description of a default that is not a fixed value, for the help. */
 	readonly defaultText?: string
 	/**
 	 * Description: a noun phrase, or an imperative for a switch. The help adds the choices and the default.
@@ -27,28 +29,28 @@ export interface OptionSpec {
 	readonly help: string
 }
 
-/** Names of environment variables, and their meaning. */
+/** Names of environment variables, with their meaning. */
 export type EnvironmentVariable = readonly [names: string, meaning: string]
 
 /** One command of the program. */
 export interface Command {
 	readonly name: string
 	readonly summary: string
-	/** Text after the name, such as `FILE [options]`. */
+	/** Arguments after the command name, such as `FILE [options]`. */
 	readonly usage: string
 	/** Whether FILE can be the address of a stream. */
 	readonly takesAddresses?: boolean
-	/** Words of which one follows the name, for commands that take such a word instead of a file. */
+	/** Keywords, one of which follows the command name in place of a file. */
 	readonly words?: readonly string[]
-	/** Whether files follow that word. */
+	/** Whether files follow the keyword. */
 	readonly filesFollow?: boolean
-	/** Complete command lines, each with its effect. */
+	/** Command lines, each with a description of its effect. */
 	readonly examples: readonly (readonly [line: string, does: string])[]
 	readonly options: readonly OptionSpec[]
-	/** Environment variables that the command reads, in addition to those for colour. */
+	/** Environment variables that the command reads, other than those that control colour. */
 	readonly environment?: readonly EnvironmentVariable[]
 	readonly statuses: readonly StatusText[]
-	/** Runs the command; resolves to the exit status. */
+	/** Runs the command and resolves to the exit status. */
 	run(invocation: Invocation, terminal: Terminal): Promise<number>
 }
 
@@ -66,19 +68,19 @@ export class Invocation {
 		for (const option of command.options) this.#checkChoice(option)
 	}
 
-	/** The single file that the command works on. */
+	/** The only file on the command line, or the keyword in its place. */
 	get file(): string {
 		const [file, ...more] = this.#files
 		if (file === undefined) {
 			const { name, words } = this.#command
 			throw usage(
 				words === undefined
-					? `which file? ${name} works on one, such as node.chain`
-					: `which one? ${name} takes one of ${words.join(', ')}`,
+					? `${name} requires a file, such as node.chain`
+					: `${name} requires one of ${words.join(', ')}`,
 			)
 		}
 		if (more.length > 0)
-			throw usage(`one file at a time, not ${this.#files.length}: ${this.#files.map(show).join(' ')}`)
+			throw usage(`expected one file, not ${this.#files.length}: ${this.#files.map(show).join(' ')}`)
 		return file
 	}
 
@@ -94,46 +96,44 @@ export class Invocation {
 		return this.#command.options.find((option) => option.long === long)?.default
 	}
 
-	/** Returns the values of an option that can be given more than once. */
+	/** Returns all values of a repeatable option. */
 	texts(long: string): readonly string[] {
 		const value = this.#values[long]
 		return Array.isArray(value) ? value.filter((item) => typeof item === 'string') : []
 	}
 
-	/** Whether the command line contains the option. */
+	/** Returns whether the command line contains the option. */
 	isGiven(long: string): boolean {
 		return this.#values[long] !== undefined
 	}
 
-	/** Whether a switch is on. */
+	/** Returns whether a switch is on. */
 	flag(long: string): boolean {
 		return this.#values[long] === true
 	}
 
-	/** Parses a whole number from 0. */
+	/** Parses the value of an option as a non-negative integer. */
 	count(long: string): number | undefined {
 		const text = this.text(long)
 		if (text === undefined) return undefined
 		const count = Number(text)
 		if (/^\d+$/.test(text) && Number.isSafeInteger(count)) return count
-		throw usage(`--${long} takes a whole number from 0, not ${show(text)}`)
+		throw usage(`--${long} must be a non-negative integer, not ${show(text)}`)
 	}
 
 	#checkChoice(option: OptionSpec): void {
 		const value = this.text(option.long)
 		if (value === undefined || option.choices === undefined || option.choices.includes(value)) return
-		throw usage(`--${option.long} is one of ${option.choices.join(', ')}, not ${show(value)}`)
+		throw usage(`--${option.long} must be one of ${option.choices.join(', ')}, not ${show(value)}`)
 	}
 }
 
-/**
- * Returns the error for a mistake in the command line: the command ends with status 2, and has done nothing.
- */
+/** Returns an error for an invalid command line. The command has had no effect and ends with status 2. */
 export function usage(message: string): MeshChainError {
 	return new MeshChainError('INVALID_USAGE', message)
 }
 
-/** Returns the known name that was probably meant. */
+/** Returns the known name closest to a misspelt one; undefined if none is close. */
 export function nearest(name: string, known: readonly string[]): string | undefined {
 	const ranked = known.map((candidate) => ({ candidate, steps: editSteps(name, candidate) }))
 	ranked.sort((a, b) => a.steps - b.steps)
@@ -161,7 +161,10 @@ function parseFor(command: Command, argv: readonly string[]) {
 	}
 }
 
-/** Joins each option with its value, `-S -1h` to `--since=-1h`, because a value can begin with a dash. */
+/**
+ * Joins each option and its value into one argument, such as `-S -1h` into `--since=-1h`, because a value can
+ * start with a dash.
+ */
 function joinValues(command: Command, argv: readonly string[]): string[] {
 	const joined: string[] = []
 	for (let index = 0; index < argv.length; index++) {
@@ -170,13 +173,13 @@ function joinValues(command: Command, argv: readonly string[]): string[] {
 		const option = command.options.find(({ long, short }) => arg === `--${long}` || arg === `-${short}`)
 		const value = argv[index + 1]
 		if (option?.value === undefined) joined.push(arg)
-		else if (value === undefined) throw usage(`${arg} takes a value: ${option.value}`)
+		else if (value === undefined) throw usage(`${arg} requires a value: ${option.value}`)
 		else {
 			joined.push(`--${option.long}=${value}`)
 			index++
 			if (!option.pair) continue
 			const second = argv[++index]
-			if (second === undefined) throw usage(`${arg} takes two values: ${option.value}`)
+			if (second === undefined) throw usage(`${arg} requires two values: ${option.value}`)
 			joined.push(`--${option.long}=${second}`)
 		}
 	}

@@ -2,9 +2,7 @@
 import type { Command, OptionSpec } from './command.ts'
 import { allOptions } from './help.ts'
 
-/**
- * Builds the bash script: one function that looks at the command and at the word before the one to complete.
- */
+/** Builds the bash script: one function that selects completions by the command and the previous word. */
 export function bashScript(commands: readonly Command[]): string {
 	const values = commands.flatMap((command) =>
 		allOptions(command)
@@ -27,9 +25,10 @@ export function bashScript(commands: readonly Command[]): string {
 			const reply = `COMPREPLY=($(compgen -W '${words.join(' ')}' -- "$cur")); return`
 			return `\t\t${name}) ${filesFollow ? `if [ "$COMP_CWORD" -eq 2 ]; then ${reply}; fi` : reply} ;;`
 		})
+	const wordAt = (index: string) => `"\${COMP_WORDS[${index}]}"`
 	return `# bash completion for mesh-chain
 _mesh_chain() {
-	local cur="\${COMP_WORDS[COMP_CWORD]}" prev="\${COMP_WORDS[COMP_CWORD - 1]}" command="\${COMP_WORDS[1]}" words=
+	local cur=${wordAt('COMP_CWORD')} prev=${wordAt('COMP_CWORD - 1')} command=${wordAt('1')} words=
 	COMPREPLY=()
 	if [ "$COMP_CWORD" -eq 1 ]; then
 		COMPREPLY=($(compgen -W '${commands.map(({ name }) => name).join(' ')} --help --version' -- "$cur"))
@@ -108,8 +107,8 @@ export function fishScript(commands: readonly Command[]): string {
 function fishWords({ name, words, filesFollow }: Command): string[] {
 	if (words === undefined) return []
 	const list = words.join(' ')
-	const when = `__fish_seen_subcommand_from ${name}${filesFollow ? `; and not __fish_seen_subcommand_from ${list}` : ''}`
-	return [`complete -c mesh-chain -n '${when}' -f -a '${list}'`]
+	const until = filesFollow ? `; and not __fish_seen_subcommand_from ${list}` : ''
+	return [`complete -c mesh-chain -n '__fish_seen_subcommand_from ${name}${until}' -f -a '${list}'`]
 }
 
 function namesOf({ long, short }: OptionSpec): string[] {

@@ -1,4 +1,4 @@
-/** Implements `mesh-chain completion`: prints completion scripts for shells. */
+/** Implements `mesh-chain completion`, which prints completion scripts for shells. */
 import { type Command, usage } from './command.ts'
 import { bashScript, fishScript, zshScript } from './completion-scripts.ts'
 import { STATUS, statusTexts } from './exit-status.ts'
@@ -6,7 +6,10 @@ import { printableLines } from './printable.ts'
 
 const SCRIPTS = { bash: bashScript, zsh: zshScript, fish: fishScript } as const
 
-/** @param commands called when a script is made, because this command is itself in the table. */
+/**
+ * @param commands returns the table of commands. It is called only when a script is built, because the table
+ * contains this command.
+ */
 export function completionOf(commands: () => readonly Command[]): Command {
 	return {
 		name: 'completion',
@@ -16,7 +19,7 @@ export function completionOf(commands: () => readonly Command[]): Command {
 		examples: [
 			[
 				'source <(mesh-chain completion bash)',
-				'enables completion in this shell; put it in ~/.bashrc for every new shell',
+				'enables completion in this shell; add the line to ~/.bashrc to enable it in every new shell',
 			],
 			['mesh-chain completion zsh > "$fpath[1]/_mesh-chain"', 'installs completion for zsh'],
 			[
@@ -29,7 +32,7 @@ export function completionOf(commands: () => readonly Command[]): Command {
 		async run(invocation, terminal) {
 			const shell = invocation.file
 			if (!Object.hasOwn(SCRIPTS, shell)) {
-				throw usage(`completion is for ${Object.keys(SCRIPTS).join(', ')}, not ${JSON.stringify(shell)}`)
+				throw usage(`completion supports ${Object.keys(SCRIPTS).join(', ')}, not ${JSON.stringify(shell)}`)
 			}
 			const script = SCRIPTS[shell as keyof typeof SCRIPTS]
 			await terminal.stdout.write(printableLines(script(commands())))

@@ -1,4 +1,4 @@
-/** Implements `mesh-chain dump`: prints the records of a chain, for people or for programs. */
+/** Implements `mesh-chain dump`, which prints the records of a chain for people or programs. */
 import { type Command, usage } from './command.ts'
 import { STATUS } from './exit-status.ts'
 import { FILTER_OPTIONS, selectionOf } from './filters.ts'
@@ -15,7 +15,7 @@ export const dump: Command = {
 	takesAddresses: true,
 	examples: [
 		['mesh-chain dump node.chain', 'prints all records, oldest first'],
-		['mesh-chain dump node.chain -l warn -S -1h', 'prints warnings and errors of the last hour'],
+		['mesh-chain dump node.chain -l warn -S -1h', 'prints the warnings and errors from the last hour'],
 		[
 			'mesh-chain dump node.chain -k order.created,order.failed -g u-17',
 			'prints records of two kinds that mention one user',
@@ -23,7 +23,7 @@ export const dump: Command = {
 		['mesh-chain dump node.chain -r -n 20', 'prints the last 20 records, newest first'],
 		[
 			'mesh-chain dump node.chain -o ndjson | jq \'select(.level == "error")\'',
-			'passes records to another program as JSON Lines',
+			'pipes the records to another program as JSON Lines',
 		],
 	],
 	options: [...FILTER_OPTIONS, ...SESSION_OPTIONS, ...PRINT_OPTIONS],
@@ -34,9 +34,9 @@ export const dump: Command = {
 		const selection = selectionOf(invocation, terminal.now())
 		const follows = invocation.flag('follow')
 		if (follows && selection.query.reverse)
-			throw usage('--follow needs the oldest record first, --reverse the newest: choose one')
+			throw usage('--follow cannot be combined with --reverse, because new records follow the oldest ones')
 		if (follows && (invocation.isGiven('session') || invocation.isGiven('between')))
-			throw usage('--follow cannot be combined with --session or --between: a part of the past does not grow')
+			throw usage('--follow cannot be combined with --session or --between, because they select past records')
 		const printer = new Printer(invocation, terminal, selection, selection.limit)
 		const chain = await openHistory(file, terminal)
 		try {

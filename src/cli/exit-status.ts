@@ -1,27 +1,27 @@
-/** Defines the exit statuses, and maps commands, errors and interruptions to them. */
+/** Defines the exit statuses, and maps errors and interruptions to them. */
 import { constants } from 'node:os'
 import { isInstance, propertyOf } from '../guard/values.ts'
 
 /** The exit statuses by name. */
 export const STATUS = { ok: 0, nothingMatched: 1, failed: 2, notOk: 3, unchecked: 4 } as const
 
-/** The name that the help uses for 128 plus the number of a signal. */
+/** The status in the help for 128 plus the number of a signal. */
 const BY_SIGNAL = '128+N'
 
-/** A line of the help: a status and its meaning. */
+/** A line of the help: an exit status and its meaning. */
 export type StatusText = readonly [status: number | typeof BY_SIGNAL, meaning: string]
 
-/** The statuses of all commands, as the overview lists them. */
+/** The statuses of all commands, for the overview. */
 export const STATUS_TABLE: readonly StatusText[] = [
-	[STATUS.ok, 'ok; also after a torn tail, and where the chain explains which records are lost'],
+	[STATUS.ok, 'ok, even with a torn tail or with lost records that the chain accounts for'],
 	[STATUS.nothingMatched, 'nothing matched'],
-	[STATUS.failed, 'wrong usage, or a file, a stream, a database or an output failed'],
-	[STATUS.notOk, 'not ok: data is damaged, incomplete or different from what was expected'],
-	[STATUS.unchecked, 'cannot be checked: a repair or retention removed what a check needs'],
-	[BY_SIGNAL, 'interrupted by the signal N before the work was complete: 130 is Ctrl-C'],
+	[STATUS.failed, 'invalid usage, or a file, stream, database or output failed'],
+	[STATUS.notOk, 'not ok: data is damaged or incomplete, or differs from what was expected'],
+	[STATUS.unchecked, 'cannot be checked: a repair or retention removed data that the check needs'],
+	[BY_SIGNAL, 'interrupted by signal N before the work was complete; 130 means Ctrl-C'],
 ]
 
-/** Returns the statuses of one command, in its own words. */
+/** Returns the exit statuses of one command, with the meanings that apply to this command. */
 export function statusTexts(meanings: {
 	readonly ok: string
 	readonly nothingMatched?: string
@@ -34,7 +34,7 @@ export function statusTexts(meanings: {
 	const all: readonly (readonly [StatusText[0], string | undefined])[] = [
 		[STATUS.ok, ok],
 		[STATUS.nothingMatched, nothingMatched],
-		[STATUS.failed, `wrong usage, or ${failed}`],
+		[STATUS.failed, `invalid usage, or ${failed}`],
 		[STATUS.notOk, notOk],
 		[STATUS.unchecked, unchecked],
 		[BY_SIGNAL, interrupted],
@@ -42,10 +42,10 @@ export function statusTexts(meanings: {
 	return all.flatMap(([status, text]) => (text === undefined ? [] : [[status, text] as const]))
 }
 
-/** Maximum number of causes of an error that are searched for an interruption. */
+/** Maximum number of nested causes of an error to search for an interruption. */
 const CAUSES_MAX = 8
 
-/** The reason why a command stops: its process received this signal. */
+/** The abort reason when the process of a command receives a signal. */
 export class Interruption extends Error {
 	override readonly name = 'AbortError'
 	readonly signal: NodeJS.Signals
@@ -55,7 +55,7 @@ export class Interruption extends Error {
 		this.signal = signal
 	}
 
-	/** The status that a shell reports for a process that the signal ended. */
+	/** The status that a shell reports for a process that is terminated by the signal. */
 	get status(): number {
 		return 128 + constants.signals[this.signal]
 	}
@@ -68,7 +68,7 @@ export function interruptedStatus({ reason }: AbortSignal): number {
 
 /** Returns the status of a command that threw. */
 export function statusOf(error: unknown): number {
-	// An error of a user's module may have any cause, even a circular one.
+	// An error from a user's module can have any cause, even a circular one.
 	let cause = error
 	for (let depth = 0; depth < CAUSES_MAX; depth++) {
 		if (isInstance(cause, Interruption)) return cause.status

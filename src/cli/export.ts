@@ -1,4 +1,4 @@
-/** Implements `mesh-chain export`: writes a chain as JSON Lines. */
+/** Implements `mesh-chain export`, which writes a chain as JSON Lines. */
 import { answerFor } from '../chain/index.ts'
 import { type ExportSummary, exportJsonl, LinesOf } from '../jsonl/export.ts'
 import { recordFormat } from '../jsonl/record-format.ts'
@@ -23,26 +23,29 @@ export const exportCommand: Command = {
 	examples: [
 		[
 			'mesh-chain export node.chain --to node.jsonl',
-			'writes a file that import turns into the same chain again',
+			'writes a file from which import restores the same chain',
 		],
-		['mesh-chain export node.chain --format pino | pino-pretty', 'writes the lines that pino would write'],
+		[
+			'mesh-chain export node.chain --format pino | pino-pretty',
+			'writes pino log lines and formats them with pino-pretty',
+		],
 		[
 			'mesh-chain export node.chain --format otel -S today --to today.jsonl',
-			'writes the records of today as the OpenTelemetry collector reads them',
+			"writes today's records in the format that the OpenTelemetry Collector reads",
 		],
 	],
 	options: [
 		...filtersWithout('reverse'),
-		{ long: 'to', value: 'PATH', defaultText: 'stdout', help: 'path of a new file' },
+		{ long: 'to', value: 'PATH', defaultText: 'stdout', help: 'path of the new file' },
 		{ ...FORMAT_OPTION, default: recordFormat.name },
 		STRICT_OPTION,
 	],
 	environment: NATS_VARIABLES,
 	statuses: statusTexts({
-		ok: 'the records were written; also if the chain explains which are lost',
-		notOk: 'a part of the chain is damaged or missing; with --strict, also if records are lost',
+		ok: 'the records were written; lost records that the chain accounts for are not errors',
+		notOk: 'part of the chain is damaged or missing, or records are lost (with --strict)',
 		failed: 'the chain or stream cannot be read, or the lines cannot be written',
-		interrupted: 'interrupted: no file was made (--to)',
+		interrupted: 'interrupted; no file was created (with --to)',
 	}),
 	async run(invocation, terminal) {
 		const selection = selectionOf(invocation, terminal.now())
@@ -76,7 +79,7 @@ export const exportCommand: Command = {
 	},
 }
 
-/** Exports to stdout. Resolves to undefined if the reader of stdout is gone. */
+/** Exports to stdout. Resolves to undefined if the reader has closed stdout. */
 async function toStdout(lines: LinesOf, terminal: Terminal): Promise<ExportSummary | undefined> {
 	for await (const text of lines) {
 		await terminal.stdout.write(printableJson(text))
@@ -91,7 +94,7 @@ function summaryText({ lines, absent, unsupported }: ExportSummary, path: string
 		absent === 0 ? '' : `${counted(absent, 'record')} absent`,
 		unsupported === 0
 			? ''
-			: `${counted(unsupported, 'record')} left out, because the format has no line for them`,
+			: `${counted(unsupported, 'record')} left out because the format cannot represent them`,
 	]
 	return joined(parts, printed`, `)
 }

@@ -1,12 +1,16 @@
-/** Builds the message for an error that ends a command: one line with its code, and sometimes a hint. */
+/**
+ * Builds the message for an error that ends a command: a line with the error code and, for some codes, a
+ * hint.
+ */
 import { MeshChainError, messageOf } from '../model/errors.ts'
 import { type Printable, printed } from './printable.ts'
 
 const HINTS: Readonly<Record<string, string>> = {
-	INVALID_USAGE: 'mesh-chain --help lists the commands, mesh-chain COMMAND --help the options of one',
-	CHAIN_NOT_FOUND: 'check the path: a service names it in new FileChainAppender(path)',
-	CHAIN_EMPTY: 'the service stopped before it wrote a header: start it again',
-	NOT_A_CHAIN: 'a chain begins with the bytes 99 aa "mesh-chain"',
+	INVALID_USAGE:
+		'run mesh-chain --help for the commands, or mesh-chain COMMAND --help for the options of a command',
+	CHAIN_NOT_FOUND: 'check the path: it is the argument of new FileChainAppender(path) in the service',
+	CHAIN_EMPTY: 'the service stopped before it wrote a header: restart the service',
+	NOT_A_CHAIN: 'a chain file starts with the bytes 99 aa "mesh-chain"',
 }
 
 /** Returns the message for any thrown value. */
@@ -17,7 +21,7 @@ export function failureText(error: unknown): Printable {
 
 function hintFor(error: unknown): Printable | '' {
 	if (!(error instanceof MeshChainError)) return ''
-	// The error of a stream has no path.
+	// An error about a stream has no path, so the hint does not apply.
 	const hint = error.code === 'CHAIN_NOT_FOUND' && error.path === undefined ? undefined : HINTS[error.code]
 	return hint === undefined ? '' : printed`  ${hint}\n`
 }

@@ -1,4 +1,6 @@
-/** Defines the filters that commands share: their options, and the query and predicate that they give. */
+/**
+ * Defines the filters that commands share: their options, and the query and the predicate built from them.
+ */
 import type { ChainQuery } from '../chain/index.ts'
 import { isGap, type LogRecord, type PublisherId, parseLevel } from '../model/record.ts'
 import { type Invocation, type OptionSpec, usage } from './command.ts'
@@ -11,44 +13,46 @@ export const FILTER_OPTIONS: readonly OptionSpec[] = [
 		long: 'since',
 		short: 'S',
 		value: 'TIME',
-		help: 'start of the time range: 14:05, today, -1h, 2026-01-31T14:05:09Z',
+		help: 'start of the time range, such as 14:05, today, -1h or 2026-01-31T14:05:09Z',
 	},
 	{ long: 'until', short: 'U', value: 'TIME', help: 'end of the time range, inclusive' },
 	{
 		long: 'level',
 		short: 'l',
 		value: 'LEVEL',
-		help: 'lowest level: trace, debug, info, warn, error',
+		help: 'minimum level: trace, debug, info, warn, error',
 	},
 	{
 		long: 'kind',
 		short: 'k',
 		value: 'KIND',
 		multiple: true,
-		help: 'kinds of records, separated by commas; repeatable',
+		help: 'comma-separated list of kinds; repeatable',
 	},
-	{ long: 'daemon', value: 'ID', help: 'ID of the daemon' },
-	{ long: 'node', value: 'ID', help: 'ID of the node' },
+	{ long: 'daemon', value: 'ID', help: 'daemon ID of the records' },
+	{ long: 'node', value: 'ID', help: 'node ID of the records' },
 	{
 		long: 'grep',
 		short: 'g',
 		value: 'PATTERN',
-		help: 'regular expression to find in message, kind or data; ignores case unless it has a capital letter',
+		help:
+			'regular expression to search for in message, kind and data; ' +
+			'case-insensitive unless it contains a capital letter',
 	},
-	{ long: 'from-seq', value: 'SEQ', help: 'first seq' },
-	{ long: 'to-seq', value: 'SEQ', help: 'last seq, inclusive' },
+	{ long: 'from-seq', value: 'SEQ', help: 'first seq to include' },
+	{ long: 'to-seq', value: 'SEQ', help: 'last seq to include' },
 	{ long: 'limit', short: 'n', value: 'COUNT', help: 'maximum number of records' },
 	{ long: 'reverse', short: 'r', help: 'start with the newest record' },
 ]
 
-/** Returns the filters without those that make no sense for a command. */
+/** Returns all filters except the named ones, which a command does not support. */
 export function filtersWithout(...names: readonly string[]): readonly OptionSpec[] {
 	return FILTER_OPTIONS.filter(({ long }) => !names.includes(long))
 }
 
 /**
- * A query for a chain, and a predicate for conditions that a query cannot express: ids are compared as text,
- * 7 and 7n like "7".
+ * A query for a chain, and a predicate for the conditions that a query cannot express. The predicate compares
+ * ids as strings, so 7, 7n and "7" are equal.
  */
 export interface Selection {
 	readonly query: ChainQuery
@@ -57,7 +61,7 @@ export interface Selection {
 }
 
 /**
- * Builds the selection of a command line.
+ * Builds the selection that a command line describes.
  *
  * @throws {MeshChainError} `INVALID_USAGE`, `INVALID_TIME`, `INVALID_LEVEL`.
  */
@@ -86,7 +90,7 @@ function timesOf(invocation: Invocation, nowMs: number): Pick<ChainQuery, 'since
 	const until = optional('until', invocation.text('until'), (text) => parseTime(text, nowMs))
 	if (Number(since.since) > Number(until.until)) {
 		const [from, to] = [Number(since.since), Number(until.until)].map(formatTime)
-		throw usage(`--since ${from} is after --until ${to}: nothing can match`)
+		throw usage(`no time can match, because --since ${from} is later than --until ${to}`)
 	}
 	return { ...since, ...until }
 }
@@ -95,7 +99,7 @@ function seqsOf(invocation: Invocation): Pick<ChainQuery, 'fromSeq' | 'toSeq'> {
 	const fromSeq = invocation.count('from-seq')
 	const toSeq = invocation.count('to-seq')
 	if (fromSeq !== undefined && toSeq !== undefined && fromSeq > toSeq) {
-		throw usage(`--from-seq ${fromSeq} is above --to-seq ${toSeq}: nothing can match`)
+		throw usage(`no seq can match, because --from-seq ${fromSeq} is greater than --to-seq ${toSeq}`)
 	}
 	return { ...(fromSeq === undefined ? {} : { fromSeq }), ...(toSeq === undefined ? {} : { toSeq }) }
 }

@@ -1,4 +1,4 @@
-/** Formats the findings of `verify` and `repair`, and the advice on what to do next. */
+/** Formats the findings of `verify` and `repair`, and advice on what to do next. */
 import { EVIDENCE, type Severity, type VerifyFinding, type VerifyReport } from '../chain/index.ts'
 import { count, counted } from '../text/numbers.ts'
 import { shellWord } from '../text/shell-word.ts'
@@ -14,7 +14,7 @@ const SEVERITY_STYLES: Readonly<Record<Severity, Style>> = {
 	damage: 'red',
 }
 
-/** Formats a finding on one line: severity, position, kind and message. */
+/** Formats a finding on one line, with its severity, position, kind and message. */
 export function findingLine(finding: VerifyFinding, paint: Paint): Printable {
 	const { kind, severity, path, offset, bytes, fromSeq, toSeq, message, expected, found } = finding
 	const range = fromSeq === undefined ? '' : `, seq ${fromSeq} to ${toSeq}`
@@ -25,18 +25,18 @@ export function findingLine(finding: VerifyFinding, paint: Paint): Printable {
 	return printed`${head} in ${where} [${kind}]: ${message}${compared}`
 }
 
-/** Counts the findings that are not listed, by kind. */
+/** Formats the number of findings that are not listed, one line per kind. */
 export function notListedLines(
 	notListed: VerifyReport['findingsNotListed'],
 	which: '' | ' left as evidence',
 ): Printable[] {
 	return Object.entries(notListed).map(
 		([kind, more]) =>
-			printed`${counted(more, 'more finding', 'more findings')}${which} of the kind [${kind}] not listed`,
+			printed`${counted(more, 'more finding', 'more findings')}${which} of kind [${kind}] not listed`,
 	)
 }
 
-/** Prints lines in chunks, and stops when the reader is gone. */
+/** Prints lines in chunks, and stops if the reader has closed stdout. */
 export async function printLines(stdout: Output, lines: readonly Printable[]): Promise<void> {
 	for (let at = 0; at < lines.length && !stdout.isClosed; at += LINES_AT_ONCE) {
 		await stdout.write(linesOf(lines.slice(at, at + LINES_AT_ONCE)))
@@ -49,16 +49,16 @@ export function adviceFor(file: string, findings: readonly VerifyFinding[]): str
 	const damage = findings.filter(({ severity }) => severity === 'damage')
 	if (damage.length === 0) return []
 	const isEvidence = ({ kind }: VerifyFinding) => EVIDENCE.includes(kind)
-	const lines = [`everything else is readable: mesh-chain dump ${name} shows it, with the gaps`]
+	const lines = [`everything else is readable: mesh-chain dump ${name} prints it, including the gaps`]
 	if (damage.some((finding) => isEvidence(finding) && finding.kind !== 'headMissing')) {
 		lines.push(
-			'this chain was changed: keep its files as they are, and compare them with a copy or a stored head',
+			'this chain was changed: leave its files as they are, and compare them with a copy or a stored head',
 		)
 	} else if (damage.some(isEvidence)) {
-		lines.push('this chain is not the one that the head was taken from: compare it with a copy')
+		lines.push('the head was taken from a different chain: compare this chain with a copy')
 	}
 	if (damage.some(({ kind }) => kind === 'missingFile')) {
-		lines.push('a file is missing: restore it from a copy, because no repair can recreate it')
+		lines.push('a file is missing: restore it from a copy, because a repair cannot recreate it')
 	}
 	if (!damage.every((finding) => isEvidence(finding) || finding.kind === 'missingFile')) {
 		lines.push(`next: mesh-chain repair --dry-run ${name} shows what a repair would do`)

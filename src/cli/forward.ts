@@ -1,5 +1,6 @@
 /**
- * Implements `mesh-chain forward`: sends chains to a JetStream stream, and new records as they are written.
+ * Implements `mesh-chain forward`, which sends chains to a JetStream stream, and then new records as they are
+ * written.
  */
 import type { Forwarder, ForwardOptions, StreamSettings } from '../cluster/index.ts'
 import { isStreamAddress } from '../cluster/is-stream-address.ts'
@@ -15,7 +16,7 @@ import { StatusLine } from './progress.ts'
 import type { Terminal } from './terminal.ts'
 
 const SHOW_MS = 200
-/** The options of a stream that `--create` creates. An existing stream is never changed. */
+/** The settings of a stream that `--create` creates. An existing stream is never changed. */
 const CREATE_OPTIONS = [
 	{
 		long: 'replicas',
@@ -35,13 +36,13 @@ const CREATE_OPTIONS = [
 		value: 'LIMIT',
 		multiple: true,
 		defaultText: 'everything',
-		help: 'with --create: how much the stream keeps, by age (30d) or size (10GiB); repeatable',
+		help: 'with --create: retention limit of the stream, an age (30d) or a size (10GiB); repeatable',
 	},
 	{
 		long: 'duplicate-window',
 		value: 'DURATION',
 		defaultText: '2m',
-		help: 'with --create: how long the stream remembers message IDs',
+		help: 'with --create: time for which the stream detects duplicate message IDs',
 	},
 ] as const satisfies readonly OptionSpec[]
 
@@ -52,15 +53,15 @@ export const forward: Command = {
 	examples: [
 		[
 			'mesh-chain forward node.chain --to nats://127.0.0.1:4222/mesh',
-			'sends the whole chain, and new records until Ctrl-C',
+			'sends all records, and then new ones until Ctrl-C',
 		],
 		[
 			'mesh-chain forward node.chain --to nats://127.0.0.1:4222/mesh --create --replicas 3 --retain 30d',
-			'also creates the stream if it is missing',
+			'creates the stream first if it does not exist',
 		],
 		[
 			'mesh-chain forward node.chain --to nats://127.0.0.1:4222/mesh --once',
-			'sends everything written so far, and exits',
+			'sends all records written so far, and exits',
 		],
 	],
 	options: [
@@ -69,40 +70,41 @@ export const forward: Command = {
 			long: 'subject-prefix',
 			value: 'PREFIX',
 			defaultText: 'mesh',
-			help: 'first part of the subjects, PREFIX.NODE.CHAIN',
+			help: 'prefix of the subjects, which have the form PREFIX.NODE.CHAIN',
 		},
 		{
 			long: 'node',
 			value: 'ID',
-			defaultText: 'the node of its first record',
+			defaultText: 'the node ID in the first record that has one, otherwise node',
 			help: 'ID of the node that wrote the chain',
 		},
 		{
 			long: 'once',
-			help: 'exit once everything written so far is acknowledged or refused',
+			help: 'exit when every record written so far is acknowledged or refused',
 		},
 		{
 			long: 'linger',
 			value: 'DURATION',
 			defaultText: '100ms',
-			help: 'wait for more records after a message that was not full',
+			help: 'time to wait for more records after sending a message that is not full',
 		},
-		{ long: 'create', help: 'create the stream if it is missing' },
+		{ long: 'create', help: 'create the stream if it does not exist' },
 		...CREATE_OPTIONS,
 	],
 	environment: NATS_VARIABLES,
 	statuses: statusTexts({
-		ok: 'everything was acknowledged; or interrupted, without --once',
+		ok: 'every record was acknowledged, or the command was interrupted (without --once)',
 		notOk: 'a record was too large for a message, or the stream is ahead of the file',
 		failed: 'a file cannot be read, or the stream cannot be written',
-		interrupted: 'interrupted before everything was acknowledged (--once)',
+		interrupted: 'interrupted before every record was acknowledged (with --once)',
 	}),
 	async run(invocation, terminal) {
 		const { files } = invocation
-		if (files.length === 0) throw usage('which chains? Name one or more, such as node.chain')
-		if (files.some(isStreamAddress)) throw usage('forward takes files: name the stream with --to')
+		if (files.length === 0) throw usage('forward requires at least one chain, such as node.chain')
+		if (files.some(isStreamAddress))
+			throw usage('forward sends files, not streams: name the stream to send to with --to')
 		if (invocation.isGiven('node') && files.length > 1)
-			throw usage('--node names the node of one chain: forward the chains one by one')
+			throw usage('--node applies to a single chain: forward the chains one at a time')
 		const once = invocation.flag('once')
 		const options = { ...(await optionsOf(invocation, terminal)), endWhenRefused: once }
 		const { forwardChain } = await loadCluster()
@@ -122,9 +124,8 @@ export const forward: Command = {
 			tell(forwarders, terminal)
 		}
 		if (once && isInterrupted) {
-			terminal.stderr.write(
-				printed`mesh-chain: interrupted before everything was acknowledged; the next forward continues from there\n`,
-			)
+			const text = 'interrupted before every record was acknowledged; the next forward resumes from there'
+			terminal.stderr.write(printed`mesh-chain: ${text}\n`)
 			return interruptedStatus(interrupted)
 		}
 		return forwarders.some(isIncomplete) ? STATUS.notOk : STATUS.ok
@@ -133,15 +134,16 @@ export const forward: Command = {
 
 async function optionsOf(invocation: Invocation, { env }: Terminal): Promise<ForwardOptions> {
 	const to = invocation.text('to')
-	if (to === undefined) throw usage('which stream? Name one with --to, such as nats://127.0.0.1:4222/mesh')
+	if (to === undefined) throw usage('--to is missing: name the stream, as in --to nats://127.0.0.1:4222/mesh')
 	if (/^[^/]*\/\/[^/]*@/.test(to))
 		throw usage(
-			'--to contains a user name or a password, which every user of this machine can see: ' +
+			'--to contains a user name or password, which every user of this machine can see: ' +
 				`use ${NATS_VARIABLE_NAMES}`,
 		)
 	const { parseAddress } = await loadCluster()
 	const { servers, stream, nodes, chainIds } = parseAddress(to)
-	if (nodes.length + chainIds.length > 0) throw usage('--to names a stream, without a node or a chain')
+	if (nodes.length + chainIds.length > 0)
+		throw usage('--to must be the address of a stream, without a node or a chain')
 	const create = settingsOf(invocation)
 	const subjectPrefix = invocation.text('subject-prefix')
 	const node = invocation.text('node')
@@ -160,7 +162,7 @@ async function optionsOf(invocation: Invocation, { env }: Terminal): Promise<For
 function settingsOf(invocation: Invocation): StreamSettings | undefined {
 	if (!invocation.flag('create')) {
 		const given = CREATE_OPTIONS.find(({ long }) => invocation.isGiven(long))
-		if (given !== undefined) throw usage(`--${given.long} applies to a new stream only: add --create`)
+		if (given !== undefined) throw usage(`--${given.long} applies only to a new stream: add --create`)
 		return undefined
 	}
 	const replicas = invocation.count('replicas')
@@ -178,15 +180,15 @@ function settingsOf(invocation: Invocation): StreamSettings | undefined {
 	}
 }
 
-/** Waits for all of them, then throws the first failure. */
+/** Waits until every forwarder is flushed or has failed, then throws the first failure. */
 async function allFlushed(forwarders: readonly Forwarder[]): Promise<void> {
 	const ends = await Promise.allSettled(forwarders.map((forwarder) => forwarder.flushed()))
 	for (const end of ends) if (end.status === 'rejected') throw end.reason
 }
 
 /**
- * Whether the stream lacks records that no message can hold, or the file lacks records that are in the
- * stream.
+ * Returns whether the stream lacks records that are too large for a message, or the file lacks records that
+ * are in the stream.
  */
 function isIncomplete(forwarder: Forwarder): boolean {
 	const { tooLarge, ahead } = forwarder.stats()
@@ -208,10 +210,12 @@ function tell(forwarders: readonly Forwarder[], terminal: Terminal): void {
 		const notes = [
 			`${counted(records, 'record')} forwarded in ${counted(messages, 'message')}`,
 			`acknowledged up to seq ${acknowledged.seq}`,
-			tooLarge === 0 ? '' : `${count(tooLarge)} of them only as a gap: too large for a message`,
+			tooLarge === 0
+				? ''
+				: `${count(tooLarge)} of them replaced by a gap because they are too large for a message`,
 			ahead === 0 ? '' : `the stream was ${counted(ahead, 'seq')} ahead of the file`,
 		]
-		const failing = lastError === undefined ? '' : `; it was failing: ${lastError}`
+		const failing = lastError === undefined ? '' : `; last error: ${lastError}`
 		const text = joined(notes, printed`, `)
 		terminal.stderr.write(printed`mesh-chain: ${printablePath(forwarder.path)}: ${text}${failing}\n`)
 	}

@@ -1,4 +1,4 @@
-/** Builds the help from the table of commands, with examples first. */
+/** Builds the help texts from the table of commands. Each help text starts with examples. */
 import type { Command, OptionSpec } from './command.ts'
 import { STATUS_TABLE, type StatusText } from './exit-status.ts'
 
@@ -47,19 +47,19 @@ export function helpOf(command: Command): string {
 	return `${sections.join('\n\n')}\n`
 }
 
-/** Returns the options of a command, including those that every command has. */
+/** Returns the options of a command, including the options that all commands share. */
 export function allOptions(command: Command): readonly OptionSpec[] {
 	return [...command.options, HELP_OPTION]
 }
 
-/** Describes an option: its meaning, its values and its default. */
+/** Returns the description of an option: its meaning, its values and its default. */
 export function descriptionOf({ help, choices, default: fixed, defaultText = fixed }: OptionSpec): string {
 	const values = choices === undefined ? '' : `: ${choices.join(', ')}`
 	return `${help}${values}${defaultText === undefined ? '' : `. Default: ${defaultText}`}`
 }
 
 const ADDRESSES =
-	'FILE can be the address of a NATS stream: nats://HOST:4222/STREAM, with ?node=NODE for one node of it.'
+	'FILE can be the address of a NATS stream: nats://HOST:4222/STREAM. Append ?node=NODE to select one node.'
 
 function exampleLines(examples: Command['examples']): string {
 	const lines = examples.flatMap(([line, does]) => [`  ${line}`, ...wrapped(does, 6)])
@@ -80,8 +80,8 @@ function statusLines(statuses: readonly StatusText[]): string {
 }
 
 /**
- * Formats a name and its description, which begins at the column, or on the next line if the name is too
- * long.
+ * Formats a name and its description. The description starts at `column`. If the name is too long, the
+ * description starts on the next line.
  */
 function entry(name: string, text: string, column: number): string {
 	const [first = '', ...rest] = wrapped(text, column)
@@ -90,7 +90,7 @@ function entry(name: string, text: string, column: number): string {
 	return [head.padEnd(column) + first.slice(column), ...rest].join('\n')
 }
 
-/** Wraps a text into lines, each indented by `indent` spaces. */
+/** Wraps text into lines, each indented by `indent` spaces. */
 function wrapped(text: string, indent: number): string[] {
 	const lines: string[] = []
 	let line = ''

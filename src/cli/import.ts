@@ -1,4 +1,6 @@
-/** Implements `mesh-chain import`: writes JSON Lines to a new chain, or appends them to a chain. */
+/**
+ * Implements `mesh-chain import`, which writes JSON Lines to a new chain or appends them to an existing one.
+ */
 import { detectedFormat } from '../jsonl/formats.ts'
 import { type ImportSummary, importJsonl } from '../jsonl/import.ts'
 import { count, counted } from '../text/numbers.ts'
@@ -11,40 +13,43 @@ import { formatOf, READ_FORMAT_OPTION } from './selected-source.ts'
 
 export const importCommand: Command = {
 	name: 'import',
-	summary: 'make a chain of JSON Lines, or append them to a chain',
+	summary: 'create a chain from JSON Lines, or append them to a chain',
 	usage: 'FILE --to CHAIN [options]',
 	examples: [
 		[
 			'mesh-chain import node.jsonl --to copy.chain',
-			'restores every record of an export: seq, epoch, time and origin',
+			'restores every record of an export with its seq, epoch, time and origin',
 		],
 		[
 			'mesh-chain import events.jsonl --format events --to events.chain',
-			'reads the ts and ev lines of an event recorder',
+			'reads the lines of an event recorder, which have the fields ts and ev',
 		],
-		['zcat old.log.gz | mesh-chain import - --to node.chain', 'reads stdin, and appends if the chain exists'],
+		[
+			'zcat old.log.gz | mesh-chain import - --to node.chain',
+			'reads stdin, and appends to the chain if it exists',
+		],
 	],
 	options: [
-		{ long: 'to', value: 'CHAIN', help: 'path of the chain: a new one, or one to append to' },
+		{ long: 'to', value: 'CHAIN', help: 'path of the chain to create or to append to' },
 		READ_FORMAT_OPTION,
 		{
 			long: 'source',
 			value: 'NAME',
 			defaultText: 'the name of FILE',
-			help: 'name of the source, which appended records carry as their origin',
+			help: 'name of the source in the origin of appended records',
 		},
 	],
 	statuses: statusTexts({
-		ok: 'the records were imported; other lines were counted and skipped',
-		notOk: 'some lines were out of order, and left out',
-		failed: 'FILE cannot be read, holds no record, or the chain cannot be written',
-		interrupted: 'interrupted: no new chain was made, or appended records stay in the chain',
+		ok: 'the records were imported; lines that are not records were skipped and counted',
+		notOk: 'some records were out of order and were left out',
+		failed: 'FILE cannot be read or contains no records, or the chain cannot be written',
+		interrupted: 'interrupted; no new chain was created, but appended records remain in an existing chain',
 	}),
 	async run(invocation, terminal) {
 		const { file } = invocation
 		const path = invocation.text('to')
 		const sourceId = invocation.text('source')
-		if (path === undefined) throw usage('--to names the chain, as in --to node.chain')
+		if (path === undefined) throw usage('--to is missing: name the chain, as in --to node.chain')
 		chainPath(path)
 		const line = new StatusLine(terminal)
 		const interrupted = terminal.interrupted()
@@ -66,14 +71,14 @@ function summaryText(
 ): Printable {
 	const [first] = skippedLines
 	const parts = [
-		`${counted(records, 'record')} ${restored ? 'in' : 'appended to'} ${path}`,
+		`${counted(records, 'record')} ${restored ? 'written' : 'appended'} to ${path}`,
 		absent === 0 ? '' : `${count(absent)} absent`,
-		altered === 0 ? '' : `${count(altered)} too large to fit, and shortened`,
+		altered === 0 ? '' : `${count(altered)} too large, and shortened`,
 		outOfOrder === 0 ? '' : `${count(outOfOrder)} out of order`,
 		...Object.entries(skipped).map(([reason, lines]) =>
 			lines === 0 ? '' : `${counted(lines, 'line')} skipped (${reason})`,
 		),
-		first === undefined ? '' : `the first of them line ${count(first.line)}`,
+		first === undefined ? '' : `the first of them on line ${count(first.line)}`,
 	]
 	return joined(parts, printed`, `)
 }

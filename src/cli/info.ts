@@ -1,4 +1,4 @@
-/** Implements `mesh-chain info`: shows what a chain holds and how it ended. */
+/** Implements `mesh-chain info`, which shows what a chain contains and how it ended. */
 import { basename } from 'node:path'
 import { type ChainInfo, type EpochInfo, formatHead } from '../chain/index.ts'
 import { isStreamAddress } from '../cluster/is-stream-address.ts'
@@ -18,28 +18,28 @@ const EPOCHS_SHOWN_MAX = 20
 
 export const info: Command = {
 	name: 'info',
-	summary: 'show what a chain holds and how it ended',
+	summary: 'show what a chain contains and how it ended',
 	usage: 'FILE [options]',
 	takesAddresses: true,
 	examples: [
 		[
 			'mesh-chain info node.chain',
-			'shows records, times and openings, and whether the last writer closed the chain',
+			'shows the records, times and openings, and whether the last writer closed the chain',
 		],
-		['mesh-chain info node.chain -o json | jq .state', 'prints one field of the same report'],
+		['mesh-chain info node.chain -o json | jq .state', 'prints one field of this report'],
 	],
 	options: [
 		{
 			long: 'head',
-			help: 'print only the newest link: kept elsewhere, it lets verify --head detect a truncation',
+			help: 'print only the head; stored elsewhere, it lets verify --head detect a truncation',
 		},
 		STRICT_OPTION,
 		...REPORT_OPTIONS,
 	],
 	environment: NATS_VARIABLES,
 	statuses: statusTexts({
-		ok: 'ok; also if the chain explains which records are lost',
-		notOk: 'a part of the chain is damaged or missing; with --strict, also if records are lost',
+		ok: 'ok, even with lost records that the chain accounts for',
+		notOk: 'part of the chain is damaged or missing, or records are lost (with --strict)',
 		failed: 'the file or stream cannot be read, or stdout cannot be written',
 	}),
 	async run(invocation, terminal) {
@@ -50,8 +50,8 @@ export const info: Command = {
 			const found = await chain.info()
 			if (invocation.flag('head') && found.head.link === '') {
 				throw usage(
-					'there is no head to keep: a stream has no head, ' +
-						'and a file only where one of its anchors is readable',
+					'there is no head: a stream has none, ' +
+						'and a file has one only if one of its anchors is readable',
 				)
 			}
 			const text = invocation.flag('head')
@@ -91,12 +91,12 @@ function prettyInfo(found: ChainInfo, file: string, paint: Paint): Printable {
 	const lines = rows.flatMap(([name, text]) =>
 		text === undefined ? [] : [printed`${paint('bold', name.padEnd(10))} ${text}`],
 	)
-	// The path of a merged stream would contain an address for each of its chains.
+	// The path of a merged stream contains an address for each of its chains, which is too long to print.
 	const path = isStreamAddress(file) ? file : found.path
 	return linesOf([paint('bold', printablePath(path)), ...lines, ...epochLines(found, paint)])
 }
 
-/** Formats the creation time; empty for a stream without a readable message. */
+/** Formats the creation time. Returns an empty string for a stream without a readable message. */
 function createdText({ createdMs }: ChainInfo): string {
 	return createdMs === undefined ? '' : `, created ${formatTime(createdMs)}`
 }
@@ -106,23 +106,23 @@ function damagedText(places: number, file: string): string {
 	return `${counted(places, 'place')}; next: mesh-chain verify ${shellWord(file)}`
 }
 
-/** Formats how the last writer ended, or who is writing. */
+/** Formats how the last writer ended, or which process is writing. */
 export function stateText(found: ChainInfo, paint: Paint): Printable {
 	const { state, exitCode, holder, unwritten, unknownBecause } = found
 	if (state === 'closed') return paint('green', 'closed')
 	if (state === 'exited') return paint(exitCode === 0 ? 'green' : 'yellow', `exited with ${exitCode}`)
 	if (state === 'crashed') return paint('red', howItCrashed(unwritten))
 	if (state === 'unknown') {
-		return paint('yellow', `not closed; whether a writer has it open is unknown (${unknownBecause})`)
+		return paint('yellow', `not closed; it is unknown whether a writer has it open (${unknownBecause})`)
 	}
 	const by = holder ? ` by process ${holder.pid} on ${holder.host} since ${formatTime(holder.sinceMs)}` : ''
 	return paint('cyan', `open${by}`)
 }
 
 function howItCrashed(unwritten: number | undefined): string {
-	if (unwritten === undefined) return 'crashed: its last writer was killed or lost power'
-	const lost = unwritten === 0 ? '' : `, and ${counted(unwritten, 'record')} could not be written`
-	return `not closed: its last writer failed to close it${lost}`
+	if (unwritten === undefined) return 'crashed: the last writer was killed or lost power'
+	const lost = unwritten === 0 ? '' : `; ${counted(unwritten, 'record')} could not be written`
+	return `not closed: the last writer failed to close it${lost}`
 }
 
 function recordsText({ records, firstSeq, lastSeq }: ChainInfo): string {

@@ -7,17 +7,18 @@ import { run } from './run.ts'
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
-// A message that cannot be written must not end the command: its exit status still shows the result.
+// A failed write to stderr must not end the command, because the exit status still reports the result.
 process.stderr.on('error', () => {})
 
-// Node would print the error unescaped.
+// By default, Node prints the error unescaped.
 process.on('uncaughtException', (error) => {
 	process.stderr.write(String(failureText(error)))
 	process.exit(STATUS.failed)
 })
 
 process.exitCode = await run(process.argv.slice(2), {
-	// The first access opens stdin, and a command that does not read stdin must not wait for it.
+	// A getter, because the first access opens stdin, and a command that does not read it must not wait for
+	// it.
 	get stdin() {
 		return process.stdin
 	},

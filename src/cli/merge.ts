@@ -1,9 +1,9 @@
-/** Implements `mesh-chain merge`: merges the chains of many nodes into one history. */
+/** Implements `mesh-chain merge`, which merges the chains of several nodes into one history. */
 import { answerFor, type Chain, ChainBuilder } from '../chain/index.ts'
 import { isStreamAddress } from '../cluster/is-stream-address.ts'
 import { mergeChains } from '../merge/merge-chains.ts'
 import { GAP_KIND, gapDataOf, type LogRecord } from '../model/record.ts'
-import { count, counted } from '../text/numbers.ts'
+import { counted } from '../text/numbers.ts'
 import { STRICT_OPTION, statusFor } from './answer.ts'
 import { chainPath } from './chain-path.ts'
 import { type Command, usage } from './command.ts'
@@ -20,37 +20,37 @@ import type { Terminal } from './terminal.ts'
 
 export const merge: Command = {
 	name: 'merge',
-	summary: 'make one history of several chains',
+	summary: 'merge several chains into one history',
 	usage: 'FILE FILE... [options]',
 	takesAddresses: true,
 	examples: [
 		[
 			'mesh-chain merge a.chain b.chain --to cluster.chain',
-			'makes one chain, ordered by time; the origin of each record names its chain',
+			'creates one chain, ordered by time; the origin of each record names its chain',
 		],
 		[
 			'mesh-chain merge node-*.chain -l warn -S -1h',
-			'prints the warnings and errors of all nodes in the last hour',
+			'prints the warnings and errors of all nodes from the last hour',
 		],
 	],
 	options: [
-		// The chains share no seqs, and a merge only runs forward.
+		// Seqs have no common meaning across the chains, and a merge only runs forward.
 		...filtersWithout('from-seq', 'to-seq', 'reverse'),
-		{ long: 'to', value: 'PATH', defaultText: 'stdout', help: 'path of a new chain' },
+		{ long: 'to', value: 'PATH', defaultText: 'stdout', help: 'path of the new chain' },
 		STRICT_OPTION,
 		COLOR_OPTION,
 	],
 	environment: NATS_VARIABLES,
 	statuses: statusTexts({
-		ok: 'the chains were merged; also if a chain explains which records are lost',
-		notOk: 'a part of a chain is damaged or missing; with --strict, also if records are lost',
+		ok: 'the chains were merged; lost records that a chain accounts for are not errors',
+		notOk: 'part of a chain is damaged or missing, or records are lost (with --strict)',
 		failed: 'a chain or stream cannot be read, or the merged records cannot be written',
-		interrupted: 'interrupted: no chain was made (--to)',
+		interrupted: 'interrupted; no chain was created (with --to)',
 	}),
 	async run(invocation, terminal) {
 		const { files } = invocation
 		if (files.length < 2 && !files.some(isStreamAddress))
-			throw usage('which files? Name two or more chains, such as a.chain b.chain')
+			throw usage('merge requires at least two chains, such as a.chain b.chain, or the address of a stream')
 		const selection = selectionOf(invocation, terminal.now())
 		const path = invocation.text('to')
 		if (path !== undefined) chainPath(path)
@@ -83,7 +83,7 @@ export const merge: Command = {
 }
 
 function repeatsText(repeats: number): string {
-	return `${counted(repeats, 'record is', 'records are')} in more than one of the chains, and written once`
+	return `${counted(repeats, 'repeat')} skipped, because a record in several chains is written only once`
 }
 
 async function openAll(files: readonly string[], terminal: Terminal): Promise<Chain[]> {
@@ -97,7 +97,7 @@ async function openAll(files: readonly string[], terminal: Terminal): Promise<Ch
 	return chains
 }
 
-/** Builds the merged chain. Resolves to false after an interruption, when no chain was made. */
+/** Builds the merged chain. Resolves to false after an interruption, which leaves no chain. */
 async function build(
 	batches: AsyncIterable<readonly LogRecord[]>,
 	path: string,
@@ -112,7 +112,7 @@ async function build(
 	try {
 		for await (const batch of batches) {
 			if (interrupted.aborted) {
-				terminal.stderr.write(printed`mesh-chain: interrupted: ${path} was not made\n`)
+				terminal.stderr.write(printed`mesh-chain: interrupted: ${path} was not created\n`)
 				return false
 			}
 			for (const record of batch) {
@@ -130,7 +130,11 @@ async function build(
 	}
 	const records = counted(seq - gaps.count, 'record')
 	const absent =
-		gaps.count === 0 ? '' : `, and ${counted(gaps.count, 'gap')} for ${count(gaps.records)} absent`
-	terminal.stderr.write(printed`mesh-chain: ${records} of ${counted(chains, 'chain')}${absent} in ${path}\n`)
+		gaps.count === 0
+			? ''
+			: `, and ${counted(gaps.count, 'gap')} for ${counted(gaps.records, 'absent record')},`
+	terminal.stderr.write(
+		printed`mesh-chain: ${records} from ${counted(chains, 'chain')}${absent} written to ${path}\n`,
+	)
 	return true
 }

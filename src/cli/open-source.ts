@@ -1,4 +1,4 @@
-/** Opens what a command line names: the file of a chain, or chains in a NATS stream. */
+/** Opens the source that a command line names: a chain file, or chains in a NATS stream. */
 import { type Chain, openChain, type TailQuery } from '../chain/index.ts'
 import { isStreamAddress } from '../cluster/is-stream-address.ts'
 import { MeshChainError, messageOf } from '../model/errors.ts'
@@ -9,7 +9,7 @@ import type { Terminal } from './terminal.ts'
 /**
  * Opens a chain or a stream.
  *
- * @throws {MeshChainError} the codes of `openChain` and `openStream`.
+ * @throws {MeshChainError} The codes of `openChain` and `openStream`.
  */
 export async function openHistory(name: string, { env }: Terminal): Promise<Chain> {
 	if (!isStreamAddress(name)) return openChain(name)
@@ -20,8 +20,9 @@ export async function openHistory(name: string, { env }: Terminal): Promise<Chai
 type KnownChain = Pick<Chain, 'chainId'>
 
 /**
- * Returns the records of chains that begin in a stream while it is followed. There are none for a file, nor
- * for a query with seqs, which mean a different record in each chain.
+ * Returns the records of chains that are added to a stream while the stream is followed. For a file, there
+ * are none. For a query with seqs, such chains are ignored, because a seq identifies a different record in
+ * each chain.
  */
 export async function newChainsOf(
 	name: string,
@@ -38,7 +39,7 @@ export async function newChainsOf(
 
 async function* nothing(): AsyncGenerator<never> {}
 
-/** Loads the code that needs the NATS client, an optional dependency. */
+/** Loads the code that depends on the NATS client, which is an optional dependency. */
 export async function loadCluster() {
 	try {
 		return await import('../cluster/index.ts')

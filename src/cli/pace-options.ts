@@ -2,24 +2,24 @@
 import { parseDuration } from './amounts.ts'
 import { type Invocation, type OptionSpec, usage } from './command.ts'
 
-/** The option for the playback speed. */
+/** The option that sets the playback speed. */
 export const SPEED_OPTION: OptionSpec = {
 	long: 'speed',
 	value: 'FACTOR',
 	default: 'max',
-	help: 'playback speed: 1 is real time, 10 is ten times as fast, max is without waiting',
+	help: 'playback speed: 1 for real time, 10 for ten times as fast, max for as fast as possible',
 }
 
-/** The option that limits silences. */
+/** The option that limits the silences between records. */
 export const GAP_OPTION: OptionSpec = {
 	long: 'gap-max',
 	value: 'DURATION',
 	defaultText: 'silences of an hour or more are skipped',
-	help: 'longest silence of the recording, such as 5s or 10m; a longer one is shortened to it',
+	help: 'maximum silence between records, such as 5s or 10m; longer ones are shortened to it',
 }
 
 /**
- * Parses the limit of silences.
+ * Parses the limit for silences.
  *
  * @throws {MeshChainError} `INVALID_USAGE`
  */
@@ -38,5 +38,5 @@ export function speedOf(invocation: Invocation): 'max' | number {
 	if (text === 'max') return text
 	const speed = Number(text)
 	if (/^\d*\.?\d+$/.test(text) && speed > 0) return speed
-	throw usage(`--speed takes max or a number above 0, such as 1 or 0.5, not ${JSON.stringify(text)}`)
+	throw usage(`--speed must be max or a number greater than 0, such as 1 or 0.5, not ${JSON.stringify(text)}`)
 }

@@ -1,21 +1,23 @@
 /**
- * Compiles patterns that users type. Records come from anywhere, so a search must take time linear in their
- * text, whatever the pattern. RE2, which never backtracks, matches patterns with repetition. A RegExp matches
- * all others: it is many times as fast, and cannot backtrack far without repetition.
+ * Compiles patterns that users type. Records can come from untrusted sources, so a search must take linear
+ * time for every pattern. RE2, which never backtracks, matches patterns with repetition. RegExp matches all
+ * other patterns: it is many times as fast, and without repetition it cannot backtrack far.
  */
 import { RE2JS } from 're2js'
 import { messageOf } from '../model/errors.ts'
 import { ignoresCase, type TextPattern } from '../model/filter.ts'
 import { usage } from './command.ts'
 
-/** Maximum number of choices. Each may double the number of ways to match at one position. */
+/**
+ * Maximum number of choices in a pattern. Each choice can double the number of ways to match at one position.
+ */
 const CHOICES_MAX = 8
 const REFERENCE = /\\(?:[1-9]|k<)/
 
 /**
- * Compiles a regular expression. It ignores case unless it contains a capital letter.
+ * Compiles a regular expression, which is case-insensitive unless it contains a capital letter.
  *
- * @throws {MeshChainError} `INVALID_USAGE` for an invalid expression, and for one with lookaround or a
+ * @throws {MeshChainError} `INVALID_USAGE` if the expression is invalid, or if it contains lookaround or a
  * backreference.
  */
 export function patternOf(option: string, text: string): TextPattern {
@@ -24,21 +26,21 @@ export function patternOf(option: string, text: string): TextPattern {
 	try {
 		native = new RegExp(text, ignoring ? 'i' : '')
 	} catch (error) {
-		throw usage(`--${option} is not a regular expression: ${messageOf(error)}`)
+		throw usage(`--${option} is not a valid regular expression: ${messageOf(error)}`)
 	}
 	if (isHarmless(text)) return native
 	try {
 		if (REFERENCE.test(withoutPairs(text))) throw new Error('a backreference')
 		return RE2JS.compile(RE2JS.translateRegExp(text), ignoring ? RE2JS.CASE_INSENSITIVE : 0)
 	} catch (error) {
-		const why = 'lookaround and backreferences are not supported, because a search must take linear time'
-		throw usage(`--${option} cannot be searched for: ${messageOf(error)}; ${why}`)
+		const why = 'lookaround and backreferences are not supported because a search must take linear time'
+		throw usage(`--${option} is not supported: ${messageOf(error)}; ${why}`)
 	}
 }
 
 /**
- * Whether there are few ways to match at each position, each of limited length: no repetition, backreference
- * or lookaround.
+ * Returns whether a pattern has only a few ways to match at each position, all of limited length. Such a
+ * pattern contains no repetition, backreference or lookaround.
  */
 function isHarmless(pattern: string): boolean {
 	if (REFERENCE.test(withoutPairs(pattern))) return false

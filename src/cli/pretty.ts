@@ -1,7 +1,7 @@
 /**
- * Formats records for people: one line each, followed by errors and long data. A record may come from
- * anywhere, so its fields can have any type here. All text is escaped, and indented below the first line, so
- * that no record can imitate another one.
+ * Formats records for people: one line per record, followed by errors and long data. Records can come from
+ * untrusted sources, so their fields can have any type here. All text is escaped, and indented below the
+ * first line, so that a record cannot imitate another one.
  */
 
 import type { BlackBoxLine } from '../model/own-events.ts'
@@ -18,12 +18,12 @@ import { joined, linesOf, type Printable, printable, printed, together } from '.
 import type { Paint, Style } from './terminal.ts'
 import { formatTime } from './times.ts'
 
-/** Maximum length of data shown after the message; longer data is shown below it. */
+/** Maximum length of the data that is printed after the message; longer data is printed below it. */
 const INLINE_LENGTH_MAX = 100
 const BYTES_SHOWN_MAX = 16
 const DEPTH_SHOWN_MAX = 32
 const SPACE = printed` `
-/** The seq of lines that were never published. */
+/** The seq for lines that were never published. */
 const NO_SEQ = 0
 
 const LEVEL_STYLES: Readonly<Record<LogLevel, Style>> = {
@@ -46,7 +46,10 @@ export function prettyRecord(record: LogRecord, paint: Paint): Printable {
 	return printed`${line}\n${below.indented()}`
 }
 
-/** Formats the lines of a black box between two rules, each as the record that it would have become. */
+/**
+ * Formats the lines of a black box between two rules. Each line is formatted like the record that it would
+ * have become.
+ */
 function prettyBlackBox(record: LogRecord, lines: readonly BlackBoxLine[], paint: Paint): Printable {
 	const { dropped } = record.data as { readonly dropped?: unknown }
 	const before =
@@ -58,8 +61,8 @@ function prettyBlackBox(record: LogRecord, lines: readonly BlackBoxLine[], paint
 }
 
 /**
- * Returns the lines in a record of a black box; undefined for any other record, and if one of the lines is
- * malformed.
+ * Returns the lines in a black box record. Returns undefined for any other record, and for a record with a
+ * malformed line.
  */
 function heldLines({ kind, data }: LogRecord): readonly BlackBoxLine[] | undefined {
 	if (kind !== BLACK_BOX_KIND) return undefined
@@ -83,7 +86,7 @@ function isShownId(id: unknown): id is PublisherId | null {
 	return id === null || ['string', 'number', 'bigint'].includes(typeof id)
 }
 
-/** Formats a canonical value on one line, in JavaScript notation. */
+/** Formats a canonical value on one line in JavaScript notation. */
 export function inspectInline(value: unknown, depth = 0): string {
 	if (typeof value === 'string') return JSON.stringify(value)
 	if (typeof value === 'bigint') return `${value}n`
@@ -129,7 +132,7 @@ function prettyData(data: unknown, paint: Paint): { inline: Printable; below: Pr
 	return { inline: nothing, below: together([fieldLines(data, paint), ...errors]) }
 }
 
-/** Formats the fields of large data, one per line. */
+/** Formats long data with one field per line. */
 function fieldLines(data: unknown, paint: Paint): Printable {
 	const isMap = typeof data === 'object' && data !== null && !Array.isArray(data)
 	if (!isMap || data instanceof Uint8Array || data instanceof Date)
@@ -147,7 +150,7 @@ interface ErrorData {
 	readonly cause?: unknown
 }
 
-/** Whether a value is the canonical form of an error. */
+/** Returns whether a value is the canonical form of an error. */
 function isError(value: unknown): value is ErrorData {
 	const error = value as Partial<ErrorData> | null
 	return typeof error === 'object' && typeof error?.message === 'string' && typeof error.stack === 'string'
@@ -163,7 +166,7 @@ function errorsIn(data: unknown): ErrorData[] {
 	return Object.values(data).filter(isError)
 }
 
-/** Formats an error with its stack, its own fields and its cause. */
+/** Formats an error with its stack, its additional fields and its cause. */
 function prettyError(error: ErrorData, paint: Paint, depth = 0): Printable {
 	const [first = '', ...frames] = error.stack.split('\n')
 	const isTitled = first.includes(error.message.split('\n')[0] ?? '')
@@ -186,5 +189,6 @@ function inspectKey(key: string): string {
 
 function inspectBytes(bytes: Uint8Array): string {
 	const shown = Buffer.from(bytes.subarray(0, BYTES_SHOWN_MAX)).toString('hex')
-	return `<${bytes.length} bytes${bytes.length === 0 ? '' : ` ${shown}`}${bytes.length > BYTES_SHOWN_MAX ? '…' : ''}>`
+	const more = bytes.length > BYTES_SHOWN_MAX ? '…' : ''
+	return `<${bytes.length} bytes${bytes.length === 0 ? '' : ` ${shown}`}${more}>`
 }

@@ -1,8 +1,8 @@
 /**
- * The only way to a terminal. `Output` and `Messages` accept only a {@link Printable}, and only the functions
- * of this file create one. Each function escapes its values, whatever their type, so that no text of a
- * record, a file name or a server can control the terminal or begin a line of its own. Only text in the
- * source (the literal parts of {@link printed}) and the colours of this program are not escaped.
+ * The only way to print to a terminal. `Output` and `Messages` accept only a {@link Printable}, and only the
+ * functions in this file create one. Each function escapes values of any type. Therefore, no text from a
+ * record, a file name or a server can control the terminal or start a new line. Only the literal parts of
+ * {@link printed} in the source code and the colours of this program are not escaped.
  */
 import { isAbsolute, relative } from 'node:path'
 import { recordToJson } from '../codec/json-dialect.ts'
@@ -11,12 +11,12 @@ import { escapeJson, escapeText } from '../text/escape.ts'
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: the colours of this program
 const COLOR = /\x1b\[\d+m/g
-/** Matches a surrogate pair, which is one character. */
+/** Matches a surrogate pair, which is a single character. */
 const PAIR = /[\ud800-\udbff][\udc00-\udfff]/g
 
 let make: (text: string) => Printable
 
-/** Text that may go to a terminal. */
+/** Text that is safe to print to a terminal. */
 export class Printable {
 	readonly #text: string
 
@@ -32,7 +32,7 @@ export class Printable {
 		return this.#text === ''
 	}
 
-	/** Number of characters, without colours. */
+	/** Number of characters, not counting colour codes. */
 	get width(): number {
 		const bare = this.#text.replace(COLOR, '')
 		return bare.length - (bare.match(PAIR)?.length ?? 0)
@@ -60,14 +60,14 @@ export class Printable {
 	}
 }
 
-/** Formats any value as escaped text on one line; never throws. */
+/** Formats any value as a single line of escaped text. Never throws. */
 export function printable(value: unknown): Printable {
 	return value instanceof Printable ? value : make(escapeText(textOf(value)))
 }
 
 /**
- * Formats a template literal, making each of its values {@link printable}: ``
- * printed`${file}: ${count} records\n` ``.
+ * Formats a template literal and makes each of its values {@link printable}: `` printed`${file}: ${count}
+ * records\n` ``.
  */
 export function printed(literals: TemplateStringsArray, ...values: readonly unknown[]): Printable {
 	let text = literals[0] ?? ''
@@ -75,46 +75,49 @@ export function printed(literals: TemplateStringsArray, ...values: readonly unkn
 	return make(text)
 }
 
-/** Joins the non-empty values with a separator. */
+/** Joins all non-empty values with a separator. */
 export function joined(values: readonly unknown[], separator: Printable): Printable {
 	const texts = values.map(printable).filter(({ isEmpty }) => !isEmpty)
 	return make(texts.join(String(separator)))
 }
 
-/** Puts each value on a line of its own. */
+/** Puts each value on a separate line. */
 export function linesOf(values: readonly unknown[]): Printable {
 	return make(values.map((value) => `${printable(value)}\n`).join(''))
 }
 
-/** Concatenates texts. */
+/** Concatenates printable texts. */
 export function together(values: readonly Printable[]): Printable {
 	return make(values.join(''))
 }
 
-/** Makes a text of several lines from this program printable: line breaks and tabs stay. */
+/**
+ * Makes text with several lines printable. Its line breaks and tabs are preserved, so it must come from this
+ * program.
+ */
 export function printableLines(text: string): Printable {
 	return make(text.replaceAll(/[^\n\t]+/g, escapeText))
 }
 
-/** Escapes JSON without changing its value. Line breaks between tokens stay. */
+/** Escapes JSON without changing its value. Line breaks between tokens are preserved. */
 export function printableJson(json: string): Printable {
 	return make(escapeJson(json))
 }
 
-/** Formats a record as one line of JSON; the dialect does its own escaping. */
+/** Formats a record as one line of JSON. `recordToJson` already escapes it. */
 export function printableRecord(record: LogRecord): Printable {
 	return make(`${recordToJson(record)}\n`)
 }
 
-/** Formats text in a colour or weight, given by the codes that begin and end it. */
+/** Formats text in a colour or weight, which is given by its start and end codes. */
 export function colored([begin, end]: readonly [number, number], value: unknown): Printable {
 	const text = printable(value)
 	return text.isEmpty ? text : make(`\x1b[${begin}m${text}\x1b[${end}m`)
 }
 
 /**
- * Formats a path as the user would type it: relative if it is below the current folder. An address stays as
- * it is.
+ * Formats a path as a user would type it: as a relative path if it is below the current folder. Returns an
+ * address unchanged.
  */
 export function printablePath(path: string): Printable {
 	if (/^\w+:\/\//.test(path)) return printable(path)
@@ -128,6 +131,6 @@ function textOf(value: unknown): string {
 	try {
 		return String(value)
 	} catch {
-		return 'a value that cannot be shown'
+		return 'a value that cannot be displayed'
 	}
 }

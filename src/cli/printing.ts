@@ -1,4 +1,4 @@
-/** Prints records: encodes and counts them, and tracks the severity of the losses among them. */
+/** Prints records: encodes them, counts them, and tracks the severity of their gaps. */
 import {
 	answerFor,
 	type Chain,
@@ -27,10 +27,10 @@ import type { Output, Terminal } from './terminal.ts'
 export const FOLLOW_OPTION: OptionSpec = {
 	long: 'follow',
 	short: 'f',
-	help: 'continue with new records until interrupted',
+	help: 'continue with new records as they are written, until interrupted',
 }
 
-/** The options of every command that prints records. */
+/** The options of all commands that print records. */
 export const PRINT_OPTIONS: readonly OptionSpec[] = [
 	{
 		long: 'output',
@@ -46,18 +46,18 @@ export const PRINT_OPTIONS: readonly OptionSpec[] = [
 	COLOR_OPTION,
 ]
 
-/** The exit statuses of every command that prints records. */
+/** The exit statuses of all commands that print records. */
 export const PRINT_STATUSES = statusTexts({
-	ok: 'the records were printed; also after a torn tail, and where the chain explains which are lost',
+	ok: 'the records were printed; a torn tail and lost records that the chain accounts for are not errors',
 	nothingMatched: 'no record matched (--exit-status)',
-	notOk: 'a part of the chain is damaged or missing; with --strict, also if records are lost',
+	notOk: 'part of the chain is damaged or missing, or records are lost (with --strict)',
 	failed: 'the file or stream cannot be read, or stdout cannot be written',
 })
 
-/** Encodes a record as text for people and programs, or as bytes for programs only. */
+/** Encodes a record as text for people or programs, or as bytes for programs. */
 type Encode = (record: LogRecord) => Printable | Uint8Array
 
-/** Prints selected records on stdout, and counts them. */
+/** Prints selected records to stdout and counts them. */
 export class Printer {
 	readonly #encode: Encode
 	readonly #output: Output
@@ -69,7 +69,7 @@ export class Printer {
 	#severity: Severity = 'note'
 
 	/**
-	 * Picks the encoding of the records.
+	 * Chooses the encoding of the records.
 	 *
 	 * @throws {MeshChainError} `INVALID_USAGE` for MessagePack on a terminal.
 	 */
@@ -82,7 +82,7 @@ export class Printer {
 		this.#left = limit
 	}
 
-	/** Whether the limit is reached, or the reader of stdout is gone. */
+	/** Whether the limit is reached or the reader has closed stdout. */
 	get isDone(): boolean {
 		return this.#left === 0 || this.#output.isClosed
 	}
@@ -108,7 +108,7 @@ export class Printer {
 		else await this.#output.pass(Buffer.concat(encoded as readonly Uint8Array[]))
 	}
 
-	/** Prints the records of a chain, until the limit or the signal. */
+	/** Prints the records of a chain until the limit is reached or the signal aborts. */
 	async printAll(chain: Chain, query: ChainQuery, signal?: AbortSignal): Promise<void> {
 		if (this.isDone) return
 		for await (const batch of chain.batches(query)) {
@@ -117,7 +117,7 @@ export class Printer {
 		}
 	}
 
-	/** Prints new records, until the limit or the signal. */
+	/** Prints new records until the limit is reached or the signal aborts. */
 	async follow(chain: Chain, signal: AbortSignal): Promise<number> {
 		const { limit: _limit, reverse: _reverse, ...query } = this.#selection.query
 		const over = new AbortController()
@@ -134,7 +134,7 @@ export class Printer {
 		return statusFor(answerFor([this.#severity]), this.#invocation)
 	}
 
-	/** Reports how the chain ends, and returns the exit status. */
+	/** Reports how the chain ends and returns the exit status. */
 	async finish(chain: Chain): Promise<number> {
 		if (this.#output.isClosed) return STATUS.ok
 		if (await tellEnd(chain, this.#invocation.file, this.#terminal)) this.#severity = 'damage'
@@ -143,17 +143,16 @@ export class Printer {
 	}
 }
 
-/** Reports on stderr if a file ends in a torn tail or in damage. Returns whether it ends in damage. */
+/** Reports on stderr if a chain ends in a torn tail or in damage. Returns whether it ends in damage. */
 export async function tellEnd(chain: Chain, file: string, terminal: Terminal): Promise<boolean> {
 	const end = await chain.end()
 	if (end.tornBytes > 0 && end.state !== 'open') {
-		terminal.stderr.write(
-			printed`mesh-chain: ${file}: ${bytes(end.tornBytes)} of a torn tail skipped (normal after a crash)\n`,
-		)
+		const what = `${bytes(end.tornBytes)} in a torn tail were skipped (normal after a crash)`
+		terminal.stderr.write(printed`mesh-chain: ${file}: ${what}\n`)
 	}
 	if (end.damagedBytes > 0) {
 		const what = isStreamAddress(file)
-			? `${bytes(end.damagedBytes)} of its messages cannot be read`
+			? `${bytes(end.damagedBytes)} of messages cannot be read`
 			: `the last ${bytes(end.damagedBytes)} cannot be read; next: mesh-chain verify ${shellWord(file)}`
 		terminal.stderr.write(printed`mesh-chain: ${file}: ${what}\n`)
 	}
@@ -166,7 +165,7 @@ function encoderOf(invocation: Invocation, terminal: Terminal): Encode {
 	if (format === 'msgpack') {
 		if (terminal.stdoutIsTerminal) {
 			throw usage(
-				'msgpack cannot be shown on a terminal: write it to a file or a program, ' +
+				'msgpack cannot be printed to a terminal: redirect it to a file or a program, ' +
 					'as in -o msgpack > records.msgpack',
 			)
 		}
@@ -175,7 +174,7 @@ function encoderOf(invocation: Invocation, terminal: Terminal): Encode {
 	return prettyFormat(invocation, terminal)
 }
 
-/** Returns the text format of records: pretty on a terminal, JSON Lines otherwise. */
+/** Returns the text format for records: pretty on a terminal, otherwise JSON Lines. */
 export function textFormat(invocation: Invocation, terminal: Terminal): (record: LogRecord) => Printable {
 	if (terminal.stdoutIsTerminal) return prettyFormat(invocation, terminal)
 	return printableRecord

@@ -1,5 +1,6 @@
 /**
- * Shows the progress of long work: one line on stderr, on a terminal only, and removed when the work is done.
+ * Shows the progress of a long operation on one line of stderr. The line appears only on a terminal and is
+ * removed at the end of the operation.
  */
 import type { VerifyProgress } from '../chain/index.ts'
 import { type Printable, printablePath, printed } from './printable.ts'
@@ -7,7 +8,7 @@ import type { Terminal } from './terminal.ts'
 
 const INTERVAL_MS = 100
 
-/** A line that is rewritten in place. */
+/** A line that is updated in place. */
 export class StatusLine {
 	readonly #terminal: Terminal
 	#shownAt: number
@@ -32,7 +33,7 @@ export class StatusLine {
 	}
 }
 
-/** A status line for work of a known size. */
+/** A status line for an operation of known size. */
 export class ProgressLine {
 	readonly #line: StatusLine
 

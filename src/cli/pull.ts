@@ -1,4 +1,4 @@
-/** Implements `mesh-chain pull`: copies the chains of a NATS stream into files. */
+/** Implements `mesh-chain pull`, which copies the chains in a NATS stream into files. */
 import { isStreamAddress } from '../cluster/is-stream-address.ts'
 import type { PulledChain } from '../cluster/pull-chain.ts'
 import { count, counted } from '../text/numbers.ts'
@@ -12,7 +12,7 @@ import type { Terminal } from './terminal.ts'
 
 export const pull: Command = {
 	name: 'pull',
-	summary: 'copy the chains of a NATS stream into files',
+	summary: 'copy the chains in a NATS stream into files',
 	usage: 'ADDRESS --to FOLDER [options]',
 	examples: [
 		[
@@ -21,27 +21,27 @@ export const pull: Command = {
 		],
 		[
 			"mesh-chain pull 'nats://127.0.0.1:4222/mesh?node=api-1' --to cluster -q",
-			'pulls the chain of one node, and reports problems only',
+			'pulls the chain of one node, and reports only problems',
 		],
 	],
 	options: [
-		{ long: 'to', value: 'FOLDER', help: 'folder of the chains, created if missing' },
-		{ long: 'quiet', short: 'q', help: 'report problems only' },
+		{ long: 'to', value: 'FOLDER', help: 'folder for the chains; created if it does not exist' },
+		{ long: 'quiet', short: 'q', help: 'report only problems' },
 	],
 	environment: NATS_VARIABLES,
 	statuses: statusTexts({
-		ok: 'the files hold what the stream holds',
-		notOk: 'messages of the stream are unreadable or out of order, or a subject holds a second chain',
+		ok: 'the files contain every record in the stream',
+		notOk: 'messages are unreadable, records are out of order, or a subject contains a fork of its chain',
 		failed: 'the stream cannot be read, or a file cannot be written',
-		interrupted: 'interrupted: the next pull continues from there',
+		interrupted: 'interrupted; the next pull resumes from the same position',
 	}),
 	async run(invocation, terminal) {
 		const { files } = invocation
 		const [address, ...more] = files
 		const folder = invocation.text('to')
 		if (address === undefined || more.length > 0 || !isStreamAddress(address))
-			throw usage('which stream? Name one, such as nats://127.0.0.1:4222/mesh')
-		if (folder === undefined) throw usage('--to names the folder, as in --to cluster')
+			throw usage('pull requires the address of one stream, such as nats://127.0.0.1:4222/mesh')
+		if (folder === undefined) throw usage('--to is missing: name the folder, as in --to cluster')
 		const { pullStream } = await loadCluster()
 		const line = new StatusLine(terminal)
 		const interrupted = terminal.interrupted()
@@ -72,10 +72,13 @@ export const pull: Command = {
 }
 
 function soFarText(records: number): string {
-	return `${counted(records, 'record')} pulled so far; the next pull continues from there`
+	return `${counted(records, 'record')} pulled so far; the next pull resumes from there`
 }
 
-/** A file is complete even without the records that the limits of the stream removed. */
+/**
+ * Returns whether a file lacks records. Records that the stream removed because of its limits do not count as
+ * missing.
+ */
 function isIncomplete({ unreadable, outOfOrder, forks }: PulledChain): boolean {
 	return unreadable > 0 || outOfOrder > 0 || forks > 0
 }
@@ -86,14 +89,14 @@ function tell(chain: PulledChain, isQuiet: boolean, terminal: Terminal): void {
 	const { unreadable, outOfOrder, forks } = chain
 	const range = fromSeq === undefined ? '' : ` (seq ${fromSeq} to ${toSeq})`
 	const text = [
-		`${counted(records, 'record')}${range} to ${path}`,
+		`${counted(records, 'record')}${range} written to ${path}`,
 		gaps === 0 ? '' : counted(gaps, 'gap'),
 		superseded === 0
 			? ''
-			: `${count(superseded)} superseded by a later epoch, in ${supersededPaths.join(' and ')}`,
+			: `${count(superseded)} superseded by a later epoch and moved to ${supersededPaths.join(' and ')}`,
 		unreadable === 0 ? '' : `${counted(unreadable, 'message')} unreadable`,
 		outOfOrder === 0 ? '' : `${counted(outOfOrder, 'record')} out of order`,
-		forks === 0 ? '' : `${counted(forks, 'subject')} with another fork of the chain left out`,
+		forks === 0 ? '' : `${counted(forks, 'subject')} left out because of a fork of the chain`,
 	]
 	terminal.stderr.write(printed`mesh-chain: ${joined(text, printed`, `)}\n`)
 }

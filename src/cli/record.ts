@@ -1,4 +1,6 @@
-/** Implements `mesh-chain record`: records the output of a program as a chain, and passes it on. */
+/**
+ * Implements `mesh-chain record`, which records the output of a program in a chain and passes the output on.
+ */
 
 import type { Readable } from 'node:stream'
 import { FileChainAppender } from '../chain/index.ts'
@@ -19,11 +21,11 @@ import { STATUS, statusTexts } from './exit-status.ts'
 import { printed } from './printable.ts'
 import type { Output } from './terminal.ts'
 
-/** Maximum length of a line in one record. */
+/** Maximum number of bytes of a line in one record. */
 const PART_BYTES_MAX = 64 * 1024
-/** Silence after which an unfinished line is recorded as a part and passed on, because it may be a prompt. */
+/** Silence after which an incomplete line is recorded as a part and passed on, because it may be a prompt. */
 const SILENCE_MS = 100
-/** Number of lines between two flushes. The ring of the loop must hold them. */
+/** Number of lines between two flushes. The ring of the loop must have room for them. */
 const LINES_PER_FLUSH = 1_000
 /** Nothing reads the ring of this loop, so it can be small. */
 const RING_BYTES_MAX = 1024 * 1024
@@ -33,32 +35,35 @@ export const record: Command = {
 	summary: 'record the output of a program, and pass it on',
 	usage: 'FILE [options]',
 	examples: [
-		['node app.js | mesh-chain record node.chain', 'records each line of the output, and prints it too'],
-		['node app.js 2>&1 | mesh-chain record node.chain -q', 'records stderr too, and prints nothing'],
+		['node app.js | mesh-chain record node.chain', 'records each line of the output and also prints it'],
+		['node app.js 2>&1 | mesh-chain record node.chain -q', 'also records stderr, and prints nothing'],
 		[
 			'node app.js | mesh-chain record node.chain | pino-pretty',
-			'records level, time and fields of the lines of pino, and formats them for the terminal',
+			'records pino log lines with their level, time and fields, and formats them for the terminal',
 		],
 	],
 	options: [
 		{ long: 'quiet', short: 'q', help: 'print nothing' },
-		{ long: 'level', value: 'LEVEL', defaultText: 'info', help: 'level of lines without one' },
-		{ long: 'kind', value: 'KIND', defaultText: 'log', help: 'kind of lines without one' },
-		{ long: 'daemon', value: 'ID', help: 'daemon ID of lines without one' },
-		{ long: 'node', value: 'ID', help: 'node ID of lines without one' },
+		{ long: 'level', value: 'LEVEL', defaultText: 'info', help: 'level for lines without a level' },
+		{ long: 'kind', value: 'KIND', defaultText: 'log', help: 'kind for lines without a kind' },
+		{ long: 'daemon', value: 'ID', help: 'daemon ID for lines without a daemon ID' },
+		{ long: 'node', value: 'ID', help: 'node ID for lines without a node ID' },
 	],
 	statuses: statusTexts({
-		ok: 'all input was recorded; also if a signal ended it',
-		failed: 'the chain or stdout cannot be written',
+		ok: 'all input was recorded, even if a signal ended it',
+		failed: 'writing to the chain or to stdout failed',
 	}),
 	async run(invocation, terminal) {
 		const { file } = invocation
 		const defaults = defaultsOf(invocation)
 		if (terminal.stdinIsTerminal) {
-			throw usage(`record reads the output of a program: node app.js | mesh-chain record ${shellWord(file)}`)
+			throw usage(
+				'stdin is a terminal: pipe the output of a program into record, as in ' +
+					`node app.js | mesh-chain record ${shellWord(file)}`,
+			)
 		}
 		const recorder = new LineRecorder(openLoop(chainPath(file)), defaults)
-		// Ctrl-C reaches the whole pipeline, so the program may still print its last lines.
+		// Ctrl-C reaches every process of the pipeline, so the program may still print its last lines.
 		const interrupted = terminal.interrupted({ sigintsPassed: 1 })
 		const passing = invocation.flag('quiet') ? undefined : terminal.stdout
 		let isRead = true
@@ -80,7 +85,8 @@ function openLoop(file: string): MeshLoop {
 }
 
 /**
- * Records the input, and passes on what is in the chain. Resolves to false if the reader of stdout is gone.
+ * Records the input, and passes on the lines that are in the chain. Resolves to false if the reader has
+ * closed stdout.
  */
 async function recordAll(
 	recorder: LineRecorder,
@@ -94,7 +100,7 @@ async function recordAll(
 	try {
 		for (;;) {
 			const next = chunks.next()
-			// A line is a prompt only if it is passed on to a user.
+			// An incomplete line can be a prompt only if it is passed on to a user.
 			const isWaiting = passing !== undefined && recorder.isWithinLine
 			let step = isWaiting ? await orSilence(next) : await next
 			if (step === undefined) {
@@ -108,7 +114,7 @@ async function recordAll(
 			if (passing?.isClosed) return false
 		}
 	} catch (error) {
-		// The interruption destroyed stdin. Everything read before it is recorded.
+		// The interruption destroyed stdin. All input that was read before the interruption is recorded.
 		if (!interrupted.aborted) throw error
 	} finally {
 		interrupted.removeEventListener('abort', stop)
@@ -117,7 +123,7 @@ async function recordAll(
 	return true
 }
 
-/** Resolves to undefined after a silence. */
+/** Resolves to undefined if nothing arrives within `SILENCE_MS`. */
 async function orSilence<T>(next: Promise<T>): Promise<T | undefined> {
 	let timer: NodeJS.Timeout | undefined
 	const silence = new Promise<undefined>((resolve) => {
@@ -142,8 +148,8 @@ function defaultsOf(invocation: Invocation): LogLine {
 }
 
 /**
- * Turns bytes into records. {@link takeRecorded} returns the bytes once the operating system has their
- * records.
+ * Converts bytes to records. {@link takeRecorded} returns the bytes after their records have been handed to
+ * the operating system.
  */
 class LineRecorder {
 	readonly #loop: MeshLoop
@@ -151,7 +157,7 @@ class LineRecorder {
 	readonly #splitter = new LineSplitter(PART_BYTES_MAX)
 	readonly #utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 	readonly #counts = { lines: 0, parts: 0, binary: 0, unterminated: 0 }
-	/** Bytes not returned yet. Some of them are not in a record yet. */
+	/** Bytes that have not been returned. Some of them may not be in a record yet. */
 	#received: Buffer[] = []
 	#recordedBytes = 0
 
@@ -160,13 +166,18 @@ class LineRecorder {
 		this.#defaults = defaults
 	}
 
-	/** Whether the input contained something worth reporting to the user. */
+	/**
+	 * Whether the input contained partial lines, bytes that are not UTF-8, or a last line without a newline.
+	 */
 	get isOdd(): boolean {
 		const { parts, binary, unterminated } = this.#counts
 		return parts + binary + unterminated > 0
 	}
 
-	/** Whether the input ends within a line that may be a prompt. A line of JSON is not a prompt. */
+	/**
+	 * Whether the input so far ends in an incomplete line that may be a prompt. A line of JSON is not a
+	 * prompt.
+	 */
 	get isWithinLine(): boolean {
 		return this.#splitter.pendingBytes > 0 && !this.#splitter.pendingIsJson
 	}
@@ -176,12 +187,12 @@ class LineRecorder {
 		await this.#publishAll(this.#splitter.push(bytes), interrupted)
 	}
 
-	/** Records the unfinished line as a part. */
+	/** Records the incomplete line as a part. */
 	async cutLine(interrupted: AbortSignal): Promise<void> {
 		await this.#publishAll(this.#splitter.cut(), interrupted)
 	}
 
-	/** Returns the bytes that are in the chain, in order and once each. */
+	/** Returns the bytes that are in the chain and have not been returned before, in order. */
 	takeRecorded(): Buffer {
 		const bytes = Buffer.concat(this.#received)
 		const recorded = bytes.subarray(0, this.#recordedBytes)
@@ -193,7 +204,7 @@ class LineRecorder {
 	/**
 	 * Closes the chain.
 	 *
-	 * @throws {MeshChainError} when something could not be written.
+	 * @throws {MeshChainError} If something could not be written.
 	 */
 	async close(): Promise<void> {
 		for (const line of this.#splitter.end()) this.#publish(line)
@@ -223,17 +234,17 @@ class LineRecorder {
 		const odd = [
 			parts === 0
 				? ''
-				: `${counted(parts, 'part')} of lines that paused, ` +
+				: `${counted(parts, 'part')} of lines that were interrupted by a pause ` +
 					`or are longer than ${PART_BYTES_MAX / 1024} KiB`,
-			binary === 0 ? '' : `${counted(binary, 'line')} not UTF-8, kept as bytes`,
-			unterminated === 0 ? '' : 'the last line without a newline',
+			binary === 0 ? '' : `${counted(binary, 'line')} recorded as bytes because of invalid UTF-8`,
+			unterminated === 0 ? '' : 'the last line has no newline',
 		].filter(Boolean)
 		return `${counted(lines, 'line')} recorded${odd.length === 0 ? '' : `; ${odd.join('; ')}`}`
 	}
 
 	/**
-	 * Waits while the disk fails, instead of reading more than memory can hold. The chain itself warns on
-	 * stderr.
+	 * Waits while writes to the disk fail, so that pending lines do not accumulate in memory. The chain
+	 * itself warns on stderr.
 	 */
 	async #flush(interrupted: AbortSignal): Promise<boolean> {
 		const backoff = new Backoff(RETRY_MS_MIN, RETRY_MS_MAX)

@@ -1,4 +1,4 @@
-/** Finds and reads the registry for `mesh-chain sources`, and checks whether it is complete. */
+/** Finds and reads the registry for `mesh-chain sources`, and checks its completeness. */
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { type ChainInfo, openChain } from '../chain/index.ts'
@@ -14,13 +14,13 @@ import { formatAgo, formatTime } from './times.ts'
 
 const REGISTRY_NAME = 'sources.chain'
 
-/** A registry that was read from its file. */
+/** The contents of a registry file. */
 export interface RegistryFile {
 	readonly path: string
 	/** Sources, sorted by name. */
 	readonly entries: readonly SourceEntry[]
 	readonly savedMs: number | undefined
-	/** Number of absent records, without those that retention removed. */
+	/** Number of absent records, not counting records that retention removed. */
 	readonly missing: number
 	readonly info: ChainInfo
 }
@@ -28,8 +28,8 @@ export interface RegistryFile {
 /**
  * Reads a registry.
  *
- * @param target the folder that holds the registry, or the registry itself.
- * @throws {MeshChainError} `INVALID_USAGE` if there is no registry, and the codes of `openChain`.
+ * @param target Path of the registry, or of the folder that contains it.
+ * @throws {MeshChainError} `INVALID_USAGE` if there is no registry; the codes of `openChain`.
  */
 export async function readRegistryFile(target: string): Promise<RegistryFile> {
 	const path = registryPath(target)
@@ -43,30 +43,30 @@ export async function readRegistryFile(target: string): Promise<RegistryFile> {
 
 function registryPath(target: string): string {
 	const found = statSync(target, { throwIfNoEntry: false })
-	if (found === undefined) throw usage(`there is neither a folder nor a registry ${target}: check the path`)
+	if (found === undefined) throw usage(`${target} does not exist: name a registry, or its folder`)
 	if (!found.isDirectory()) return target
 	const path = join(target, REGISTRY_NAME)
 	if (statSync(path, { throwIfNoEntry: false }) !== undefined) return path
-	throw usage(`${target} holds no ${REGISTRY_NAME}: if the registry has another name, name the file itself`)
+	throw usage(`${target} contains no ${REGISTRY_NAME}: if the registry has another name, name its file`)
 }
 
-/** Rejects other chains, which would read as an empty registry. */
+/** Rejects chains that are not registries, because they would look like an empty registry. */
 function refuseOther(path: string, { savedMs, missing }: RegistryContents, { records }: ChainInfo): void {
 	if (savedMs !== undefined || missing > 0 || records === 0) return
 	throw usage(`${path} is not a registry: name the chain that a SourceManager uses as its registry`)
 }
 
-/** Whether the registry's writer is alive, so that its connections and rates are current. */
+/** Returns whether the writer of the registry is running. Only then are the connections and rates current. */
 export function isLive({ info }: RegistryFile): boolean {
 	return info.state === 'open'
 }
 
-/** Returns the time that the registry describes. */
+/** Returns the time at which the contents of the registry were current. */
 export function asOfMs(registry: RegistryFile, nowMs: number): number {
 	return isLive(registry) ? nowMs : (registry.savedMs ?? nowMs)
 }
 
-/** Returns the lines above each report. */
+/** Returns the header lines for a report. */
 export function registryHead(registry: RegistryFile, terminal: Terminal, paint: Paint): Printable {
 	const { path, savedMs, info } = registry
 	const asOf =
@@ -79,17 +79,17 @@ export function registryHead(registry: RegistryFile, terminal: Terminal, paint: 
 		printed`writer     ${stateText(info, paint)}`,
 	]
 	if (!isLive(registry) && savedMs !== undefined)
-		lines.push(printed`           no writer at present: connections and rates are those of that time`)
+		lines.push(printed`           no writer is running: connections and rates are as of that time`)
 	return printed`${linesOf(lines)}\n`
 }
 
-/** Returns the fields of the same lines, for JSON. */
+/** Returns the contents of the header lines as fields for JSON. */
 export function registryFields({ path, savedMs, missing, info }: RegistryFile) {
 	const { state, exitCode = null, holder = null } = info
 	return { path, savedMs, state, exitCode, holder, missing }
 }
 
-/** Returns a copy with null in every unset field, so that JSON has all fields. */
+/** Returns a copy in which null replaces undefined, so that JSON contains all fields. */
 export function withNulls(value: unknown): unknown {
 	if (value === undefined) return null
 	if (Array.isArray(value)) return value.map(withNulls)
@@ -98,12 +98,12 @@ export function withNulls(value: unknown): unknown {
 	return Object.fromEntries(Object.entries(value).map(([name, field]) => [name, withNulls(field)]))
 }
 
-/** Reports on stderr what is missing from the registry. Returns whether anything is. */
+/** Reports missing and unreadable parts of the registry on stderr. Returns whether there are any. */
 export function tellDamage({ path, missing, info }: RegistryFile, { stderr }: Terminal): boolean {
 	if (missing === 0 && info.damagedPlaces === 0) return false
 	const what =
-		missing === 0 ? 'a part of it cannot be read' : `${counted(missing, 'record is', 'records are')} absent`
+		missing === 0 ? 'part of it cannot be read' : `${counted(missing, 'record is', 'records are')} absent`
 	const next = `mesh-chain verify ${shellWord(path)}`
-	stderr.write(printed`mesh-chain: ${path}: ${what}: sources may be missing or out of date; next: ${next}\n`)
+	stderr.write(printed`mesh-chain: ${path}: ${what}, so sources may be missing or outdated; next: ${next}\n`)
 	return true
 }

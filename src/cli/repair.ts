@@ -1,4 +1,7 @@
-/** Implements `mesh-chain repair`: repairs a damaged chain, and keeps a copy of each file that it changes. */
+/**
+ * Implements `mesh-chain repair`, which repairs a damaged chain and keeps a copy of each file that it
+ * changes.
+ */
 import { type RepairAction, type RepairReport, repairChain } from '../chain/index.ts'
 import { bytes, count, counted } from '../text/numbers.ts'
 import { shellWord } from '../text/shell-word.ts'
@@ -13,13 +16,17 @@ import type { Paint } from './terminal.ts'
 
 export const repair: Command = {
 	name: 'repair',
-	summary: 'repair a damaged chain, and keep the files that change',
+	summary: 'repair a damaged chain, and keep a copy of each changed file',
 	usage: 'FILE [options]',
 	examples: [
-		['mesh-chain repair --dry-run node.chain', 'shows what a repair would do, and changes nothing'],
-		['mesh-chain repair node.chain', 'repairs the chain, and keeps a copy of each changed file beside it'],
+		['mesh-chain repair --dry-run node.chain', 'shows what a repair would do, without changing anything'],
+		['mesh-chain repair node.chain', 'repairs the chain, and keeps a copy next to each changed file'],
 	],
-	options: [{ long: 'dry-run', help: 'only show what a repair would do' }, STRICT_OPTION, ...REPORT_OPTIONS],
+	options: [
+		{ long: 'dry-run', help: 'show what a repair would do, without changing anything' },
+		STRICT_OPTION,
+		...REPORT_OPTIONS,
+	],
 	statuses: statusTexts(CHECK_STATUSES),
 	async run(invocation, terminal) {
 		const { file } = invocation
@@ -64,6 +71,6 @@ function actionLine(action: RepairAction, dryRun: boolean, paint: Paint): Printa
 	}
 	const what = dryRun ? 'would rewrite' : 'rewrote'
 	const records = counted(lostRecords, 'record is', 'records are')
-	const lost = `${unreadable} cannot be read; ${records} lost and marked by a gap`
+	const lost = `${unreadable} cannot be read, and ${records} lost and marked by a gap`
 	return printed`${paint('yellow', what)} ${name} from offset ${count(offset)}: ${lost}${kept}`
 }

@@ -1,6 +1,6 @@
 /**
- * Implements `mesh-chain replay-sql`: replays journaled statements into another Postgres, and compares the
- * results.
+ * Implements `mesh-chain replay-sql`, which replays journaled statements into another Postgres server and
+ * compares the results.
  */
 import { readFileSync } from 'node:fs'
 import { basename } from 'node:path'
@@ -27,25 +27,25 @@ import { SelectedSource } from './selected-source.ts'
 import type { Paint } from './terminal.ts'
 import { formatTime } from './times.ts'
 
-/** Maximum number of entries of each list in the pretty report. */
+/** Maximum number of entries in each list of the pretty report. */
 const SHOWN_MAX = 20
 
 export const replaySql: Command = {
 	name: 'replay-sql',
-	summary: 'replay journaled SQL into another Postgres, and compare the results',
+	summary: 'replay journaled SQL into another Postgres server, and compare the results',
 	usage: 'FILE --target URL [options]',
 	examples: [
 		[
 			'mesh-chain replay-sql node.chain -S 10:00 -U 11:00 --target ' +
 				'postgres://mesh@staging/shop --compare',
-			'replays one hour into another database, and shows which statements answer differently',
+			'replays one hour into another database, and shows which statements return different results',
 		],
 		[
 			'mesh-chain replay-sql node.chain -S 10:00 --target ' +
 				"'postgres://mesh@staging/shop?options=-c%20search_path%3Dshop'",
-			'sets the search path that the sessions had been given before 10:00',
+			'applies the search path that the sessions had set before 10:00',
 		],
-		['mesh-chain replay-sql node.chain --dry-run', 'counts the statements that a replay would send'],
+		['mesh-chain replay-sql node.chain --dry-run', 'counts the statements that a replay would execute'],
 	],
 	options: [
 		{
@@ -53,29 +53,29 @@ export const replaySql: Command = {
 			value: 'URL',
 			help: 'target database, postgres://USER@HOST:5432/DATABASE, without a password',
 		},
-		{ long: 'host', value: 'HOST', help: 'host of the target, instead of the one in the URL' },
-		{ long: 'port', value: 'PORT', help: 'port of the target, instead of the one in the URL' },
-		{ long: 'user', value: 'USER', help: 'user of the target, instead of the one in the URL' },
-		{ long: 'database', value: 'NAME', help: 'database of the target, instead of the one in the URL' },
+		{ long: 'host', value: 'HOST', help: 'target host, instead of the host in the URL' },
+		{ long: 'port', value: 'PORT', help: 'target port, instead of the port in the URL' },
+		{ long: 'user', value: 'USER', help: 'target user, instead of the user in the URL' },
+		{ long: 'database', value: 'NAME', help: 'target database, instead of the database in the URL' },
 		{
 			long: 'password-file',
 			value: 'FILE',
 			defaultText: 'PGPASSWORD, or ~/.pgpass',
-			help: 'file with the password of the target',
+			help: 'file that contains the target password',
 		},
 		...filtersWithout('reverse', 'limit', 'kind'),
 		{
 			long: 'compare',
-			help: 'compare rows, checksums and errors with the recording, and replay reads too',
+			help: 'compare rows, checksums and errors with the recording, and also replay reads',
 		},
 		{
 			long: 'mode',
 			value: 'MODE',
 			choices: ['commit', 'as-recorded'],
 			default: 'commit',
-			help: 'one transaction after the other, or interleaved as recorded',
+			help: 'one transaction at a time in commit order, or transactions interleaved as recorded',
 		},
-		{ long: 'include-rolled-back', help: 'replay rolled-back transactions too' },
+		{ long: 'include-rolled-back', help: 'also replay transactions that were rolled back' },
 		SPEED_OPTION,
 		GAP_OPTION,
 		{
@@ -83,30 +83,30 @@ export const replaySql: Command = {
 			value: 'DURATION',
 			defaultText: '10s',
 			help:
-				'longest time for a new connection; with --mode as-recorded also the longest wait ' +
-				'for a free one',
+				'maximum time to open a connection; with --mode as-recorded, also the maximum wait ' +
+				'for a free connection',
 		},
 		{
 			long: 'retries',
 			value: 'COUNT',
 			defaultText: '10',
-			help: 'number of attempts to restore a lost connection',
+			help: 'number of retries after a lost connection, a deadlock or a serialization failure',
 		},
-		{ long: 'stop-on-error', help: 'stop after the first transaction that failed' },
-		{ long: 'dry-run', help: 'only count the statements, without a connection' },
+		{ long: 'stop-on-error', help: 'stop after the first transaction that fails' },
+		{ long: 'dry-run', help: 'count the statements without connecting to the target' },
 		...REPORT_OPTIONS,
 	],
-	environment: [['PGPASSWORD', 'password of the target']],
+	environment: [['PGPASSWORD', 'target password']],
 	statuses: statusTexts({
-		ok: 'every statement was replayed, and with --compare answered as recorded',
+		ok: 'every statement was replayed and, with --compare, returned the recorded result',
 		nothingMatched: 'no statement was replayed',
-		notOk: 'a statement failed, answered differently or is not replayable, or the chain lost records',
+		notOk: 'a statement failed, differed or is not replayable, or records are lost',
 		failed: 'the chain cannot be read, the target is unreachable, or the replay ended early',
-		interrupted: 'interrupted: later statements were not replayed',
+		interrupted: 'interrupted; later statements were not replayed',
 	}),
 	async run(invocation, terminal) {
 		for (const name of invocation.files)
-			if (name.includes('://')) throw usage('FILE is a chain: name the database to replay into with --target')
+			if (name.includes('://')) throw usage('FILE must be a chain: name the database with --target')
 		const { file } = invocation
 		const selection = selectionOf(invocation, terminal.now())
 		const options = optionsOf(invocation, selection)
@@ -126,7 +126,7 @@ export const replaySql: Command = {
 				progressIntervalMs: 200,
 			})
 			line.end()
-			// Lost records cannot have been replayed, even if the chain explains the loss.
+			// Lost records were not replayed, even if the chain accounts for them.
 			const isLossy = selected.severity !== 'note'
 			const text = isJson(invocation)
 				? printableJson(`${JSON.stringify(report)}\n`)
@@ -141,7 +141,7 @@ export const replaySql: Command = {
 	},
 }
 
-/** Loads the code that needs node-postgres, an optional dependency. */
+/** Loads the code that depends on node-postgres, which is an optional dependency. */
 async function loadReplay() {
 	try {
 		return (await import('../journal/replay-statements.ts')).replayStatements
@@ -173,7 +173,10 @@ function optionsOf(invocation: Invocation, { query }: Selection): ReplayStatemen
 	}
 }
 
-/** Messages never repeat a value, because it may be a secret. */
+/**
+ * Returns the target that the options describe. Error messages never quote a value, because it may be a
+ * secret.
+ */
 function targetOf(invocation: Invocation, isDryRun: boolean): PgTargetOptions {
 	const url = invocation.text('target')
 	if (url !== undefined) {
@@ -183,11 +186,11 @@ function targetOf(invocation: Invocation, isDryRun: boolean): PgTargetOptions {
 					'use PGPASSWORD, ~/.pgpass or --password-file',
 			)
 		if (!/^postgres(?:ql)?:\/\//.test(url))
-			throw usage('--target takes a URL such as postgres://user@host:5432/database')
+			throw usage('--target must be a URL such as postgres://user@host:5432/database')
 	}
 	const port = invocation.count('port')
 	if (port !== undefined && (port === 0 || port > 65_535))
-		throw usage('--port takes a number from 1 to 65535')
+		throw usage('--port must be an integer from 1 to 65535')
 	const given = {
 		url,
 		host: invocation.text('host'),
@@ -199,7 +202,7 @@ function targetOf(invocation: Invocation, isDryRun: boolean): PgTargetOptions {
 		Object.entries(given).filter(([, value]) => value !== undefined && value !== ''),
 	)
 	if (Object.keys(target).length === 0 && !isDryRun)
-		throw usage('which database? Name one with --target, such as postgres://user@host/database')
+		throw usage('--target is missing: name the database, as in --target postgres://user@host/database')
 	const path = invocation.text('password-file')
 	return path === undefined ? target : { ...target, password: passwordIn(path) }
 }
@@ -218,12 +221,12 @@ function passwordIn(path: string): string {
 	}
 	const password = text.replace(/\r?\n$/, '')
 	if (password !== '') return password
-	throw usage(`--password-file names an empty file: ${path}`)
+	throw usage(`--password-file is empty: ${path}`)
 }
 
 function progressText({ replayed, failures, differences, seq, tsMs }: StatementProgress): Printable {
 	const counts = `${count(replayed)} replayed, ${count(failures)} failed, ${count(differences)} differed`
-	return printed`${counts}, at seq ${seq} of ${formatTime(tsMs)}`
+	return printed`${counts}, at seq ${seq} (${formatTime(tsMs)})`
 }
 
 function statusForReport(report: StatementReport, isLossy: boolean): number {
@@ -240,7 +243,7 @@ function prettyReport(
 ): Printable {
 	const lines = [
 		...listed(report.differed, report.differences, ({ what, expected, actual }) => {
-			const values = printed`${expected ?? 'none'} was recorded, ${actual ?? 'none'} now`
+			const values = printed`recorded ${expected ?? 'none'}, replayed ${actual ?? 'none'}`
 			return printed`${paint('yellow', 'differed')} in ${what}: ${values}`
 		}),
 		...listed(report.failed, report.failures, ({ error }) => printed`${paint('red', 'failed')}: ${error}`),
@@ -261,7 +264,7 @@ function prettyReport(
 const ENDINGS = {
 	aborted: 'interrupted',
 	error: 'stopped by the error',
-	targetGone: 'the target did not come back',
+	targetGone: 'the target could not be reached again',
 	targetFull: 'the target has too few connections',
 } as const
 
@@ -280,10 +283,10 @@ const REASONS: Readonly<Record<StatementSkipReason, string>> = {
 	filtered: 'filtered out',
 	rolledBack: 'rolled back',
 	unknownEnd: 'recorded without an end',
-	unfinished: 'not finished within the window',
-	incomplete: 'begun before the window, or partly lost',
+	unfinished: 'not ended within the window',
+	incomplete: 'started before the window, or partly lost',
 	unreplayable: 'not replayable',
-	afterError: 'after a failed one',
+	afterError: 'after a failed statement',
 	notAStatement: 'damaged, or not a journaled statement',
 }
 
@@ -294,7 +297,7 @@ function summaryOf(report: StatementReport, isDryRun: boolean): string {
 	return [
 		`${counted(replayed, 'statement')} of ${counted(transactions, 'transaction')} ${done}`,
 		failures === 0 ? '' : `${count(failures)} failed`,
-		unknown === 0 ? '' : `${count(unknown)} of them uncertain`,
+		unknown === 0 ? '' : `${count(unknown)} of them with unknown outcome`,
 		differences === 0 ? '' : `${count(differences)} differed`,
 		unreplayables === 0 ? '' : `${count(unreplayables)} not replayable`,
 		...Object.entries(report.skipped).map(
@@ -317,5 +320,5 @@ function* listed<T extends StatementPosition>(
 		const { tx, seq, recordSeq } = entry
 		yield printed`${text(entry)}\n  tx ${tx} seq ${seq}, record ${recordSeq}: ${entry.text}`
 	}
-	if (total > SHOWN_MAX) yield printed`  and ${count(total - SHOWN_MAX)} more: -o json lists up to 1,000`
+	if (total > SHOWN_MAX) yield printed`  and ${count(total - SHOWN_MAX)} more; -o json lists up to 1,000`
 }

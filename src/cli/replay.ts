@@ -1,6 +1,6 @@
 /**
- * Implements `mesh-chain replay`: replays a window of history into a program, a chain, a file or stdout, in
- * real time or at another speed.
+ * Implements `mesh-chain replay`, which replays a window of history into a program, a chain, a file or
+ * stdout, in real time or at another speed.
  */
 import { basename } from 'node:path'
 import { answerFor } from '../chain/index.ts'
@@ -44,11 +44,11 @@ export const replay: Command = {
 	examples: [
 		[
 			'mesh-chain replay node.chain --speed 1 -S 14:00 -U 14:05',
-			'prints the records of five minutes in real time',
+			'prints the records from a window of five minutes in real time',
 		],
 		[
 			"mesh-chain replay node.chain --speed 10 --to 'exec:node check.js'",
-			'passes the records to a program, ten times as fast as they were written',
+			'pipes the records to a program, ten times as fast as they were written',
 		],
 		[
 			'mesh-chain replay node.chain -l warn --to warnings.chain',
@@ -66,20 +66,20 @@ export const replay: Command = {
 			long: 'retries',
 			value: 'COUNT',
 			defaultText: '2',
-			help: 'number of retries for a record that the target did not accept',
+			help: 'number of retries for a record that the target does not accept',
 		},
-		{ long: 'stop-on-error', help: 'stop at the first record that the target did not accept' },
-		{ long: 'dry-run', help: 'only count the records, and deliver nothing' },
+		{ long: 'stop-on-error', help: 'stop at the first record that the target does not accept' },
+		{ long: 'dry-run', help: 'count the records without delivering them' },
 		READ_FORMAT_OPTION,
 		STRICT_OPTION,
 		COLOR_OPTION,
 	],
 	environment: NATS_VARIABLES,
 	statuses: statusTexts({
-		ok: 'every record was delivered; also if the chain explains which are lost',
-		notOk: 'a part of the chain is damaged or missing; with --strict, also if records are lost',
+		ok: 'every record was delivered; lost records that the chain accounts for are not errors',
+		notOk: 'part of the chain is damaged or missing, or records are lost (with --strict)',
 		failed: 'the source cannot be read, a record was not delivered, or the target failed',
-		interrupted: 'interrupted, without --follow: the summary names the --from-seq to resume from',
+		interrupted: 'interrupted (without --follow); the summary names the --from-seq to resume from',
 	}),
 	async run(invocation, terminal) {
 		const { file } = invocation
@@ -107,7 +107,7 @@ export const replay: Command = {
 			try {
 				await close(target, summary)
 			} catch (error) {
-				// Ctrl-C also reaches a program that is the target.
+				// If the target is a program, Ctrl-C reaches the program too.
 				if (!interrupted.aborted) throw error
 				terminal.stderr.write(failureText(error))
 				return interruptedStatus(interrupted)
@@ -118,7 +118,7 @@ export const replay: Command = {
 			return statusFor(answerFor([selected.severity]), invocation)
 		} finally {
 			line.end()
-			// The error that ended the replay is clearer than a failure to close.
+			// The error that ended the replay is more useful than a failure to close the target.
 			if (!isClosed) await Promise.resolve(target.close?.()).catch(() => {})
 			await opened.close()
 		}
@@ -139,7 +139,7 @@ function optionsOf(invocation: Invocation, { query, limit }: Selection): ReplayO
 	}
 }
 
-/** Opens the source, including new records if the command line asks for them. */
+/** Opens the source. With `--follow`, the source continues with new records. */
 async function openSource(
 	invocation: Invocation,
 	terminal: Terminal,
@@ -163,20 +163,22 @@ async function openSource(
 
 function noFollowing(file: string): MeshChainError {
 	const lines =
-		file === '-' ? 'leave it out' : `tail -f ${shellWord(file)} | mesh-chain replay - follows JSON Lines`
-	return usage(`--follow needs a chain, which ${file} is not: ${lines}`)
+		file === '-'
+			? 'omit --follow for stdin'
+			: `to follow JSON Lines, run tail -f ${shellWord(file)} | mesh-chain replay -`
+	return usage(`--follow requires a chain, and ${file} is not one: ${lines}`)
 }
 
 function progressText({ replayed, failed, seq, tsMs, waitsFor }: ReplayProgress): Printable {
 	const done = `${count(replayed)} replayed, ${count(failed)} failed`
-	if (waitsFor === undefined) return printed`${done}, at seq ${seq} of ${formatTime(tsMs)}`
+	if (waitsFor === undefined) return printed`${done}, at seq ${seq} (${formatTime(tsMs)})`
 	const wait = `${count(Math.ceil(waitsFor.waitMs / 1000))} s`
-	return printed`${done}, waiting ${wait} for seq ${waitsFor.seq} of ${formatTime(waitsFor.tsMs)}`
+	return printed`${done}, waiting ${wait} for seq ${waitsFor.seq} (${formatTime(waitsFor.tsMs)})`
 }
 
 /**
- * Closes the target. The failed close of a file that failed before adds nothing, but the exit of a program
- * does.
+ * Closes the target. If the target is already gone, a failure to close it is ignored, except for a program,
+ * whose exit status is new information.
  */
 async function close(target: ReplayTarget, { ended }: ReplaySummary): Promise<void> {
 	try {
@@ -186,7 +188,7 @@ async function close(target: ReplayTarget, { ended }: ReplaySummary): Promise<vo
 	}
 }
 
-/** Reports on stderr what happened, and where to resume. */
+/** Reports on stderr what happened and where to resume. */
 function tell(summary: ReplaySummary, terminal: Terminal): void {
 	const { replayed, failed, ended, firstError, nextSeq, gaps, shortened, lateMsMax } = summary
 	const notes = [

@@ -1,6 +1,6 @@
 /**
- * Runs a command line and returns its exit status. Usage is checked before any file is opened; errors become
- * one line with a code and a hint.
+ * Runs a command line and returns its exit status. The arguments are checked before any file is opened. Each
+ * error is printed on one line with its code, and for some codes with a hint.
  */
 import { readFileSync } from 'node:fs'
 import { type Command, Invocation, nearest, usage } from './command.ts'
@@ -11,7 +11,7 @@ import { helpOf, overview } from './help.ts'
 import { printableLines, printed } from './printable.ts'
 import { type Surroundings, type Terminal, terminalOf } from './terminal.ts'
 
-/** Runs one command line, without the name of the program; resolves to its exit status. */
+/** Runs one command line, given without the program name. Resolves to the exit status. */
 export async function run(argv: readonly string[], surroundings: Surroundings): Promise<number> {
 	const terminal = terminalOf(surroundings)
 	try {
@@ -50,18 +50,18 @@ function commandNamed(name: string): Command {
 	const names = COMMANDS.map((candidate) => candidate.name)
 	const meant = nearest(name, names)
 	const hint = meant === undefined ? `: the commands are ${names.join(', ')}` : `; did you mean ${meant}?`
-	throw usage(`there is no command ${JSON.stringify(name)}${hint}`)
+	throw usage(`unknown command ${JSON.stringify(name)}${hint}`)
 }
 
 function version(): string {
-	// The bundler decides how many folders this file is below the manifest.
+	// The depth of this file below package.json depends on the bundler.
 	for (const up of ['../package.json', '../../package.json']) {
 		try {
 			const manifest: unknown = JSON.parse(readFileSync(new URL(up, import.meta.url), 'utf8'))
 			const { name, version } = manifest as { name?: string; version?: string }
 			if (name === 'mesh-chain' && version !== undefined) return version
 		} catch {
-			// There is no manifest at this depth.
+			// There is no package.json at this depth.
 		}
 	}
 	return 'unknown'

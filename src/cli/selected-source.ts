@@ -1,6 +1,4 @@
-/**
- * Opens a chain or a file of JSON Lines as one source, and selects the records that a command line asks for.
- */
+/** Opens a chain or JSON Lines as a source, and selects the records that a command line specifies. */
 import { heavier, type Severity, severityOfRecord } from '../chain/index.ts'
 import { detectedFormat, FORMATS } from '../jsonl/formats.ts'
 import type { LineFormat } from '../jsonl/line-format.ts'
@@ -14,7 +12,7 @@ import type { Selection } from './filters.ts'
 import { openHistory } from './open-source.ts'
 import type { Terminal } from './terminal.ts'
 
-/** The option for a JSON Lines format. */
+/** The option that names a JSON Lines format. */
 export const FORMAT_OPTION = {
 	long: 'format',
 	value: 'FORMAT',
@@ -22,7 +20,7 @@ export const FORMAT_OPTION = {
 	help: 'JSON Lines format',
 } as const satisfies OptionSpec
 
-/** The option of commands that read JSON Lines. */
+/** The format option for commands that read JSON Lines. */
 export const READ_FORMAT_OPTION: OptionSpec = {
 	...FORMAT_OPTION,
 	defaultText: 'detected from the first 64 lines',
@@ -34,14 +32,14 @@ export function formatOf(invocation: Invocation): LineFormat | undefined {
 	return FORMATS.find((format) => format.name === name)
 }
 
-/** A source that a command opened and must close. */
+/** A source that a command has opened and must close. */
 export interface OpenedSource extends BatchSource {
 	close(): Promise<void>
 }
 
 /**
- * Opens a source as a chain, or as JSON Lines if it is not a chain, if a format is given, or if it is stdin
- * (`-`).
+ * Opens a source as a chain. Opens the source as JSON Lines instead if it is not a chain, if a format is
+ * given, or if it is stdin (`-`).
  */
 export async function openAny(
 	file: string,
@@ -70,7 +68,7 @@ async function* matching(lines: JsonlRecords, query: LogFilter = {}): AsyncGener
 	for await (const record of lines) if (matches(record, filter)) yield [record]
 }
 
-/** The records of a source that a command line selects, and the severity of the losses among them. */
+/** The records of a source that a command line selects, and the severity of their gaps. */
 export class SelectedSource implements BatchSource {
 	readonly chainId: string
 	readonly #source: BatchSource
@@ -78,7 +76,7 @@ export class SelectedSource implements BatchSource {
 	/** Severity of the most severe gap so far. */
 	severity: Severity = 'note'
 
-	/** @param name the name that replaces the chain id of a source without one. */
+	/** @param name Name to use as the chain id if the source has no chain id. */
 	constructor(source: BatchSource, selection: Selection, name: string) {
 		this.#source = source
 		this.#selection = selection
@@ -90,8 +88,8 @@ export class SelectedSource implements BatchSource {
 	}
 
 	/**
-	 * Yields records up to the limit, which does not count gaps. Gaps of merged chains, which have an origin,
-	 * do not count either.
+	 * Yields records up to the limit. Gaps do not count toward the limit, even gaps from merged chains, which
+	 * have an origin.
 	 */
 	async *batches(query: LogFilter = {}): AsyncGenerator<LogRecord[]> {
 		let left = this.#selection.limit

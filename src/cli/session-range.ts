@@ -1,4 +1,4 @@
-/** Narrows a query to a session, or to the part between two of its checkpoints. */
+/** Narrows a query to a session, or to the records between two checkpoints of a session. */
 import type { Chain, ChainQuery } from '../chain/index.ts'
 import { show } from '../guard/show.ts'
 import { MeshChainError } from '../model/errors.ts'
@@ -7,18 +7,18 @@ import type { Checkpoint } from '../recorder/session.ts'
 import { ChainSession, listSessions, openSession, sessionNotFound } from '../recorder/sessions.ts'
 import type { Invocation, OptionSpec } from './command.ts'
 
-/** The options that select a part of a chain by its sessions. */
+/** The options that select records by session. */
 export const SESSION_OPTIONS: readonly OptionSpec[] = [
-	{ long: 'session', value: 'ID', help: 'records of a session: the newest with this ID' },
+	{ long: 'session', value: 'ID', help: 'only the records of the newest session with this ID' },
 	{
 		long: 'between',
 		value: 'A B',
 		pair: true,
-		help: 'records between two checkpoints of the session, or of the newest session',
+		help: 'only the records between two checkpoints of --session, or of the newest session',
 	},
 ]
 
-/** Returns the query, narrowed to the session and the checkpoints of `--session` and `--between`. */
+/** Returns the query narrowed by `--session` and `--between`. */
 export async function withinSession(
 	chain: Chain,
 	invocation: Invocation,
@@ -35,16 +35,16 @@ export async function withinSession(
 	return narrowed(query, Math.min(first.seq, second.seq), Math.max(first.seq, second.seq))
 }
 
-/** Returns the session with an id, or the newest one. */
+/** Returns the newest session with an id, or the newest session of the chain if no id is given. */
 export async function sessionOf(chain: Chain, id: string | undefined): Promise<ChainSession> {
 	if (id !== undefined) return openSession(chain, id)
 	const newest = (await listSessions(chain)).at(-1)
 	if (newest !== undefined) return new ChainSession(chain, newest)
-	throw await sessionNotFound(chain, `${show(chain.path)} holds no session`)
+	throw await sessionNotFound(chain, `${show(chain.path)} contains no session`)
 }
 
 /**
- * Returns a checkpoint by its name.
+ * Returns the checkpoint of a session with this id.
  *
  * @throws {MeshChainError} `CHECKPOINT_NOT_FOUND`
  */
@@ -53,7 +53,8 @@ export async function checkpointNamed(session: ChainSession, id: string, chain: 
 	const found = checkpoints.find((each) => each.id === id)
 	if (found !== undefined) return found
 	const known = checkpoints.slice(-5).map((each) => show(each.id))
-	const text = known.length === 0 ? 'the session has none' : `the newest are ${known.join(', ')}`
+	const text =
+		known.length === 0 ? 'the session has no checkpoints' : `the newest checkpoints are ${known.join(', ')}`
 	const { path } = chain
 	const absent = await absentIn(session, chain)
 	throw new MeshChainError('CHECKPOINT_NOT_FOUND', `there is no checkpoint ${show(id)}: ${text}${absent}`, {
@@ -61,13 +62,13 @@ export async function checkpointNamed(session: ChainSession, id: string, chain: 
 	})
 }
 
-/** Describes the absent records of the session, which may include the checkpoint. */
+/** Describes the first absent records of the session, because the checkpoint may be among them. */
 async function absentIn({ info: { startSeq, endSeq } }: ChainSession, chain: Chain): Promise<string> {
 	for await (const { seq, data } of chain.records({ kind: GAP_KIND, fromSeq: startSeq, toSeq: endSeq })) {
 		const { fromSeq = seq, toSeq = seq } = (data ?? {}) as Partial<GapData>
 		return (
-			`; it may be among the absent records, seq ${fromSeq} to ${toSeq}: ` +
-			'--from-seq and --to-seq show those around them'
+			`; it may be among the absent records (seq ${fromSeq} to ${toSeq}): ` +
+			'use --from-seq and --to-seq to inspect the records around them'
 		)
 	}
 	return ''

@@ -1,4 +1,4 @@
-/** Implements `mesh-chain sessions`: lists the sessions in a chain, and their checkpoints. */
+/** Implements `mesh-chain sessions`, which lists the sessions in a chain and their checkpoints. */
 import { type Chain, type ChainAnswer, openChain, severityOfCause } from '../chain/index.ts'
 import type { Checkpoint, SessionInfo } from '../recorder/session.ts'
 import { ChainSession, listSessions, sessionRecordsFromElsewhere } from '../recorder/sessions.ts'
@@ -20,17 +20,17 @@ interface Row extends SessionInfo {
 
 export const sessions: Command = {
 	name: 'sessions',
-	summary: 'list the sessions of a chain, and their checkpoints',
+	summary: 'list the sessions in a chain and their checkpoints',
 	usage: 'FILE [options]',
 	examples: [
-		['mesh-chain sessions node.chain', 'lists the sessions with start, end and checkpoints'],
+		['mesh-chain sessions node.chain', 'lists the sessions with their start, end and checkpoints'],
 		['mesh-chain dump node.chain --session checkout', 'prints the records of one session'],
 		['mesh-chain dump node.chain --between before after', 'prints the records between two checkpoints'],
 	],
 	options: [STRICT_OPTION, ...REPORT_OPTIONS],
 	statuses: statusTexts({
-		ok: 'the sessions were listed; also if the chain explains which records are lost',
-		notOk: 'a part of the chain is damaged or missing; with --strict, also if records are lost',
+		ok: 'the sessions were listed; lost records that the chain accounts for are not errors',
+		notOk: 'part of the chain is damaged or missing, or records are lost (with --strict)',
 		failed: 'the chain cannot be read, or stdout cannot be written',
 	}),
 	async run(invocation, terminal) {
@@ -49,7 +49,7 @@ export const sessions: Command = {
 					)
 				: together(rows.map((row) => shown(row, paint)))
 			await terminal.stdout.write(text)
-			if (rows.length === 0) terminal.stderr.write(printed`mesh-chain: the chain has no session\n`)
+			if (rows.length === 0) terminal.stderr.write(printed`mesh-chain: the chain contains no session\n`)
 			const elsewhere = await sessionRecordsFromElsewhere(chain)
 			if (elsewhere !== undefined) terminal.stderr.write(printed`mesh-chain: ${elsewhere}\n`)
 			const answer = await tellLoss(chain, invocation.file, terminal)
@@ -61,18 +61,17 @@ export const sessions: Command = {
 	},
 }
 
-/** Reports on stderr which records are missing from the chain, because they may have been about sessions. */
+/** Reports lost records on stderr, because they may include sessions and checkpoints. */
 async function tellLoss(chain: Chain, file: string, terminal: Terminal): Promise<ChainAnswer> {
 	const { gaps, answer } = await chain.info()
 	const losses = Object.entries(gaps.byCause).filter(([cause]) => severityOfCause(cause) === 'loss')
 	if (losses.length === 0) return answer
-	const text = losses
+	const absent = losses
 		.map(([cause, records]) => `${counted(records, 'record is', 'records are')} absent (${cause})`)
 		.join(', ')
+	const text = `${absent}; sessions and checkpoints among them are not listed`
 	const next = `mesh-chain info ${shellWord(file)}`
-	terminal.stderr.write(
-		printed`mesh-chain: ${file}: ${text}; sessions and checkpoints among them are not listed; next: ${next}\n`,
-	)
+	terminal.stderr.write(printed`mesh-chain: ${file}: ${text}; next: ${next}\n`)
 	return answer
 }
 
@@ -85,7 +84,8 @@ function shown(
 	const head = printed`${paint('bold', id)}  ${span}, ${counted(events, 'event')}\n`
 	const lines = checkpoints.map(({ id: name, label, eventIndex, tsMs, seq }) => {
 		const text = label === undefined || label === name ? '' : ` ${label}`
-		return printed`  ${formatTime(tsMs)} ${paint('cyan', name)}${text} before event ${count(eventIndex)} #${seq}\n`
+		const at = `before event ${count(eventIndex)} #${seq}`
+		return printed`  ${formatTime(tsMs)} ${paint('cyan', name)}${text} ${at}\n`
 	})
 	return together([head, ...lines])
 }

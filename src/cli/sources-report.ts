@@ -1,4 +1,4 @@
-/** Formats the report of `mesh-chain sources report` for people. */
+/** Formats the output of `mesh-chain sources report` for people. */
 import { type DroppedCounts, droppedTotal } from '../sources/counters.ts'
 import type { SourceReport } from '../sources/source-report.ts'
 import { bytes, count } from '../text/numbers.ts'
@@ -7,10 +7,13 @@ import { type Column, table } from './table.ts'
 import type { Paint } from './terminal.ts'
 import { formatTime } from './times.ts'
 
-/** Maximum number of names and table rows in the pretty report; `-o json` has all of them. */
+/** Maximum number of names and table rows in the pretty report; `-o json` lists all. */
 const SHOWN_MAX = 20
 
-/** Formats the report: totals, sources that need attention, and tables of losses. */
+/**
+ * Formats the report: totals, sources that need attention, and tables of dropped samples and lost
+ * connections.
+ */
 export function prettyReport(report: SourceReport, paint: Paint): Printable {
 	const lines = sectionsOf(report, paint).flatMap(([name, text]) =>
 		text === '' ? [] : [printed`${paint('bold', name.padEnd(15))} ${text}\n`],
@@ -23,7 +26,7 @@ export function prettyReport(report: SourceReport, paint: Paint): Printable {
 	return joined(parts, printed`\n`)
 }
 
-/** Formats the causes with their counts, such as `overflow 3, type 1`. */
+/** Formats the causes of dropped samples with their counts, such as `overflow 3, type 1`. */
 export function causesText(dropped: Readonly<DroppedCounts>): string {
 	const causes = Object.entries(dropped).filter(([, samples]) => samples > 0)
 	return causes.map(([cause, samples]) => `${cause} ${count(samples)}`).join(', ')

@@ -1,6 +1,6 @@
 /**
- * Implements `mesh-chain sources`: shows the archived sources and their state from the registry, even while a
- * manager writes it.
+ * Implements `mesh-chain sources`, which shows the archived sources and their state. The registry can be read
+ * while a manager writes to it.
  */
 import { toJson } from '../codec/json-dialect.ts'
 import { show } from '../guard/show.ts'
@@ -32,34 +32,34 @@ const WORDS = ['status', 'report'] as const
 
 export const sources: Command = {
 	name: 'sources',
-	summary: 'show the sources that a SourceManager archives, and their losses',
+	summary: 'show the state of the sources that a SourceManager archives',
 	usage: 'status DIR [NAME...] | report DIR [options]',
 	words: WORDS,
 	filesFollow: true,
 	examples: [
 		[
 			'mesh-chain sources status vitals',
-			'prints a line for each source of the registry vitals/sources.chain',
+			'prints one line for each source in the registry vitals/sources.chain',
 		],
-		['mesh-chain sources status vitals event-loop', 'prints the line of one source'],
+		['mesh-chain sources status vitals event-loop', 'prints the line for one source'],
 		[
 			'mesh-chain sources report vitals',
-			'prints totals, and the sources that are silent, disconnected or lost samples',
+			'prints totals, and lists silent sources, disconnected sources and sources with dropped samples',
 		],
 	],
 	options: REPORT_OPTIONS,
 	statuses: statusTexts({
 		ok: 'the registry was read',
-		notOk: 'a part of the registry is damaged or missing',
-		failed: 'the registry cannot be read, or has no such source',
+		notOk: 'part of the registry is damaged or missing',
+		failed: 'the registry cannot be read or contains no source with this name',
 	}),
 	async run(invocation, terminal) {
 		const [word, target, ...names] = invocation.files
 		checkWord(word)
 		if (target === undefined)
-			throw usage(`which folder? Name the one with the registry, as in ${word} vitals`)
+			throw usage(`${word} requires the folder of the registry, as in sources ${word} vitals`)
 		if (word === 'report' && names.length > 0)
-			throw usage('report covers all sources: only status takes names')
+			throw usage('report always covers all sources: use status to select sources by name')
 		const paint = paintOf(invocation, terminal)
 		const registry = await readRegistryFile(target)
 		const fields = registryFields(registry)
@@ -77,21 +77,20 @@ export const sources: Command = {
 		}
 		await terminal.stdout.write(text)
 		if (registry.entries.length === 0)
-			terminal.stderr.write(printed`mesh-chain: the registry has no source\n`)
+			terminal.stderr.write(printed`mesh-chain: the registry contains no source\n`)
 		return tellDamage(registry, terminal) ? STATUS.notOk : STATUS.ok
 	},
 }
 
 function checkWord(word: string | undefined): asserts word is (typeof WORDS)[number] {
-	if (word === undefined) throw usage(`which one? sources takes one of ${WORDS.join(', ')}`)
+	if (word === undefined) throw usage(`sources requires one of ${WORDS.join(', ')}`)
 	if ((WORDS as readonly string[]).includes(word)) return
 	const meant = nearest(word, WORDS)
-	throw usage(
-		`sources ${show(word)}: ${meant === undefined ? `use ${WORDS.join(' or ')}` : `did you mean ${meant}?`}`,
-	)
+	const hint = meant === undefined ? `use ${WORDS.join(' or ')}` : `did you mean ${meant}?`
+	throw usage(`sources has no ${show(word)}; ${hint}`)
 }
 
-/** Returns the sources with these names or aliases; all sources if there are no names. */
+/** Returns the sources with these names or aliases. Without names, returns all sources. */
 function chosenOf({ entries }: RegistryFile, names: readonly string[]): readonly SourceEntry[] {
 	if (names.length === 0) return entries
 	return names.map((name) => {
@@ -100,8 +99,7 @@ function chosenOf({ entries }: RegistryFile, names: readonly string[]): readonly
 		if (found !== undefined) return found
 		const known = entries.flatMap((entry) => [entry.name, ...entry.aliases])
 		const meant = nearest(name, known)
-		const hint =
-			meant === undefined ? 'status without a name shows all sources' : `did you mean ${show(meant)}?`
+		const hint = meant === undefined ? 'omit the name to list all sources' : `did you mean ${show(meant)}?`
 		throw new MeshChainError('SOURCE_NOT_FOUND', `no source is archived under ${show(name)}; ${hint}`)
 	})
 }

@@ -1,6 +1,7 @@
 /**
- * Splits a chain into two parts: the records that it holds now, and the records written later. The parts of a
- * merged chain are merged again, because its seqs are valid for one reading only.
+ * Splits a chain into two parts: the records that are in the chain now, and the records that are written
+ * later. For a merged chain, each of its chains is split and the parts are merged again, because the seqs of
+ * a merged chain are valid for one reading only.
  */
 import type { Chain, ChainQuery, TailQuery } from '../chain/index.ts'
 import { lastSeqOf } from '../merge/last-seq.ts'
@@ -17,7 +18,7 @@ export async function splitAtEnd(chain: Chain): Promise<{ readonly before: Chain
 	}
 }
 
-/** The records of a chain after one seq, up to another. */
+/** The records of a chain after one seq, up to and including another seq. */
 class Part implements Chain {
 	readonly path: string
 	readonly chainId: string

@@ -1,6 +1,6 @@
 /**
- * Implements `mesh-chain state`: shows the state of an application at a position, and the changes up to
- * another position.
+ * Implements `mesh-chain state`, which computes the state of an application at a position, or the changes
+ * between two positions.
  */
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -20,7 +20,7 @@ import { checkpointNamed, sessionOf } from './session-range.ts'
 import type { Terminal } from './terminal.ts'
 import { formatTime, parseTime } from './times.ts'
 
-/** The exports of a module given by `--fold`. */
+/** The exports of the module that `--fold` names. */
 interface Reducer {
 	readonly fold: (state: unknown, record: LogRecord) => unknown
 	readonly initial: unknown
@@ -38,11 +38,11 @@ export const state: Command = {
 		],
 		[
 			'mesh-chain state node.chain --fold ./cart.mjs --at 14:05 --diff 14:06',
-			'prints what changed in one minute',
+			'prints the changes within one minute',
 		],
 		[
 			'mesh-chain state node.chain --fold ./cart.mjs --at @before --diff @after',
-			'prints what changed between two checkpoints',
+			'prints the changes between two checkpoints',
 		],
 	],
 	options: [
@@ -50,36 +50,36 @@ export const state: Command = {
 			long: 'fold',
 			value: 'MODULE',
 			help:
-				'ES module: its default export is a function (state, record) => state, ' +
-				'and initial the first state',
+				'path of an ES module; its default export is a function (state, record) => state, ' +
+				'and its export initial is the first state',
 		},
 		{
 			long: 'at',
 			value: 'POSITION',
 			defaultText: 'the end of the chain',
-			help: 'position of the state: a seq, a time, or @ID of a checkpoint',
+			help: 'position of the state: a seq, a time, or @ID for a checkpoint',
 		},
 		{
 			long: 'diff',
 			value: 'POSITION',
-			help: 'changes from --at up to this position: + added, - removed, ~ changed',
+			help: 'print the changes from --at to this position: + added, - removed, ~ changed',
 		},
 		{
 			long: 'session',
 			value: 'ID',
 			defaultText: 'the newest session',
-			help: 'session of the checkpoints',
+			help: 'session that contains the checkpoints',
 		},
 		{
 			long: 'from-start',
-			help: 'start at the first record, without the states of checkpoints',
+			help: 'compute the state from the first record, without using the states in checkpoints',
 		},
 		{
 			long: 'gaps',
 			value: 'WHAT',
 			choices: ['throw', 'skip'],
 			default: 'throw',
-			help: 'reaction to absent records',
+			help: 'what to do about absent records',
 		},
 	],
 	statuses: statusTexts({
@@ -88,7 +88,7 @@ export const state: Command = {
 	}),
 	async run(invocation, terminal) {
 		const path = invocation.text('fold')
-		if (path === undefined) throw usage('--fold names a module, as in --fold ./cart.mjs')
+		if (path === undefined) throw usage('--fold is missing: name a module, as in --fold ./cart.mjs')
 		const { file } = invocation
 		const diff = invocation.text('diff')
 		refuseIdleSession(invocation)
@@ -115,7 +115,7 @@ export const state: Command = {
 function refuseIdleSession(invocation: Invocation): void {
 	const moments = [invocation.text('at'), invocation.text('diff')]
 	if (invocation.text('session') === undefined || moments.some((text) => text?.startsWith('@'))) return
-	throw usage('--session is for positions at a checkpoint, such as --at @ID')
+	throw usage('--session applies only to positions at a checkpoint, such as --at @ID')
 }
 
 function stateOptionsOf(invocation: Invocation): Pick<StateOptions<unknown>, 'checkpoint' | 'gaps'> {
@@ -125,7 +125,7 @@ function stateOptionsOf(invocation: Invocation): Pick<StateOptions<unknown>, 'ch
 	}
 }
 
-/** Reports on stderr that a position is beyond the end of the chain. */
+/** Reports on stderr if a position is after the end of the chain. */
 async function tellBeyond(
 	chain: Chain,
 	at: StatePosition,
@@ -135,7 +135,7 @@ async function tellBeyond(
 	for await (const last of chain.records({ reverse: true, limit: 1, gaps: 'skip' })) {
 		const isBeyond = 'seq' in at ? at.seq > last.seq : 'tsMs' in at && at.tsMs > last.tsMs
 		if (!isBeyond) return
-		const end = `seq ${last.seq} of ${formatTime(last.tsMs)}`
+		const end = `seq ${last.seq} (${formatTime(last.tsMs)})`
 		stderr.write(printed`mesh-chain: ${text} is after the end of the chain: this is the state at ${end}\n`)
 	}
 }
@@ -157,7 +157,7 @@ function timeOf(text: string, nowMs: number): number {
 	try {
 		return parseTime(text, nowMs)
 	} catch (error) {
-		const others = `a seq is a number, such as 4117, and the ID of a checkpoint begins with @: @${text}`
+		const others = `a seq is a number such as 4117, and a checkpoint is @ and its ID, such as @${text}`
 		throw new MeshChainError('INVALID_TIME', `${messageOf(error)}; ${others}`, { cause: error })
 	}
 }
@@ -170,15 +170,15 @@ async function load(path: string): Promise<Reducer> {
 		throw usage(`--fold ${path} cannot be loaded: ${messageOf(error)}`)
 	}
 	if (typeof module.default !== 'function') {
-		throw usage(`--fold ${path} must have a default export that is a function (state, record) => state`)
+		throw usage(`the default export of --fold ${path} must be a function (state, record) => state`)
 	}
 	if (module.initial === undefined) {
-		throw usage(`--fold ${path} must export the first state, as in: export const initial = {}`)
+		throw usage(`--fold ${path} must export the first state, as in export const initial = {}`)
 	}
 	return { fold: checked(module.default as Reducer['fold']), initial: module.initial }
 }
 
-/** Returns the fold with errors that name the record. */
+/** Wraps the fold so that its errors name the record. */
 function checked(fold: Reducer['fold']): Reducer['fold'] {
 	return (state, record) => {
 		const failed = (error: unknown) => foldFailed(record, `threw: ${messageOf(error)}`, error)
@@ -200,17 +200,17 @@ function checked(fold: Reducer['fold']): Reducer['fold'] {
 
 function defined(state: unknown, record: LogRecord): unknown {
 	if (state !== undefined) return state
-	throw foldFailed(record, 'returned undefined: return the state even where it does not change')
+	throw foldFailed(record, 'returned undefined: it must return the state even if nothing has changed')
 }
 
 function foldFailed({ seq, kind }: LogRecord, what: string, cause?: unknown): MeshChainError {
-	return new MeshChainError('FOLD_FAILED', `at seq ${seq} (kind ${show(kind)}) the fold ${what}`, {
+	return new MeshChainError('FOLD_FAILED', `at seq ${seq} (kind ${show(kind)}), the fold ${what}`, {
 		seq,
 		cause,
 	})
 }
 
-/** Formats the state in its canonical form, in which classes, maps and sets are plain data. */
+/** Formats the state in canonical form, in which classes, maps and sets are plain data. */
 function shown(value: unknown, { stdoutIsTerminal }: Terminal): Printable {
 	const line = toJson(canonicalState(value))
 	return printableJson(`${stdoutIsTerminal ? JSON.stringify(JSON.parse(line), undefined, 2) : line}\n`)

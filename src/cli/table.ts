@@ -1,19 +1,19 @@
-/** Formats columns of text, each as wide as its widest cell. */
+/** Formats a table whose columns are as wide as their widest cell. */
 import { joined, linesOf, Printable, printable, printed } from './printable.ts'
 import type { Paint, Style } from './terminal.ts'
 
-/** A value, or a coloured value. */
+/** A value, with or without a colour. */
 export type Cell = string | Printable | readonly [style: Style, value: string]
 
 /** One column of a table. */
 export interface Column<Row> {
 	readonly head: string
-	/** Whether the cells are aligned to the right, as numbers are. */
+	/** Whether the cells are right-aligned, as is usual for numbers. */
 	readonly isRight?: boolean
 	readonly cell: (row: Row) => Cell
 }
 
-/** Formats a heading, and a line for each row. Empty columns are left out. */
+/** Formats a heading and one line for each row. Omits columns in which every cell is empty. */
 export function table<Row>(columns: readonly Column<Row>[], rows: readonly Row[], paint: Paint): Printable {
 	const shown = columns
 		.map(({ head, isRight = false, cell }) => ({

@@ -1,4 +1,7 @@
-/** Implements `mesh-chain tail`: prints the newest records of a chain, and new ones as they are written. */
+/**
+ * Implements `mesh-chain tail`, which prints the newest records of a chain, and then new records as they are
+ * written.
+ */
 import type { Chain, ChainQuery } from '../chain/index.ts'
 import { isGap, type LogRecord } from '../model/record.ts'
 import type { Command } from './command.ts'
@@ -12,18 +15,18 @@ const RECORDS_DEFAULT = 10
 
 export const tail: Command = {
 	name: 'tail',
-	summary: 'print the newest records of a chain, and follow it',
+	summary: 'print the newest records of a chain, and follow new records',
 	usage: 'FILE [options]',
 	takesAddresses: true,
 	examples: [
 		['mesh-chain tail node.chain', `prints the last ${RECORDS_DEFAULT} records`],
 		[
 			'mesh-chain tail node.chain -f -l warn',
-			'prints the last warnings and errors, and new ones until Ctrl-C',
+			'prints the last warnings and errors, then new ones until Ctrl-C',
 		],
 		[
 			'mesh-chain tail node.chain -f -n 0 -o ndjson | jq .message',
-			'passes only new records to another program',
+			'pipes only new records to another program',
 		],
 	],
 	options: [
@@ -33,7 +36,7 @@ export const tail: Command = {
 			short: 'n',
 			value: 'COUNT',
 			default: String(RECORDS_DEFAULT),
-			help: 'number of newest records',
+			help: 'number of newest records to print',
 		},
 		...PRINT_OPTIONS,
 	],
@@ -44,13 +47,14 @@ export const tail: Command = {
 		const selection = selectionOf(invocation, terminal.now())
 		const count = invocation.count('limit') ?? RECORDS_DEFAULT
 		const printer = new Printer(invocation, terminal, selection, Number.POSITIVE_INFINITY)
-		// This comes before any output: a user who has seen the newest records may press Ctrl-C at once.
+		// The handler is installed before any output, because a user may press Ctrl-C as soon as records
+		// appear.
 		const interrupted = invocation.flag('follow') ? terminal.interrupted() : undefined
 		const chain = await openHistory(file, terminal)
 		try {
 			const { before, after } = await splitAtEnd(chain)
 			const newest = await newestRecords(before, selection.query, selection, count)
-			// The seqs of a merged history are valid for one reading only, and this reading ran backwards.
+			// The seqs of a merged chain are valid for one reading only, and this reading ran backwards.
 			await printer.print(
 				before.chains ? newest.map((record, index) => ({ ...record, seq: index + 1 })) : newest,
 			)
@@ -62,7 +66,7 @@ export const tail: Command = {
 	},
 }
 
-/** Returns the last `count` selected records, oldest first, with the gaps between them. */
+/** Returns the last `count` selected records and the gaps between them, oldest first. */
 async function newestRecords(
 	chain: Chain,
 	query: ChainQuery,

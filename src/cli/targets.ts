@@ -1,4 +1,4 @@
-/** Creates the target of a replay from `--to`, once there is something to send. */
+/** Creates the target that `--to` names. The target is created only when the replay starts. */
 import { realpathSync } from 'node:fs'
 import { FileChainAppender } from '../chain/index.ts'
 import { JsonlAppender } from '../jsonl/jsonl-appender.ts'
@@ -9,7 +9,7 @@ import { type Invocation, type OptionSpec, usage } from './command.ts'
 import { textFormat } from './printing.ts'
 import type { Terminal } from './terminal.ts'
 
-/** The option for the target of a replay. */
+/** The option that names the target of a replay. */
 export const TO_OPTION: OptionSpec = {
 	long: 'to',
 	value: 'TARGET',
@@ -20,20 +20,21 @@ export const TO_OPTION: OptionSpec = {
 /**
  * Parses `--to`.
  *
- * @returns a function that creates the target.
+ * @returns A function that creates the target.
  */
 export function targetOf(invocation: Invocation, terminal: Terminal): () => ReplayTarget {
 	const to = invocation.text('to') ?? '-'
 	if (to === '-') return () => terminal.stdout.replayTarget(textFormat(invocation, terminal))
 	if (to.startsWith('exec:')) {
 		const command = to.slice('exec:'.length).trim()
-		if (command === '') throw usage("--to exec: takes a command, as in --to 'exec:node check.js'")
+		if (command === '') throw usage("--to exec: requires a command, as in --to 'exec:node check.js'")
 		return () => new ProcessTarget(command)
 	}
-	if (isSameFile(to, invocation.file)) throw usage('--to names the file that is replayed: name another one')
+	if (isSameFile(to, invocation.file))
+		throw usage('--to names the file to replay from: name a different file')
 	if (/\.(?:jsonl|ndjson)$/.test(to)) return () => new AppenderTarget(new JsonlAppender(to))
 	if (to.endsWith('.chain')) return () => new AppenderTarget(new FileChainAppender(to))
-	throw usage(`--to is exec:COMMAND, FILE.chain, FILE.jsonl or -, not ${JSON.stringify(to)}`)
+	throw usage(`--to must be exec:COMMAND, FILE.chain, FILE.jsonl or -, not ${JSON.stringify(to)}`)
 }
 
 function isSameFile(a: string, b: string): boolean {

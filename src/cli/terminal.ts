@@ -1,7 +1,7 @@
 /**
- * Defines everything that a command sees of its surroundings: input, two outputs, the environment and the
- * time. Output respects back-pressure, and ends quietly when its reader is gone. Text must be a
- * {@link Printable}: the compiler rejects anything else.
+ * Defines everything that a command can access outside its own code: stdin, stdout, stderr, the environment
+ * and the time. Output respects back-pressure, and stops silently if its reader closes it. Text must be a
+ * {@link Printable}; the compiler rejects anything else.
  */
 import type { Readable, Writable } from 'node:stream'
 import { MeshChainError, messageOf } from '../model/errors.ts'
@@ -11,7 +11,7 @@ import type { ReplayTarget } from '../replay/target.ts'
 import { StreamTarget } from '../replay/targets/stream-target.ts'
 import { colored, type Printable, printable } from './printable.ts'
 
-/** The surroundings of the program, as Node provides them. Commands see them as a {@link Terminal}. */
+/** The environment of the program as Node provides it. Commands receive it as a {@link Terminal}. */
 export interface Surroundings {
 	readonly stdin: Readable
 	readonly stdinIsTerminal: boolean
@@ -22,25 +22,26 @@ export interface Surroundings {
 	readonly env: Readonly<Record<string, string | undefined>>
 	readonly now: () => number
 	/**
-	 * Starts to handle interruptions: the first SIGINT, SIGTERM or SIGHUP aborts the returned signal instead
-	 * of ending the process, and the next one ends it. The reason of the abort is an `Interruption`.
+	 * Starts to handle interruptions. The first SIGINT, SIGTERM or SIGHUP aborts the returned signal, and the
+	 * next one ends the process. The reason for the abort is an `Interruption`.
 	 *
-	 * @param options `sigintsPassed`: number of SIGINTs to ignore before the first that counts.
+	 * @param options `sigintsPassed` is the number of SIGINTs to ignore first.
 	 */
 	readonly interrupted: (options?: { readonly sigintsPassed: number }) => AbortSignal
 }
 
-/** The surroundings of a command. */
+/** The environment of a command. */
 export interface Terminal extends Omit<Surroundings, 'stdout' | 'stderr'> {
 	readonly stdout: Output
 	readonly stderr: Messages
 }
 
-/** Creates the terminal of a command from the surroundings of the program. */
+/** Creates the terminal for a command from the environment of the program. */
 export function terminalOf(surroundings: Surroundings): Terminal {
 	const { stdout, stderr, stdoutIsTerminal, stderrIsTerminal, env, now, interrupted } = surroundings
 	return {
-		// The first access opens stdin, and a command that does not read stdin must not wait for it.
+		// A getter, because the first access opens stdin, and a command that does not read it must not wait
+		// for it.
 		get stdin() {
 			return surroundings.stdin
 		},
@@ -69,7 +70,7 @@ export class Messages {
 		this.#stream.write(String(text))
 	}
 
-	/** Replaces the text of the last line. */
+	/** Replaces the text on the current line. */
 	rewriteLine(text: Printable): void {
 		this.#stream.write(`\r\x1b[K${text}`)
 	}
@@ -89,13 +90,13 @@ export class Output {
 		stream.on('error', (error) => this.#fail(error))
 	}
 
-	/** Whether the reader is gone. From then on, writes do nothing. */
+	/** Whether the reader has closed the output. If so, writes have no effect. */
 	get isClosed(): boolean {
 		return systemCode(this.#failure) === 'EPIPE'
 	}
 
 	/**
-	 * Resolves when the text was passed on, or its reader is gone.
+	 * Resolves when the text has been written or the reader has closed the output.
 	 *
 	 * @throws {MeshChainError} `OUTPUT_FAILED`, for example on a full disk.
 	 */
@@ -103,12 +104,12 @@ export class Output {
 		return this.#write(String(text))
 	}
 
-	/** Writes bytes unchanged: the output of a recorded program, or records for another program. */
+	/** Writes bytes unchanged, such as the output of a recorded program or records for another program. */
 	pass(bytes: Uint8Array): Promise<void> {
 		return this.#write(bytes)
 	}
 
-	/** Returns a target that writes replayed records as text. */
+	/** Returns a replay target that writes records as text. */
 	replayTarget(format: (record: LogRecord) => Printable): ReplayTarget {
 		return new StreamTarget(this.#stream, { name: 'stdout', format: (record) => String(format(record)) })
 	}
@@ -126,13 +127,13 @@ export class Output {
 		throw new MeshChainError('OUTPUT_FAILED', text, { cause: this.#failure })
 	}
 
-	/** Keeps the first error, because it has the reason. */
+	/** Stores the first error, because it contains the cause. */
 	#fail(error: Error): void {
 		this.#failure ??= error
 	}
 }
 
-/** Makes a value printable, in colour if colours are on. */
+/** Makes a value printable, in colour if colour is on. */
 export type Paint = (style: Style, value: unknown) => Printable
 
 const STYLES = {
@@ -143,12 +144,12 @@ const STYLES = {
 	green: [32, 39],
 	cyan: [36, 39],
 } as const
-/** A colour or a weight of text. */
+/** A text colour or weight. */
 export type Style = keyof typeof STYLES
 
 /**
- * Decides whether to use colour: by the option, then by `NO_COLOR` and `FORCE_COLOR`, then by whether stdout
- * is a terminal.
+ * Returns a function that paints in colour if colour is on. The option takes precedence, then `NO_COLOR` and
+ * `FORCE_COLOR`, then whether stdout is a terminal.
  */
 export function paintFor(color: 'auto' | 'always' | 'never', terminal: Terminal): Paint {
 	return wantsColor(color, terminal)

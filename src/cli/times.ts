@@ -1,4 +1,4 @@
-/** Parses and formats times as users type them, in the local time zone. */
+/** Parses times as users type them, and formats times. Both use the local time zone. */
 import { show } from '../guard/show.ts'
 import { localMidnight, localTime, timeOfDay, timeOfDecimal, timeOfText } from '../model/calendar.ts'
 import { MeshChainError } from '../model/errors.ts'
@@ -8,7 +8,9 @@ import { DURATION_UNITS } from './amounts.ts'
 
 const RELATIVE = /^-(\d+(?:\.\d+)?)(ms|s|m|h|d|w)$/
 const CLOCK = /^(\d?\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,18}))?)?$/
-/** Shorter numbers are years or mistakes: since 1973, the seconds since 1970 have nine digits. */
+/**
+ * Shorter numbers are years or mistakes: times in seconds since 1970 have at least nine digits from 1973 on.
+ */
 const NUMBER = /^\d{9,20}(?:\.\d+)?$/
 const EXAMPLES = [
 	...['2026-01-31', '2026-01-31T14:05:09Z', '14:05', '14:05:09', 'now', 'today', 'yesterday'],
@@ -16,22 +18,22 @@ const EXAMPLES = [
 ].join(', ')
 
 /**
- * Parses a typed time into milliseconds since 1970.
+ * Parses a time into milliseconds since 1970.
  *
- * @throws {MeshChainError} `INVALID_TIME`, with examples, for any other text, for a time that does not exist,
- * and for digits that look like a date.
+ * @throws {MeshChainError} `INVALID_TIME`, with examples, if the text is not a time, if the time does not
+ * exist, or if the text is a number that looks like a date.
  */
 export function parseTime(text: string, nowMs: number): number {
 	const trimmed = text.trim()
 	const ms =
 		fromNow(trimmed, nowMs) ?? fromClock(trimmed, nowMs) ?? fromNumber(trimmed) ?? timeOfText(trimmed)
 	if (isPointInTime(ms)) return ms
-	throw new MeshChainError('INVALID_TIME', `no such time: ${show(text)} (${EXAMPLES})`)
+	throw new MeshChainError('INVALID_TIME', `${show(text)} is not a valid time (examples: ${EXAMPLES})`)
 }
 
 /**
- * Formats a local time with its offset, in a form that can be typed again. A time outside the calendar is
- * shown as a number.
+ * Formats a local time with its UTC offset, in a form that {@link parseTime} accepts. Formats a time outside
+ * the range of `Date` as a number.
  */
 export function formatTime(tsMs: number): string {
 	if (!(Math.abs(tsMs) <= TIME_MAX_MS)) return String(tsMs)
@@ -40,10 +42,11 @@ export function formatTime(tsMs: number): string {
 	if (offsetMinutes === 0) return iso
 	const minutes = Math.abs(offsetMinutes)
 	const pad = (value: number) => String(value).padStart(2, '0')
-	return `${iso.slice(0, -1)}${offsetMinutes < 0 ? '-' : '+'}${pad(Math.floor(minutes / 60))}:${pad(minutes % 60)}`
+	const offset = `${pad(Math.floor(minutes / 60))}:${pad(minutes % 60)}`
+	return `${iso.slice(0, -1)}${offsetMinutes < 0 ? '-' : '+'}${offset}`
 }
 
-/** Formats an age in the largest unit that fits: `3 min ago`. */
+/** Formats an age in the largest unit that fits, such as `3 min ago`. */
 export function formatAgo(ms: number): string {
 	const units = Object.entries(DURATION_UNITS).filter(([unit]) => unit !== 'ms' && unit !== 'w')
 	const [unit = 's', unitMs = 1000] = units.findLast(([, size]) => ms >= size) ?? []
@@ -60,7 +63,7 @@ function fromNow(text: string, nowMs: number): number | undefined {
 		: nowMs - Number(amount) * (DURATION_UNITS[unit ?? ''] ?? Number.NaN)
 }
 
-/** Returns the first moment of the day of a time. */
+/** Returns the start of the day that contains a time. */
 function midnight(tsMs: number): number {
 	const date = new Date(tsMs)
 	return localMidnight(date.getFullYear(), date.getMonth() + 1, date.getDate()) ?? tsMs

@@ -1,4 +1,4 @@
-/** Implements `mesh-chain verify`: checks every checksum, seq and link of a chain. */
+/** Implements `mesh-chain verify`, which checks every checksum, seq and link of a chain. */
 import { type VerifyReport, verifyChain } from '../chain/index.ts'
 import { bytes, counted } from '../text/numbers.ts'
 import { answerText, CHECK_STATUSES, STRICT_OPTION, statusFor } from './answer.ts'
@@ -12,17 +12,17 @@ import type { Paint } from './terminal.ts'
 
 export const verify: Command = {
 	name: 'verify',
-	summary: 'check a chain from end to end, without changing it',
+	summary: 'check a chain from start to end without changing it',
 	usage: 'FILE [options]',
 	examples: [
-		['mesh-chain verify node.chain', 'checks the chain, and shows what is wrong and where'],
+		['mesh-chain verify node.chain', 'checks the chain, and prints each problem with its position'],
 		['mesh-chain verify node.chain -o json', 'prints the same report as JSON'],
 	],
 	options: [
 		{
 			long: 'head',
 			value: 'HEAD',
-			help: 'an earlier output of info --head, which the chain must still contain',
+			help: 'head that the chain must still contain, from an earlier info --head',
 		},
 		STRICT_OPTION,
 		...REPORT_OPTIONS,

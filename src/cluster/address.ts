@@ -1,6 +1,6 @@
 /**
- * Parses addresses of chains in a stream: `nats://host:4222/stream?node=api-1`. The query follows the usual
- * URL rules: write `%2B` for a `+` in a node name, and `%20` or `+` for a blank.
+ * Parses stream addresses, such as `nats://host:4222/stream?node=api-1`. The query follows the usual URL
+ * rules: a `+` in a node name is written as `%2B`, and a space as `%20` or `+`.
  */
 import { invalidOption } from '../model/check.ts'
 import { checkServers } from './connection.ts'
@@ -11,9 +11,9 @@ import { checkStreamName } from './stream.ts'
 export interface StreamAddress {
 	readonly servers: readonly string[]
 	readonly stream: string
-	/** Nodes in the address; empty for all nodes. */
+	/** Node names in the address; empty if the address matches all nodes. */
 	readonly nodes: readonly string[]
-	/** Chain ids in the address; empty for all chains. */
+	/** Chain ids in the address; empty if the address matches all chains. */
 	readonly chainIds: readonly string[]
 }
 
@@ -29,7 +29,7 @@ export function parseAddress(address: unknown): StreamAddress {
 	const [, scheme = '', rest = ''] = /^(nats|tls):\/\/(.*)$/is.exec(address) ?? []
 	const [hostsAndPath = '', query = ''] = splitAt(rest, '?')
 	const [hosts = '', path = ''] = splitAt(hostsAndPath, '/')
-	// Text before an @ may be a password, so no message may show it.
+	// The part before an @ may contain a password, so error messages never show it.
 	if (hosts.includes('@') || path === '')
 		throw invalidOption('address', hosts.includes('@') ? '…' : address, FORM)
 	const stream = decoded(path)
@@ -37,7 +37,7 @@ export function parseAddress(address: unknown): StreamAddress {
 	const params = new URLSearchParams(query)
 	for (const name of params.keys())
 		if (name !== 'node' && name !== 'chain')
-			throw invalidOption('a parameter of the address', name, 'node or chain')
+			throw invalidOption('an address parameter', name, 'node or chain')
 	return {
 		servers: checkServers(
 			'servers',

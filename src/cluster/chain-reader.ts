@@ -1,6 +1,7 @@
 /**
- * Reads the messages of one chain in a stream, in the order of the chain, from all subjects that hold it. The
- * messages of each subject are in order; those of several subjects are merged by epoch and seq.
+ * Reads the messages of one chain from a stream, in chain order, from all subjects that hold the chain.
+ * Messages from the same subject are already in order. Messages from several subjects are merged by epoch and
+ * seq.
  */
 import type { ConsumerCursor } from '../consume/cursor-file.ts'
 import { show } from '../guard/show.ts'
@@ -13,43 +14,43 @@ const WINDOW_SEQS = 64
 /** Number of messages that a backward read over several subjects returns at a time. */
 const CHUNK_MESSAGES = 32
 
-/** The start of a part of a chain. */
+/** The starting position for reading a chain. */
 export interface ChainReaderPosition {
-	/** Stream sequence to read from, by subject. */
+	/** First stream sequence to read from each subject. */
 	readonly from: readonly number[]
-	/** Newest message before the part; undefined if no message of the chain precedes it. */
+	/** Newest message before the position; undefined if the chain has no earlier message. */
 	readonly previous: StreamMessage | undefined
 }
 
-/** The end of a chain in the stream at one moment. */
+/** The end of a chain in the stream at one point in time. */
 export interface ChainEnd {
 	/**
-	 * Newest message, even if it was removed after this reader had seen it; undefined if there never was a
-	 * message.
+	 * Newest message, even if the stream has removed it since this reader saw it; undefined if this reader has
+	 * never seen a message.
 	 */
 	readonly last: StreamMessage | undefined
-	/** Newest message of each subject; undefined if the subject has none. */
+	/** Newest message of each subject; undefined for a subject without messages. */
 	readonly lasts: readonly (StreamMessage | undefined)[]
 }
 
-/** A subject with a fork of the chain: different records under the same epochs and seqs. */
+/** A subject that holds a fork of the chain: different records with the same epochs and seqs. */
 export interface ForkedChain {
 	readonly subject: string
 	readonly node: string
 	readonly bytes: number
 }
 
-/** A reader of one chain. */
+/** Reads one chain from a stream. */
 export class ChainReader {
 	readonly stream: string
 	readonly chainId: string
 	/** Node of the oldest subject. */
 	readonly node: string
-	/** Subjects of one fork of the chain, oldest first. */
+	/** Subjects that hold the fork to read, oldest first. */
 	readonly subjects: readonly SubjectReader[]
-	/** Subjects that hold other forks, which are not read. */
+	/** Subjects that hold other forks. They are not read. */
 	readonly forks: readonly ForkedChain[]
-	/** Newest message ever seen. */
+	/** Newest message that this reader has seen. */
 	#newest: StreamMessage | undefined
 
 	constructor(subjects: readonly SubjectReader[], forks: readonly ForkedChain[] = []) {
@@ -62,10 +63,10 @@ export class ChainReader {
 	}
 
 	/**
-	 * Returns the current end of the chain. A message that this reader saw and that has since been removed
-	 * counts, because a read must account for it.
+	 * Returns the current end of the chain. The end includes a message that the stream has removed since this
+	 * reader saw it, because a read must account for that message.
 	 *
-	 * @throws {MeshChainError} `CHAIN_NOT_FOUND` if all messages were removed and this reader never saw one.
+	 * @throws {MeshChainError} `CHAIN_NOT_FOUND` if all messages were removed before this reader saw one.
 	 */
 	async end(signal?: AbortSignal): Promise<ChainEnd> {
 		const lasts = await Promise.all(this.subjects.map((subject) => subject.last(signal)))
@@ -80,10 +81,10 @@ export class ChainReader {
 	}
 
 	/**
-	 * Finds the start of a part.
+	 * Finds the starting position for a read.
 	 *
-	 * @param isBefore Returns whether a message precedes the part: true for all messages up to some point,
-	 * false after it.
+	 * @param isBefore Returns whether a message precedes the position. It must return true for all messages up
+	 * to some point, and false for all later messages.
 	 */
 	async seek(
 		{ lasts }: ChainEnd,
@@ -107,8 +108,8 @@ export class ChainReader {
 	}
 
 	/**
-	 * Yields the messages between a position and an end that the stream still has. The caller checks for
-	 * missing ones.
+	 * Yields the messages between a position and an end, except those that the stream has removed. The caller
+	 * detects missing messages.
 	 */
 	read(
 		{ from }: ChainReaderPosition,
@@ -146,8 +147,8 @@ export class ChainReader {
 	}
 
 	/**
-	 * Yields all messages from a position, then later ones in the order of their arrival, until the signal
-	 * aborts.
+	 * Yields all existing messages from a position onward, and then new messages in order of arrival, until the
+	 * signal aborts.
 	 */
 	async *follow(position: ChainReaderPosition, signal: AbortSignal): AsyncGenerator<StreamMessage> {
 		let { from } = position
@@ -163,7 +164,9 @@ export class ChainReader {
 	}
 }
 
-/** Yields windows of a subject, last window first; the messages within a window are in order. */
+/**
+ * Yields the messages of a subject in windows, last window first. The messages within a window are in order.
+ */
 async function* windowsBackward(
 	subject: SubjectReader,
 	from: number,
@@ -175,13 +178,13 @@ async function* windowsBackward(
 		const window: StreamMessage[] = []
 		for await (const message of subject.read({ from: start, to })) window.push(message)
 		yield window
-		// If the stream holds many chains, few of these sequences belong to this chain.
+		// In a stream with many chains, only a few of these sequences belong to this chain.
 		if (window.length < WINDOW_SEQS / 4) seqs *= 2
 		to = start - 1
 	}
 }
 
-/** Merges ordered sequences. A message that cannot be read is yielded as soon as it is reached. */
+/** Merges ordered sequences of messages. An unreadable message is yielded as soon as it is reached. */
 async function* mergeMessages(
 	sequences: readonly AsyncGenerator<StreamMessage>[],
 	compare: (a: StreamMessage, b: StreamMessage) => number,
@@ -211,18 +214,18 @@ async function* mergeMessages(
 
 const UNREADABLE: ConsumerCursor = { epoch: 0, seq: 0 }
 
-/** Returns the identity of the first record of a message. */
+/** Returns the identity of the first record in a message. */
 export function startOf({ frames: [first] }: StreamMessage): ConsumerCursor {
 	return first === undefined ? UNREADABLE : { epoch: first.epoch, seq: first.baseSeq }
 }
 
-/** Returns the identity of the last readable record of a message. */
+/** Returns the identity of the last readable record in a message. */
 export function endOf({ frames }: StreamMessage): ConsumerCursor {
 	const last = frames.at(-1)
 	return last === undefined ? UNREADABLE : { epoch: last.epoch, seq: last.baseSeq + last.rows - 1 }
 }
 
-/** Compares by chain order: by epoch, then by seq. */
+/** Compares two positions in chain order: by epoch, then by seq. */
 export function compareCursors(a: ConsumerCursor, b: ConsumerCursor): number {
 	return a.epoch - b.epoch || a.seq - b.seq
 }
@@ -234,7 +237,7 @@ function endsBefore(message: StreamMessage, other: StreamMessage | undefined): b
 function chainGone({ stream, chainId }: ChainReader): MeshChainError {
 	return new MeshChainError(
 		'CHAIN_NOT_FOUND',
-		`the stream ${show(stream)} no longer has any message of the chain ${chainId}: they were removed ` +
-			'by its limits or by a user',
+		`the stream ${show(stream)} no longer has any messages of the chain ${chainId}: the limits of the ` +
+			'stream or a user removed them',
 	)
 }

@@ -1,4 +1,4 @@
-/** Connects to NATS and JetStream. Errors have a code and contain no secrets. */
+/** Connects to NATS and JetStream. Errors have codes and contain no secrets. */
 import { isIPv6 } from 'node:net'
 import { type JetStreamClient, type JetStreamManager, jetstream, jetstreamManager } from '@nats-io/jetstream'
 import { type ConnectionOptions, connect, type NatsConnection } from '@nats-io/transport-node'
@@ -21,7 +21,7 @@ export interface Cluster {
 	readonly connection: NatsConnection
 	readonly manager: JetStreamManager
 	readonly client: JetStreamClient
-	/** Returns the reason why the servers refuse the connection, if they gave one. */
+	/** Returns the reason why the servers refuse the connection; undefined if they have not reported one. */
 	refusal(): string | undefined
 	/**
 	 * Calls a listener for every permission violation that the servers report. Returns a function that
@@ -31,7 +31,7 @@ export interface Cluster {
 	close(): Promise<void>
 }
 
-/** Returns the options of `connect`. @throws {MeshChainError} `INVALID_OPTION`, `FILE_UNREADABLE` */
+/** Returns the options for `connect`. @throws {MeshChainError} `INVALID_OPTION`, `FILE_UNREADABLE` */
 export function connectionOptions(servers: readonly string[], access: GivenAccess): ConnectionOptions {
 	const resolved = resolveAccess(access)
 	return {
@@ -50,7 +50,7 @@ export function connectionOptions(servers: readonly string[], access: GivenAcces
 }
 
 /**
- * Connects to the servers. A connected client reconnects forever.
+ * Connects to the servers. If an established connection is lost, the client keeps trying to reconnect.
  *
  * @throws {MeshChainError} `CLUSTER_UNREACHABLE`
  */
@@ -83,14 +83,14 @@ export async function openCluster(options: ConnectionOptions): Promise<Cluster> 
 /**
  * Checks server addresses.
  *
- * @param servers `nats://host:4222`, or `tls://host:4222` to require encryption: one or more servers of one
- * cluster, without a user name or password in the URLs.
+ * @param servers One or more servers of one cluster: `nats://host:4222`, or `tls://host:4222` to require
+ * encryption. The URLs must not contain a user name or password.
  * @throws {MeshChainError} `INVALID_OPTION`
  */
 export function checkServers(name: string, servers: unknown): string[] {
 	const list = typeof servers === 'string' ? servers.split(',') : servers
 	if (!Array.isArray(list) || list.length === 0)
-		throw invalidOption(name, servers, 'a URL such as nats://127.0.0.1:4222, or an array of them')
+		throw invalidOption(name, servers, 'a URL such as nats://127.0.0.1:4222, or an array of such URLs')
 	return list.map((server) => serverOf(server))
 }
 
@@ -99,12 +99,10 @@ function serverOf(server: unknown): string {
 	const [, host] = /^(?:(?:nats|tls):\/\/)?([^/@?#\s]+)\/?$/i.exec(text) ?? []
 	if (host !== undefined && URL.canParse(`http://${isIPv6(host) ? `[${host}]` : host}`))
 		return text.replace(/\/$/, '')
-	const shown = text.includes('@') ? '…' : server
-	throw invalidOption(
-		'a server',
-		shown,
-		`a URL such as nats://127.0.0.1:4222${text.includes('@') ? ' without credentials, which are separate options' : ''}`,
-	)
+	const url = 'a URL such as nats://127.0.0.1:4222'
+	throw text.includes('@')
+		? invalidOption('a server', '…', `${url} without credentials, which are separate options`)
+		: invalidOption('a server', server, url)
 }
 
 /** Returns whether a server address requires encryption. */
@@ -113,8 +111,8 @@ function isTls(server: string): boolean {
 }
 
 /**
- * Watches a connection for refusals. A lost connection retries forever, and a request learns only that no
- * answer arrives.
+ * Watches a connection for refusals. After a connection is lost, the client keeps trying to reconnect, and
+ * requests time out without a reason.
  */
 function watched(
 	connection: NatsConnection,
@@ -140,34 +138,35 @@ function watched(
 	}
 }
 
-/** Returns whether the servers refuse the credentials. */
+/** Returns whether an error means that the servers refuse the credentials. */
 export function isLockedOut(error: unknown): boolean {
 	return isOf(error, ({ name }) => name === 'AuthorizationError' || name === 'UserAuthenticationExpiredError')
 }
 
-/** Returns advice on what to check, if the reason alone does not help. */
+/** Returns advice on what to check if the error itself does not show what is wrong. */
 function adviceOf(error: unknown, options: ConnectionOptions): string {
 	const thrown = (error ?? {}) as { readonly name?: unknown; readonly code?: unknown }
 	if (isLockedOut(thrown))
 		return [options.user, options.token, options.authenticator].some((way) => way !== undefined)
 			? ': the given user, token, nkey or JWT is wrong, expired or unknown to the server'
-			: ': the server requires a user, token, nkeyFile or credsFile, and none was given'
+			: ': the server requires a user, token, nkeyFile or credsFile, but none was given'
 	if (thrown.name === 'TimeoutError' && options.tls)
 		return (
-			'; a server that requires a client certificate does not answer clients that it does not trust: ' +
+			'; a server that requires a client certificate does not answer untrusted clients: ' +
 			'check certFile and keyFile'
 		)
 	if (/SELF_SIGNED_CERT|UNABLE_TO_(?:VERIFY|GET_ISSUER)/.test(String(thrown.code)))
-		return ": caFile must hold the authority that signed the server's certificate"
+		return ": caFile must contain the certificate of the authority that signed the server's certificate"
 	if (thrown.code === 'ERR_TLS_CERT_ALTNAME_INVALID')
-		return ' (a server with an IP address is checked as localhost: use its host name)'
+		return ' (for a server with an IP address, the certificate is checked for localhost: use the host name)'
 	return ''
 }
 
 /**
- * Returns whether the servers deny this user a permission, so that waiting does not help.
+ * Returns whether an error means that the servers deny this user a permission. A retry would fail too.
  *
- * @param token Text that the subject must contain. Default: any subject.
+ * @param token String that the denied subject must contain. Default: the empty string, which every subject
+ * contains.
  */
 export function isDenied(error: unknown, token = ''): error is Error {
 	return isOf(
@@ -176,7 +175,7 @@ export function isDenied(error: unknown, token = ''): error is Error {
 	)
 }
 
-/** An error from the NATS client, or the cause of one. */
+/** An error from the NATS client, or the cause of such an error. */
 interface ClientError {
 	readonly name?: unknown
 	readonly subject?: unknown
@@ -198,11 +197,11 @@ async function closed(connection: NatsConnection | undefined, dial: SocketGuard)
 	dial.end()
 }
 
-/** Returns the reason in a NATS error, which may have only a name. */
+/** Returns the reason for a NATS error. Some of these errors have only a name and no message. */
 export function reasonOf(error: unknown): string {
 	const { name, code } = (error ?? {}) as { readonly name?: unknown; readonly code?: unknown }
 	if (isDenied(error))
-		return `${messageOf(error)} (docs/guarantees/cluster.md lists the permissions that are needed)`
+		return `${messageOf(error)} (docs/guarantees/cluster.md lists the required permissions)`
 	const message = messageOf(error)
 	if (name === 'NoRespondersError' || name === 'JetStreamNotEnabled' || code === 503)
 		return 'no server answers: check that JetStream is enabled (nats-server -js) and has a leader'

@@ -1,7 +1,8 @@
 /**
- * One consumer of a subject, from its creation on the servers to its removal. It delivers the messages of a
- * range in order. It ends with the range, or when the server that must deliver may be gone. A session never
- * resumes: the reader opens another one after the last message that it received.
+ * Reads a range of messages with one consumer on the servers. A session creates the consumer, yields the
+ * messages of the range in order, and removes the consumer. It ends after the last message of the range, or
+ * when the server that delivers the messages may be gone. A session never resumes. Instead, the reader opens
+ * a new session that starts after the last message that it received.
  */
 import {
 	AckPolicy,
@@ -21,7 +22,7 @@ export interface ReadRange {
 	readonly to: number
 }
 
-/** The range of a session, and how to read it. */
+/** Options of a session. */
 export interface SessionOptions {
 	readonly range: ReadRange
 	/** Whether the session waits for messages that are published later. */
@@ -34,14 +35,17 @@ export interface SessionOptions {
 
 /** Time after which a request for messages is repeated. */
 const REQUEST_MS = 5_000
-/** Silence after which the server that must answer may be gone. */
+/** Time without a message after which the server is assumed to be gone. */
 const SILENCE_MS = 7_000
-/** Silence after which a session that does not follow checks whether any messages are left. */
+/**
+ * Time without a message after which a session checks whether any messages are left, unless it follows the
+ * subject.
+ */
 const QUIET_MS = 500
-/** Time without a request after which the servers remove a consumer. */
+/** Time without a request after which the servers remove a consumer, in ns. */
 const INACTIVE_NS = 60 * 1e9
 
-/** A consumer on the servers, used once. */
+/** A session with one consumer on the servers. Each session is used once. */
 export class ConsumerSession {
 	readonly #cluster: Cluster
 	readonly #found: FoundStream
@@ -49,7 +53,7 @@ export class ConsumerSession {
 	readonly #options: SessionOptions
 	/** Number of messages delivered so far, as the servers count them. */
 	#delivered = 0
-	/** Permission that the servers denied to this consumer. */
+	/** Error for a permission that the servers denied to this consumer. */
 	#denied: Error | undefined
 	/** Messages of the current request. */
 	#messages: ConsumerMessages | undefined
@@ -63,7 +67,7 @@ export class ConsumerSession {
 	}
 
 	/**
-	 * Yields the messages with records, in order.
+	 * Yields the messages that contain records, in order.
 	 *
 	 * @throws Errors from the client; an `Error` if a message was lost in transit.
 	 */
@@ -76,7 +80,8 @@ export class ConsumerSession {
 			this.#stop()
 		})
 		try {
-			// Checked once the consumer exists, which ensures that it belongs to the stream that was found.
+			// The stream is checked after the consumer is created, so the consumer belongs to the stream that was
+			// found.
 			await checkSame(this.#cluster, this.#found)
 			if (info.num_pending === 0 && !this.#options.follows) return
 			const consumer = client.consumers.getConsumerFromInfo(info)
@@ -111,7 +116,7 @@ export class ConsumerSession {
 		})
 	}
 
-	/** Yields messages until the server falls silent. Returns whether the session ended before that. */
+	/** Yields messages until the request stops. Returns true if the session must end. */
 	async *#consume(consumer: Consumer): AsyncGenerator<JsMsg, boolean> {
 		const { messagesAhead, signal } = this.#options
 		const messages = await consumer.consume({
@@ -126,15 +131,15 @@ export class ConsumerSession {
 		try {
 			for await (const message of messages) {
 				clearTimeout(this.#silence)
-				// A message that was in transit when a connection was lost is not delivered again.
+				// The server does not resend a message that was in transit when the connection was lost.
 				if (message.info.deliverySequence !== ++this.#delivered)
 					throw new Error('a message was lost in transit')
 				if (message.seq > this.#options.range.to) return true
 				const cameMs = performance.now()
 				if (!isFence(message)) yield message
 				if (this.#isLast(message)) return true
-				// While the caller is busy, the client would repeat its request, and all answers would arrive
-				// at once.
+				// While the caller is busy, the client would repeat its request, and all the answers would arrive at
+				// once.
 				if (performance.now() - cameMs > REQUEST_MS) return true
 				this.#watchSilence(consumer, messages)
 			}
@@ -152,7 +157,10 @@ export class ConsumerSession {
 		return !follows && (info.pending === 0 || seq === range.to)
 	}
 
-	/** Checks, after a silence, whether the consumer still exists and has delivered everything. */
+	/**
+	 * Checks whether the consumer still exists and has delivered all messages. Called after the server stops
+	 * sending.
+	 */
 	async #isComplete(consumer: Consumer, hasDelivered: boolean): Promise<boolean> {
 		if (this.#denied !== undefined) throw this.#denied
 		const { num_pending: pending } = await consumer.info()
@@ -168,7 +176,7 @@ export class ConsumerSession {
 	}
 
 	/**
-	 * Stops when the server has nothing left to send because pending messages were removed from the stream.
+	 * Stops if the server has nothing left to send because the pending messages were removed from the stream.
 	 */
 	async #stopAtEnd(consumer: Consumer, messages: ConsumerMessages): Promise<void> {
 		const known = this.#delivered

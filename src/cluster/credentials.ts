@@ -1,4 +1,7 @@
-/** Credentials for NATS servers. Secrets come from files or from the caller, and never appear in messages. */
+/**
+ * Credentials for NATS servers. Secrets come from files or from the caller, and never appear in error
+ * messages.
+ */
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import {
 	type Authenticator,
@@ -21,8 +24,8 @@ import { MeshChainError, messageOf } from '../model/errors.ts'
 import { nodeFileSystem } from '../platform/file-system.ts'
 
 /**
- * How to authenticate: with one of `user`, `token`, `credsFile` and `nkeyFile`, or with none of them if the
- * server requires no authentication.
+ * Options for authentication. Set one of `user`, `token`, `credsFile` and `nkeyFile`, or none of them if the
+ * server does not require authentication.
  */
 export interface NatsAccess {
 	/** User name. */
@@ -32,29 +35,33 @@ export interface NatsAccess {
 	/** Authentication token. */
 	readonly token?: string
 	/**
-	 * File with a JWT and its nkey seed, in the format of `nsc generate creds`. Reread for each connection.
+	 * Path of a file with a user JWT and its nkey seed, in the format of `nsc generate creds`. The file is read
+	 * again for each connection.
 	 */
 	readonly credsFile?: string
-	/** File with a user's nkey seed, in the format of `nk -gen user`. Reread for each connection. */
+	/**
+	 * Path of a file with a user's nkey seed, in the format of `nk -gen user`. The file is read again for each
+	 * connection.
+	 */
 	readonly nkeyFile?: string
 	/**
-	 * Whether TLS is required, and its files. A `tls://…` server also requires TLS. Default: TLS is used if
-	 * the server offers it.
+	 * Whether to require TLS, or the TLS files, which also require it. A `tls://…` server always requires TLS.
+	 * Default: TLS is used if the server offers it.
 	 */
 	readonly tls?: boolean | TlsFiles
 }
 
 /** TLS files in PEM format. */
 export interface TlsFiles {
-	/** Certificates of the trusted authorities. Default: those of Node. */
+	/** Path of the certificates of the trusted authorities. Default: the authorities that Node trusts. */
 	readonly caFile?: string
-	/** Client certificate. Requires `keyFile`. */
+	/** Path of the client certificate. Requires `keyFile`. */
 	readonly certFile?: string
-	/** Private key of the client certificate. Requires `certFile`. */
+	/** Path of the private key for the client certificate. Requires `certFile`. */
 	readonly keyFile?: string
 }
 
-/** Option rules of the credentials, for components that accept them among their own options. */
+/** Option rules for the credentials, for components that accept credentials among their own options. */
 export const ACCESS_RULES = {
 	user: optional(checkName),
 	password: optional(checkSecret),
@@ -66,12 +73,13 @@ export const ACCESS_RULES = {
 
 const ACCESS = defineOptions(ACCESS_RULES)
 
-/** Credentials with checked names. {@link resolveAccess} checks the files. */
+/** Credentials with checked option names. {@link resolveAccess} checks the files. */
 export type GivenAccess = ResolvedOptions<typeof ACCESS_RULES>
 
 /**
- * Checks the names of credentials that are not part of other options. @throws {MeshChainError}
- * `INVALID_OPTION`
+ * Checks the option names of credentials that are not part of other options.
+ *
+ * @throws {MeshChainError} `INVALID_OPTION`
  */
 export function checkAccess(access: unknown): GivenAccess {
 	return ACCESS.resolve(access)
@@ -91,13 +99,16 @@ export function resolveAccess({ user, password: pass, token, ...files }: GivenAc
 	return defined({ user, pass, token, authenticator: fileAuthenticator(files), tls: tlsOf(files.tls) })
 }
 
-/** What a file lacks, for an error that names the file without showing its contents. */
+/**
+ * Contents that an unusable file lacks. Error messages name the file and the missing contents, but never show
+ * what the file contains.
+ */
 const CONTENTS = {
-	credsFile: 'no JWT of a user with its seed, as nsc generate creds writes them',
-	nkeyFile: 'no seed of a user, which is a line that begins with SU',
-	caFile: 'no certificate in PEM',
-	certFile: 'no certificate in PEM',
-	keyFile: 'no private key in PEM without a passphrase',
+	credsFile: 'no user JWT with its seed, in the format of nsc generate creds',
+	nkeyFile: 'no user seed, which is a line that starts with SU',
+	caFile: 'no certificate in PEM format',
+	certFile: 'no certificate in PEM format',
+	keyFile: 'no private key in PEM format without a passphrase',
 } as const
 
 type AccessFile = keyof typeof CONTENTS
@@ -111,8 +122,8 @@ function fileAuthenticator({
 }
 
 /**
- * Rereads the file for each connection, so that a renewed file needs no restart. Keeps the last usable
- * contents.
+ * Reads the file again for each connection, so that a renewed file takes effect without a restart. If the
+ * file is unusable, the last usable contents remain in effect.
  */
 function renewed(name: AccessFile, path: string, find: (text: string) => Authenticator): Authenticator {
 	const read = () =>
@@ -134,7 +145,8 @@ function renewed(name: AccessFile, path: string, find: (text: string) => Authent
 }
 
 /**
- * Parses a credentials file. The client requires a line feed, without a carriage return, after every line.
+ * Parses a credentials file. The client requires every line to end with a line feed without a carriage
+ * return.
  */
 function credsIn(text: string): Authenticator {
 	return credsAuthenticator(Buffer.from(`${text.replaceAll('\r\n', '\n')}\n`))
@@ -154,12 +166,12 @@ function tlsOf(tls: GivenAccess['tls']): TlsOptions | undefined {
 	const key = keyFile === undefined ? undefined : foundIn('keyFile', keyFile, createPrivateKey)
 	if (certificate === undefined && key === undefined) return { ...tls }
 	if (certificate === undefined || key === undefined)
-		throw new MeshChainError('INVALID_OPTION', 'certFile and keyFile require each other: give both')
+		throw new MeshChainError('INVALID_OPTION', 'certFile and keyFile must be set together')
 	if (!certificate.checkPrivateKey(key))
 		throw new MeshChainError(
 			'INVALID_OPTION',
-			`the key in ${show(keyFile)}, the keyFile, does not belong to the certificate in ` +
-				`${show(certFile)}, the certFile`,
+			`the key in the keyFile ${show(keyFile)} does not belong to the certificate in the certFile ` +
+				`${show(certFile)}`,
 		)
 	return { ...tls }
 }
@@ -180,18 +192,18 @@ function foundIn<T>(name: AccessFile, path: string, find: (content: Buffer) => T
 		// The original error may show the contents of the file.
 		throw new MeshChainError(
 			'FILE_UNREADABLE',
-			`cannot use ${show(path)}, the ${name}: it holds ${CONTENTS[name]}`,
+			`cannot use the ${name} ${show(path)}: it contains ${CONTENTS[name]}`,
 			{ path },
 		)
 	}
 }
 
-/** Matches a seed, a JWT or PEM. */
+/** Matches the contents of a file rather than a path: a seed, a JWT, PEM data or several lines. */
 const SECRET = /^\s*(?:S[A-Z2-7]{50,}\s*$|eyJ[\w-]+\.|-----BEGIN )|\n/
 
 function contentOf(name: AccessFile, path: string): Buffer {
 	checkFileOption(name, path)
-	// The error for a missing file would show the given text.
+	// The error for a missing file would show the given value, which may be a secret.
 	if (SECRET.test(path))
 		throw new MeshChainError('INVALID_OPTION', `${name} must be the path of a file, not its contents`)
 	try {
@@ -199,7 +211,7 @@ function contentOf(name: AccessFile, path: string): Buffer {
 	} catch (error) {
 		throw new MeshChainError(
 			'FILE_UNREADABLE',
-			`cannot read ${show(path)}, the ${name}: ${messageOf(error)}`,
+			`cannot read the ${name} ${show(path)}: ${messageOf(error)}`,
 			{
 				path,
 				cause: error,
@@ -210,5 +222,5 @@ function contentOf(name: AccessFile, path: string): Buffer {
 
 function checkSecret(name: string, value: unknown): string {
 	if (typeof value === 'string' && value !== '') return value
-	throw invalidOption(name, typeof value === 'string' ? '' : typeof value, 'a text that is not empty')
+	throw invalidOption(name, typeof value === 'string' ? '' : typeof value, 'a non-empty string')
 }

@@ -1,6 +1,6 @@
 /**
- * Discovers chains that appear in a stream while it is followed: from a node that starts to forward, or from
- * a service that restarts with a new chain.
+ * Discovers chains that appear in a stream while the stream is followed. A chain appears when a node starts
+ * to forward, or when a service restarts with a new chain.
  */
 import type { TailQuery } from '../chain/index.ts'
 import { interleave } from '../merge/interleave.ts'
@@ -18,10 +18,10 @@ import type { ChainSource } from './subjects.ts'
 const LOOK_MS = 2_000
 
 /**
- * Yields the records of all unknown chains that match an address, from the first record of each. The `origin`
- * of a record identifies its chain.
+ * Yields the records of all unknown chains that match an address, starting at the first record of each chain.
+ * The `origin` of a record identifies its chain.
  *
- * @param known Ids of the chains to leave out.
+ * @param known Ids of the chains to skip.
  * @param query Query for each chain, with the signal that ends the discovery.
  */
 export async function* discoverChains(
@@ -42,7 +42,7 @@ export async function* discoverChains(
 		await cluster.close()
 	}
 
-	/** Follows the next chains that appear, and recursively the chains that appear after them. */
+	/** Follows the next chains that appear, and then, recursively, the chains that appear after them. */
 	async function* chainsBeyond(knownIds: readonly string[]): AsyncGenerator<LogRecord> {
 		const discovered = await discover(cluster, parsed, knownIds, signal)
 		if (discovered === undefined) return
@@ -61,7 +61,8 @@ export async function* discoverChains(
 }
 
 /**
- * Waits until chains appear, even while the servers do not answer. Returns undefined once the signal aborts.
+ * Waits until new chains appear, and continues to wait if the servers do not answer. Returns undefined once
+ * the signal aborts.
  */
 async function discover(
 	cluster: Cluster,

@@ -3,17 +3,17 @@ import type { MessageBuilder } from './message-builder.ts'
 import type { PendingRecords } from './pending-records.ts'
 import type { Publisher } from './publisher.ts'
 
-/** The destination of the records, and when a batch starts a new message. */
+/** Options for filling messages with records. */
 export interface FillOptions {
-	/** Size above which a batch starts a new message in order to fit. */
+	/** Size above which a batch starts a new message, so that the batch fits. */
 	readonly batchBytes: number
 	readonly builder: MessageBuilder
 	readonly publisher: Publisher
 }
 
 /**
- * Adds all records from a position to messages, and sends the full messages. A batch is never split, so its
- * message may be longer than others.
+ * Adds all records from a position onward to messages, and sends the messages that are full. A batch is never
+ * split between messages, so its message may be larger than others.
  *
  * @returns The position after the last record.
  */

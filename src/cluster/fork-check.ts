@@ -1,9 +1,10 @@
 /**
- * Distinguishes a chain that was copied and then continued twice from one that lost its end. Both forks of a
+ * Distinguishes a copied chain, which two writers continued, from a chain that lost its end. Both forks of a
  * copied chain have the same id, and use the same epochs and seqs for different records.
  *
  * Invariant: a forwarder publishes after a message only if the file and the stream agree at the newest
- * position that both have. A history is linear, so two that agree at one position also agree before it.
+ * position that both have. Histories are linear, so two histories that agree at one position also agree at
+ * all earlier positions.
  */
 import type { FileChain } from '../chain/index.ts'
 import { firstSeqAfterEpoch, lastUpTo } from '../consume/epoch-end.ts'
@@ -38,17 +39,16 @@ export async function checkNotForked(
 			if (await differsFromFile(chain, there)) throw forked(chain, subject, common.seq)
 			return
 		}
-		// The stream has a later epoch at a seq where the file has an older one.
+		// The stream has a later epoch at a seq where the file has an older epoch.
 		if (there !== undefined && startOf(there).seq <= common.seq) throw forked(chain, subject, common.seq)
-		// In this epoch, the file ends before the first record of the stream. They share only older
-		// positions.
+		// In this epoch, the file ends before the stream's first record. The two share only older positions.
 		message = position.previous
 	}
 }
 
 /**
  * Returns whether the file has different records at the position of a message. Without a fork, a later epoch
- * can reuse the seqs of an older one, but never the reverse.
+ * can reuse the seqs of an older epoch, but an older epoch never reuses the seqs of a later one.
  */
 async function differsFromFile(chain: FileChain, message: StreamMessage): Promise<boolean> {
 	const rows = recordsOf(message) ?? []
@@ -57,7 +57,7 @@ async function differsFromFile(chain: FileChain, message: StreamMessage): Promis
 	return own.some(({ epoch, seq }) => epoch < (bySeq.get(seq) ?? 0)) || recordsDiffer(own, rows)
 }
 
-/** Returns the records of the file that have the same seqs as these records of the stream. */
+/** Returns the records in the file that have the same seqs as the given records from the stream. */
 async function recordsAt(chain: FileChain, rows: readonly LogRecord[]): Promise<LogRecord[]> {
 	const [first, last] = [rows[0], rows.at(-1)]
 	if (first === undefined || last === undefined) return []
@@ -67,7 +67,7 @@ async function recordsAt(chain: FileChain, rows: readonly LogRecord[]): Promise<
 	return found
 }
 
-/** Returns the last record of the file in this epoch or an older one. */
+/** Returns the last record in the file that belongs to the given epoch or an older one. */
 async function lastWithin(chain: FileChain, epoch: number): Promise<LogRecord | undefined> {
 	const newest = await lastUpTo(chain)
 	if (newest === undefined || newest.epoch <= epoch) return newest

@@ -18,36 +18,43 @@ import { checkSettings, checkStreamName, checkSubjectPrefix, type StreamSettings
 
 /** Options of {@link forwardChain}. */
 export interface ForwardOptions extends NatsAccess {
-	/** Servers: `nats://host:4222`, one or more of one cluster. */
+	/** One or more servers of one cluster, such as `nats://host:4222`. */
 	readonly servers: string | readonly string[]
-	/** Stream for the records. Default: `'mesh'`. */
+	/** Stream that receives the records. Default: `'mesh'`. */
 	readonly stream?: string | undefined
 	/** Prefix of the subjects `<subjectPrefix>.<node>.<chain id>`. Default: `'mesh'`. */
 	readonly subjectPrefix?: string | undefined
 	/**
-	 * Node of the chain in the subject. A chain that is already in the stream keeps its subject. Default: the
-	 * node of the first record that names one, otherwise `'node'`.
+	 * Node name in the subject. A chain that is already in the stream keeps its subject. Default: the node of
+	 * the first record that names one, or `'node'` if none does.
 	 */
 	readonly node?: string | undefined
 	/** Settings for creating the stream if it does not exist. Default: the stream must exist. */
 	readonly create?: StreamSettings | undefined
-	/** Size at which a message is sent. It is sent earlier if there are no more records. Default: 256 KiB. */
+	/**
+	 * Size at which a message is sent. A smaller message is sent if there are no more records. Default: 256
+	 * KiB.
+	 */
 	readonly messageBytes?: number | undefined
 	/**
-	 * Time to wait for more records after a message that was not full. It limits the number of messages that
-	 * a node sends. Default: 100 ms.
+	 * Time to wait for more records after a message that was not full. This delay limits the number of messages
+	 * that a node sends. Default: 100 ms.
 	 */
 	readonly lingerMs?: number | undefined
-	/** Interval at which to check for new records if the system gives no notification. Default: 200 ms. */
+	/**
+	 * Interval between checks for new records when the operating system does not report changes. Default: 200
+	 * ms.
+	 */
 	readonly pollIntervalMs?: number | undefined
 	/** Time to wait for an answer from the servers before records are sent again. Default: 5,000 ms. */
 	readonly ackTimeoutMs?: number | undefined
 	/**
-	 * Whether the forwarder ends when the servers refuse it because of a full stream, a missing permission, a
-	 * wrong password or a deleted stream. Default: false; it retries, because someone may fix the cause.
+	 * Whether the forwarder ends when the servers refuse it, because the stream is full or deleted, a
+	 * permission is missing, or the password is wrong. Default: false. The forwarder then retries, because an
+	 * operator may fix the cause.
 	 */
 	readonly endWhenRefused?: boolean | undefined
-	/** File system. Default: that of Node. */
+	/** File system. Default: the file system of Node. */
 	readonly fs?: FileSystem | undefined
 }
 

@@ -1,6 +1,6 @@
 /**
- * Forwards a chain to a stream. The file remains the source of truth, and the stream gets a copy. A cluster
- * that is down causes only delay.
+ * Forwards a chain to a stream. The file remains the source of truth, and the stream receives a copy. If the
+ * cluster is down, forwarding is only delayed.
  */
 import { createHash } from 'node:crypto'
 import { type Chain, FileChain, openChain, openForReading, rowsOf } from '../chain/index.ts'
@@ -31,25 +31,25 @@ import { subjectOf } from './subjects.ts'
  * separate process. If the cluster is unreachable, the forwarder retries forever without slowing the service
  * down.
  *
- * Each message holds many records of the chain and has one subject, `<subjectPrefix>.<node>.<chain id>`. One
- * message of a chain is in flight at a time, and each states which message must precede it. The stream
- * therefore keeps the order of the chain, whichever process is killed. Before it sends anything again, the
- * forwarder asks the stream for the last message of the chain; nothing depends on how long the servers
- * remember message ids. In a stream with replicas, two messages without a body precede the first message, to
- * ensure that nothing older is in flight. If the stream has removed all messages because of its limits, a
- * cursor file next to the chain, `CHAIN.forward-….cursor`, holds the position. Each pair of chain and stream
- * has at most one running forwarder.
+ * Each message contains many records. All messages of a chain have the same subject,
+ * `<subjectPrefix>.<node>.<chain id>`. One message of a chain is in flight at a time, and each message names
+ * the message that must precede it. The stream therefore preserves the order of the chain, no matter which
+ * process is killed. Before the forwarder resends a message, it asks the stream for the last message of the
+ * chain. Correctness does not depend on how long the servers remember message ids. In a stream with replicas,
+ * the forwarder first sends two messages without a body, to ensure that no older message is in flight. A
+ * cursor file next to the chain, `CHAIN.forward-….cursor`, stores the position in case the stream's limits
+ * remove all messages. At most one forwarder runs for each pair of chain and stream.
  *
- * A chain keeps its subject in the stream when its node is renamed. The forwarder waits for a stream that is
- * deleted. When the stream is created again, it sends the chain from the beginning. The warnings
+ * A chain keeps its subject in the stream when its node is renamed. If the stream is deleted, the forwarder
+ * waits until the stream is created again, and then sends the chain from the beginning. The warnings
  * `MESH_CHAIN_FORWARD_FAILING` and `MESH_CHAIN_FORWARD_RECOVERED` report the first failure and the recovery.
  *
  * @param path Path of the chain file, which must exist.
  * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH`, `FILE_UNREADABLE`. `done` rejects with
  * `STREAM_NOT_FOUND` if the stream never existed, `STREAM_UNFIT`, `CURSOR_IN_USE`, `CHAIN_FORKED` if the
- * stream holds another fork of the chain (for example of a cloned machine), and errors from reading the
- * chain. With `endWhenRefused`, it also rejects with `STREAM_REFUSED`, and with `CLUSTER_UNREACHABLE` if the
- * servers refuse the credentials.
+ * stream holds another fork of the chain (for example, from a cloned machine), and errors from reading the
+ * chain. With `endWhenRefused`, `done` also rejects with `STREAM_REFUSED`, and with `CLUSTER_UNREACHABLE` if
+ * the servers refuse the credentials.
  *
  * @example
  * ```ts
@@ -68,7 +68,7 @@ export function forwardChain(path: string, options: ForwardOptions): Forwarder {
 }
 
 const NOTHING: ConsumerCursor = { epoch: 0, seq: 0 }
-/** Errors that the forwarder retries. */
+/** Codes of the errors after which the forwarder retries. */
 const RETRIED_CODES: readonly (ErrorCode | undefined)[] = [
 	'CLUSTER_UNREACHABLE',
 	'STREAM_NOT_FOUND',
@@ -76,25 +76,23 @@ const RETRIED_CODES: readonly (ErrorCode | undefined)[] = [
 	'STREAM_REFUSED',
 	'CURSOR_FAILED',
 ]
-/** Number of records searched for the name of the node. */
+/** Maximum number of records to search for the node name. */
 const NODE_RECORDS_MAX = 1000
-/** Minimum time between two saves of the cursor. */
+/** Minimum interval between saves of the cursor. */
 const SAVE_MS = 1_000
 /** Interval at which an idle forwarder checks that its stream has not been replaced. */
 const CHECK_STREAM_MS = 10_000
 
-/**
- * The part of a forwarder that uses one connection: from the position in the stream until something fails.
- */
+/** The state of a forwarder, from a request for its position in the stream until the next failure. */
 interface Sending {
 	readonly cluster: Cluster
 	readonly found: FoundStream
 	readonly builder: MessageBuilder
 	readonly publisher: Publisher
 	readonly file: CursorFile
-	/** Last seq of the file that is in the stream. */
+	/** Last seq in the file that the stream already has. */
 	readonly seq: number
-	/** Whether the stream had no message of the chain, and none has been sent yet. */
+	/** Whether the stream had no messages of the chain, and none has been sent since. */
 	isFirst: boolean
 }
 
@@ -119,13 +117,10 @@ class ChainForwarder implements Forwarder {
 	#file: CursorFile | undefined
 	#savedMs = Number.NEGATIVE_INFINITY
 	#checkedMs = Number.NEGATIVE_INFINITY
-	/**
-	 * Sleeps until more records are available for the next message; woken when a caller waits for that
-	 * message.
-	 */
+	/** Sleeps while records accumulate for the next message; woken when a caller waits for that message. */
 	readonly #linger = new Sleeper()
 	#state: ForwarderState = 'connecting'
-	/** Last record in the stream; undefined until the stream has been asked. */
+	/** Last record that is known to be in the stream; undefined until the stream has answered. */
 	#acknowledged: ConsumerCursor | undefined
 	#lastError: unknown
 
@@ -250,10 +245,9 @@ class ChainForwarder implements Forwarder {
 
 	/** Returns the last seq that does not need to be sent. */
 	async #resumeAfter(chain: FileChain, last: LastMessage | undefined, file: CursorFile): Promise<number> {
-		// If the stream has no message, this forwarder or an earlier one may have noted the position.
+		// If the stream has no messages, this forwarder or an earlier one may have stored the position.
 		const cursor = last ?? this.#acknowledged ?? file.found ?? NOTHING
-		// A power loss may have removed records that the stream has; other records of the chain now use their
-		// seqs.
+		// A power loss may have removed records that the stream has. Other records may now have the same seqs.
 		const seq = await resumeAfter(chain, cursor)
 		if (last !== undefined && seq < last.seq) this.#warnThatFileLags(seq, last.seq)
 		// The stream has a message whose acknowledgement was lost.
@@ -298,19 +292,22 @@ class ChainForwarder implements Forwarder {
 		if (!sending.isFirst || messages.length === 0) return
 		sending.isFirst = false
 		await publisher.settled()
-		// Another forwarder may have started with the same chain under another name at the same time.
+		// At the same time, another forwarder may have started to send the same chain under another node name.
 		const { stream, subjectPrefix: prefix } = this.#options
 		const positions = await positionsIn(cluster, stream, { prefix, chainId: this.#chain!.chainId })
 		if (positions.length > 1) throw new PositionTaken()
 	}
 
-	/** Sends everything, and waits until it is acknowledged. */
+	/** Sends all remaining records, and waits until they are acknowledged. */
 	async #flush(sending: Sending): Promise<void> {
 		await this.#send(sending)
 		await sending.publisher.settled()
 	}
 
-	/** Saves the cursor from time to time: it is needed only after the stream has removed everything. */
+	/**
+	 * Saves the cursor, but not more often than {@link SAVE_MS} allows. The cursor is needed only after the
+	 * stream has removed all messages of the chain.
+	 */
 	async #save(file: CursorFile): Promise<void> {
 		const nowMs = performance.now()
 		if (nowMs - this.#savedMs < SAVE_MS) return
@@ -319,8 +316,8 @@ class ChainForwarder implements Forwarder {
 	}
 
 	/**
-	 * Checks from time to time that the stream was not deleted and created again. While the chain does not
-	 * grow, nothing else would detect that.
+	 * Checks periodically that the stream was not deleted and created again. While the chain does not grow,
+	 * nothing else would detect this.
 	 */
 	async #checkStream({ cluster, found }: Sending): Promise<void> {
 		const nowMs = performance.now()
@@ -329,7 +326,9 @@ class ChainForwarder implements Forwarder {
 		this.#checkedMs = nowMs
 	}
 
-	/** Opens the cursor of this chain in this stream. A stream that was created again has a new cursor. */
+	/**
+	 * Opens the cursor file for this chain and stream. A stream that was created again has a new cursor file.
+	 */
 	#cursorFile(chain: Chain, stream: string): CursorFile {
 		const name = createHash('sha256').update(stream).digest('hex').slice(0, 12)
 		const path = `${this.path}.forward-${name}.cursor`
@@ -379,29 +378,30 @@ class ChainForwarder implements Forwarder {
 		if (this.#lastError === undefined) return
 		this.#lastError = undefined
 		this.#counts.recoveries++
-		warn('FORWARD_RECOVERED', `${show(this.path)} is forwarded again`)
+		warn('FORWARD_RECOVERED', `${show(this.path)} is being forwarded again`)
 		report('recovered', { source: this })
 	}
 
 	#triesAgain(error: unknown): boolean {
 		const isAway = codeIn(error) === 'STREAM_NOT_FOUND'
-		// A stream that existed may be created again. If it never existed, its name is wrong.
+		// A stream that once existed may be created again. If the stream never existed, the name is assumed to be
+		// wrong.
 		if (isAway && this.#counts.resumes === 0) return false
 		const isRefused = isAway || isRefusal(error) || this.#cluster?.refusal() !== undefined
 		if (isRefused && this.#options.endWhenRefused) return false
 		return error instanceof PositionTaken || RETRIED_CODES.includes(codeIn(error))
 	}
 
-	/** Warns that records were forwarded and are no longer in the file, only in the stream. */
+	/** Warns that the file has lost records that were already forwarded to the stream. */
 	#warnThatFileLags(seq: number, streamSeq: number): void {
 		if (this.#counts.ahead > 0) return
 		this.#counts.ahead = streamSeq - seq
 		warn(
 			'CHAIN_BEHIND',
 			`the stream ${show(this.#options.stream)} has records of ${show(this.path)} up to seq ` +
-				`${streamSeq}, but the file only up to seq ${seq}: a power loss took the others, or the file ` +
-				'was cut or replaced by an older copy; the stream keeps them, and mesh-chain pull writes ' +
-				'them to a file',
+				`${streamSeq}, but the file ends at seq ${seq}: a power loss removed the later records, or the ` +
+				'file was truncated or replaced with an older copy. The stream keeps these records, and ' +
+				'mesh-chain pull writes them to a file',
 		)
 	}
 }
@@ -413,7 +413,7 @@ function codeIn(error: unknown): ErrorCode | undefined {
 function closedEarly(path: string): MeshChainError {
 	return new MeshChainError(
 		'FORWARD_FAILED',
-		`the forwarder of ${show(path)} was closed before everything was acknowledged`,
+		`the forwarder of ${show(path)} was closed before all records were acknowledged`,
 		{ path },
 	)
 }

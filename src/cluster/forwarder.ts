@@ -8,21 +8,21 @@ export type ForwarderState = 'connecting' | 'forwarding' | 'waiting' | 'closed'
 export interface ForwarderStats {
 	readonly state: ForwarderState
 	/**
-	 * Last record that is known to be in the stream; epoch and seq are 0 if there is none, and before the
-	 * stream was asked.
+	 * Last record that is known to be in the stream; epoch and seq are 0 if there is none, or if the stream has
+	 * not answered yet.
 	 */
 	readonly acknowledged: ConsumerCursor
 	/** Number of acknowledged records, including gaps. */
 	readonly records: number
 	/** Number of acknowledged messages. */
 	readonly messages: number
-	/** Total bytes of these messages. */
+	/** Total size of the acknowledged messages, in bytes. */
 	readonly bytes: number
-	/** Number of records too large for any message; in the stream, a `$gap` stands for each. */
+	/** Number of records that were too large for any message. In the stream, a `$gap` replaces each of them. */
 	readonly tooLarge: number
 	/**
-	 * Number of seqs by which the stream was ahead of the file: a power loss removed the records, or the file
-	 * was cut or replaced by an older copy.
+	 * Number of seqs by which the stream was ahead of the file, because a power loss removed records or because
+	 * the file was truncated or replaced with an older copy.
 	 */
 	readonly ahead: number
 	/** Number of failures that were retried. */
@@ -32,8 +32,8 @@ export interface ForwarderStats {
 	/** Number of requests for the position in the stream: one at each start, and one after each failure. */
 	readonly resumes: number
 	/**
-	 * Message of the last failure; undefined once something was acknowledged, or the stream is known to have
-	 * everything.
+	 * Message of the last failure; undefined after an acknowledgement, or once the stream is known to have
+	 * every record.
 	 */
 	readonly lastError: string | undefined
 }
@@ -41,23 +41,23 @@ export interface ForwarderStats {
 /** A running forwarder. */
 export interface Forwarder extends AsyncDisposable {
 	readonly path: string
-	/** Resolves when the forwarder is closed; rejects if it ends by itself. */
+	/** Resolves when the forwarder is closed; rejects if the forwarder ends because of an error. */
 	readonly done: Promise<void>
 	/** Returns the current counters. */
 	stats(): ForwarderStats
 	/** Returns the number of seqs in the chain after the last acknowledged one. */
 	lag(): Promise<number>
 	/**
-	 * Resolves when the stream was asked and has everything that is in the chain at the time of the call.
+	 * Resolves once the stream is known to have every record that was in the chain at the time of the call.
 	 *
-	 * @throws {MeshChainError} The error of `done` if the forwarder ends first; `FORWARD_FAILED` if it is
-	 * closed first.
+	 * @throws {MeshChainError} The error that `done` rejects with, if the forwarder ends first;
+	 * `FORWARD_FAILED` if the forwarder is closed first.
 	 */
 	flushed(): Promise<void>
 	/**
 	 * Waits for the message in flight and disconnects. Idempotent.
 	 *
-	 * @throws {MeshChainError} The error of `done`.
+	 * @throws {MeshChainError} The error that `done` rejects with.
 	 */
 	close(): Promise<void>
 }

@@ -1,4 +1,4 @@
-/** `mesh-chain/cluster`: only lists names. */
+/** Entry point `mesh-chain/cluster`, which only lists names. */
 
 export { parseAddress, type StreamAddress } from './address.ts'
 export type { NatsAccess, TlsFiles } from './credentials.ts'

@@ -1,5 +1,6 @@
 /**
- * Distinguishes stream addresses from paths. It does not load the NATS client, so every command can use it.
+ * Distinguishes stream addresses from paths. This module does not load the NATS client, so every command can
+ * use it.
  */
 
 /** Returns whether a name is a stream address rather than a path. */

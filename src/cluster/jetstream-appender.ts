@@ -31,25 +31,25 @@ import { subjectOf } from './subjects.ts'
 const CHAIN_ID_BYTES = 16
 
 /**
- * Appends to a JetStream stream, without a disk. On a machine with a disk, a `FileChainAppender` with
- * `forwardChain` loses less: records that are not yet acknowledged exist only in this process, and are lost
- * when it ends.
+ * Appends to a JetStream stream, for services without a disk. Records that are not yet acknowledged exist
+ * only in this process, and are lost when it ends. On a machine with a disk, a `FileChainAppender` with
+ * `forwardChain` therefore loses less.
  *
- * The appender accepts records immediately and sends them in the background, in order and exactly once. A
- * message holds the records that arrived since the previous message. A record is committed when the servers
- * have acknowledged it. Until then it is `chainPending` and the appender holds it, up to `pendingRecordsMax`
- * and `pendingBytesMax`. Beyond these limits, the loop keeps the newest records in its ring. Records that it
- * must evict are counted and become a `$gap` in the stream.
+ * The appender accepts records immediately and sends them in the background, in order and exactly once. Each
+ * message contains the records that arrived since the previous message. A record is committed when the
+ * servers have acknowledged it. Until then, the record is `chainPending`, and the appender keeps it in
+ * memory, up to `pendingRecordsMax` and `pendingBytesMax`. Beyond these limits, the loop keeps the newest
+ * records in its ring. Records that the loop must evict are counted and become a `$gap` in the stream.
  *
- * The cluster may be unreachable, even at the start: the appender retries forever, warns once, and throws
- * nothing. Therefore each appender begins a new chain, with a new id and seq 1, because only the cluster
- * knows where an older chain ended. The chains of a service share its `node`:
- * `openStream('nats://…/mesh?node=api-1')`.
+ * The cluster may be unreachable, even at startup. The appender then retries forever, warns once, and throws
+ * nothing. Only the cluster knows where an older chain ended, so each appender starts a new chain, with a new
+ * id and seq 1. The chains of a service share its `node`: `openStream('nats://…/mesh?node=api-1')` reads all
+ * of them.
  *
- * A record is acknowledged when a majority of the stream's replicas have it; with `storage: 'file'` the
+ * A record is acknowledged when a majority of the stream's replicas have it. With `storage: 'file'`, the
  * servers fsync on their own schedule (`sync_interval`). Records that are not acknowledged when the process
- * ends are lost, because `process.exit()` cannot wait for a network: await `loop.close()` first. Until then,
- * the appender keeps the process alive.
+ * ends are lost, because `process.exit()` cannot wait for the network. Await `loop.close()` first. Until it
+ * is closed, the appender keeps the process alive.
  *
  * @example
  * ```ts
@@ -67,11 +67,11 @@ export class JetStreamAppender implements LogChainAppender {
 	readonly chainId = randomBytes(CHAIN_ID_BYTES).toString('hex')
 	readonly epoch = 1
 	/**
-	 * Committed records survive a kill of this process, and a kill of a server that stores the stream in
-	 * files. A power loss of all servers that hold a record may lose it.
+	 * Committed records survive a kill of this process, and a kill of a server that stores the stream in files.
+	 * A record may be lost if all servers that hold it lose power.
 	 */
 	readonly durability = 'os'
-	/** This appender has limits of its own, so a loop waits longer for it than for others. */
+	/** This appender has its own time limits, so a loop waits longer for it than for other appenders. */
 	readonly closeTimeoutMs = SLOW_CLOSE_TIMEOUT_MS
 	readonly #options: ResolvedJetStreamOptions
 	readonly #pending: PendingRecords
@@ -99,7 +99,8 @@ export class JetStreamAppender implements LogChainAppender {
 	/**
 	 * Returns immediately and connects in the background.
 	 *
-	 * @throws {MeshChainError} `INVALID_OPTION`, `FILE_UNREADABLE` if the file of a secret cannot be read.
+	 * @throws {MeshChainError} `INVALID_OPTION`, `FILE_UNREADABLE` if a file for authentication or TLS cannot
+	 * be used.
 	 */
 	constructor(options: JetStreamOptions) {
 		this.#options = resolveJetStreamOptions(options)
@@ -132,27 +133,27 @@ export class JetStreamAppender implements LogChainAppender {
 	}
 
 	/**
-	 * Accepts a batch of consecutive records. They share one message if the servers accept a message of that
-	 * size; then either all of them are stored, or none.
+	 * Accepts a batch of consecutive records. The records share one message if the servers accept a message of
+	 * that size. In that case, either all records or none are stored.
 	 *
-	 * @throws {LogAppendError} As for {@link append}; then no record is accepted.
+	 * @throws {LogAppendError} As for {@link append}; no record of the batch is accepted in that case.
 	 */
 	appendBatch(records: readonly LogRecord[]): void {
 		if (records.length > 0) this.#take(records, true)
 	}
 
 	/**
-	 * Checks that everything is acknowledged; it cannot wait for a network.
+	 * Checks that every record is acknowledged. This synchronous method cannot wait for the network.
 	 *
-	 * @throws {MeshChainError} `FLUSH_FAILED` if records are not acknowledged: await `sync()`.
+	 * @throws {MeshChainError} `FLUSH_FAILED` if some records are not acknowledged; await `sync()` instead.
 	 */
 	flush(): void {
 		if (this.#closing === undefined && this.#pending.count > 0) throw this.#pendingError('FLUSH_FAILED')
 	}
 
 	/**
-	 * Resolves when every record accepted before this call is acknowledged. If the cluster is unreachable,
-	 * retries immediately.
+	 * Resolves when every record accepted before this call is acknowledged. If the cluster is unreachable, the
+	 * appender retries immediately.
 	 *
 	 * @throws {MeshChainError} `SYNC_FAILED` if the retry fails, or if nothing is acknowledged for
 	 * `ackTimeoutMs`; the records stay in memory and are retried.
@@ -167,8 +168,8 @@ export class JetStreamAppender implements LogChainAppender {
 	}
 
 	/**
-	 * Waits at most `closeMs` for records that are not acknowledged, and disconnects. Idempotent. The
-	 * `close()` of a loop calls `sync()` first, which has its own limit.
+	 * Waits at most `closeMs` for unacknowledged records, and then disconnects. Idempotent. The `close()`
+	 * method of a loop calls `sync()` first, which has its own time limit.
 	 *
 	 * @throws {MeshChainError} `CLOSE_FAILED` if records were not acknowledged in time; `stats().lostAtClose`
 	 * counts them.
@@ -219,8 +220,8 @@ export class JetStreamAppender implements LogChainAppender {
 	}
 
 	#overflow(seq: number): LogAppendError {
-		const why = this.#failure === undefined ? 'it is slower than the service' : this.#failure.message
-		const text = `${this.#pending.count} records wait for ${this.#name}, and no more fit: ${why}`
+		const why = this.#failure === undefined ? 'the stream is slower than the service' : this.#failure.message
+		const text = `${this.#pending.count} records are waiting for ${this.#name}, and no more fit: ${why}`
 		return new LogAppendError(text, { code: 'PENDING_OVERFLOW', seq, cause: this.#failure })
 	}
 
@@ -239,7 +240,7 @@ export class JetStreamAppender implements LogChainAppender {
 			try {
 				await this.#connectAndSend()
 			} catch (error) {
-				// The connection has worked in the meantime.
+				// The connection worked before it failed.
 				if (this.#failure === undefined) backoff.reset()
 				if (!this.#isOver) this.#failed(error)
 			}
@@ -283,7 +284,7 @@ export class JetStreamAppender implements LogChainAppender {
 		// Code that waited on a lost connection must not continue alongside the next connection.
 		while (!this.#isOver && !cluster.connection.isClosed()) {
 			position = await fillMessages(this.#pending, position, target)
-			// More records may arrive for the next message while one is in flight.
+			// While a message is in flight, more records may arrive for the next message.
 			await publisher.settled()
 			position = await fillMessages(this.#pending, position, target)
 			await publishOpen(builder, publisher)
@@ -315,8 +316,8 @@ export class JetStreamAppender implements LogChainAppender {
 	}
 
 	/**
-	 * Returns the gap for acknowledged records that are gone because servers went down before they wrote them
-	 * to disk.
+	 * Returns the gap for acknowledged records that the stream has lost, because servers went down before they
+	 * wrote the records to disk.
 	 */
 	#lostInStream(fromSeq: number, next: LogRecord): LogRecord {
 		const toSeq = this.#committedSeq
@@ -340,13 +341,16 @@ export class JetStreamAppender implements LogChainAppender {
 		this.#recovered()
 	}
 
-	/** Reports a record that is too large for any message. Its message holds only the gap. */
+	/**
+	 * Reports a record that is too large for any message. The acknowledged message contains only a gap in its
+	 * place.
+	 */
 	#reportTooLarge({ lastSeq, tooLarge: count }: OutgoingMessage): void {
 		report('gap', { source: this, gap: { fromSeq: lastSeq, toSeq: lastSeq, count, cause: 'tooLarge' } })
 		if (this.#counts.tooLarge === 0) {
 			const text =
-				`the record with seq ${lastSeq} is lost: it is longer than the messages that ` +
-				`${this.#name} accepts; further ones are only counted`
+				`the record with seq ${lastSeq} is lost: it is larger than any message that ` +
+				`${this.#name} accepts; further such records are only counted`
 			warn('RECORDS_LOST', text)
 		}
 		this.#counts.tooLarge += count
@@ -361,7 +365,7 @@ export class JetStreamAppender implements LogChainAppender {
 		if (this.#pending.count === 0) this.#drained?.()
 	}
 
-	/** Resolves when there is a record at a position, or when the connection is closed. */
+	/** Resolves when a record is available at a position, or when the connection is closed. */
 	async #recordsFrom({ connection }: Cluster, position: number): Promise<void> {
 		while (this.#pending.end <= position && !connection.isClosed()) {
 			await new Promise<void>((resolve) => this.#waiters.add(resolve))
@@ -374,7 +378,7 @@ export class JetStreamAppender implements LogChainAppender {
 		this.#waiters.clear()
 	}
 
-	/** Fails the waiting syncs if the servers do not answer for too long. */
+	/** Fails pending `sync()` calls if the servers acknowledge nothing for `ackTimeoutMs`. */
 	#watchSilence(): void {
 		clearTimeout(this.#silence)
 		if (this.#syncs.count === 0) return
@@ -409,7 +413,7 @@ export class JetStreamAppender implements LogChainAppender {
 		if (this.#pending.count > 0) {
 			await within(new Promise<void>((resolve) => (this.#drained = resolve)), this.#options.closeMs)
 		}
-		const reason = this.#failure ?? new Error(`${this.#options.closeMs} ms were not enough`)
+		const reason = this.#failure ?? new Error(`close() waited only ${this.#options.closeMs} ms`)
 		const error = this.#pending.count > 0 ? this.#pendingError('CLOSE_FAILED', reason) : undefined
 		this.#forgetExit()
 		this.#countLoss()
@@ -418,7 +422,7 @@ export class JetStreamAppender implements LogChainAppender {
 		this.#over.abort()
 		this.#wake()
 		this.#hurry()
-		// A connection attempt cannot be cancelled; it ends by itself.
+		// A connection attempt cannot be cancelled. It ends by itself.
 		await within(this.#ended, Math.max(0, deadline - performance.now()))
 		this.#pending.clear()
 		if (error !== undefined) throw error
@@ -433,13 +437,15 @@ export class JetStreamAppender implements LogChainAppender {
 		report('gap', { source: this, gap: { fromSeq, toSeq, count, cause } })
 	}
 
-	/** Retries immediately, because a caller waits for the outcome. */
+	/** Ends the delay before the next connection, because a caller waits for the outcome. */
 	#hurry(): void {
 		this.#isHurried = true
 		this.#retrySleep.wake()
 	}
 
-	/** Waits before the next connection. A caller that waits for the outcome shortens it to its minimum. */
+	/**
+	 * Waits before the next connection. The delay is reduced to its minimum if a caller waits for the outcome.
+	 */
 	async #pause(ms: number): Promise<void> {
 		await wait(RETRY_MS_MIN)
 		if (!this.#isHurried) await this.#retrySleep.sleep(ms - RETRY_MS_MIN)

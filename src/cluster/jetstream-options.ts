@@ -18,31 +18,37 @@ import { checkSettings, checkStreamName, checkSubjectPrefix, type StreamSettings
 
 /** Options of {@link JetStreamAppender}. */
 export interface JetStreamOptions extends NatsAccess {
-	/** Servers: `nats://host:4222`, one or more of one cluster. */
+	/** One or more servers of one cluster, such as `nats://host:4222`. */
 	readonly servers: string | readonly string[]
-	/** Stream for the records. Default: `'mesh'`. */
+	/** Stream that receives the records. Default: `'mesh'`. */
 	readonly stream?: string | undefined
 	/** Prefix of the subject `<subjectPrefix>.<node>.<chain id>`. Default: `'mesh'`. */
 	readonly subjectPrefix?: string | undefined
 	/**
-	 * Node in the subject. Default: the node of the first pending record that names one when the first
-	 * message is sent, otherwise `'node'`.
+	 * Node name in the subject. Default: the node of the first record that names one and is pending when the
+	 * first message is sent; `'node'` if there is none.
 	 */
 	readonly node?: string | undefined
-	/** Settings for creating the stream if it does not exist. Default: the appender waits for the stream. */
+	/**
+	 * Settings for creating the stream if it does not exist. Default: the appender waits until the stream
+	 * exists.
+	 */
 	readonly create?: StreamSettings | undefined
 	/**
-	 * Maximum number of records held until they are acknowledged; the loop keeps further records. Default:
+	 * Maximum number of unacknowledged records in the appender. The loop keeps further records. Default:
 	 * 65,536.
 	 */
 	readonly pendingRecordsMax?: number | undefined
-	/** Maximum size of the held records, in estimated bytes. Default: 16 MiB. */
+	/** Maximum estimated size of the unacknowledged records, in bytes. Default: 16 MiB. */
 	readonly pendingBytesMax?: number | undefined
-	/** Size at which a message is sent. It is sent earlier if there are no more records. Default: 256 KiB. */
+	/**
+	 * Size at which a message is sent. A smaller message is sent if there are no more records. Default: 256
+	 * KiB.
+	 */
 	readonly messageBytes?: number | undefined
 	/** Time to wait for an answer from the servers before records are sent again. Default: 5,000 ms. */
 	readonly ackTimeoutMs?: number | undefined
-	/** Time that `close()` waits for unacknowledged records. Default: 5,000 ms; 0 does not wait. */
+	/** Maximum time that `close()` waits for unacknowledged records; 0 disables the wait. Default: 5,000 ms. */
 	readonly closeMs?: number | undefined
 }
 
@@ -74,6 +80,7 @@ export interface ResolvedJetStreamOptions extends ResolvedOptions<typeof JETSTRE
 export function resolveJetStreamOptions(options: JetStreamOptions): ResolvedJetStreamOptions {
 	const resolved = JETSTREAM_OPTIONS.resolve(options)
 	const connection = connectionOptions(resolved.servers, resolved)
-	// A lost connection is replaced by a new one, so that requests on it fail immediately.
+	// The appender replaces a lost connection with a new one. Without `reconnect`, requests on the lost
+	// connection fail immediately.
 	return { ...resolved, connection: { ...connection, reconnect: false } }
 }

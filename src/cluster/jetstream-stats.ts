@@ -2,33 +2,33 @@
 export interface JetStreamStats {
 	readonly chainId: string
 	readonly stream: string
-	/** Subject of the chain; undefined before anything was sent. */
+	/** Subject of the chain; undefined before the first record is sent. */
 	readonly subject: string | undefined
 	/** Seq up to which every record is acknowledged. */
 	readonly committedSeq: number
-	/** Number of records that were accepted and are not acknowledged. */
+	/** Number of accepted records that are not yet acknowledged. */
 	readonly pendingRecords: number
-	/** Estimated bytes of these records. */
+	/** Estimated size of the pending records, in bytes. */
 	readonly pendingBytes: number
-	/** Why records cannot be committed at present; undefined while the appender works. */
+	/** Reason why records currently cannot be committed; undefined while the appender works. */
 	readonly failure: string | undefined
 	/** Number of acknowledged records, including gaps. */
 	readonly records: number
 	/** Number of acknowledged messages. */
 	readonly messages: number
-	/** Total bytes of these messages. */
+	/** Total size of the acknowledged messages, in bytes. */
 	readonly bytes: number
-	/** Number of records too large for any message; in the stream, a `$gap` stands for each. */
+	/** Number of records that were too large for any message. In the stream, a `$gap` replaces each of them. */
 	readonly tooLarge: number
 	/** Number of acknowledged records that the servers are known to have lost. */
 	readonly lostByServers: number
 	/** Number of failures that were retried. */
 	readonly failures: number
-	/** Number of connections made. */
+	/** Number of connections that were established. */
 	readonly connections: number
 	/**
-	 * Number of records that were not acknowledged when `close()` gave up, or when the process ended. Some of
-	 * them may nevertheless be stored.
+	 * Number of records that were not acknowledged when `close()` gave up, or when the process ended. The
+	 * servers may nevertheless have stored some of these records.
 	 */
 	readonly lostAtClose: number
 }

@@ -2,8 +2,9 @@
  * Joins the subjects that hold the same fork of a chain. A chain that was copied and then continued by two
  * writers has two forks, which use the same epochs and seqs for different records.
  *
- * Invariant: at the newest position that joined subjects share, they do not have two different records of one
- * identity. Every fork is linear, so forks that agree there also agree before it.
+ * Invariant: at the newest position that joined subjects share, they do not have two different records with
+ * the same identity. Every fork is linear, so subjects that agree at that position also agree at all earlier
+ * positions.
  */
 import { isDeepStrictEqual } from 'node:util'
 import { show } from '../guard/show.ts'
@@ -18,7 +19,9 @@ import type { ChainSource } from './subjects.ts'
 
 /** Options for joining the subjects of a chain. */
 export interface JoinOptions {
-	/** Nodes whose fork is read if there are several. Default: the oldest fork in the stream. */
+	/**
+	 * Nodes whose fork is read if the chain has several forks. Default: the oldest fork in the stream is read.
+	 */
 	readonly nodes?: readonly string[] | undefined
 	/** Number of chains that are read at the same time. Default: 1. */
 	readonly readTogether?: number | undefined
@@ -67,9 +70,9 @@ function warnOf({ subject, node }: ForkedChain, { stream, chainId, subjects }: C
 	const own = subjects.map(({ source }) => show(source.subject)).join(' and ')
 	warn(
 		'CHAIN_FORKED',
-		`the chain ${chainId} has a fork in the stream ${show(stream)}: ${show(subject)} has other ` +
-			`records under the same seqs than ${own}, because a machine or its files were copied; it is left ` +
-			`out, and ?chain=${chainId}&node=${encodeURIComponent(node)} reads it`,
+		`the chain ${chainId} has a fork in the stream ${show(stream)}: ${show(subject)} has different ` +
+			`records than ${own} under the same seqs, because a machine or its files were copied. The fork ` +
+			`is not read; to read it, add ?chain=${chainId}&node=${encodeURIComponent(node)} to the address`,
 	)
 }
 
@@ -87,7 +90,7 @@ async function isFork(part: Part, own: readonly Part[]): Promise<boolean> {
 async function conflict(a: Part, b: Part): Promise<boolean> {
 	if (a.last === undefined || b.last === undefined) return false
 	const [shorter, longer] = compareCursors(endOf(a.last), endOf(b.last)) <= 0 ? [a, b] : [b, a]
-	// If one subject moved to a later epoch earlier, the two share only older positions.
+	// If one subject moved to a later epoch at an earlier position, the two share only older positions.
 	for (let here = shorter.last; here !== undefined; ) {
 		const there = await messageAt(longer, here)
 		const before = there && (await messageAt(shorter, there))
@@ -101,8 +104,8 @@ async function conflict(a: Part, b: Part): Promise<boolean> {
 }
 
 /**
- * Returns the message of a part that contains the last record of another message, or otherwise the message
- * before it.
+ * Returns the message in a part that contains the last record of another message. If no message contains that
+ * record, returns the message before it.
  */
 async function messageAt({ subject, last }: Part, at: StreamMessage): Promise<StreamMessage | undefined> {
 	const wanted = endOf(at)
@@ -122,8 +125,8 @@ function messagesDiffer(a: StreamMessage, b: StreamMessage): boolean {
 }
 
 /**
- * Returns whether two stretches of a chain have different records of one identity. Gaps are not compared,
- * because the records that a gap stands for depend on the records before it.
+ * Returns whether two lists contain different records with the same identity. Gaps are not compared, because
+ * the range of a gap depends on the records before it.
  */
 export function recordsDiffer(a: readonly LogRecord[], b: readonly LogRecord[]): boolean {
 	return a.some((record) => {

@@ -31,13 +31,13 @@ export interface OutgoingMessage {
 	readonly lastSeq: number
 	/** Number of records in the message, including gaps. */
 	readonly records: number
-	/** Number of records too large for any message; a gap stands for each. */
+	/** Number of records that were too large for any message. A gap replaces each of them. */
 	readonly tooLarge: number
 	/** Sums over the chain's messages up to and including this one. */
 	readonly sums: Sums
 }
 
-/** Limits of a frame that is built from records. */
+/** Limits for a frame that is built from records. */
 const RUN_ROWS_MAX = 250
 const RUN_BYTES_MAX = 16 * 1024
 
@@ -73,7 +73,7 @@ export class MessageBuilder {
 		this.#sums = sums
 	}
 
-	/** Whether {@link take} should be called now. */
+	/** Whether the caller should call {@link take} now. */
 	get isFull(): boolean {
 		return this.#done.length > 0 || this.#length + this.#rows.length >= this.#limits.targetBytes
 	}
@@ -87,7 +87,7 @@ export class MessageBuilder {
 		this.#run.push(record)
 	}
 
-	/** Adds a copy of a frame. If its rows are not records, a gap replaces it. */
+	/** Adds a copy of a frame. If the rows of the frame are not records, adds a gap instead. */
 	addFrame(frame: Frame): void {
 		this.#seal()
 		if (frame.length > this.#limits.bytesMax) {
@@ -108,7 +108,7 @@ export class MessageBuilder {
 		this.#put(frame, frame.length, sums)
 	}
 
-	/** Returns everything added since the last call as messages: usually one or none. */
+	/** Returns the records that were added since the last call as messages: usually one message or none. */
 	take(): OutgoingMessage[] {
 		this.#seal()
 		this.#finish()
@@ -118,8 +118,8 @@ export class MessageBuilder {
 	}
 
 	/**
-	 * Builds a frame from the run. A run that is longer than a message is split; a single record that is
-	 * longer than a message becomes a gap.
+	 * Builds a frame from the run. A run that is larger than a message is split. A single record that is larger
+	 * than a message becomes a gap.
 	 */
 	#seal(): void {
 		const run = this.#run

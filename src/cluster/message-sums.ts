@@ -1,6 +1,6 @@
 /**
- * The header `Mesh-Chain-Sums`. Each message carries sums over all messages of its chain up to and including
- * itself, so a reader gets the totals without reading every message.
+ * Computes and parses the header `Mesh-Chain-Sums`. Each message carries sums over all messages of its chain
+ * up to and including itself, so a reader gets the totals without reading every message.
  */
 import { FLAG_CONTROL, type Frame, rowBlockOf, rowsOf } from '../chain/index.ts'
 import { sumRows } from '../codec/row-decoder.ts'
@@ -14,21 +14,21 @@ import {
 	levelIndex,
 } from '../model/record.ts'
 
-/** Sums over the messages of a chain, as JSON in the header. */
+/** Sums over the messages of a chain, encoded as JSON in the header. */
 export interface Sums {
-	/** Number of records, without gaps. */
+	/** Number of records, not counting gaps. */
 	readonly records: number
 	/** Number of records by level, in the order of `LOG_LEVELS`. */
 	readonly levels: readonly number[]
-	/** Earliest `tsMs` of a record; null without records. */
+	/** Earliest `tsMs` of any record; null if there are no records. */
 	readonly minTsMs: number | null
-	/** Latest `tsMs` of a record; null without records. */
+	/** Latest `tsMs` of any record; null if there are no records. */
 	readonly maxTsMs: number | null
 	/** Number of `$gap` records. */
 	readonly gaps: number
-	/** Number of records that gaps stand for, by cause. */
+	/** Number of records that are absent because of gaps, by cause. */
 	readonly absent: Readonly<Record<string, number>>
-	/** Total bytes of the message bodies. */
+	/** Total size of the message bodies, in bytes. */
 	readonly bytes: number
 }
 
@@ -61,14 +61,14 @@ export function parseSums(header: string | undefined): Sums | undefined {
 	}
 }
 
-/** Returns the sums of one frame. @throws {RangeError} If its rows are not records. */
+/** Returns the sums of one frame. @throws {RangeError} If the rows of the frame are not records. */
 export function sumsOfFrame(frame: Frame): Sums {
 	if ((frame.flags & FLAG_CONTROL) !== 0) return sumsOfRecords(rowsOf(frame) ?? [], frame.length)
 	const { levels, minTsMs, maxTsMs } = sumRows(rowBlockOf(frame))
 	return { ...NO_SUMS, records: frame.rows, levels, minTsMs, maxTsMs, bytes: frame.length }
 }
 
-/** Returns the combined sums of two stretches that do not overlap. */
+/** Returns the combined sums of two parts of a chain that do not overlap. */
 export function addSums(a: Sums, b: Sums): Sums {
 	const absent: Record<string, number> = { ...a.absent }
 	for (const [cause, count] of Object.entries(b.absent)) absent[cause] = (absent[cause] ?? 0) + count
@@ -83,7 +83,7 @@ export function addSums(a: Sums, b: Sums): Sums {
 	}
 }
 
-/** Returns the sums of records whose frame has `bytes` bytes. */
+/** Returns the sums of the records in a frame of `bytes` bytes. */
 export function sumsOfRecords(records: Iterable<LogRecord>, bytes: number): Sums {
 	const levels = LOG_LEVELS.map(() => 0)
 	const absent: Record<string, number> = {}

@@ -1,7 +1,7 @@
 /**
- * Reads the messages of a stream. The body of a message holds frames as in a chain file, all from one chain
- * and in its order. Their checksums are computed as if the frames were in the chain's first file, at their
- * offset in the message.
+ * Decodes the messages of a stream. The body of a message consists of frames in the format of a chain file.
+ * All frames are from the same chain, and are in chain order. Their checksums are computed as if the frames
+ * were in the first file of the chain, at the offset that they have in the message.
  */
 import {
 	claimedLength,
@@ -16,9 +16,9 @@ import type { LogRecord } from '../model/record.ts'
 
 /** The frames of one message. */
 export interface MessageFrames {
-	/** Frames up to the first one that does not verify. */
+	/** Frames before the first one that does not verify. */
 	readonly frames: readonly Frame[]
-	/** Whether the message contains nothing else. */
+	/** Whether the message consists only of these frames. */
 	readonly isWhole: boolean
 }
 
@@ -30,7 +30,7 @@ export function isFence({ data }: { readonly data: Uint8Array }): boolean {
 	return data.length === 0
 }
 
-/** Decodes the frames of a message in order, up to the first one that does not verify. */
+/** Decodes the frames of a message in order. Stops at the first frame that does not verify. */
 export function framesOf(body: Uint8Array, chainId: string): MessageFrames {
 	const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength)
 	const idChecksum = identityChecksum(Buffer.from(chainId, 'hex'), 0)

@@ -11,28 +11,28 @@ import { type FoundStream, findStream, unreachable } from './stream.ts'
 import { StreamChain } from './stream-chain.ts'
 import { type ChainSource, chainsOf } from './subjects.ts'
 
-/** Options for opening a stream: access to the servers. */
+/** Options of {@link openStream}, which control access to the servers. */
 export interface StreamOptions extends NatsAccess {}
 
 /**
- * Opens the chains that were forwarded to a stream, as {@link openChain} opens a file: with ranges by seq and
- * time, filters, following and gaps. An address that names one chain, or a node with one chain, opens that
- * chain. Any other address opens the merged history of all matching chains, as {@link mergeChains} does. A
- * chain whose node was renamed is one chain, whichever of its nodes is named. A chain that is forwarded later
- * is not part of a history that is already open.
+ * Opens the chains in a stream for reading. The result supports the same queries as a file opened with {@link
+ * openChain}: ranges by seq and time, filters, tails and gaps. If the address matches one chain, the result
+ * is that chain. If the address matches several chains, the result is their merged history, as returned by
+ * {@link mergeChains}. A chain whose node was renamed is still one chain, and matches each of its node names.
+ * A chain that is forwarded after this call is not part of the result.
  *
- * A seek by seq or time is a bisection over the messages of the chain: about 20 requests in a long chain.
- * Levels, kinds and texts are filtered in this process. `info` combines the headers of the first and the last
- * message. The servers do not know how the file ends, nor its epochs. Records that are removed from the
- * stream during a read appear as a `$gap` with the cause `retained`.
+ * A seek by seq or time bisects the messages of the chain, which takes about 20 requests in a long chain.
+ * Filters by level, kind and text are applied in this process. `info` combines the headers of the first and
+ * the last message. The servers know neither the epochs of the file nor how the file ends. Records that are
+ * removed from the stream during a read appear as a `$gap` with the cause `retained`.
  *
- * @param address `nats://host:4222/stream`, with any number of `node=api-1` or `chain=<id>` in its query.
- * Several servers are separated by commas. `tls://` requires encryption. Write `%2B` for a `+` in a node
- * name, as in any URL.
+ * @param address Address such as `nats://host:4222/stream`, with any number of `node=api-1` and `chain=<id>`
+ * query parameters. Separate several servers with commas. `tls://` requires encryption. Write `%2B` for a `+`
+ * in a node name, as in any URL.
  * @throws {MeshChainError} `INVALID_OPTION`, `FILE_UNREADABLE`, `CLUSTER_UNREACHABLE`, `STREAM_NOT_FOUND`,
- * `CHAIN_NOT_FOUND`; while reading, `CLUSTER_UNREACHABLE` if the servers do not return within 30 seconds,
- * `STREAM_NOT_FOUND` if the stream is deleted, `STREAM_REPLACED` if it is deleted and created again,
- * `CHAIN_NOT_FOUND` if a chain is removed before any of it was read.
+ * `CHAIN_NOT_FOUND`. Reads throw `CLUSTER_UNREACHABLE` if the servers do not come back within 30 seconds,
+ * `STREAM_NOT_FOUND` if the stream is deleted, `STREAM_REPLACED` if the stream is deleted and created again,
+ * and `CHAIN_NOT_FOUND` if a chain is removed before any of its records were read.
  *
  * @example
  * ```ts
@@ -53,8 +53,10 @@ export async function openStream(address: string, options: StreamOptions = {}): 
 		const release = async () => {
 			if (--open === 0) await cluster.close()
 		}
-		// The name must be an address again; the scheme before the first server applies to all servers.
-		const name = `${parsed.servers.map((server, at) => (at === 0 ? server : server.replace(/^\w+:\/\//, ''))).join(',')}/${parsed.stream}`
+		// The name must itself be a valid address. The scheme before the first server applies to all servers.
+		const [first = '', ...others] = parsed.servers
+		const servers = [first, ...others.map((server) => server.replace(/^\w+:\/\//, ''))]
+		const name = `${servers.join(',')}/${parsed.stream}`
 		const options = { nodes: parsed.nodes, readTogether: sources.length }
 		const chains = await Promise.all(
 			sources.map(
@@ -69,7 +71,9 @@ export async function openStream(address: string, options: StreamOptions = {}): 
 	}
 }
 
-/** Returns whether an address names a chain: by its id, and by the node of any of its subjects. */
+/**
+ * Returns whether an address matches a chain, by the chain id and by the node of any subject of the chain.
+ */
 export function isNamedBy({ nodes, chainIds }: StreamAddress, { chainId, subjects }: ChainSource): boolean {
 	return (
 		(nodes.length === 0 || subjects.some(({ node }) => nodes.includes(node))) &&
@@ -94,7 +98,7 @@ export async function chainsIn(cluster: Cluster, name: string): Promise<StreamCh
 	}
 }
 
-/** Returns the error for an address that names no chain of the stream. */
+/** Returns the error for an address that matches no chain in the stream. */
 export function noChain({ stream, nodes, chainIds }: StreamAddress): MeshChainError {
 	const wanted = [
 		...nodes.map((node) => `of node ${show(node)}`),
@@ -103,6 +107,6 @@ export function noChain({ stream, nodes, chainIds }: StreamAddress): MeshChainEr
 	const which = ['no chain', wanted.join(' or ')].filter(Boolean).join(' ')
 	return new MeshChainError(
 		'CHAIN_NOT_FOUND',
-		`the stream ${show(stream)} has ${which}: is it forwarded there?`,
+		`the stream ${show(stream)} has ${which}: check that the chain is forwarded to this stream`,
 	)
 }

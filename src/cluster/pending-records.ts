@@ -1,10 +1,13 @@
-/** Holds the records that were accepted and are not yet acknowledged: bounded, and addressed by position. */
+/**
+ * Holds the accepted records that are not yet acknowledged, in a bounded queue whose records are addressed by
+ * position.
+ */
 import { RowEncoder } from '../codec/row-encoder.ts'
 import type { LogRecord } from '../model/record.ts'
 import { type Gap, queueRangeOf } from '../outbox/gap-list.ts'
 import { RecordQueue } from '../outbox/record-queue.ts'
 
-/** Memory that a record uses in addition to its row, as roughly measured. */
+/** Approximate memory, in bytes, that a record uses in addition to its row, as measured. */
 const RECORD_BYTES = 256
 
 /** Records that must share one message. */
@@ -46,7 +49,7 @@ export class PendingRecords {
 		return this.#queue.end
 	}
 
-	/** Seq of the oldest record; undefined without one. */
+	/** Seq of the oldest record; undefined if the queue is empty. */
 	get firstSeq(): number | undefined {
 		return this.count === 0 ? undefined : this.at(this.first).seq
 	}
@@ -57,10 +60,10 @@ export class PendingRecords {
 	}
 
 	/**
-	 * Adds all of the records. If they do not fit, adds none and returns false. Records always fit if the
-	 * queue is empty.
+	 * Adds all of the records. If they do not fit, adds none and returns false. Records always fit into an
+	 * empty queue.
 	 *
-	 * @throws {LogAppendError} Not retryable, if a record cannot be encoded.
+	 * @throws {LogAppendError} If a record cannot be encoded; not retryable.
 	 */
 	add(records: readonly LogRecord[], isBatch: boolean): boolean {
 		const sizes = records.map((record) => this.#sizeOf(record))
@@ -73,7 +76,7 @@ export class PendingRecords {
 		return true
 	}
 
-	/** Returns the batch that begins at a position. */
+	/** Returns the batch that starts at a position. */
 	batchFrom(position: number): PendingBatch | undefined {
 		return this.#batches.get(position)
 	}
@@ -95,7 +98,7 @@ export class PendingRecords {
 		}
 	}
 
-	/** Returns the gap that stands for all held records if they are lost; undefined without records. */
+	/** Returns the gap that reports all records in the queue as lost; undefined if the queue is empty. */
 	asLoss(): Gap | undefined {
 		if (this.count === 0) return undefined
 		return { ...queueRangeOf(this.first, this.#queue.slice(this.first, this.end - 1)), cause: 'appendFailed' }
@@ -113,7 +116,8 @@ export class PendingRecords {
 	}
 
 	/**
-	 * Encodes the row, so that a record that cannot be encoded is refused now rather than when it is sent.
+	 * Returns the size of a record. Encodes the row, so that a record that cannot be encoded is refused now
+	 * rather than when it is sent.
 	 */
 	#sizeOf(record: LogRecord): number {
 		try {

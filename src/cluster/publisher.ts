@@ -1,6 +1,6 @@
 /**
- * Sends the messages of a chain in order and exactly once: the servers refuse a message that does not follow
- * the one that it expects.
+ * Sends the messages of a chain in order and exactly once. Each message names the message that must precede
+ * it. The servers refuse a message if a different message precedes it.
  */
 import type { StreamInfo } from '@nats-io/jetstream'
 import { headers } from '@nats-io/transport-node'
@@ -21,7 +21,7 @@ export interface ChainInStream {
 	readonly position: StreamPosition
 }
 
-/** How to build and send messages. */
+/** Options for building and sending messages. */
 export interface PublishOptions {
 	readonly stream: string
 	/** Size at which a message is sent. */
@@ -47,14 +47,14 @@ export function openPublisher(
 }
 
 /**
- * Server codes that mean: another message, sent by another program, is stored or in flight at the position of
- * this one.
+ * Server codes for a position that is already taken: a message from another program is stored or in flight
+ * there.
  */
 const WRONG_LAST_SEQUENCE: readonly (number | undefined)[] = [10_071, 10_164]
 
 /**
- * Number of messages that wait while one is in flight. The next one is sent as soon as an answer arrives, and
- * memory stays bounded.
+ * Maximum number of messages that wait while one is in flight. With messages waiting, the next one is sent as
+ * soon as an answer arrives. The limit keeps memory bounded.
  */
 const AHEAD = 3
 
@@ -67,16 +67,16 @@ interface PutOptions {
 }
 
 /**
- * Has one message in flight at a time. If it fails, the later messages fail too, because each expects the
- * previous one.
+ * Publishes messages, one in flight at a time. If a message fails, all later messages fail too, because each
+ * message expects the previous one.
  *
- * In a stream with replicas, servers of version 2.9 compare the sequence that a message expects with what the
- * leader has stored, and never again. A message that is repeated before its first copy is stored would be
- * stored twice. (Refusing it by its id would be worse: a server that is killed forgets how many messages were
- * refused, and stores again what it finds in its log.) So two messages without a body, the fences, precede
- * the first message. Any message accepted before the first fence was stored precedes the second fence, and
- * nothing older is accepted after that. Once both fences are stored, the stream shows whether anything was in
- * flight.
+ * In a stream with replicas, servers of version 2.9 compare the sequence that a message expects with the
+ * messages that the leader has stored, and do not repeat the comparison later. A message that is repeated
+ * before its first copy is stored would therefore be stored twice. (Refusing the repeated message by its id
+ * would be worse: a server that is killed forgets how many messages were refused, and stores the messages in
+ * its log again.) For this reason, the publisher first sends two messages without a body, the fences. Any
+ * message that was accepted before the first fence was stored precedes the second fence, and no older message
+ * is accepted after that. Once both fences are stored, the stream shows whether a message was in flight.
  */
 export class Publisher {
 	readonly #cluster: Cluster
@@ -102,7 +102,7 @@ export class Publisher {
 	/** Resolves when there is room for another message. @throws The error of an earlier message. */
 	async publish(message: OutgoingMessage): Promise<void> {
 		this.#last = this.#last.then(() => this.#send(message))
-		// The next call throws it.
+		// The next call throws the error.
 		this.#last.catch(() => {})
 		this.#open.push(this.#last)
 		if (this.#open.length > AHEAD) await this.#open.shift()
@@ -114,7 +114,7 @@ export class Publisher {
 	}
 
 	/**
-	 * Resolves when nothing older is in flight and the known position is still the end of the chain.
+	 * Resolves when no older message is in flight and the known position is still the end of the chain.
 	 *
 	 * @throws {PositionTaken} If other records follow the known position.
 	 */
@@ -127,7 +127,8 @@ export class Publisher {
 	async #send(message: OutgoingMessage): Promise<void> {
 		await this.fenced()
 		await this.#answered(async () => {
-			// If the id is known but its message does not exist, the message was deleted.
+			// If the servers remember the id of a message that does not exist, the message was deleted. It is sent
+			// again without the id.
 			if (await this.#put(message, { msgID: message.id })) await this.#put(message)
 		})
 		this.#options.onAcknowledged(message)
@@ -160,7 +161,7 @@ export class Publisher {
 		{ expectsLast = true, ...id }: PutOptions = {},
 	): Promise<boolean> {
 		const { stream: streamName, ackTimeoutMs: timeout } = this.#options
-		// The client adds its own headers.
+		// The client adds its own headers to this object.
 		const head = headers()
 		if (sums !== undefined) head.set(SUMS_HEADER, JSON.stringify(sums))
 		const { seq, duplicate } = await this.#cluster.client.publish(this.#subject, body, {
@@ -176,8 +177,8 @@ export class Publisher {
 }
 
 /**
- * The stream has another message at the position of this one: an answer was lost, or another forwarder was
- * active.
+ * Thrown if the stream has another message at the position of this one, because an answer was lost or another
+ * forwarder was active.
  */
 export class PositionTaken extends Error {
 	constructor() {

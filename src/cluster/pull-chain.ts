@@ -1,49 +1,49 @@
 /**
- * Pulls one chain of a stream into a file. The last record of the file determines where to continue, so there
- * is no cursor that could disagree with the file. The messages of a chain are ordered by epoch and then by
- * seq, so a bisection finds the first message after that record.
+ * Pulls one chain from a stream into a file. The last record in the file determines where the pull continues,
+ * so there is no cursor that could disagree with the file. The messages of a chain are ordered by epoch and
+ * then by seq, so a bisection finds the first message after the last record.
  */
 import { isDeepStrictEqual } from 'node:util'
 import { ChainBuilder, firstCovered, openChain, ReplicaWriter } from '../chain/index.ts'
 import type { ConsumerCursor } from '../consume/cursor-file.ts'
 import { show } from '../guard/show.ts'
 import { MeshChainError } from '../model/errors.ts'
-import { type GapData, gapRecord, isGap, type LogRecord } from '../model/record.ts'
+import { clippedGap, gapRecord, isGap, type LogRecord } from '../model/record.ts'
 import { exists, type FileSystem } from '../platform/file-system.ts'
 import { type ChainReader, compareCursors, endOf } from './chain-reader.ts'
 import { recordsOf } from './message.ts'
 import type { StreamMessage } from './subject-reader.ts'
 
-/** The result of pulling one chain. Its counts cover this pull only. */
+/** The result of pulling one chain. The counts cover only this pull. */
 export interface PulledChain {
 	readonly node: string
 	readonly chainId: string
 	readonly path: string
-	/** Number of records pulled, without gaps. */
+	/** Number of records pulled, not counting gaps. */
 	readonly records: number
 	/** First seq that was pulled, including gaps; undefined if nothing was pulled. */
 	readonly fromSeq: number | undefined
 	/** Last seq that was pulled, including gaps; undefined if nothing was pulled. */
 	readonly toSeq: number | undefined
 	/**
-	 * Number of `$gap` records that were pulled, or that stand for records which the stream lacks or no
-	 * longer has (`retained`).
+	 * Number of `$gap` records, including those that replace records that are missing from the stream or were
+	 * removed from it (`retained`).
 	 */
 	readonly gaps: number
 	/**
-	 * Number of records removed from the file because a later epoch has their seqs; `supersededPaths` holds
-	 * them.
+	 * Number of records removed from the file because a later epoch reused their seqs. The chains in
+	 * `supersededPaths` contain these records.
 	 */
 	readonly superseded: number
 	/** Paths of the chains with the superseded records. */
 	readonly supersededPaths: readonly string[]
 	/** Number of messages that cannot be read, or are not part of the chain. */
 	readonly unreadable: number
-	/** Number of records that follow later ones in the stream and are left out. */
+	/** Number of records that were skipped because they follow later records in the stream. */
 	readonly outOfOrder: number
 	/**
-	 * Number of subjects that hold another fork of the chain, for example of a copied machine; they are left
-	 * out.
+	 * Number of subjects that were skipped because they hold another fork of the chain, for example from a
+	 * copied machine.
 	 */
 	readonly forks: number
 }
@@ -59,20 +59,18 @@ type Counts = { -readonly [Name in keyof PulledChain]: PulledChain[Name] }
 
 const NOWHERE: ConsumerCursor = { epoch: 0, seq: 0 }
 
-/** The pull of one chain. */
+/** Pulls one chain into a file. */
 export class ChainPull {
 	readonly #reader: ChainReader
 	readonly #target: PullTarget
 	readonly #replica: ReplicaWriter
 	readonly #counts: Counts
-	/** Last record in the file when this pull began. */
+	/** Last record in the file when this pull started. */
 	readonly #found: ConsumerCursor
 	#seen = NOWHERE
-	/**
-	 * Last message that is entirely in the file, and whether the end of the file was compared with the
-	 * stream.
-	 */
+	/** Last message whose records are all in the file. */
 	#previous: StreamMessage | undefined
+	/** Whether the end of the file was compared with the stream. */
 	#isChecked = false
 	/** Whether the previous message could not be read. */
 	#isDamaged = false
@@ -107,8 +105,8 @@ export class ChainPull {
 	}
 
 	/**
-	 * Pulls everything that is in the stream now. Yields after each message, where the caller may stop.
-	 * Whatever stops the pull, the file is intact and ends cleanly.
+	 * Pulls all messages that are in the stream now. Yields after each message, so that the caller can stop.
+	 * However the pull ends, the file is intact and ends cleanly.
 	 *
 	 * @throws {MeshChainError} `CHAIN_MISMATCH` if the file differs from the stream; `CLUSTER_UNREACHABLE`,
 	 * `CHAIN_UNREADABLE`, `CHAIN_UNWRITABLE`.
@@ -118,7 +116,8 @@ export class ChainPull {
 			yield* this.#run()
 		} finally {
 			try {
-				// The file as it was before the rewind is better than one without its superseded records.
+				// An uncommitted rewind is discarded. The unchanged file is better than a file without its superseded
+				// records.
 				if (!this.#replica.isRewound) this.#replica.finish()
 			} finally {
 				this.#replica.release()
@@ -152,12 +151,12 @@ export class ChainPull {
 		this.#addMissingEnd(end.last)
 	}
 
-	/** Returns whether all of a message is in the file. */
+	/** Returns whether the file contains all records of a message. */
 	#isInFile(message: StreamMessage): boolean {
 		return message.frames.length > 0 && compareCursors(endOf(message), this.#found) < 0
 	}
 
-	/** Adds a gap for records that were in the stream when the pull began and have been removed since. */
+	/** Adds a gap for records that were in the stream when the pull started and have been removed since. */
 	#addMissingEnd(last: StreamMessage): void {
 		const { seq: toSeq, epoch } = endOf(last)
 		const { nextSeq: fromSeq } = this.#replica
@@ -169,8 +168,8 @@ export class ChainPull {
 
 	/**
 	 * Compares the end of the file with the stream, once. If a message contains the last record of the file,
-	 * that record is compared. Otherwise the last record that should be in the file is compared, because
-	 * another program may have written after it, in another epoch.
+	 * that record is compared. Otherwise, another program may have written to the file in another epoch, so the
+	 * last record from the stream that should be in the file is compared.
 	 */
 	async #checkOnce(rows: readonly LogRecord[]): Promise<void> {
 		if (this.#isChecked || compareCursors(rows.at(-1)!, this.#found) < 0) return
@@ -193,7 +192,7 @@ export class ChainPull {
 		try {
 			let own: LogRecord | undefined
 			for await (const each of chain.records({ fromSeq: record.seq, toSeq: record.seq })) own = each
-			// The records that a gap stands for depend on the records before it.
+			// The range of a gap depends on the records before it.
 			const isSame = own !== undefined && (isGap(own) || isGap(record) || isDeepStrictEqual(own, record))
 			if (isSame) return
 		} finally {
@@ -201,8 +200,8 @@ export class ChainPull {
 		}
 		throw new MeshChainError(
 			'CHAIN_MISMATCH',
-			`${show(path)} has a different record at seq ${record.seq} than the stream, or none: another ` +
-				'program has written to it; it is left unchanged',
+			`${show(path)} does not have the record that the stream has at seq ${record.seq}: another ` +
+				'program has written to the file, which is left unchanged',
 			{ path, seq: record.seq },
 		)
 	}
@@ -223,12 +222,13 @@ export class ChainPull {
 		}
 		const covered = isGap(record) ? record.data!.fromSeq : record.seq
 		if (covered > this.#replica.nextSeq) this.#pushGap(covered - 1, record, message)
-		this.#push(isGap(record) ? gapFrom(record, this.#replica.nextSeq) : record)
+		this.#push(isGap(record) ? clippedGap(record, { fromSeq: this.#replica.nextSeq }) : record)
 	}
 
 	/**
-	 * Adds a gap for the records missing before a record. They were removed from the stream, unless a message
-	 * in between cannot be read, or they are missing within the message.
+	 * Adds a gap for the records that are missing before a record. The cause is `damaged` if a message in
+	 * between cannot be read, or if the records are missing within the message. Otherwise, the records were
+	 * removed from the stream, and the cause is `retained`.
 	 */
 	#pushGap(toSeq: number, record: LogRecord, { frames: [first] }: StreamMessage): void {
 		const { nextSeq: fromSeq } = this.#replica
@@ -247,9 +247,9 @@ export class ChainPull {
 	}
 
 	/**
-	 * Follows a source that lost the end of its file in a power loss after that end had been forwarded, and
-	 * whose next epoch reused the seqs. The lost records are moved to a separate chain next to the file,
-	 * under their old identity.
+	 * Handles a chain whose original file lost its end in a power loss, after the end had been forwarded. The
+	 * next epoch of such a chain reuses the lost seqs. Moves the lost records to a separate chain next to the
+	 * file, with their old identity.
 	 */
 	#supersede({ seq, epoch }: LogRecord): void {
 		const { path, system, mode } = this.#target
@@ -272,11 +272,4 @@ export class ChainPull {
 function freeName(system: FileSystem, path: string): string {
 	if (!exists(system, path)) return path
 	for (let copy = 2; ; copy++) if (!exists(system, `${path}-${copy}`)) return `${path}-${copy}`
-}
-
-/** Returns the part of a gap from a given seq. */
-function gapFrom(gap: LogRecord<'$gap', GapData>, nextSeq: number): LogRecord {
-	const { fromSeq, toSeq, count, cause } = gap.data!
-	if (fromSeq >= nextSeq) return gap
-	return gapRecord({ fromSeq: nextSeq, toSeq, count: Math.min(count, toSeq - nextSeq + 1), cause }, gap)
 }

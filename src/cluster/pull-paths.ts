@@ -1,9 +1,9 @@
 /**
- * Names the files for the chains of a stream: `<node>.chain`, and `<node>-<first 8 of its id>.chain` for
- * every further chain of that node. A chain that has a file keeps it, even if the stream or the name of the
- * node changes later.
+ * Names the files for the chains of a stream: `<node>.chain` for the first chain of a node, and
+ * `<node>-<first 8 digits of the chain id>.chain` for every further chain. A chain that already has a file
+ * keeps it, even if the stream or the node name changes later.
  *
- * Invariant: a folder holds at most one file of a chain.
+ * Invariant: a folder contains at most one file for each chain.
  */
 import { join } from 'node:path'
 import { identifyAt } from '../chain/index.ts'
@@ -14,8 +14,8 @@ import { exists, type FileSystem, systemCode } from '../platform/file-system.ts'
 const NAME_BYTES_MAX = 180
 
 /**
- * Returns a portable file name for a node: everything except letters, digits, `-`, `_` and inner dots becomes
- * `%XX`.
+ * Returns a portable file name for a node. Every byte other than an ASCII letter, a digit, `-`, `_` or a dot
+ * after the first character becomes `%XX`.
  */
 export function fileNameOf(node: string): string {
 	const safe = Array.from(Buffer.from(node), (byte, index) => {
@@ -36,10 +36,10 @@ export interface NamedChain {
 /**
  * Chooses a file for each chain.
  *
- * @param wanted Chains in the order in which they get names.
+ * @param wanted Chains, in the order in which they receive names.
  * @param idsInStream Ids of all chains in the stream.
- * @returns For each chain, a path or an error: `CHAIN_MISMATCH` if the file belongs to a chain that is not in
- * the stream; the error of a file that is not a chain.
+ * @returns For each chain, a path or an error: `CHAIN_MISMATCH` if the file name is taken by another chain,
+ * or the error from reading a file that is not a chain.
  */
 export function pathsOf(
 	system: FileSystem,
@@ -83,7 +83,8 @@ function possiblePaths(folder: string, node: string, chainId: string): [plain: s
 }
 
 /**
- * Returns the files that were pulled into a folder, by chain id. A file with its own writer was not pulled.
+ * Returns the paths of the files that were pulled into a folder, by chain id. A file with a watermark has its
+ * own writer, so it was not pulled.
  */
 function pulledChains(system: FileSystem, folder: string): ReadonlyMap<string, string> {
 	const paths = new Map<string, string>()
@@ -102,8 +103,8 @@ function pulledChains(system: FileSystem, folder: string): ReadonlyMap<string, s
 
 function foreign(path: string, chainId: string, node: string): MeshChainError {
 	const text =
-		`${show(path)} belongs to the chain ${chainId}, which is not in the stream, and not to the chain ` +
-		`of node ${show(node)}: it is left unchanged; pull into another folder, or move it away`
+		`${show(path)} belongs to the chain ${chainId}, not to the chain ` +
+		`of node ${show(node)}: the file is left unchanged. Pull into another folder, or move the file away`
 	return new MeshChainError('CHAIN_MISMATCH', text, { path })
 }
 

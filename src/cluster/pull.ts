@@ -1,4 +1,4 @@
-/** Pulls the chains of a stream back into files. */
+/** Pulls chains from a stream into files. */
 import { resolve } from 'node:path'
 import { discard } from '../guard/promises.ts'
 import { show } from '../guard/show.ts'
@@ -22,15 +22,18 @@ import { chainsIn, isNamedBy, noChain } from './open-stream.ts'
 import { ChainPull, type PulledChain, type PullTarget } from './pull-chain.ts'
 import { type NamedChain, pathsOf } from './pull-paths.ts'
 
-/** Options for pulling a stream. */
+/** Options of {@link pullStream}. */
 export interface PullOptions extends NatsAccess {
 	/** Permissions of new files. Default: `0o600`. */
 	readonly mode?: number | undefined
-	/** Called after each message. */
+	/** Function that is called after each message. */
 	readonly onProgress?: ((progress: PullProgress) => void) | undefined
-	/** Signal that ends the pull after the message in progress; pulled records stay. */
+	/**
+	 * Signal that ends the pull after the current message; records that were already pulled remain in the
+	 * files.
+	 */
 	readonly signal?: AbortSignal | undefined
-	/** File system. Default: that of Node. */
+	/** File system. Default: the file system of Node. */
 	readonly fs?: FileSystem | undefined
 }
 
@@ -40,7 +43,7 @@ export interface PullProgress {
 	readonly records: number
 	/** Chain that is being pulled. */
 	readonly chain: PulledChain
-	/** Number of that chain, from 1. */
+	/** Number of the current chain, starting at 1. */
 	readonly index: number
 	/** Total number of chains. */
 	readonly chains: number
@@ -48,7 +51,10 @@ export interface PullProgress {
 
 /** The result of a pull. */
 export interface PullSummary {
-	/** `aborted` after the signal aborted; the next pull continues where this one ended. */
+	/**
+	 * How the pull ended: `aborted` if the signal was aborted, otherwise `complete`. After an abort, the next
+	 * pull continues where this one ended.
+	 */
 	readonly ended: 'complete' | 'aborted'
 	/** Chains that were pulled, in full or in part. */
 	readonly chains: readonly PulledChain[]
@@ -57,25 +63,27 @@ export interface PullSummary {
 }
 
 /**
- * Turns each chain of a stream into a file again: the same records, in seq, epoch, time and origin, under the
- * same chain id. A later pull continues where each file ends, even after a pull that was killed. A file is a
- * readable chain at every moment. A chain whose node was renamed has one file, and keeps its existing one.
+ * Writes each chain of a stream to a file, with the same chain id and the same records, including their seq,
+ * epoch, time and origin. A later pull continues where each file ends, even if the previous pull was killed.
+ * Each file is a readable chain at all times. A chain whose node was renamed keeps its existing file and does
+ * not get a second one.
  *
- * A chain goes to `<node>.chain`, or to `<node>-<first 8 of its id>.chain` if the node has an older chain.
- * Characters that a file name cannot contain become `%XX`. Records that the stream no longer has become a
- * `$gap` with the cause `retained`; records that cannot be read become one with the cause `damaged`. A power
- * loss can remove the end of a source that had been forwarded. If the source then reuses the seqs, the file
- * follows the source. The records that the source lost go to a separate chain, `<file>.superseded-e<epoch>`,
- * and are counted.
+ * A chain is written to `<node>.chain`, or to `<node>-<first 8 digits of the chain id>.chain` if the node has
+ * an older chain. Characters that a file name cannot contain become `%XX`. Records that the stream no longer
+ * has become a `$gap` with the cause `retained`. Records that cannot be read become a `$gap` with the cause
+ * `damaged`. A power loss can remove forwarded records from the end of the original chain. If the original
+ * chain then reuses the seqs, the pulled file follows the original chain. The lost records are moved to a
+ * separate chain, `<file>.superseded-e<epoch>`, and are counted.
  *
- * @param address `nats://host:4222/stream`, with any number of `node=api-1` or `chain=<id>` in its query;
- * several servers are separated by commas.
- * @param folder Folder for the files; created if missing.
+ * @param address Address such as `nats://host:4222/stream`, with any number of `node=api-1` and `chain=<id>`
+ * query parameters. Separate several servers with commas.
+ * @param folder Folder for the files, which is created if it does not exist.
  * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH`, `FILE_UNREADABLE`, `CLUSTER_UNREACHABLE`,
- * `STREAM_NOT_FOUND`; `CHAIN_NOT_FOUND` if the stream does not have such a chain, or no longer has one;
- * `CHAIN_MISMATCH` for a file of another chain, or one that another program has written to, `NOT_A_CHAIN`,
- * `CHAIN_DAMAGED`, `CHAIN_LOCKED`: that file is left unchanged, and the pull rejects after it has pulled the
- * other chains. `STREAM_REPLACED` if the stream is deleted and created again meanwhile.
+ * `STREAM_NOT_FOUND`; `STREAM_REPLACED` if the stream is deleted and created again during the pull;
+ * `CHAIN_NOT_FOUND` if the stream has no such chain, or no longer has one. The other errors concern a single
+ * file: `CHAIN_MISMATCH` if the file belongs to another chain or another program has written to it,
+ * `NOT_A_CHAIN`, `CHAIN_DAMAGED` and `CHAIN_LOCKED`. That file is left unchanged, and the pull rejects after
+ * it has pulled the other chains.
  *
  * @example
  * ```ts
@@ -125,11 +133,11 @@ interface PullTargetFolder {
 /** A chain to pull. */
 interface ChosenPull {
 	readonly reader: ChainReader
-	/** File for the chain, or the error if it has none. */
+	/** File for the chain, or the error that prevents the pull. */
 	readonly target: PullTarget | MeshChainError
 }
 
-/** Chooses the chains that an address names, and a file for each; creates the folder. */
+/** Chooses the chains that match an address and a file for each chain, and creates the folder. */
 async function choosePulls(
 	cluster: Cluster,
 	address: StreamAddress,
@@ -151,7 +159,10 @@ async function choosePulls(
 	})
 }
 
-/** Pulls one chain after another. The failure of a chain is thrown after the others were pulled. */
+/**
+ * Pulls one chain after another. A failure that concerns only one chain is thrown after the other chains were
+ * pulled.
+ */
 async function runPulls(
 	cluster: Cluster,
 	chosen: readonly ChosenPull[],
@@ -202,7 +213,7 @@ async function* untilAborted(
 	}
 }
 
-/** Errors after which no other chain can be pulled. */
+/** Codes of the errors after which no other chain can be pulled. */
 const STREAM_ERRORS: readonly ErrorCode[] = [
 	'CLUSTER_UNREACHABLE',
 	'STREAM_REFUSED',
@@ -218,7 +229,9 @@ function namesOf({ chainId, subjects }: ChainReader): NamedChain {
 	return { chainId, nodes: subjects.map(({ source }) => source.node) }
 }
 
-/** Sorts by node, and the chains of one node by age: the oldest chain gets the plain name. */
+/**
+ * Sorts the readers by node, and the chains of one node by age, so that the oldest chain gets the plain name.
+ */
 async function byAge(readers: readonly ChainReader[]): Promise<ChainReader[]> {
 	const isShared = ({ node }: ChainReader) => readers.filter((other) => other.node === node).length > 1
 	const aged: { readonly reader: ChainReader; readonly firstStreamSeq: number }[] = []
@@ -237,7 +250,8 @@ async function byAge(readers: readonly ChainReader[]): Promise<ChainReader[]> {
 }
 
 /**
- * Checks that a path can be a folder. The folder is created once there is a chain for it.
+ * Checks that a path is a folder or does not exist. A missing folder is created only when there is a chain to
+ * pull.
  *
  * @throws {MeshChainError} `INVALID_PATH`
  */
@@ -249,7 +263,7 @@ function checkFolder(folder: unknown, system: FileSystem): string {
 		if (systemCode(error) === 'ENOENT') return path
 		throw noFolder(path, error)
 	}
-	throw new MeshChainError('INVALID_PATH', `${show(path)} is not a folder: name a folder to pull into`, {
+	throw new MeshChainError('INVALID_PATH', `${show(path)} is not a folder: pass the path of a folder`, {
 		path,
 	})
 }
@@ -257,7 +271,7 @@ function checkFolder(folder: unknown, system: FileSystem): string {
 function makeFolder(path: string, system: FileSystem): void {
 	try {
 		if (exists(system, path)) return
-		if (system.mkdirSync === undefined) throw new Error('it does not exist: create it first')
+		if (system.mkdirSync === undefined) throw new Error('it does not exist; create it first')
 		system.mkdirSync(path)
 	} catch (error) {
 		throw noFolder(path, error)
@@ -265,6 +279,6 @@ function makeFolder(path: string, system: FileSystem): void {
 }
 
 function noFolder(path: string, cause: unknown): MeshChainError {
-	const text = `${show(path)} cannot be the folder to pull into: ${messageOf(cause)}`
+	const text = `cannot pull into the folder ${show(path)}: ${messageOf(cause)}`
 	return new MeshChainError('INVALID_PATH', text, { path, cause })
 }

@@ -1,18 +1,18 @@
 /**
- * Owns the socket of a connection. If a server accepts a connection and then sends nothing in time, as a
- * frozen server does, the NATS client leaves the socket open. The socket would keep the process alive as long
- * as the server holds it.
+ * Owns the socket of a connection. If a server accepts a connection but then sends nothing in time, for
+ * example because it is frozen, the NATS client leaves the socket open. The socket would keep the process
+ * alive until the server closes it.
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { subscribe } from 'node:diagnostics_channel'
 import type { Socket } from 'node:net'
 
-/** The guard in whose `run` a socket is opened. */
+/** Storage for the guard whose `run` opens a socket. */
 let guards: AsyncLocalStorage<SocketGuard> | undefined
 
 /**
- * Listens to the sockets of the process once the first guard exists, so that importing this file has no side
- * effects.
+ * Subscribes to the sockets of the process when the first guard is used, so that importing this module has no
+ * side effects.
  */
 function listeningGuards(): AsyncLocalStorage<SocketGuard> {
 	if (guards !== undefined) return guards
@@ -28,7 +28,7 @@ function listeningGuards(): AsyncLocalStorage<SocketGuard> {
 export class SocketGuard {
 	#socket: Socket | undefined
 
-	/** Runs code that connects, now or later. Each of its sockets replaces the previous one. */
+	/** Runs a function that connects, now or later. Each socket that it opens replaces the previous one. */
 	run<T>(connect: () => Promise<T>): Promise<T> {
 		return listeningGuards().run(this, connect)
 	}

@@ -1,5 +1,6 @@
 /**
- * A `Chain` whose records are in a stream: answers the same queries as a file reader by asking the servers.
+ * A `Chain` whose records are in a stream. It supports the same queries as a chain in a file, and answers
+ * them with requests to the servers.
  */
 import {
 	applyGapRule,
@@ -11,6 +12,7 @@ import {
 	limitBatches,
 	RecordIterator,
 	type ResolvedQuery,
+	recordsOf,
 	resolveQuery,
 	resolveTail,
 	type TailQuery,
@@ -48,8 +50,7 @@ export class StreamChain implements Chain {
 
 	/** See {@link Chain.records}. */
 	records(query: ChainQuery = {}): AsyncIterable<LogRecord> {
-		const batches = this.batches(query)
-		return { [Symbol.asyncIterator]: () => new RecordIterator(batches[Symbol.asyncIterator]()) }
+		return recordsOf(this.batches(query))
 	}
 
 	/** See {@link Chain.batches}. */
@@ -70,7 +71,7 @@ export class StreamChain implements Chain {
 		}
 	}
 
-	/** See {@link Chain.info}: the sums of the first and the last message. */
+	/** See {@link Chain.info}. The result comes from the sums in the first and the last message. */
 	async info(): Promise<ChainInfo> {
 		this.#refuseWhenClosed()
 		return infoOf(this.path, this.#reader, this.#notes)
@@ -78,7 +79,7 @@ export class StreamChain implements Chain {
 
 	/**
 	 * Returns the end of the chain. The state is always `open`, because the servers do not know how the file
-	 * ends. The damage covers the last messages and everything that reads have encountered so far.
+	 * ends. `damagedBytes` covers the last messages and all messages that reads have encountered so far.
 	 */
 	async end(): Promise<ChainEndInfo> {
 		this.#refuseWhenClosed()
@@ -152,9 +153,9 @@ export class StreamChain implements Chain {
 		if (end.last === undefined) return
 		const position = await this.#reader.seek(end, (message) => !isWanted(query, message))
 		const seen = new SeqRanges()
-		/** Oldest frame that was read; the next group reveals what is missing before it. */
+		/** Oldest frame read so far. The next group shows which records are missing before this frame. */
 		let oldest: Frame | undefined
-		/** Whether something unreadable precedes that frame. */
+		/** Whether an unreadable message precedes that frame. */
 		let isDamaged = false
 		const missingAfter = (walk: StreamWalk) =>
 			oldest === undefined ? walk.missingAtEnd(end.last!) : walk.missingBefore(oldest, isDamaged)
@@ -173,8 +174,8 @@ export class StreamChain implements Chain {
 	}
 
 	/**
-	 * Starts a walk from the last message before a position, so that records missing after that message are
-	 * detected.
+	 * Starts a walk at the last message before a position, so that the walk detects records that are missing
+	 * after that message.
 	 */
 	#walkAfter({ previous }: ChainReaderPosition, query: ResolvedQuery, seen = new SeqRanges()): StreamWalk {
 		const walk = new StreamWalk(query, { isFromStart: previous === undefined, seen, notes: this.#notes })
@@ -183,14 +184,14 @@ export class StreamChain implements Chain {
 	}
 }
 
-/** Returns whether a message, or a later one, can hold a requested record. */
+/** Returns whether a message, or a later one, can contain a requested record. */
 function isWanted({ fromSeq, sinceMs }: ResolvedQuery, { frames, sums }: StreamMessage): boolean {
 	const frame = frames.at(-1)
 	if (frame === undefined) return true
 	return frame.baseSeq + frame.rows > fromSeq && (sums?.maxTsMs ?? Number.POSITIVE_INFINITY) >= sinceMs
 }
 
-/** Returns the older frame in chain order; joined subjects may share records. */
+/** Returns the older frame in chain order. Joined subjects may share records. */
 function olderOf(a: Frame | undefined, b: Frame | undefined): Frame | undefined {
 	if (a === undefined || b === undefined) return a ?? b
 	return a.epoch - b.epoch || a.baseSeq - b.baseSeq < 0 ? a : b

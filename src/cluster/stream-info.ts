@@ -1,6 +1,6 @@
 /**
- * Collects what can be known about a chain in a stream without reading it: the sums of its first and its last
- * message. Records that the stream has removed are not included.
+ * Collects the information about a chain in a stream that is available without reading the chain: the sums in
+ * its first and its last message. Records that the stream has removed are not counted.
  */
 import {
 	answerFor,
@@ -17,7 +17,7 @@ import { addSums, NO_SUMS, type Sums, sumsOfFrame, sumsOfRecords } from './messa
 import type { StreamNotes } from './stream-notes.ts'
 import type { StreamMessage, SubjectReader } from './subject-reader.ts'
 
-/** Initial number of stream sequences that are read together if the last message has no sums. */
+/** Number of stream sequences in the first step of the backward search, if the last message has no sums. */
 const WINDOW_SEQS = 64
 
 interface Newest {
@@ -35,7 +35,7 @@ interface Bounds {
 	readonly before: Sums
 }
 
-/** Collects the `info()` of a chain in a stream. */
+/** Returns the result of `info()` for a chain in a stream. */
 export async function infoOf(path: string, reader: ChainReader, notes: StreamNotes): Promise<ChainInfo> {
 	const { newest, before, first } = await boundsOf(reader, await reader.end(), notes)
 	const { chainId } = reader
@@ -75,8 +75,7 @@ export async function infoOf(path: string, reader: ChainReader, notes: StreamNot
 }
 
 /**
- * Returns the number of records that gaps stand for, by cause. Records that the stream has removed are
- * `retained`.
+ * Returns the number of absent records, by cause. Records that the stream has removed count as `retained`.
  */
 function absentByCause(sums: Sums, before: Sums, removed: number): Record<string, number> {
 	const byCause = absentBetween(before.absent, sums.absent)
@@ -110,7 +109,8 @@ async function boundsOf(reader: ChainReader, end: ChainEnd, notes: StreamNotes):
 }
 
 /**
- * Reads all messages: each subject has its own sums, which do not show what several subjects have in common.
+ * Finds the bounds by reading all messages. Each subject has its own sums, which do not show the records that
+ * several subjects share.
  */
 async function boundsByReading(reader: ChainReader, end: ChainEnd, notes: StreamNotes): Promise<Bounds> {
 	let first: StreamMessage | undefined
@@ -181,8 +181,8 @@ async function firstReadable(subject: SubjectReader, notes: StreamNotes): Promis
 }
 
 /**
- * Returns the sums of the messages before a message. Removed messages do not change the earliest and latest
- * times.
+ * Returns the sums of the messages before a message. The earliest and latest times are left unchanged,
+ * because they cannot be subtracted.
  */
 function sumsBefore(message: StreamMessage): Sums {
 	const { sums } = message

@@ -1,6 +1,6 @@
 /**
- * Counts messages in a chain's stream that are not part of the chain or that repeat records. Warns once about
- * each kind.
+ * Counts the unreadable messages of a chain, and warns once about them and once about messages that repeat
+ * records.
  */
 import { show } from '../guard/show.ts'
 import { SeqRanges } from '../merge/seq-ranges.ts'
@@ -8,14 +8,17 @@ import { warn } from '../platform/diagnostics.ts'
 import type { ChainReader } from './chain-reader.ts'
 import type { StreamMessage } from './subject-reader.ts'
 
-/** The notes of all readers of one chain. */
+/** Notes that are shared by all reads of one chain. */
 export class StreamNotes {
-	/** Number of messages that cannot be read to their end, and of subjects that hold a fork of the chain. */
+	/**
+	 * Number of messages that cannot be read completely, plus the number of subjects that hold a fork of the
+	 * chain.
+	 */
 	damagedPlaces = 0
-	/** Number of their bytes that cannot be read. */
+	/** Number of unreadable bytes in these messages and subjects. */
 	damagedBytes = 0
 	readonly #reader: ChainReader
-	/** Stream sequences of damaged messages, because a reader may encounter them again. */
+	/** Stream sequences of the damaged messages that were counted. A later read may encounter them again. */
 	readonly #damagedSeqs = new SeqRanges()
 	#hasRepeats = false
 
@@ -27,7 +30,7 @@ export class StreamNotes {
 		}
 	}
 
-	/** Counts a message that cannot be read to its end. */
+	/** Counts a message if it cannot be read completely. */
 	inspect(message: StreamMessage): void {
 		const { streamSeq, frames, isWhole, bytes } = message
 		if (isWhole || this.#damagedSeqs.has(0, streamSeq)) return
@@ -37,23 +40,23 @@ export class StreamNotes {
 		if (this.damagedPlaces > 1) return
 		warn(
 			'STREAM_DAMAGED',
-			`${this.#name(message)} cannot be read: it is damaged, or another program publishes there; a ` +
-				'gap stands for what is missing, and further messages like it are only counted',
+			`${this.#name(message)} cannot be read: it is damaged, or another program publishes to that ` +
+				'subject. A gap replaces the missing records; further such messages are only counted',
 		)
 	}
 
-	/** Warns of repeated records under the only subject of a chain; several subjects may share records. */
+	/** Warns about repeated records if the chain has only one subject. Several subjects may share records. */
 	warnOfRepeats(message: StreamMessage): void {
 		if (this.#hasRepeats || this.#reader.subjects.length > 1) return
 		this.#hasRepeats = true
 		warn(
 			'STREAM_REPEATS',
-			`${this.#name(message)} repeats records of an earlier message: another program publishes ` +
-				'there; each record is returned once',
+			`${this.#name(message)} repeats records from an earlier message: another program publishes to ` +
+				'that subject. Each record is returned once',
 		)
 	}
 
 	#name({ streamSeq, subject }: StreamMessage): string {
-		return `message ${streamSeq} of the stream ${show(this.#reader.stream)}, of the subject ${show(subject)},`
+		return `message ${streamSeq} in the stream ${show(this.#reader.stream)}, subject ${show(subject)},`
 	}
 }

@@ -1,4 +1,4 @@
-/** Finds the end of a chain in a stream, and the maximum size of its messages there. */
+/** Finds the end of a chain in a stream, and the size limits of its messages. */
 import type { LastForMsgRequest, StoredMsg, StreamInfo } from '@nats-io/jetstream'
 import type { Frame } from '../chain/index.ts'
 import { show } from '../guard/show.ts'
@@ -9,7 +9,7 @@ import type { MessageLimits } from './message-builder.ts'
 import { NO_SUMS, parseSums, SUMS_HEADER, type Sums } from './message-sums.ts'
 import { unreachable } from './stream.ts'
 
-/** Space for the headers and the subject of a message. */
+/** Space reserved for the headers and the subject of a message, in bytes. */
 const HEADER_BYTES_MAX = 8 * 1024
 const PAYLOAD_BYTES_DEFAULT = 1024 * 1024
 /**
@@ -31,16 +31,16 @@ export interface LastMessage {
 
 /** The end of a chain in a stream. */
 export interface StreamPosition {
-	/** Newest message of the chain; undefined without one. */
+	/** Newest message of the chain; undefined if there is none. */
 	readonly last: LastMessage | undefined
-	/** Stream sequence of that message; 0 without one. */
+	/** Stream sequence of the newest message; 0 if there is none. */
 	readonly lastStreamSeq: number
-	/** Sequence that the next message must expect: the one that the servers compare with. */
+	/** Sequence that the next message must expect. The servers compare this sequence with their own. */
 	readonly expectSeq: number
 }
 
 /**
- * Asks for the end of a chain under one subject.
+ * Asks the servers for the end of a chain under one subject.
  *
  * @throws {MeshChainError} `CLUSTER_UNREACHABLE`; `STREAM_UNFIT` if the last message is not part of the
  * chain.
@@ -60,8 +60,8 @@ export async function positionOf(
 	if (frame === undefined || !isWhole) {
 		throw new MeshChainError(
 			'STREAM_UNFIT',
-			`message ${message.seq} of the stream ${show(stream)} has the subject of this chain, ` +
-				`${subject}, but is not part of it: find out which program publishes there, and delete that ` +
+			`message ${message.seq} in the stream ${show(stream)} has the subject of this chain, ` +
+				`${subject}, but is not part of the chain: find the program that published it, and delete the ` +
 				`message (nats stream rmm ${stream} ${message.seq})`,
 		)
 	}
@@ -77,10 +77,10 @@ export interface SubjectAndPosition {
 }
 
 /**
- * Asks for the end of a chain under each of its subjects in a stream, including those with former names of
- * its node. The subject with the newest record is first: the chain continues there.
+ * Asks the servers for the end of a chain under each of its subjects, including subjects with former node
+ * names. The subject with the newest record is first, because the chain continues there.
  *
- * @param prefix Prefix of the subjects to look at.
+ * @param prefix Prefix of the subjects to search.
  * @throws {MeshChainError} As for {@link positionOf}.
  */
 export async function positionsIn(
@@ -99,7 +99,9 @@ export async function positionsIn(
 	return positions.sort((a, b) => newestFirst(a.position, b.position))
 }
 
-/** Orders by last record; among equals, the older message is first. */
+/**
+ * Orders positions by last record, newest first. If the last records are equal, the older message is first.
+ */
 function newestFirst(a: StreamPosition, b: StreamPosition): number {
 	const [last, other] = [a.last ?? { epoch: 0, seq: 0 }, b.last ?? { epoch: 0, seq: 0 }]
 	return other.epoch - last.epoch || other.seq - last.seq || a.lastStreamSeq - b.lastStreamSeq
@@ -113,8 +115,9 @@ interface Newest {
 }
 
 /**
- * Asks for the newest message with records under a subject. If the newest message was deleted, servers of
- * version 2.9 name none and compare with 0; then the message is searched for.
+ * Finds the newest message with records under a subject. If the newest message was deleted, servers of
+ * version 2.9 return no message and compare expected sequences with 0. In that case, the function searches
+ * for the newest remaining message.
  *
  * @throws Errors from the client.
  */
@@ -126,19 +129,19 @@ export async function newestOf(cluster: Cluster, stream: string, subject: string
 	return { message: await lastBefore(cluster, stream, subject, end), expectSeq: last?.seq ?? 0 }
 }
 
-/** Asks for the first message of a subject at or after a stream sequence. @throws Errors from the client. */
+/** Returns the first message of a subject at or after a stream sequence. @throws Errors from the client. */
 export async function nextOf(
 	{ manager }: Cluster,
 	stream: string,
 	subject: string,
 	from: number,
 ): Promise<StoredMsg | undefined> {
-	// The type lacks one query that the servers accept.
+	// The type does not declare this query, but the servers accept it.
 	const query = { seq: Math.max(1, from), next_by_subj: subject } as unknown as LastForMsgRequest
 	return (await manager.streams.getMessage(stream, query)) ?? undefined
 }
 
-/** Asks for the first message with records at or after a stream sequence. @throws Errors from the client. */
+/** Returns the first message with records at or after a stream sequence. @throws Errors from the client. */
 export async function nextWithRecords(
 	cluster: Cluster,
 	stream: string,
@@ -152,8 +155,8 @@ export async function nextWithRecords(
 }
 
 /**
- * Searches for the last message with records before a stream sequence. It is usually near, so the search
- * moves back in growing steps, and then bisects the last step.
+ * Searches for the last message with records before a stream sequence. The message is usually near, so the
+ * search moves back in growing steps and then bisects the last step.
  */
 async function lastBefore(
 	cluster: Cluster,
@@ -181,7 +184,7 @@ async function lastBefore(
 	return found
 }
 
-/** Returns the limits on message size: the server's maximum and the requested size. */
+/** Returns the size limits of messages, based on the server's maximum and the requested size. */
 export function limitsOf(cluster: Cluster, { config }: StreamInfo, messageBytes: number): MessageLimits {
 	const payloadMax = cluster.connection.info?.max_payload ?? PAYLOAD_BYTES_DEFAULT
 	const messageMax = config.max_msg_size > 0 ? Math.min(payloadMax, config.max_msg_size) : payloadMax

@@ -1,10 +1,11 @@
 /**
- * Turns the messages of a walk through a stream into the matching records, each once.
+ * Converts the messages from a walk through a stream into the matching records. Each record is returned once.
  *
- * Invariant: every seq from the start of the walk to the end known at its start is in a record or in a gap,
- * no matter what is removed from the stream meanwhile. A gap between messages has the cause `retained`: the
- * stream no longer has them. If a message in between could not be read, the cause is `damaged`. Such a gap
- * ends at the last requested seq at the latest.
+ * Invariant: every seq from the start of the walk to the end of the chain, as known when the walk starts, is
+ * covered by a record or by a gap. This holds even if messages are removed from the stream during the walk. A
+ * gap between messages has the cause `retained`, because the stream no longer has the records. If a message
+ * in between could not be read, the cause is `damaged`. Such a gap does not extend beyond the last requested
+ * seq.
  */
 import { type Frame, firstCovered, inOne, RecordCollector, type ResolvedQuery } from '../chain/index.ts'
 import type { SeqRanges } from '../merge/seq-ranges.ts'
@@ -16,9 +17,12 @@ import type { StreamMessage } from './subject-reader.ts'
 
 /** The context of a walk, and the state that it shares with other walks of the same read. */
 export interface WalkContext {
-	/** Whether no existing message of the chain precedes the walk; any earlier ones have been removed. */
+	/**
+	 * Whether the walk starts at the first existing message of the chain. Any earlier messages have been
+	 * removed.
+	 */
 	readonly isFromStart: boolean
-	/** Records that were already returned; the walk adds the records that it returns. */
+	/** Records that were already returned. The walk adds the records that it returns. */
 	readonly seen: SeqRanges
 	readonly notes: StreamNotes
 }
@@ -28,7 +32,7 @@ export class StreamWalk {
 	readonly #query: ResolvedQuery
 	readonly #context: WalkContext
 	#collector: RecordCollector | undefined
-	/** Whether the previous message could not be read to its end. */
+	/** Whether the previous message could not be read completely. */
 	#isDamaged = false
 
 	constructor(query: ResolvedQuery, context: WalkContext) {
@@ -36,7 +40,7 @@ export class StreamWalk {
 		this.#context = context
 	}
 
-	/** Whether no later message can hold a requested record. */
+	/** Whether no later message can contain a requested record. */
 	get isPastEnd(): boolean {
 		return this.#collector?.isPastEnd ?? false
 	}
@@ -58,13 +62,13 @@ export class StreamWalk {
 	/**
 	 * Returns the gaps before a frame that belongs to this walk or to the next one.
 	 *
-	 * @param isDamaged Whether something unreadable precedes the frame.
+	 * @param isDamaged Whether an unreadable message precedes the frame.
 	 */
 	missingBefore(frame: Frame, isDamaged = false): LogRecord[] {
 		return this.#upTo(firstCovered(frame), frame, this.#isDamaged || isDamaged)
 	}
 
-	/** Returns the gaps up to the end known at the start of the walk. */
+	/** Returns the gaps up to the end of the chain, as known when the walk starts. */
 	missingAtEnd(last: StreamMessage): LogRecord[] {
 		const [first] = last.frames
 		const { epoch, seq } = endOf(last)
@@ -94,7 +98,7 @@ export class StreamWalk {
 		return missing.map((gap) => (isGap(gap) ? this.#cut(gap, baseTsMs) : gap))
 	}
 
-	/** Ends a gap for missing records at the last requested seq. */
+	/** Limits a gap for missing records to the requested seqs. */
 	#cut(gap: LogRecord<'$gap', GapData>, tsMs: number): LogRecord {
 		const { fromSeq, toSeq: lastSeq, count, cause } = gap.data as GapData
 		const toSeq = Math.min(lastSeq, this.#query.toSeq)

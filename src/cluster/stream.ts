@@ -1,5 +1,6 @@
 /**
- * The stream for chains: created on request, and refused if its settings would lose acknowledged messages.
+ * Finds or creates the stream for chains. A stream is refused if its settings would lose acknowledged
+ * messages.
  */
 import {
 	DiscardPolicy,
@@ -35,8 +36,8 @@ export interface StreamSettings {
 	/** Size above which the oldest messages are removed. Default: unlimited. */
 	readonly maxBytes?: number
 	/**
-	 * Time for which the servers remember message ids. Nothing depends on it: a forwarder asks what is stored
-	 * before it sends anything again. Default: 2 minutes.
+	 * Time for which the servers remember message ids. Correctness does not depend on this time, because a
+	 * forwarder asks the stream for its last message before it resends a message. Default: 2 minutes.
 	 */
 	readonly duplicateWindowMs?: number
 }
@@ -57,15 +58,15 @@ const SETTINGS = defineOptions(SETTINGS_RULES)
 /** Stream settings with all defaults applied. */
 export type ResolvedStreamSettings = ResolvedOptions<typeof SETTINGS_RULES>
 
-/** Number of attempts, within two seconds in total. */
+/** Number of attempts, which take two seconds in total. */
 const LOOKS = 20
 const LOOK_MS = 100
 const NOT_FOUND = 10_059
 const IN_USE = 10_058
 const OVERLAP = 10_065
-/** Server codes: a limit of the stream, its account or the servers is reached. */
+/** Server codes for a reached limit of the stream, its account or the servers. */
 const FULL: readonly (number | undefined)[] = [10_077, 10_047, 10_028, 10_002]
-/** Server codes: the cluster currently has too few servers or no leader. */
+/** Server codes for a cluster that currently has too few servers or no leader. */
 const INCOMPLETE: readonly (number | undefined)[] = [10_005, 10_006, 10_008, 10_009]
 
 /** Checks the settings of a stream to create. @throws {MeshChainError} `INVALID_OPTION` */
@@ -77,22 +78,19 @@ export function checkSettings(_name: string, settings: unknown): ResolvedStreamS
 export function checkStreamName(name: string, stream: unknown): string {
 	checkName(name, stream)
 	if (/^[^\s.*>/\\]+$/.test(stream as string)) return stream as string
-	throw invalidOption(name, stream, 'a name without blanks, dots, wildcards and slashes')
+	throw invalidOption(name, stream, 'a name without spaces, dots, wildcards or slashes')
 }
 
 /** Checks the subject prefix. @throws {MeshChainError} `INVALID_OPTION` */
 export function checkSubjectPrefix(name: string, prefix: unknown): string {
 	checkName(name, prefix)
 	if (/^[^\s.*>$][^\s.*>]*(?:\.[^\s.*>]+)*$/.test(prefix as string)) return prefix as string
-	throw invalidOption(
-		name,
-		prefix,
-		'a prefix of subjects without blanks and wildcards, such as mesh or prod.mesh',
-	)
+	throw invalidOption(name, prefix, 'a subject prefix without spaces or wildcards, such as mesh or prod.mesh')
 }
 
 /**
- * Finds a stream and checks that it is fit for chains; creates it if settings are given.
+ * Finds a stream and checks that it is suitable for chains. Creates the stream if it does not exist and
+ * settings are given.
  *
  * @throws {MeshChainError} `STREAM_NOT_FOUND`, `STREAM_UNFIT`, `STREAM_REFUSED`, `CLUSTER_UNREACHABLE`
  */
@@ -117,8 +115,8 @@ export async function fitStream(
 
 /**
  * Waits until the stream's leader is known and returns the same creation time twice. A stream that is being
- * created has no leader at first, and until then answers no request. Its leader may briefly show the time of
- * its own copy before it shows the time of the stream (nats-server 2.9, `setCreatedTime` in
+ * created has no leader at first, and answers no requests until it has one. The leader may briefly report the
+ * creation time of its own copy before it reports that of the stream (nats-server 2.9, `setCreatedTime` in
  * `server/jetstream_cluster.go`).
  */
 async function led(cluster: Cluster, stream: string, info: StreamInfo): Promise<StreamInfo> {
@@ -133,8 +131,8 @@ async function led(cluster: Cluster, stream: string, info: StreamInfo): Promise<
 }
 
 /**
- * A stream as it was found. A stream that is deleted and created again has the same name and another creation
- * time.
+ * A stream, identified by its name and its creation time. A stream that is deleted and created again has the
+ * same name but a different creation time.
  */
 export interface FoundStream {
 	readonly name: string
@@ -154,8 +152,8 @@ export async function findStream(cluster: Cluster, name: string): Promise<FoundS
 }
 
 /**
- * Resolves if the stream is still the one that was found. The servers of a cluster are asked several times
- * before the answer is no, because some of them may have to catch up.
+ * Resolves if the stream is still the one that was found. In a cluster, the servers are asked several times
+ * before the check fails, because some of them may have to catch up.
  *
  * @throws {MeshChainError} `STREAM_NOT_FOUND` if it was deleted, `STREAM_REPLACED` if it was created again;
  * `STREAM_REFUSED`, `CLUSTER_UNREACHABLE`.
@@ -171,7 +169,7 @@ export async function checkSame(cluster: Cluster, { name, created }: FoundStream
 }
 
 /**
- * Asks for a stream; returns undefined if there is none of that name.
+ * Returns the info of a stream; undefined if no stream has that name.
  *
  * @throws {MeshChainError} `STREAM_REFUSED`, `CLUSTER_UNREACHABLE`
  */
@@ -211,12 +209,13 @@ async function made(
 		return await cluster.manager.streams.add(configOf(stream, prefix, create))
 	} catch (error) {
 		const code = codeOf(error)
-		// It may exist nevertheless: the answer was lost, or another program created it at the same time.
+		// The stream may exist nevertheless, because the answer was lost or another program created it at the
+		// same time.
 		const there = code === undefined || code === IN_USE ? await streamInfo(cluster, stream) : undefined
 		if (there !== undefined) return there
 		if (code === undefined || INCOMPLETE.includes(code)) throw unreachable(cluster, stream, error)
 		const advice =
-			code === OVERLAP ? `: choose another prefix than ${prefix} (--subject-prefix), or that stream` : ''
+			code === OVERLAP ? `: choose a prefix other than ${prefix} (--subject-prefix), or use that stream` : ''
 		throw new MeshChainError(
 			'STREAM_UNFIT',
 			`the stream ${show(stream)} could not be created: ${reasonOf(error)}${advice}`,
@@ -248,18 +247,18 @@ function whatIsUnfit(config: StreamConfig, prefix: string): string[] {
 	const unfit: string[] = []
 	if (config.retention !== RetentionPolicy.Limits)
 		unfit.push(
-			`its retention is ${config.retention}, which removes messages that were read: it must be limits`,
+			`its retention is ${config.retention}, which removes messages that were read: set it to limits`,
 		)
 	if (config.max_msgs_per_subject > 0)
 		unfit.push(
-			`max_msgs_per_subject keeps only ${config.max_msgs_per_subject} messages of a chain: it must be -1`,
+			`max_msgs_per_subject keeps only ${config.max_msgs_per_subject} messages of a chain: set it to -1`,
 		)
-	if (config.no_ack) unfit.push('no_ack is set: it must acknowledge messages')
-	if (config.sealed) unfit.push('it is sealed: name another')
+	if (config.no_ack) unfit.push('no_ack is set: unset it, so that messages are acknowledged')
+	if (config.sealed) unfit.push('it is sealed: use another stream')
 	if (!config.subjects?.some((subject) => covers(subject, prefix)))
 		unfit.push(`its subjects are ${config.subjects?.join(', ') || 'none'}: add ${prefix}.*.*`)
 	if (config.max_msg_size > 0 && config.max_msg_size < MESSAGE_BYTES_MIN)
-		unfit.push(`max_msg_size is ${config.max_msg_size}: it must be -1, or at least ${MESSAGE_BYTES_MIN}`)
+		unfit.push(`max_msg_size is ${config.max_msg_size}: set it to -1, or to at least ${MESSAGE_BYTES_MIN}`)
 	return unfit
 }
 
@@ -277,10 +276,10 @@ function covers(subject: string, prefix: string): boolean {
 }
 
 /**
- * Returns the error for a request that failed or got no answer.
+ * Returns the error for a request that failed or received no answer.
  *
- * @param error Error from the client. If it gives no reason, the message contains what the servers reported
- * on the connection.
+ * @param error Error from the client. If the servers have refused the connection, the message contains the
+ * reason for the refusal instead of the reason in this error.
  */
 export function unreachable(cluster: Cluster, stream: string, error: unknown): MeshChainError {
 	if (error instanceof MeshChainError) return error
@@ -296,28 +295,31 @@ export function unreachable(cluster: Cluster, stream: string, error: unknown): M
 	)
 }
 
-/** Returns a lasting refusal from the servers, with the change that would end it. */
+/**
+ * Returns the text for a permanent refusal by the servers, with the change that is required; undefined for
+ * other errors.
+ */
 function refusalIn(error: unknown): string | undefined {
 	if (FULL.includes(codeOf(error)))
 		return (
-			`accepts no more messages: ${reasonOf(error)}; raise its limits or those of its account, ` +
-			'or let it remove the oldest (discard: old)'
+			`accepts no more messages: ${reasonOf(error)}. Raise the limits of the stream or its account, ` +
+			'or let the stream remove the oldest messages (discard: old)'
 		)
-	return isDenied(error) ? `is closed to this user: ${reasonOf(error)}` : undefined
+	return isDenied(error) ? `refuses this user: ${reasonOf(error)}` : undefined
 }
 
-/** Returns whether the servers refuse, so that a retry fails until someone changes something. */
+/** Returns whether an error is a refusal by the servers. A retry fails until an operator fixes the cause. */
 export function isRefusal(error: unknown): boolean {
 	if (error instanceof MeshChainError && error.code === 'STREAM_REFUSED') return true
 	return isDenied(error) || isLockedOut(error)
 }
 
-/** Returns whether the servers report that the stream does not exist. */
+/** Returns whether an error means that the stream does not exist. */
 export function isNotFound(error: unknown): boolean {
 	return codeOf(error) === NOT_FOUND
 }
 
-/** Returns the code of a JetStream answer. */
+/** Returns the code of a JetStream error; undefined if the error has none. */
 export function codeOf(error: unknown): number | undefined {
 	const { code } = (error ?? {}) as { readonly code?: unknown }
 	return typeof code === 'number' ? code : undefined

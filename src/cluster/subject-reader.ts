@@ -1,9 +1,9 @@
 /**
- * Reads the messages of one subject of a stream from any position, either to the end of the subject or
- * following it. If a server goes away, the reader waits for it and continues after the last message that it
- * has read.
+ * Reads the messages of one subject from any position. A read ends at the end of the subject, or follows the
+ * subject as it grows. If a server becomes unavailable, the reader waits, and then continues after the last
+ * message that it read.
  *
- * Invariant: all messages belong to the stream that was found. A read ends if that stream is deleted and
+ * Invariant: all messages belong to the stream that was found. A read fails if that stream is deleted and
  * created again.
  */
 import type { StoredMsg } from '@nats-io/jetstream'
@@ -25,15 +25,15 @@ export interface StreamMessage extends MessageFrames {
 	readonly streamSeq: number
 	/** Sums of the chain up to and including this message; undefined if the message has none. */
 	readonly sums: Sums | undefined
-	/** Length of the body. */
+	/** Length of the body, in bytes. */
 	readonly bytes: number
 }
 
-/** The start of a part of a subject. */
+/** The starting position for reading a subject. */
 export interface SubjectPosition {
-	/** Stream sequence of the first message of the part, or an earlier one after `previous`. */
+	/** First stream sequence to read. It is after `previous`, and not after the first message to read. */
 	readonly from: number
-	/** Last message before the part; undefined without one. */
+	/** Last message before the position; undefined if there is none. */
 	readonly previous: StreamMessage | undefined
 }
 
@@ -43,8 +43,8 @@ interface ReadOptions {
 }
 
 /**
- * Limits for what all readers together request ahead: a server disconnects a client once 64 MiB are pending
- * for it.
+ * Limits for the messages that all readers together request ahead. A server disconnects a client once 64 MiB
+ * are pending for that client.
  */
 const AHEAD_MESSAGES_MAX = 64
 const AHEAD_BYTES_MAX = 32 * 1024 * 1024
@@ -71,7 +71,7 @@ export class SubjectReader {
 	/**
 	 * Returns the newest message with records; undefined if there is none, or if the signal aborts.
 	 *
-	 * @throws {MeshChainError} `CLUSTER_UNREACHABLE`, `STREAM_NOT_FOUND`, `STREAM_REPLACED`, like all other
+	 * @throws {MeshChainError} `CLUSTER_UNREACHABLE`, `STREAM_NOT_FOUND`, `STREAM_REPLACED`, as for all other
 	 * methods.
 	 */
 	last(signal?: AbortSignal): Promise<StreamMessage | undefined> {
@@ -85,7 +85,7 @@ export class SubjectReader {
 		return this.#ask(() => nextWithRecords(this.#cluster, this.stream, subject, from), undefined)
 	}
 
-	/** Returns whether the subject has no message, not even one without records. */
+	/** Returns whether the subject has no messages at all, not even messages without records. */
 	async isEmpty(): Promise<boolean> {
 		const { subject } = this.source
 		try {
@@ -97,11 +97,11 @@ export class SubjectReader {
 	}
 
 	/**
-	 * Finds the start of a part by bisection: about 20 requests in a long subject.
+	 * Finds the starting position for a read by bisection, which takes about 20 requests in a long subject.
 	 *
 	 * @param last Newest message of the subject.
-	 * @param isBefore Returns whether a message precedes the part: true for all messages up to some point,
-	 * false after it.
+	 * @param isBefore Returns whether a message precedes the position. It must return true for all messages up
+	 * to some point, and false for all later messages.
 	 */
 	async seek(last: StreamMessage, isBefore: (message: StreamMessage) => boolean): Promise<SubjectPosition> {
 		if (isBefore(last)) return { from: last.streamSeq + 1, previous: last }
@@ -117,24 +117,26 @@ export class SubjectReader {
 				previous = found
 			}
 		}
-		// `previous` must not be read again, even if messages were removed meanwhile.
+		// `previous` must not be read again, even if messages were removed during the search.
 		return { from: Math.max(low, high), previous }
 	}
 
-	/** Yields the messages of a range that the stream still has. */
+	/** Yields the messages of a range, except those that the stream has removed. */
 	read(range: ReadRange, signal?: AbortSignal): AsyncGenerator<StreamMessage> {
 		return this.#read(range, { follows: false, signal })
 	}
 
 	/**
-	 * Yields all messages from a stream sequence, then later ones as they arrive, until the signal aborts.
+	 * Yields all existing messages from a stream sequence onward, and then new messages as they arrive, until
+	 * the signal aborts.
 	 */
 	follow(from: number, signal: AbortSignal): AsyncGenerator<StreamMessage> {
 		return this.#read({ from, to: Number.POSITIVE_INFINITY }, { follows: true, signal })
 	}
 
 	/**
-	 * Asks the leader of the stream, which has every acknowledged message; waits while there is no leader.
+	 * Asks the leader of the stream, which has every acknowledged message. Waits while the stream has no
+	 * leader.
 	 */
 	async #ask(
 		ask: () => Promise<StoredMsg | undefined>,
@@ -180,8 +182,8 @@ export class SubjectReader {
 			}
 			if (follows) continue
 			if (next > to) return
-			// The server of a consumer may lag behind the others, so the leader decides whether the range has
-			// ended.
+			// The server of a consumer may lag behind the other servers, so the leader determines whether the range
+			// has ended.
 			const left = await this.firstFrom(next)
 			await checkSame(this.#cluster, this.#found)
 			if (left === undefined || left.streamSeq > to) return
@@ -201,7 +203,7 @@ export class SubjectReader {
 			yield this.#messageOf(message.seq, message.data, message.headers?.get(SUMS_HEADER))
 	}
 
-	/** At least two: one that is being read, and one in transit. */
+	/** Number of messages to request ahead. It is at least two: one that is being read, and one in transit. */
 	get #messagesAhead(): number {
 		const { max_payload: bytesMax = AHEAD_BYTES_MAX } = this.#cluster.connection.info ?? {}
 		const ahead = Math.min(AHEAD_MESSAGES_MAX, AHEAD_BYTES_MAX / bytesMax) / this.#readTogether
@@ -214,7 +216,7 @@ export class SubjectReader {
 	}
 }
 
-/** Returns whether the stream no longer exists, so that waiting does not help. */
+/** Returns whether an error means that the stream no longer exists. A retry would fail too. */
 function isStreamGone(error: unknown): boolean {
 	return (
 		error instanceof MeshChainError && (error.code === 'STREAM_REPLACED' || error.code === 'STREAM_NOT_FOUND')

@@ -1,12 +1,12 @@
 /**
- * The subjects of a stream: `<prefix>.<node>.<chain id>`. A forwarder publishes a chain under one subject, so
- * that the servers keep its order. A chain whose node was renamed may have several subjects, which share the
- * chain id.
+ * Builds and parses the subjects of a stream: `<prefix>.<node>.<chain id>`. A forwarder publishes a chain
+ * under one subject, so that the servers preserve the order of the chain. A chain whose node was renamed may
+ * have several subjects, which share the chain id.
  */
 
 /**
- * Returns a node name as one token of a subject: everything except letters, digits, `-` and `_` becomes
- * `%XX`.
+ * Encodes a node name as one token of a subject. Every byte other than an ASCII letter, a digit, `-` or `_`
+ * becomes `%XX`.
  */
 export function tokenOf(node: string): string {
 	const bytes = [...Buffer.from(node)]
@@ -17,7 +17,7 @@ export function tokenOf(node: string): string {
 	return text.length === 0 ? '%' : text.join('')
 }
 
-/** Returns the node that a token names: the inverse of {@link tokenOf}. */
+/** Decodes a token to a node name. This is the inverse of {@link tokenOf}. */
 export function nodeOf(token: string): string {
 	if (token === '%') return ''
 	return Buffer.from(
@@ -46,7 +46,7 @@ export function parseSubject(subject: string): ChainSubject | undefined {
 	return { subject, node: nodeOf(node), chainId: chainId! }
 }
 
-/** A chain of a stream, with all of its subjects. */
+/** A chain in a stream, with all of its subjects. */
 export interface ChainSource {
 	readonly chainId: string
 	/** Subjects of the chain, at least one. */

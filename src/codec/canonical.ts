@@ -1,7 +1,8 @@
 /**
- * Copies `data` into canonical form. Ring, listeners, appenders and chain all hold the same value, and no
- * later mutation changes it. Never throws and never changes its input. A value that cannot be kept is
- * replaced by a marker, `{ $unserializable: reason }`. The table of types is in `docs/FORMAT.md`.
+ * Copies `data` into canonical form. The ring, the listeners, the appenders and the chain all have the same
+ * copy, and later changes to the input do not affect it. Never throws, and never changes its input. A value
+ * that cannot be stored is replaced by a marker, `{ $unserializable: reason }`. `docs/FORMAT.md` has the
+ * table of types.
  */
 
 import { types } from 'node:util'
@@ -12,8 +13,8 @@ import { isWellFormed, toWellFormed } from '../text/well-formed.ts'
 import { classOf, hasAny, isPlain, nameOf, tagOf } from './object-class.ts'
 
 /**
- * The reasons in markers. `'threw'` is followed by the name of the thrown value, `'no fields: '` by the name
- * of the class.
+ * The reasons in markers. The name of the thrown value follows `'threw'`, and the name of the class follows
+ * `'no fields'`.
  */
 export const MARKER_REASONS = [
 	'function',
@@ -29,41 +30,41 @@ export const MARKER_REASONS = [
 
 export interface Canonical {
 	/**
-	 * Canonical copy. Frozen, except for dates and bytes, which cannot be frozen. Undefined only for
-	 * undefined.
+	 * Canonical copy; undefined only if the input is undefined. It is frozen, except for dates and bytes, which
+	 * cannot be frozen.
 	 */
 	readonly value: unknown
 	/** Upper bound of the size as MessagePack. */
 	readonly bytes: number
 	/** Number of markers in the copy. */
 	readonly markers: number
-	/** Number of texts and keys in which lone surrogates were replaced. */
+	/** Number of strings and keys in which lone surrogates were replaced. */
 	readonly replaced: number
 }
 
 const NOTHING: Canonical = Object.freeze({ value: undefined, bytes: 0, markers: 0, replaced: 0 })
 
-/** Fields of an error that are copied, enumerable or not. */
+/** Fields of an error that are copied even if they are not enumerable. */
 const ERROR_FIELDS: readonly string[] = ['name', 'message', 'stack', 'cause', 'errors']
 
 /**
- * Classes whose instances are lists of entries with repeatable keys. The additional fields of a subclass are
- * not copied.
+ * Classes whose instances are lists of entries with repeatable keys. Additional fields of a subclass are not
+ * copied.
  */
 const ENTRY_LISTS: readonly string[] = ['Headers', 'URLSearchParams', 'FormData']
 /**
- * Maximum number of items requested from an iterator that is not built in, if no size limit applies sooner:
- * the iterator may never end.
+ * Maximum number of items that are requested from an iterator that is not built in, because it may never end.
+ * A size limit may apply sooner.
  */
 const ENTRIES_MAX = 2 ** 20
-/** Built-in iterators, which have as many items as their collection. */
+/** Built-in iterators, which end because they have as many items as their collection. */
 const FINITE: readonly unknown[] = [Map.prototype[Symbol.iterator], Set.prototype[Symbol.iterator]]
 
-/** Bytes before the content of any value: lead byte and size. */
+/** Number of bytes before the content of a value: lead byte and size. */
 const HEAD_BYTES = 5
 const SCALAR_BYTES = 9
 const BYTES_PER_UNIT_MAX = 3
-/** Size of a marker. Kept in reserve, so that the last marker always fits. */
+/** Size of a marker. This amount is reserved, so that the last marker always fits. */
 const MARKER_BYTES = 64
 /** Size of a marker without the reason. */
 const MARKER_HEAD_BYTES = 24
@@ -77,8 +78,8 @@ export function canonicalise(value: unknown): Canonical {
 }
 
 /**
- * Returns the canonical copy of a state that is only inspected and not recorded. It may have any size; its
- * depth is limited so that recursion over it does not overflow.
+ * Returns the canonical copy of a state that is only inspected and not recorded. The copy may have any size.
+ * Its depth is limited, so that recursion over it does not overflow the stack.
  */
 export function canonicalState(state: unknown): unknown {
 	return state === undefined
@@ -86,23 +87,24 @@ export function canonicalState(state: unknown): unknown {
 		: new Copier(Number.POSITIVE_INFINITY, STATE_DEPTH_MAX).copy(state, 0)
 }
 
-/** Returns a marker that replaces a value that cannot be kept. */
+/** Returns the marker for a value that cannot be stored. */
 export function marker(reason: string): { readonly $unserializable: string } {
 	return Object.freeze({ $unserializable: reason })
 }
 
 /**
- * One canonicalisation. Getters and `toJSON` may start another one meanwhile, so instances share no state.
+ * The state of one canonicalisation. Instances share nothing, because getters and `toJSON` may start another
+ * canonicalisation at the same time.
  */
 class Copier {
 	bytes = 0
 	markers = 0
 	replaced = 0
-	/** The containers around the current value, outermost first. */
+	/** The objects and arrays that contain the current value, outermost first. */
 	readonly #path: object[] = []
-	/** Last number that was appended to rename a key. */
+	/** Last number that was appended to a key to rename it. */
 	#renamed = 1
-	/** Incomplete lists of items, and objects made from them. */
+	/** Incomplete lists of items, and objects that were created from them. */
 	#cut: WeakSet<object> | undefined
 	readonly #bytesMax: number
 	readonly #depthMax: number
@@ -165,7 +167,8 @@ class Copier {
 		}
 		const toJson = (value as { toJSON?: unknown }).toJSON
 		if (typeof toJson === 'object') hush(toJson)
-		// The result of toJSON is used directly. Its own toJSON is not called, so the calls always end.
+		// The result of toJSON is used directly. Its own toJSON is not called, so the calls cannot continue
+		// indefinitely.
 		if (typeof toJson === 'function') return this.#answer(toJson.call(value, ''), value, depth)
 		return this.#anyFields(value, depth)
 	}
@@ -178,7 +181,7 @@ class Copier {
 		return this.#knownType(answer, depth) ?? this.#anyFields(answer, depth)
 	}
 
-	/** Copies built-in types that have a form of their own; undefined for any other value. */
+	/** Copies a value whose built-in type has its own canonical form. Returns undefined for any other value. */
 	#knownType(value: object, depth: number): unknown {
 		if (types.isNativeError(value) || value instanceof Error) return this.#error(value as Error, depth)
 		if (types.isDate(value)) return this.#date(value)
@@ -202,8 +205,8 @@ class Copier {
 	}
 
 	/**
-	 * Copies the own enumerable fields. An object without set fields that is not a plain object keeps its
-	 * state elsewhere, so it becomes a marker instead of an empty object.
+	 * Copies the own enumerable fields. If none of them is set and the object is not a plain object, its state
+	 * is elsewhere. Such an object becomes a marker instead of an empty object.
 	 */
 	#anyFields(value: object, depth: number): unknown {
 		const keys = Object.keys(value)
@@ -218,8 +221,8 @@ class Copier {
 	}
 
 	/**
-	 * Returns the items of an iterable, as far as they can fit into the copy. The copy is full by then, so
-	 * the work is bounded, however many items there are.
+	 * Returns the items of an iterable that can fit into the copy. It stops when they fill the copy, so the
+	 * work is limited, however many items there are.
 	 *
 	 * @param bytesOf Returns a lower bound of the size of an item's copy.
 	 */
@@ -246,8 +249,8 @@ class Copier {
 	}
 
 	/**
-	 * Copies the entries of a class that iterates like a Map. An endless iteration becomes a marker, because
-	 * its first entries mean nothing.
+	 * Copies the entries of a class that iterates like a Map. An incomplete list of entries becomes a marker,
+	 * because the first entries of an endless iteration are meaningless.
 	 */
 	#entries(source: object, depth: number): unknown {
 		const entries = this.#entriesOf(source)
@@ -302,8 +305,8 @@ class Copier {
 	}
 
 	/**
-	 * Copies one property; an error of its getter affects only this property. Undefined properties are
-	 * omitted; undefined elements become null.
+	 * Copies one property. An error from its getter affects only this property. An undefined field is omitted,
+	 * and an undefined element becomes null.
 	 */
 	#safely(source: object, key: string | number, depth: number, isField = false): unknown {
 		let value: unknown
@@ -321,9 +324,9 @@ class Copier {
 		return this.#named(error, [...fields, ...others], depth)
 	}
 
-	/** Returns a plain object if all keys are different texts, otherwise a list of pairs. */
+	/** Returns a plain object if the keys are different strings, and otherwise a list of pairs. */
 	#pairs(entries: readonly (readonly [unknown, unknown])[], depth: number): unknown {
-		// An object without a prototype, because a key may be `__proto__`.
+		// The object has no prototype, because a key may be `__proto__`.
 		const named: Record<string, unknown> = Object.create(null)
 		for (const [key, value] of entries) {
 			if (typeof key !== 'string' || key in named) return this.#fields({ $map: entries }, depth)
@@ -374,10 +377,7 @@ class Copier {
 		return this.#wellFormed(text)
 	}
 
-	/**
-	 * Returns the name of a key in the copy: a different one if the key cannot be kept, and always a unique
-	 * one.
-	 */
+	/** Returns the unique name of a key in the copy. It differs from the key if the key cannot be stored. */
 	#key(key: string, copy: object, source: object): string {
 		const carried = this.#carried(key)
 		const name = carried === key ? key : this.#freeName(carried, copy, source)
@@ -386,8 +386,8 @@ class Copier {
 	}
 
 	/**
-	 * Returns a name, numbered if a field of the source or of its copy already has it. No number is tried
-	 * twice, however many keys are alike.
+	 * Returns a free name, with a number appended if a field of the source or of the copy already has the name.
+	 * No number is tested twice, however many keys are alike.
 	 */
 	#freeName(name: string, copy: object, source: object): string {
 		let free = name
@@ -395,9 +395,7 @@ class Copier {
 		return free
 	}
 
-	/**
-	 * Returns a key that readers accept: no reader of MessagePack in JavaScript creates a key `__proto__`.
-	 */
+	/** Returns a key that readers accept. JavaScript readers of MessagePack do not create a key `__proto__`. */
 	#carried(key: string): string {
 		return key === '__proto__' ? '__proto_' : this.#wellFormed(key)
 	}
@@ -412,7 +410,7 @@ class Copier {
 		return this.bytes + bytes > this.#bytesMax
 	}
 
-	/** @param left The replaced value: nothing else handles it. */
+	/** @param left The replaced value. Nothing else handles its rejections. */
 	#marker(reason: string, left?: unknown): unknown {
 		hush(left)
 		this.markers++

@@ -1,11 +1,11 @@
 /**
- * Decodes MessagePack to the canonical value of one record's `data`: the inverse of `data-packer.ts`. Decodes
- * and checks in one walk.
+ * Decodes the `data` of one record from MessagePack to its canonical value. It is the inverse of
+ * `data-packer.ts`, and decodes and checks in one pass.
  *
  * Invariants: the result is a value in canonical form (see docs/FORMAT.md) or undefined; the reader never
- * throws. A map has exactly the keys in the bytes, whatever their names. The reader recurses at most
- * {@link PACKED_DEPTH_MAX} deep, and creates at most {@link DATA_OBJECTS_MAX} texts, maps, arrays, bytes,
- * dates and integers beyond 32 bits, whatever the bytes claim.
+ * throws. A decoded map has exactly the keys that were encoded, whatever their names. Whatever the bytes
+ * claim, the reader recurses at most {@link PACKED_DEPTH_MAX} levels deep, and creates at most {@link
+ * DATA_OBJECTS_MAX} strings, maps, arrays, byte arrays, dates and bigints.
  */
 import { isUtf8 } from 'node:buffer'
 import { DATA_OBJECTS_MAX, PACKED_DATA_BYTES_MAX, PACKED_DEPTH_MAX } from '../model/limits.ts'
@@ -26,9 +26,9 @@ export class DataReader {
 	#objectsLeft = 0
 
 	/**
-	 * Switches the reader to other bytes.
+	 * Sets the bytes to read from.
 	 *
-	 * @param text `bytes` from `textStart` as latin1, if the caller already has it.
+	 * @param text The bytes from `textStart` on, decoded as latin1, if the caller already has this string.
 	 */
 	open(bytes: Buffer, text?: string, textStart = 0): void {
 		this.#bytes = bytes
@@ -41,14 +41,14 @@ export class DataReader {
 		this.open(NO_BYTES)
 	}
 
-	/** Position after the value that {@link read} decoded last. */
+	/** Position after the value that the last call of {@link read} decoded. */
 	get end(): number {
 		return this.#pos
 	}
 
 	/**
-	 * Decodes the value at `start`, which must end by `rowsEnd`. Returns undefined if the bytes are not a
-	 * value in canonical form.
+	 * Decodes the value at `start`, which must end at or before `rowsEnd`. Returns undefined if the bytes are
+	 * not a value in canonical form.
 	 */
 	read(start: number, rowsEnd: number): unknown {
 		this.#pos = start
@@ -127,7 +127,7 @@ export class DataReader {
 		}
 	}
 
-	/** Advances over `count` bytes of the value and returns their start; -1 if there are too few. */
+	/** Moves past `count` bytes of the value and returns their start, or -1 if there are too few bytes. */
 	#take(count: number): number {
 		const start = this.#pos
 		if (start + count > this.#end) return -1
@@ -135,7 +135,7 @@ export class DataReader {
 		return start
 	}
 
-	/** Reads an unsigned integer of 1, 2 or 4 bytes; -1 if they are missing. */
+	/** Reads an unsigned integer of 1, 2 or 4 bytes. Returns -1 if there are too few bytes. */
 	#size(width: number): number {
 		const at = this.#take(width)
 		if (at < 0) return -1
@@ -249,7 +249,7 @@ export class DataReader {
 }
 
 /**
- * Recent keys by hash. V8 must look up each newly created text among all property names; a text from this
+ * Recent keys by hash. V8 must look up each newly created string among all property names. A string from this
  * cache needs no lookup.
  */
 const KEYS: (string | undefined)[] = new Array<string | undefined>(1024).fill(undefined)
@@ -265,10 +265,10 @@ function isTextAt(bytes: Buffer, at: number, text: string): boolean {
 const LOOP_LENGTH_MAX = 48
 
 /**
- * Decodes the text in `bytes[start, end)`; undefined if the bytes are not UTF-8.
+ * Decodes the string in `bytes[start, end)`. Returns undefined if the bytes are not UTF-8.
  *
- * @param latin1 The bytes from `latin1Start`, one character per byte, if the caller has them: slices of it
- * cost less than native calls.
+ * @param latin1 The bytes from `latin1Start` on, with one character per byte, if the caller has this string.
+ * Slicing it costs less than native calls.
  */
 export function utf8Text(
 	bytes: Buffer,
@@ -287,6 +287,6 @@ export function utf8Text(
 		}
 	}
 	const text = bytes.toString('utf8', start, end)
-	// Invalid UTF-8 becomes U+FFFD, but a valid text may contain U+FFFD as well.
+	// Invalid UTF-8 is decoded as U+FFFD, but a valid string may contain U+FFFD too.
 	return text.includes('\ufffd') && !isUtf8(bytes.subarray(start, end)) ? undefined : text
 }

@@ -1,8 +1,8 @@
-/** Reads and writes JSON of other programs without loss, including integers of any size. */
+/** Reads and writes the JSON of other programs without loss, including integers of any size. */
 
-/** Sixteen digits in a row. Without them, every integer is exact as a number. */
+/** Sixteen consecutive digits. Any integer with fewer digits is exact as a number. */
 const LONG = /\d{16}/
-/** The tokens that may contain digits. */
+/** Tokens that may contain digits: strings and numbers. */
 const TEXT_OR_NUMBER = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g
 const LONG_INTEGER = /^-?\d{16,}$/
 
@@ -16,9 +16,9 @@ export function parseExactJson(source: string): unknown {
 }
 
 /**
- * Returns a parsed value with bigints for integers beyond 2^53 − 1. Node 20 does not pass the source text of
- * a number to a reviver, so these integers are first put into texts with a mark that occurs nowhere else in
- * the source.
+ * Returns a parsed value in which integers beyond 2^53 − 1 are bigints. Node 20 does not pass the source text
+ * of a number to a reviver. These integers are therefore first replaced by strings that start with a mark,
+ * which occurs nowhere else in the source.
  */
 export function exactly<T>(value: T, source: string): T {
 	if (!LONG.test(source)) return value
@@ -38,7 +38,7 @@ export function exactly<T>(value: T, source: string): T {
 /**
  * Works like `JSON.stringify`, but a bigint becomes an integer.
  *
- * @param replace Returns the replacement of any other value.
+ * @param replace Returns the replacement for any other value.
  */
 export function exactJsonOf(value: object, replace: (value: unknown) => unknown): string {
 	let isMarked = false

@@ -1,11 +1,12 @@
 /**
- * Converts records and canonical data to JSON and back without loss. All JSON of mesh-chain uses this
+ * Converts records and canonical data to JSON and back without loss. All JSON from mesh-chain uses this
  * dialect.
  *
- *   { "$bigint": "5" }   { "$bytes": "AQI=" }   { "$date": "2026-01-01T00:00:00.000Z" }   { "$number": "NaN" }
+ *   { "$bigint": "5" }  { "$bytes": "AQI=" }  { "$date": "2026-01-01T00:00:00.000Z" }  { "$number": "NaN" }
  *
- * In a map whose only key looks like one of these, the key gets one more leading `$`. Control characters, and
- * all others that must not reach a terminal (`escape.ts`), are always written as `\uXXXX`.
+ * If the only key of a map looks like one of these tags, the key gets one more leading `$`. Control
+ * characters and all other characters that must not reach a terminal (`escape.ts`) are always written as
+ * `\uXXXX`.
  */
 
 import { show } from '../guard/show.ts'
@@ -25,13 +26,13 @@ import { escapeJson } from '../text/escape.ts'
 
 const TAG = /^\$+(?:bigint|bytes|date|number)$/
 
-/** Converts a canonical value to one line of JSON; undefined becomes `null`. */
+/** Converts a canonical value to one line of JSON. Undefined becomes `null`. */
 export function toJson(value: unknown): string {
 	return escapeJson(JSON.stringify(toTagged(value)) ?? 'null')
 }
 
 /**
- * Returns the canonical value that {@link toJson} wrote.
+ * Returns the canonical value from the JSON that {@link toJson} wrote.
  *
  * @throws {MeshChainError} `INVALID_JSON`.
  */
@@ -44,7 +45,7 @@ export function recordToJson(record: LogRecord): string {
 	return escapeJson(JSON.stringify(recordToFields(record)))
 }
 
-/** Converts one record to the object that `JSON.parse` returns for its line. */
+/** Converts one record to the object that `JSON.parse` would return for the record's line. */
 export function recordToFields(record: LogRecord): Record<string, unknown> {
 	const { seq, epoch, tsMs, level, kind, message, daemonId, nodeId, origin } = record
 	return {
@@ -62,7 +63,7 @@ export function recordToFields(record: LogRecord): Record<string, unknown> {
 }
 
 /**
- * Returns the record that {@link recordToJson} wrote.
+ * Returns the record from the JSON that {@link recordToJson} wrote.
  *
  * @throws {MeshChainError} `INVALID_JSON`, with the missing or invalid field.
  */
@@ -70,7 +71,7 @@ export function recordFromJson(text: string): LogRecord {
 	return recordFromFields(parse(text))
 }
 
-/** Returns the record for the parsed form of a line. */
+/** Returns the record for a parsed line. */
 export function recordFromFields(fields: unknown): LogRecord {
 	if (typeof fields !== 'object' || fields === null || Array.isArray(fields))
 		throw invalid('a record', fields)
@@ -82,8 +83,8 @@ export function recordFromFields(fields: unknown): LogRecord {
 	if (!isEpoch(epoch)) throw invalid(`epoch (a whole number from 1 to ${EPOCH_MAX})`, epoch)
 	if (!isRecordTime(tsMs)) throw invalid(`tsMs (whole milliseconds from 0 to ${TIME_MAX_MS})`, tsMs)
 	if (levelIndex(level) < 0) throw invalid('level', level)
-	if (typeof kind !== 'string') throw invalid('kind (a text)', kind)
-	if (typeof message !== 'string') throw invalid('message (a text)', message)
+	if (typeof kind !== 'string') throw invalid('kind (a string)', kind)
+	if (typeof message !== 'string') throw invalid('message (a string)', message)
 	return {
 		seq,
 		epoch,
@@ -99,7 +100,7 @@ export function recordFromFields(fields: unknown): LogRecord {
 	}
 }
 
-/** Converts a canonical value to plain JSON data: values without a JSON type are tagged. */
+/** Converts a canonical value to plain JSON data. Values without a JSON type are tagged. */
 export function toTagged(value: unknown): unknown {
 	if (typeof value === 'number') return Number.isFinite(value) ? value : { $number: String(value) }
 	if (typeof value === 'bigint') return { $bigint: value.toString() }
@@ -115,7 +116,7 @@ export function toTagged(value: unknown): unknown {
 }
 
 /**
- * Returns the value that {@link toTagged} converted.
+ * Returns the value that was passed to {@link toTagged}.
  *
  * @throws {MeshChainError} `INVALID_JSON`.
  */
@@ -131,7 +132,7 @@ export function fromTagged(value: unknown): unknown {
 }
 
 function untag(tag: string, field: unknown): unknown {
-	if (typeof field !== 'string') throw invalid(`${tag} (a text)`, field)
+	if (typeof field !== 'string') throw invalid(`${tag} (a string)`, field)
 	switch (tag) {
 		case '$bigint':
 			if (!/^-?\d+$/.test(field)) throw invalid('$bigint (digits)', field)
@@ -152,7 +153,7 @@ function untag(tag: string, field: unknown): unknown {
 function idFrom(name: string, value: unknown): PublisherId | null {
 	const id = fromTagged(value ?? null)
 	if (id === null || typeof id === 'string' || typeof id === 'number' || typeof id === 'bigint') return id
-	throw invalid(`${name} (a text, a number or a bigint)`, value)
+	throw invalid(`${name} (a string, a number or a bigint)`, value)
 }
 
 function originFrom(value: unknown): RecordOrigin {

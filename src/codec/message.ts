@@ -1,12 +1,12 @@
 /** Limits messages to the length that a record may have. */
 import { MESSAGE_LENGTH_MAX } from '../model/limits.ts'
 
-/** Room for the note at the end of a cut message. */
+/** Space for the note at the end of a cut message. */
 const CUT_NOTE_LENGTH_MAX = 40
 
 /**
- * Cuts a message that is too long to `MESSAGE_LENGTH_MAX`, with a note of the missing length. Never cuts
- * within a surrogate pair.
+ * Cuts a message that is longer than `MESSAGE_LENGTH_MAX`, and adds a note with the number of missing
+ * characters. Never cuts within a surrogate pair.
  */
 export function cutMessage(message: string): string {
 	if (message.length <= MESSAGE_LENGTH_MAX) return message

@@ -1,21 +1,21 @@
-/** Names and classes of values that foreign code gave, for markers. */
+/** Determines names and classes of values from foreign code, for markers. */
 import { errorNameOf, propertyOf } from '../guard/values.ts'
 import { toWellFormed } from '../text/well-formed.ts'
 
-/** Returns the name of a thrown value, at most 40 characters. */
+/** Returns the name of a thrown value, cut to 40 characters. */
 export function nameOf(thrown: unknown): string {
 	return toWellFormed(errorNameOf(thrown).slice(0, 40))
 }
 
-/** Returns whether an object has an enumerable field, its own or inherited. */
+/** Returns whether an object has an own or inherited enumerable field. */
 export function hasAny(fields: object): boolean {
 	for (const _key in fields) return true
 	return false
 }
 
 /**
- * Returns whether an empty object of this kind is really empty: a plain object of any realm, or an object
- * whose prototype has no properties to read.
+ * Returns whether an object without fields is really empty. This is true for a plain object from any realm,
+ * and for an object whose prototype has no properties.
  */
 export function isPlain(value: object): boolean {
 	const prototype: unknown = Object.getPrototypeOf(value)
@@ -26,13 +26,13 @@ export function isPlain(value: object): boolean {
 	return isRoot && tagOf(value) === undefined
 }
 
-/** Returns the name that `Object.prototype.toString` shows, if the class defines one. */
+/** Returns the tag that `Object.prototype.toString` uses, if the class defines one. */
 export function tagOf(value: object): string | undefined {
 	const tag = propertyOf(value, Symbol.toStringTag)
 	return typeof tag === 'string' ? tag : undefined
 }
 
-/** Returns the name of the class of an object, at most 40 characters. */
+/** Returns the name of an object's class, cut to 40 characters. */
 export function classOf(value: object): string {
 	const named = propertyOf(propertyOf(value, 'constructor'), 'name')
 	const isName = typeof named === 'string' && named !== '' && named !== 'Object'

@@ -1,9 +1,9 @@
 /**
- * The rows of a block in batches that are decoded on demand. The memory for a block is bounded, whatever its
- * rows contain.
+ * Divides the rows of a block into batches that are decoded on demand. The memory for a block is limited,
+ * whatever its rows contain.
  *
- * Invariant: batches exist only for a block in which every row is a record. For this check a large block is
- * decoded twice, one batch at a time.
+ * Invariant: batches exist only for a block in which every row is a record. Because of this check, a large
+ * block is decoded twice, one batch at a time.
  */
 import { isGap, type LogRecord } from '../model/record.ts'
 import type { RowBlock } from './row-block.ts'
@@ -11,19 +11,19 @@ import { decodeRows } from './row-decoder.ts'
 import { valueEnd } from './structure.ts'
 
 /**
- * A batch is closed when its rows reach this size; a larger single row is one batch. Writers create frames of
- * 16 KiB if possible.
+ * Size in bytes at which a batch is complete. A larger single row is a batch of its own. Writers create
+ * frames of 16 KiB if possible.
  */
 const BATCH_BYTES_TARGET = 256 * 1024
 
-/** Batches in order. Each call of `at` may decode again. */
+/** Batches in order. Each call of `at` may decode the rows again. */
 export interface RowBatches {
 	readonly length: number
 	at(index: number): LogRecord[] | undefined
 }
 
 /**
- * Returns the rows of a block at or above a level, in batches.
+ * Returns the rows at or above a level from a block, in batches.
  *
  * @throws {RangeError} The same errors as {@link decodeRows}.
  */
@@ -34,7 +34,7 @@ export function rowBatches(block: RowBlock, levelIndexMin = 0): RowBatches {
 	for (const [index, part] of parts.entries()) {
 		const [first] = decodeRows(part, levelIndexMin)
 		if (index > 0 && first !== undefined && isGap(first))
-			throw new RangeError('a $gap that is not at the head of its frame')
+			throw new RangeError('found a $gap that is not at the head of its frame')
 	}
 	return {
 		length: parts.length,
@@ -51,7 +51,7 @@ function cut(block: RowBlock): RowBlock[] {
 		pos = valueEnd(bytes, pos, end)
 		if (pos < 0) throw new RangeError(`expected ${block.rows} rows, found ${rows - 1}`)
 		if (pos - start < BATCH_BYTES_TARGET && rows < block.rows) continue
-		// The last part reports any bytes after the last row.
+		// The last part includes any bytes after the last row, so decoding it detects them.
 		const partEnd = rows === block.rows ? end : pos
 		parts.push({ ...block, start, end: partEnd, rows: rows - before, baseSeq: baseSeq + before })
 		start = pos

@@ -1,17 +1,18 @@
 /**
- * Determines which columns a row has. Encoders and the decoder must agree on this in addition to the bytes.
+ * Determines which columns a row has. The encoders and the decoder must agree on this, in addition to the
+ * encoding of each column.
  */
 import type { LogRecord } from '../model/record.ts'
 
-/** The kind that a row omits. */
+/** The default kind, which rows omit. */
 export const DEFAULT_KIND = 'log'
 
 export const ROW_COLUMNS_MIN = 2
 export const ROW_COLUMNS_MAX = 8
 
 /**
- * Returns how many columns a row needs: trailing defaults are omitted, and eight columns mean that there is
- * data.
+ * Returns how many columns a row needs. Trailing defaults are omitted, and eight columns mean that the record
+ * has data.
  */
 export function rowColumns(record: LogRecord): number {
 	if (record.data !== undefined) return ROW_COLUMNS_MAX

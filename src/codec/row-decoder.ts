@@ -1,10 +1,10 @@
 /**
- * Decodes MessagePack rows to records: the inverse of `row-encoder.ts`, which describes the layout. Never
- * reads beyond the given end.
+ * Decodes MessagePack rows to records. It is the inverse of `row-encoder.ts`, which describes the layout.
+ * Never reads beyond the given end.
  *
  * Invariant: every decoded record is one that a loop could have created (docs/FORMAT.md, "What a reader
- * treats as damage"). One invalid row makes the whole block malformed. Errors inside rows that a caller skips
- * by level are not detected.
+ * treats as damage"). A single invalid row makes the complete block malformed. Errors inside rows that a
+ * caller skips by level are not detected.
  */
 
 import {
@@ -25,17 +25,17 @@ import { NO_BLOCK, type RowBlock } from './row-block.ts'
 import { DEFAULT_KIND, ROW_COLUMNS_MAX, ROW_COLUMNS_MIN } from './row-columns.ts'
 import { valueEnd } from './structure.ts'
 
-/** The flag of a block with kinds that start with `$`; lower bits stand for levels. */
+/** The flag of a block with kinds that start with `$`. The lower bits represent levels. */
 const OWN_KINDS = 1 << LOG_LEVELS.length
-/** The highest time delta of a plain row. */
+/** The maximum time delta of a plain row. */
 const PLAIN_DELTA_MAX = 0x7f
 
 /**
- * Decodes the rows of a block at or above a level, in order. With a level filter, the block must not contain
- * a `$gap`.
+ * Decodes the rows at or above a level from a block, in order. With a level filter, the block must not
+ * contain a `$gap`.
  *
- * @throws {RangeError} If the bytes are not rows: the checksum of the frame is valid, but another program
- * wrote it.
+ * @throws {RangeError} If the bytes are not rows. The checksum of the frame is valid, so another program must
+ * have written it.
  */
 export function decodeRows(block: RowBlock, levelIndexMin = 0): LogRecord[] {
 	try {
@@ -52,7 +52,7 @@ export function decodeRows(block: RowBlock, levelIndexMin = 0): LogRecord[] {
 	}
 }
 
-/** Sums over the levels and times of the rows of a block. */
+/** Sums over the levels and times of the rows in a block. */
 export interface RowSums {
 	readonly levels: number[]
 	readonly minTsMs: number
@@ -60,9 +60,9 @@ export interface RowSums {
 }
 
 /**
- * Sums up rows without decoding records. No row may be a `$gap`.
+ * Computes the sums of rows without decoding records. No row may be a `$gap`.
  *
- * @throws {RangeError} as {@link decodeRows}
+ * @throws {RangeError} The same errors as {@link decodeRows}.
  */
 export function sumRows(block: RowBlock): RowSums {
 	const sums: SumsUnderWay = {
@@ -71,7 +71,7 @@ export function sumRows(block: RowBlock): RowSums {
 		maxTsMs: Number.NEGATIVE_INFINITY,
 	}
 	try {
-		// Summing needs no texts.
+		// The sums do not need the decoded string.
 		reader.open({ ...block, ascii: false }, 0)
 		for (let row = 0; row < block.rows; ) {
 			row += reader.sumPlainRows(block.rows - row, sums)
@@ -96,18 +96,18 @@ class RowReader {
 	#bytes = NO_BLOCK.bytes
 	#text: string | undefined
 	#levelIndexMin = 0
-	/** Whether the times of plain rows are certainly valid, so that plain rows can be taken. */
+	/** Whether the times of plain rows are certainly valid, so that {@link plainRow} can decode them. */
 	#takesPlain = false
 	#pos = 0
-	/** Flags that the rows so far require. */
+	/** Flags that the rows decoded so far require. */
 	#flags = 0
-	/** Number of bytes above 0x7f in the headers of plain rows. Any further such bytes are in texts. */
+	/** Number of bytes above 0x7f in the headers of plain rows. All other such bytes are in strings. */
 	#highBytes = 0
-	/** Start of the rows since the last plain row; -1 if there are none. */
+	/** Start of the rows after the last plain row; -1 if there are none. */
 	#otherStart = -1
 
 	/**
-	 * Begins with the first row of a block.
+	 * Starts at the first row of a block.
 	 *
 	 * @throws {RangeError} If the base time is not a valid time.
 	 */
@@ -134,8 +134,8 @@ class RowReader {
 	}
 
 	/**
-	 * Decodes the next row if it is plain, as nearly all rows are: an ASCII message, the default kind, ids
-	 * that are short texts or nil. The position is kept in one local variable. Returns undefined for any
+	 * Decodes the next row if it is plain, as nearly all rows are: an ASCII message, the default kind, ids that
+	 * are short strings or nil. For speed, the position is in one local variable. Returns undefined for any
 	 * other row, without side effects.
 	 */
 	plainRow(index: number): LogRecord | undefined {
@@ -144,7 +144,7 @@ class RowReader {
 		const { baseSeq, baseTsMs, epoch, start: base, end } = this.#block
 		const bytes = this.#bytes
 		let pos = this.#pos
-		// A row that runs past the end of the block or buffer is detected below, because no plain row ends
+		// A row that extends beyond the end of the block or buffer is detected below, because no plain row ends
 		// there.
 		const columns = bytes[pos]! - 0x90
 		const dTs = bytes[pos + 1]!
@@ -164,7 +164,7 @@ class RowReader {
 		if (this.#otherStart >= 0) this.#countOthers()
 		this.#pos = nodeEnd
 		this.#flags |= 1 << levelIndex
-		// Counts the heads of row, kind and texts, and the length byte of a long text.
+		// Counts the heads of the row, the kind and the strings, and the length byte of a long string.
 		this.#highBytes += columns - 1 + (length >> 7)
 		return {
 			seq: baseSeq + index,
@@ -179,7 +179,7 @@ class RowReader {
 		}
 	}
 
-	/** Decodes the next row; undefined if it is below the level. */
+	/** Decodes the next row. Returns undefined if the row is below the level. */
 	row(index: number): LogRecord | undefined {
 		const { baseSeq, epoch } = this.#block
 		if (this.#otherStart < 0) this.#otherStart = this.#pos
@@ -209,7 +209,7 @@ class RowReader {
 			chainPending: false,
 		}
 		const data = columns < ROW_COLUMNS_MAX ? undefined : this.#readData()
-		// Readers rely on the data of a gap, so an impossible gap is refused.
+		// An impossible gap is refused, because readers rely on the data of a gap.
 		if (kind === GAP_KIND && origin === undefined && (index > 0 || !isWholeGap({ seq: record.seq, data }))) {
 			throw this.#malformed('a $gap at the head of its frame with a valid range')
 		}
@@ -218,9 +218,9 @@ class RowReader {
 	}
 
 	/**
-	 * Skips at most `rowsMax` rows while they are less than 128 whole milliseconds after the first row, as
-	 * nearly all rows are. The position is kept in one local variable. Any other or invalid row is left to
-	 * {@link sumRow}.
+	 * Adds at most `rowsMax` rows to the sums and skips them. It stops at the first row that is invalid or
+	 * whose time is not 0 to 127 whole milliseconds after the base time, and leaves that row to {@link sumRow}.
+	 * Nearly all rows meet this condition. For speed, the position is in one local variable.
 	 *
 	 * @returns The number of skipped rows.
 	 */
@@ -232,8 +232,8 @@ class RowReader {
 		let pos = this.#pos
 		let rows = 0
 		for (; rows < rowsMax; rows++) {
-			// A position past the end of the block or buffer never moves back, so the rows do not end at the
-			// expected place.
+			// A position beyond the end of the block or buffer never moves back, so the rows then do not end at the
+			// expected position.
 			const columns = bytes[pos]! - 0x90
 			const dTs = bytes[pos + 1]!
 			const levelIndex = bytes[pos + 2]!
@@ -281,24 +281,27 @@ class RowReader {
 		}
 	}
 
-	/** Runs the checks that need all rows. */
+	/** Performs the checks that need all rows. */
 	expectEnd(): void {
 		const { end, start, flags } = this.#block
 		if (this.#pos !== end) throw this.#malformed('the end of the frame')
 		if ((this.#flags & ~flags) !== 0) throw this.#malformed('flags for every level and kind')
 		if (this.#otherStart >= 0) this.#countOthers()
 		if (this.#takesPlain && this.#highBytes !== this.#highBytesIn(start, end)) {
-			throw this.#malformed('only ASCII texts, as the flags claim')
+			throw this.#malformed('only ASCII strings, as the flags claim')
 		}
 	}
 
-	/** Excludes the bytes of other rows from the final comparison: their texts were checked one by one. */
+	/**
+	 * Excludes the bytes of rows that are not plain from the final comparison, because their strings were
+	 * checked one by one.
+	 */
 	#countOthers(): void {
 		if (this.#takesPlain) this.#highBytes += this.#highBytesIn(this.#otherStart, this.#pos)
 		this.#otherStart = -1
 	}
 
-	/** Counts the bytes above 0x7f: each takes two bytes as UTF-8. */
+	/** Counts the bytes above 0x7f, each of which takes two bytes as UTF-8. */
 	#highBytesIn(start: number, end: number): number {
 		const base = this.#block.start
 		return Buffer.byteLength(this.#text!.substring(start - base, end - base)) - (end - start)
@@ -346,11 +349,11 @@ class RowReader {
 		else if (lead === 0xd9) length = this.#byte()
 		else if (lead === 0xda) length = this.#bytes.readUInt16BE(this.#take(2))
 		else if (lead === 0xdb) length = this.#bytes.readUInt32BE(this.#take(4))
-		else throw this.#malformed('a text')
+		else throw this.#malformed('a string')
 		const start = this.#take(length)
 		const text = utf8Text(this.#bytes, start, start + length, this.#text, this.#block.start)
 		if (text === undefined) throw this.#malformed('UTF-8')
-		// Only an ASCII text has as many units as bytes.
+		// Only an ASCII string has as many UTF-16 code units as bytes.
 		if (this.#text !== undefined && text.length !== length) throw this.#malformed('ASCII, as the flags claim')
 		return text
 	}
@@ -418,13 +421,13 @@ class RowReader {
 }
 
 /**
- * The only reader, for one block at a time: nothing that it calls reads another block. It is kept because a
- * frame may hold a single row, and V8 discards the compiled code of a class when a garbage collection finds
- * no instance.
+ * The only reader. It reads one block at a time, and nothing that it calls reads another block. There is a
+ * permanent instance because a frame may contain only a single row, and V8 discards the compiled code of a
+ * class if a garbage collection finds no instance.
  */
 const reader = new RowReader()
 
-/** Returns the end of a text of 1 to 31 bytes or of a nil; -1 for anything else. */
+/** Returns the end of a string of 1 to 31 bytes or of a nil, or -1 for anything else. */
 function shortTextEnd(bytes: Buffer, pos: number): number {
 	const lead = bytes[pos]!
 	if (lead === 0xc0) return pos + 1

@@ -1,12 +1,12 @@
 /**
- * Encodes records as MessagePack rows, one after another into one growing buffer:
+ * Encodes records as MessagePack rows, one after another, in one growing buffer:
  *
  * [dTs, level, kind | nil, message | nil, daemonId, nodeId, origin, data]
  *
- * `dTs` is relative to a base that the caller passes. A nil `kind` means `'log'`, a nil `message` means the
- * kind. Trailing nils are omitted, but a row of eight columns always has `data`, even if it is nil. `seq` and
- * `epoch` are not in the row: they follow from the frame. The fixed part is written by hand, `data` by
- * msgpackr.
+ * `dTs` is relative to a base that the caller passes. A nil `kind` means `'log'`, and a nil `message` means
+ * that the message equals the kind. Trailing nils are omitted, but a row of eight columns always has `data`,
+ * even if `data` is nil. `seq` and `epoch` are not in the row, because they follow from the frame. This file
+ * encodes the fixed part itself, and msgpackr encodes `data`.
  */
 import { LogAppendError } from '../model/errors.ts'
 import { PACKED_DATA_BYTES_MAX, SEQ_MAX } from '../model/limits.ts'
@@ -30,11 +30,11 @@ export class RowEncoder {
 	#bytes = Buffer.allocUnsafeSlow(64 * 1024)
 	#pos = 0
 	#ascii = true
-	/** Rows that follow the rows in {@link #bytes}, all relative to {@link #ropeTsMs}. */
+	/** Rows after the rows in {@link #bytes}. Their times are relative to {@link #ropeTsMs}. */
 	readonly #rope = new RowRope()
 	#ropeTsMs = 0
 
-	/** Number of bytes since the last {@link reset}; a lower bound until {@link finish}. */
+	/** Number of bytes since the last {@link reset}. It is a lower bound until {@link finish} is called. */
 	get length(): number {
 		return this.#pos + this.#rope.length
 	}
@@ -44,7 +44,7 @@ export class RowEncoder {
 		return this.#pos + this.#rope.length * BYTES_PER_UNIT_MAX
 	}
 
-	/** Makes {@link length} exact. Returns whether every text in the fixed parts of all rows is ASCII. */
+	/** Makes {@link length} exact. Returns whether every string in the fixed parts of all rows is ASCII. */
 	finish(): boolean {
 		if (this.#rope.length > 0 && (this.#pos > 0 || !this.#rope.isAscii())) this.#writeRope()
 		return this.#ascii
@@ -63,8 +63,8 @@ export class RowEncoder {
 	}
 
 	/**
-	 * Appends the row of one record. If the data cannot be packed or no reader would accept the record,
-	 * throws and appends nothing.
+	 * Appends the row of one record. Throws and appends nothing if the data cannot be packed, or if no reader
+	 * would accept the record.
 	 *
 	 * @throws {LogAppendError} Not retryable; `CHAIN_EXHAUSTED` for a seq above `SEQ_MAX`.
 	 */
@@ -131,7 +131,7 @@ export class RowEncoder {
 	}
 
 	/**
-	 * Writes a short text character by character. Returns false and writes nothing if a character is not
+	 * Writes a short string character by character. Returns false and writes nothing if a character is not
 	 * ASCII.
 	 */
 	#shortAscii(text: string): boolean {
@@ -153,7 +153,7 @@ export class RowEncoder {
 	}
 
 	/**
-	 * Writes a text as if it were ASCII. Returns false and writes nothing if it has more bytes than
+	 * Writes a string as if it were ASCII. Returns false and writes nothing if the string has more bytes than
 	 * characters.
 	 */
 	#longAscii(text: string): boolean {
@@ -187,8 +187,8 @@ export class RowEncoder {
 	}
 
 	/**
-	 * Writes a whole number of up to 32 bits as an integer and any other number as a float64, which is a
-	 * number in every language.
+	 * Writes an integer of at most 32 bits as an integer, and any other number as a float64, which every
+	 * language reads as a number.
 	 */
 	#number(value: number): void {
 		if (value >= 0 && value < 0x80 && value === (value | 0) && !Object.is(value, -0)) {
@@ -209,7 +209,7 @@ export class RowEncoder {
 		}
 	}
 
-	/** Writes a bigint, always 64 bits wide, so that readers can distinguish it from a number. */
+	/** Writes a bigint, always with 64 bits, so that readers can distinguish it from a number. */
 	#bigint(value: bigint): void {
 		this.#bytes[this.#pos] = value < 0n ? 0xd3 : 0xcf
 		this.#pos =
@@ -234,7 +234,7 @@ export class RowEncoder {
 	#data(data: unknown, seq: number): void {
 		const packed = packDataBorrow(data)
 		if (packed.length > PACKED_DATA_BYTES_MAX) {
-			throw new LogAppendError(`data of ${packed.length} bytes is more than a frame may hold`, {
+			throw new LogAppendError(`data of ${packed.length} bytes is larger than a frame can contain`, {
 				retryable: false,
 				seq,
 			})
@@ -253,13 +253,13 @@ export class RowEncoder {
 }
 
 /**
- * Creates the error for a record that no reader accepts: its seq is above the maximum, or its time is
+ * Creates the error for a record that no reader accepts because its seq is above the maximum or its time is
  * invalid.
  */
 function noRecord({ seq, tsMs }: LogRecord): LogAppendError {
 	if (!(seq <= SEQ_MAX)) {
-		const text = `seq ${seq} is above ${SEQ_MAX}, the highest seq of a chain: begin a new chain`
+		const text = `seq ${seq} is above ${SEQ_MAX}, the highest seq of a chain; start a new chain`
 		return new LogAppendError(text, { code: 'CHAIN_EXHAUSTED', retryable: false, seq })
 	}
-	return new LogAppendError(`${tsMs} is not a valid time of a record`, { retryable: false, seq })
+	return new LogAppendError(`${tsMs} is not a valid record time`, { retryable: false, seq })
 }

@@ -1,14 +1,15 @@
 /**
- * The fast way to encode rows. Plain rows are collected in one text with one character per byte, and written
- * by one native call per frame, because a native call costs more than a short text. This works only if every
- * text is ASCII, which is checked once for all of them. Otherwise, or if a row is not plain, `row-encoder.ts`
- * encodes byte by byte.
+ * The fast way to encode rows. Plain rows are collected in one string with one character per byte, which one
+ * native call per frame writes, because a native call costs more than a short string. This works only if
+ * every string is ASCII, which is checked once for all strings. Otherwise, or if a row is not plain,
+ * `row-encoder.ts` encodes byte by byte.
  */
 import { LOG_LEVELS, type LogRecord, levelIndex } from '../model/record.ts'
 import { DEFAULT_KIND } from './row-columns.ts'
 
 /**
- * Maximum length of a text here. The header of a longer text would contain a length byte that is not ASCII.
+ * Maximum length of a string in a plain row. The header of a longer string would contain a length byte above
+ * 0x7f.
  */
 const TEXT_LENGTH_MAX = 0x7f
 const TS_DELTA_MAX = 0x7f
@@ -22,7 +23,7 @@ const TEXT_HEADERS = Array.from({ length: TEXT_LENGTH_MAX + 1 }, (_unused, lengt
 	length < 32 ? String.fromCharCode(0xa0 | length) : String.fromCharCode(0xd9, length),
 )
 /**
- * `LOG_MIDDLES[level][message.length]`: the bytes between `dTs` and the message of a record of the default
+ * `LOG_MIDDLES[level][message.length]`: the bytes between `dTs` and the message, for a record of the default
  * kind.
  */
 const LOG_MIDDLES = LOG_LEVELS.map((_level, index) =>
@@ -32,22 +33,25 @@ const LOG_MIDDLES = LOG_LEVELS.map((_level, index) =>
 export class RowRope {
 	#text = ''
 	/**
-	 * Number of characters that stand for header bytes above 0x7f. If every text is ASCII, there are no
-	 * others.
+	 * Number of characters that represent header bytes above 0x7f. If every string is ASCII, no other
+	 * characters are above 0x7f.
 	 */
 	#highBytes = 0
 	#nodeId: string | undefined
 	#nodeIdText = ''
-	/** The records in the rope (the first {@link count}), in case they must be encoded in another way. */
+	/**
+	 * The records in the rope (the first {@link count}). They are needed if the rows must be encoded byte by
+	 * byte.
+	 */
 	readonly records: LogRecord[] = []
 	count = 0
 
-	/** Number of characters, which is the number of bytes if every text is ASCII. */
+	/** Number of characters, which is the number of bytes if every string is ASCII. */
 	get length(): number {
 		return this.#text.length
 	}
 
-	/** Adds a record. Returns false and does nothing if the record needs more than a plain row. */
+	/** Adds a record. Returns false and does nothing if the record does not fit into a plain row. */
 	add(record: LogRecord, dTs: number): boolean {
 		const { kind, message, daemonId, nodeId } = record
 		if (record.data !== undefined || record.origin !== undefined) return false
@@ -69,13 +73,13 @@ export class RowRope {
 		if (columns > 4) row += daemonId === null ? NIL : TEXT_HEADERS[daemonId.length]! + daemonId
 		if (columns > 5) row += this.#nodeText(nodeId!)
 		this.#text += row
-		// Counts the array's header and one byte for each column except the first two.
+		// Counts the header of the array, and one byte for each column except the first two.
 		this.#highBytes += columns - 1
 		this.records[this.count++] = record
 		return true
 	}
 
-	/** Returns the encoded node id. It is usually the same as the previous one. */
+	/** Returns the encoded node id, which is cached because it is usually the same as the previous one. */
 	#nodeText(nodeId: string): string {
 		if (nodeId === this.#nodeId) return this.#nodeIdText
 		this.#nodeId = nodeId
@@ -83,26 +87,24 @@ export class RowRope {
 		return this.#nodeIdText
 	}
 
-	/**
-	 * Returns whether every text is ASCII, so that each character of the rope is the byte that it stands for.
-	 */
+	/** Returns whether every string is ASCII, so that each character of the rope represents one byte. */
 	isAscii(): boolean {
-		// In UTF-8 each character above 0x7f takes an additional byte. Texts add further ones exactly if they
-		// are not ASCII.
+		// In UTF-8, each header character above 0x7f takes one additional byte. Strings add more bytes only if
+		// they are not ASCII.
 		return Buffer.byteLength(this.#text) === this.#text.length + this.#highBytes
 	}
 
 	/**
-	 * Writes all rows to `target[pos…]`, which must have room for {@link length}. Correct only if
-	 * {@link isAscii}.
+	 * Writes all rows to `target[pos…]`, which must have space for {@link length} bytes. The result is correct
+	 * only if {@link isAscii} returns true.
 	 */
 	copyTo(target: Buffer, pos: number): void {
 		target.write(this.#text, pos, 'latin1')
 	}
 
 	/**
-	 * Empties the rope. The records stay referenced until others replace them: at most a frame of small
-	 * records.
+	 * Empties the rope. The records stay referenced until other records replace them; they are at most one
+	 * frame of small records.
 	 */
 	clear(): void {
 		this.#text = ''

@@ -1,21 +1,24 @@
 /**
- * Walks MessagePack without decoding it: finds the end of a value and checks whether its counts are
- * plausible. Allocates nothing and does not recurse, so hostile nesting or lengths cost no more than the
- * bytes present.
+ * Walks MessagePack without decoding it, to find the end of a value and to check whether its counts are
+ * plausible. Allocates nothing and does not recurse, so the cost depends only on the bytes that are present,
+ * even with malicious nesting or lengths.
  */
 
-/** The value's structure needs bytes beyond the end. */
+/** The value extends beyond the end. */
 export const RUNS_PAST_END = -1
-/** The bytes are not MessagePack (the one unused lead byte, 0xc1). */
+/** The bytes are not MessagePack: they contain the only unused lead byte, 0xc1. */
 export const NOT_MSGPACK = -2
 
-/** Bytes after the lead byte of the fixed-size types 0xc0 to 0xdf; -1 if the size must be read. */
+/**
+ * Number of bytes after the lead byte for the types 0xc0 to 0xdf; -1 if the size must be read, and -2 if the
+ * byte is unused.
+ */
 const FIXED_BYTES = Int8Array.from([
 	0, -2, 0, 0, -1, -1, -1, -1, -1, -1, 4, 8, 1, 2, 4, 8, 1, 2, 4, 8, 2, 3, 5, 9, 17, -1, -1, -1, -1, -1, -1,
 	-1,
 ])
 
-/** Returns the end of the value at `start`, or {@link RUNS_PAST_END} or {@link NOT_MSGPACK}. */
+/** Returns the end of the value at `start`, {@link RUNS_PAST_END} or {@link NOT_MSGPACK}. */
 export function valueEnd(bytes: Uint8Array, start: number, end: number): number {
 	let pos = start
 	for (let values = 1; values > 0; values--) {
@@ -38,13 +41,13 @@ export function valueEnd(bytes: Uint8Array, start: number, end: number): number 
 				else pos += size + (lead >= 0xc7 && lead <= 0xc9 ? 1 : 0)
 			}
 		}
-		// Every missing value takes at least one byte.
+		// Every remaining value takes at least one byte.
 		if (pos + values - 1 > end) return RUNS_PAST_END
 	}
 	return pos
 }
 
-/** Returns how many bytes hold the size of a bin, ext, str, array or map. */
+/** Returns how many bytes contain the size of a bin, ext, str, array or map. */
 function sizeWidth(lead: number): 1 | 2 | 4 {
 	switch (lead) {
 		case 0xc4: // bin 8

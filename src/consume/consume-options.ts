@@ -1,4 +1,4 @@
-/** The options of a consumer, checked and complete. */
+/** Checks the options of a consumer and applies the defaults. */
 import { checkBoolean, checkFileOption, checkFileSystem } from '../model/check.ts'
 import {
 	defineOptions,
@@ -22,39 +22,44 @@ import { DRAIN_TIMEOUT_MS_DEFAULT } from '../model/limits.ts'
 import { type FileSystem, nodeFileSystem } from '../platform/file-system.ts'
 import { checkLockName } from './name-lock.ts'
 
-/** Options of {@link consume}: which records it handles, and how. */
+/** Options of {@link consume}: which records are handled, and how. */
 export interface ConsumeOptions extends Omit<LogFilter, 'afterSeq' | 'fromSeq' | 'toSeq'> {
 	/**
-	 * Start of a consumer without a cursor: at the first record, or after the last one. Default: `'start'`.
+	 * Where a consumer without a saved cursor starts: at the first record, or after the last one. Default:
+	 * `'start'`.
 	 */
 	readonly from?: 'start' | 'end' | undefined
 	/**
-	 * Maximum number of retries after the handler fails on a record, after 50 ms, 100 ms and so on up to 5 s.
-	 * Then the consumer ends with `CONSUMER_FAILED`; it never skips a record. Default: no limit.
+	 * Maximum number of retries if the handler fails on a record. The delay before a retry starts at 50 ms and
+	 * doubles up to 5 s. After the last retry, the consumer ends with `CONSUMER_FAILED`. It never skips a
+	 * record. Default: no limit.
 	 */
 	readonly retries?: number | undefined
 	/**
-	 * Number of records after which the cursor is saved. About as many are handled again after a crash.
-	 * Default: 100.
+	 * Number of records after which the cursor is saved. About this many records are handled again after a
+	 * crash. Default: 100.
 	 */
 	readonly saveIntervalRecords?: number | undefined
-	/** Longest time before the cursor is saved. Default: 1,000 ms. */
+	/** Maximum time before the cursor is saved. Default: 1,000 ms. */
 	readonly saveIntervalMs?: number | undefined
 	/**
 	 * Whether to handle only records that are known to be on disk, not records that only the OS has. Default:
 	 * false.
 	 */
 	readonly durableOnly?: boolean | undefined
-	/** Interval of checks for new records if the system reports no change. Default: 200 ms. */
+	/**
+	 * Interval between checks for new records when the operating system does not report changes. Default: 200
+	 * ms.
+	 */
 	readonly pollIntervalMs?: number | undefined
 	/**
-	 * Longest time that `close` waits for the record that is being handled. Then the consumer ends with
-	 * `CLOSE_FAILED`, and the next consumer handles that record again. Default: 10,000 ms.
+	 * Maximum time that `close` waits for the record that is being handled. After that, the consumer ends with
+	 * `CLOSE_FAILED`, and the next consumer handles the record again. Default: 10,000 ms.
 	 */
 	readonly closeTimeoutMs?: number | undefined
-	/** Path of the cursor. Default: `CHAIN.NAME.cursor`, beside the chain. */
+	/** Path of the cursor file. Default: `CHAIN.NAME.cursor`, next to the chain. */
 	readonly cursorPath?: string | undefined
-	/** File system of the cursor. Default: that of Node. */
+	/** File system for the cursor file. Default: the file system of Node. */
 	readonly fs?: FileSystem | undefined
 }
 
@@ -74,7 +79,7 @@ const CONSUME_RULES = {
 
 const CONSUME_OPTIONS = defineOptions(CONSUME_RULES, FILTERS)
 
-/** The options of a consumer, with every default in place. */
+/** Consumer options with all defaults applied. */
 export interface ResolvedConsumeOptions
 	extends Omit<ResolvedOptions<typeof CONSUME_RULES>, 'cursorPath' | 'fs'> {
 	readonly filter: ResolvedFilter
@@ -83,7 +88,7 @@ export interface ResolvedConsumeOptions
 }
 
 /**
- * Checks and completes the options.
+ * Validates the options and applies the defaults.
  *
  * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_FILTER`, `INVALID_LEVEL`
  */

@@ -1,4 +1,7 @@
-/** Handles each record of a chain once it is committed, in order, and resumes at its cursor after a crash. */
+/**
+ * Passes each committed record of a chain to a handler, in order. After a crash, a consumer resumes at its
+ * cursor.
+ */
 import { type Chain, checkFollowable, Patience } from '../chain/index.ts'
 import { Abandonable, isThenable } from '../guard/promises.ts'
 import { show } from '../guard/show.ts'
@@ -20,34 +23,36 @@ import { SaveSchedule } from './save-schedule.ts'
 
 /** Counters of a consumer. */
 export interface ConsumerStats {
-	/** Records that the handler accepted, not counting gaps. */
+	/** Number of records that the handler accepted, not counting gaps. */
 	readonly handled: number
-	/** Records that the filter excluded. */
+	/** Number of records that the filter excluded. */
 	readonly filtered: number
-	/** Gaps that the handler accepted. */
+	/** Number of gaps that the handler accepted. */
 	readonly gaps: number
-	/** Records absent in those gaps, as far as they are after the cursor. */
+	/** Number of absent records in those gaps, counting only records after the cursor. */
 	readonly absent: number
-	/** Errors and rejections of the handler. */
+	/** Number of times that the handler threw an error or rejected. */
 	readonly failures: number
 	/** Number of times that the cursor was saved. */
 	readonly saves: number
 	/** Number of times that the cursor could not be saved. */
 	readonly saveFailures: number
 	/**
-	 * Number of seqs by which the cursor was set back at the start, because a power loss took those records
-	 * and other records reuse their seqs.
+	 * Number of seqs by which the cursor was moved back at the start, because a power loss removed records and
+	 * other records reuse their seqs.
 	 */
 	readonly setBack: number
-	/** Message of the latest error of the handler or the cursor; undefined once it works again. */
+	/**
+	 * Message of the latest error from the handler, or from saving the cursor; undefined once both work again.
+	 */
 	readonly lastError: string | undefined
 }
 
-/** A running, named reader of a chain. */
+/** A running consumer of a chain. */
 export interface Consumer extends AsyncDisposable {
 	/** Name of the consumer. */
 	readonly name: string
-	/** Identity of the last handled record. The saved cursor may lag by `saveIntervalRecords`. */
+	/** Identity of the last handled record. The saved cursor may lag behind by `saveIntervalRecords`. */
 	readonly cursor: ConsumerCursor
 	/** Resolves when the consumer is closed; rejects if it ends because of an error. */
 	readonly done: Promise<void>
@@ -59,25 +64,27 @@ export interface Consumer extends AsyncDisposable {
 	 * Waits up to `closeTimeoutMs` for the record that is being handled, then saves and releases the cursor.
 	 * The chain stays open. Idempotent.
 	 *
-	 * @throws {MeshChainError} the error that `done` rejects with; `CLOSE_FAILED` if the handler took too
-	 * long; `CURSOR_FAILED` if the cursor could not be saved.
+	 * @throws {MeshChainError} The error that `done` rejects with; `CLOSE_FAILED` if the handler took too long;
+	 * `CURSOR_FAILED` if the cursor could not be saved.
 	 */
 	close(): Promise<void>
 }
 
 /**
- * Passes each record of a chain to a handler, in order and one at a time: first the existing records, then
- * new ones, each once it is committed. The cursor is saved on disk beside the chain, and a consumer of the
- * same name resumes there.
+ * Passes each record of a chain to a handler, in order and one at a time: first the existing records, and
+ * then new records once they are committed. The cursor is saved on disk next to the chain, and a consumer
+ * with the same name resumes at the cursor.
  *
  * Delivery is at least once: after a crash, up to `saveIntervalRecords` records are handled again. For
- * exactly-once results, store the identity, `(chainId, epoch, seq)`, with the result in one transaction. A
- * record that the handler fails on is retried, and later records wait. `$gap` records are passed too.
+ * exactly-once results, store the identity, `(chainId, epoch, seq)`, with the result in one transaction. If
+ * the handler fails on a record, the consumer retries that record, and later records wait. The handler also
+ * receives `$gap` records.
  *
- * @param chain must have a file of its own; a merged chain has none.
- * @param name name of the cursor: 1 to 64 letters, digits, `-` and `_`. At most one consumer of a name runs
- * at a time.
- * @param handler may return a promise. An error or a rejection means that the record was not handled.
+ * @param chain Chain to consume. It must have its own file, so it must not be a merged chain.
+ * @param name Name of the cursor: 1 to 64 letters, digits, `-` and `_`. At most one consumer with a given
+ * name runs at a time.
+ * @param handler Function that handles a record. It may return a promise. If it throws or rejects, the record
+ * was not handled.
  * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_FILTER`, `CURSOR_IN_USE`, `CURSOR_MISMATCH`,
  * `CURSOR_DAMAGED`, `CURSOR_FAILED`.
  *
@@ -104,7 +111,7 @@ export function consume(
 	return new ChainConsumer(chain, name, checkFunction('a handler', handler), resolved)
 }
 
-/** Raised if the handler takes too long after the consumer was closed. */
+/** Thrown if the handler takes too long after the consumer was closed. */
 class Overdue extends Error {}
 
 class ChainConsumer implements Consumer {
@@ -117,7 +124,7 @@ class ChainConsumer implements Consumer {
 	readonly #over = new AbortController()
 	readonly #answer = new Abandonable()
 	readonly #schedule: SaveSchedule
-	/** Seq after which the consumer starts; rejects if `done` does. */
+	/** Resolves to the seq after which the consumer starts; rejects if `done` rejects. */
 	readonly #beginning: Promise<number>
 	readonly #counts = {
 		handled: 0,
@@ -133,8 +140,8 @@ class ChainConsumer implements Consumer {
 	/** Number of records since the saved cursor. */
 	#unsaved = 0
 	/**
-	 * Number of handled records at the last save. Filtered records do not count: skipping them again costs
-	 * nothing.
+	 * Number of handled records at the last save. Filtered records do not count, because skipping them again
+	 * costs nothing.
 	 */
 	#savedHandled = 0
 	#saving: Promise<void> | undefined
@@ -224,8 +231,8 @@ class ChainConsumer implements Consumer {
 	}
 
 	/**
-	 * Returns the seq after which the consumer starts. The start is saved before a record is passed, so that
-	 * it does not move.
+	 * Returns the seq after which the consumer starts. The starting position is saved before the first record
+	 * is handled, so that the position does not move.
 	 */
 	async #begin(): Promise<number> {
 		const patience = new Patience(this.#chain.path, {
@@ -245,13 +252,16 @@ class ChainConsumer implements Consumer {
 		return afterSeq
 	}
 
-	/** Returns the start of a consumer without a cursor. */
+	/** Returns the starting position of a consumer without a saved cursor. */
 	async #first(): Promise<ConsumerCursor> {
 		const last = this.#options.from === 'end' ? await lastUpTo(this.#chain) : undefined
 		return { epoch: last?.epoch ?? 0, seq: last?.seq ?? 0 }
 	}
 
-	/** Resolves with whether the handler accepted the record before the consumer was closed. */
+	/**
+	 * Resolves to true if the handler accepted the record or the filter excluded it, and to false if the
+	 * consumer was closed first.
+	 */
 	async #isDealtWith(record: LogRecord): Promise<boolean> {
 		if (!matches(record, this.#options.filter)) {
 			this.#counts.filtered++
@@ -288,7 +298,7 @@ class ChainConsumer implements Consumer {
 		this.#schedule.cancel()
 		this.#saving ??= this.#saveNow().finally(() => {
 			this.#saving = undefined
-			// Records were handled during the save, or it failed.
+			// Records were handled during the save, or the save failed.
 			if (this.#unsaved > 0) this.#schedule.later()
 		})
 		return this.#saving

@@ -1,10 +1,10 @@
 /**
- * The cursor of a consumer, in a file beside the chain: two lines of 256 bytes, written alternately, each
- * with a checksum. A killed process or a power loss costs at most the line that was being written. At most
- * one consumer of a name holds the file at a time.
+ * Stores the cursor of a consumer in a file next to the chain. The file has two lines of 256 bytes, each with
+ * a checksum. The lines are written alternately. A kill or a power loss destroys at most the line that was
+ * being written. At most one consumer with a given name holds the file at a time.
  *
- * Invariant: the last saved cursor is in the file of that name, and no one else holds the name. Both are
- * checked before each save.
+ * Invariant: the last saved cursor is in the file with the cursor's name, and no other process holds the lock
+ * on the name. Both conditions are checked before each save.
  */
 import { createHash } from 'node:crypto'
 import { dirname } from 'node:path'
@@ -27,7 +27,7 @@ import {
 import { type LockHolder, NameLock } from './name-lock.ts'
 
 const LINE_BYTES = 256
-/** Start of the very first line of a file, and of no other line. */
+/** Start of the first line that is written to a file. No later line starts this way. */
 const FIRST_LEAD = '{"turn":0,'
 
 /** Identity of the last handled record; epoch and seq are 0 before the first one. */
@@ -44,7 +44,7 @@ interface Line extends ConsumerCursor {
 	readonly turn: number
 }
 
-/** The file of one cursor, and the lock of its name. */
+/** The file of one cursor, and the lock on its name. */
 export class CursorFile {
 	readonly path: string
 	readonly #system: FileSystem
@@ -56,11 +56,11 @@ export class CursorFile {
 	#stat: FileStat | undefined
 	#turn = 0
 	/**
-	 * Whether the name of the file is known to be on disk: the process that created the file may have been
-	 * killed before syncing it.
+	 * Whether the name of the file is known to be on disk. The process that created the file may have been
+	 * killed before it synced the folder.
 	 */
 	#isNamed = false
-	/** Cursor found in the file; undefined in a new file. */
+	/** Cursor that was found in the file; undefined for a new file. */
 	readonly found: ConsumerCursor | undefined
 
 	/**
@@ -82,7 +82,7 @@ export class CursorFile {
 		}
 	}
 
-	/** Whether the file still holds the last save, as far as can be seen. */
+	/** Whether the file that holds the last save is still at its path. */
 	get isKept(): boolean {
 		try {
 			return this.#isOpen
@@ -96,7 +96,8 @@ export class CursorFile {
 	}
 
 	/**
-	 * Saves a cursor on disk. Creates a new file if the old one was removed or replaced.
+	 * Saves a cursor on disk. If the file was removed or replaced, opens the file at the path, or creates a new
+	 * one.
 	 *
 	 * @throws {MeshChainError} `CURSOR_FAILED`, `CURSOR_IN_USE`, `CURSOR_MISMATCH`, `CURSOR_DAMAGED`; the
 	 * previous save is kept.
@@ -130,7 +131,7 @@ export class CursorFile {
 		}
 	}
 
-	/** Opens or creates the file. The next save follows the newest line in it. */
+	/** Opens or creates the file. The next save continues after the newest line in the file. */
 	#open(): Line | undefined {
 		this.#letGo()
 		const { path } = this
@@ -169,13 +170,13 @@ function newest(bytes: Buffer, path: string): Line | undefined {
 	if (valid.length > 0 || isUnfinished(bytes)) return valid[0]
 	throw new MeshChainError(
 		'CURSOR_DAMAGED',
-		`${show(path)} cannot be read: remove it and the consumer starts at the first record, or put back a copy`,
+		`${show(path)} is damaged: restore a copy, or remove the file to start again at the first record`,
 		{ path },
 	)
 }
 
 /**
- * Tells whether the first line was cut short by a full disk, a kill or a power loss: it was never
+ * Returns whether a full disk, a kill or a power loss cut the first line short. Such a line was never
  * acknowledged.
  */
 function isUnfinished(bytes: Buffer): boolean {
@@ -195,7 +196,7 @@ function decode(bytes: Buffer): Line | undefined {
 }
 
 /**
- * Tells whether a turn is valid. The bound is far below the largest exact number, so turns cannot run out.
+ * Returns whether a turn is valid. The limit is far below the largest exact integer, so turns cannot run out.
  */
 function isTurn(turn: unknown): boolean {
 	return isSeq(turn, 0) && turn <= SEQ_MAX / 2
@@ -214,8 +215,8 @@ function locked(system: FileSystem, path: string, holder: LockHolder): NameLock 
 }
 
 function mismatch(path: string, found: string, expected: string): MeshChainError {
-	const what = `${show(path)} belongs to chain ${found}, and this is chain ${expected}`
-	const advice = 'if the chain was replaced on purpose, remove it and the consumer starts at the first record'
+	const what = `${show(path)} belongs to chain ${found}, not to chain ${expected}`
+	const advice = 'if the chain was replaced on purpose, remove the file to start again at the first record'
 	return new MeshChainError('CURSOR_MISMATCH', `${what}: ${advice}`, { path })
 }
 

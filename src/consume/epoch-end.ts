@@ -1,13 +1,13 @@
-/** Finds the end of an epoch of a chain. */
+/** Finds the end of an epoch in a chain. */
 import type { Chain } from '../chain/index.ts'
 import type { LogRecord } from '../model/record.ts'
 
 /**
- * Returns the seq of the first record of a later epoch, which is in `(afterSeq, laterSeq]`. Epochs never
- * decrease, so this is a bisection by seeks; the number of reads grows with the square of the logarithm of
- * the chain.
+ * Returns the seq of the first record of a later epoch, which is in the range `(afterSeq, laterSeq]`. Epochs
+ * never decrease, so the function uses seeks to bisect the chain. The number of reads grows with the square
+ * of the logarithm of the chain's length.
  *
- * @param range `laterSeq`: seq of a record of a later epoch.
+ * @param range Range to search. `laterSeq` is the seq of a record of a later epoch.
  */
 export async function firstSeqAfterEpoch(
 	chain: Chain,
@@ -31,7 +31,7 @@ export async function lastOf(chain: Chain): Promise<LogRecord | undefined> {
 	return undefined
 }
 
-/** Returns the last present record up to a seq. Default: of the whole chain. */
+/** Returns the last record up to a seq, skipping gaps. Default: the last record of the chain. */
 export async function lastUpTo(
 	chain: Chain,
 	toSeq = Number.MAX_SAFE_INTEGER,

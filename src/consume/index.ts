@@ -1,4 +1,4 @@
-/** `mesh-chain/consume`: lists names, defines nothing. */
+/** Entry point `mesh-chain/consume`, which only lists names. */
 export { type Consumer, type ConsumerStats, consume } from './consume.ts'
 export type { ConsumeOptions } from './consume-options.ts'
 export type { ConsumerCursor } from './cursor-file.ts'

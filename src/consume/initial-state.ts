@@ -1,4 +1,4 @@
-/** Copies the state before the first record. */
+/** Copies the initial state of a projection. */
 import { isDeepStrictEqual } from 'node:util'
 
 /**

@@ -1,4 +1,4 @@
-/** The lock of a name under which a position in a chain is saved. */
+/** The lock on a name under which a position in a chain is saved. */
 import { acquireLock, type Lock, readHolder } from '../chain/index.ts'
 import { show } from '../guard/show.ts'
 import { invalidOption } from '../model/check.ts'
@@ -6,7 +6,7 @@ import { MeshChainError } from '../model/errors.ts'
 import type { FileSystem } from '../platform/file-system.ts'
 
 type Named = 'consumer' | 'projection'
-/** A forwarder of a chain to a stream needs no name. */
+/** A forwarder does not need a name. */
 export type LockHolder = Named | 'forwarder'
 
 /**
@@ -19,15 +19,16 @@ export function checkLockName(what: Named, name: unknown): void {
 	throw invalidOption(`the name of a ${what}`, name, '1 to 64 letters, digits, - and _')
 }
 
-/** The lock of a name. It is acquired again if its file was removed. */
+/** The lock on a name. If the lock file is removed, the lock is acquired again. */
 export class NameLock {
 	readonly #take: () => Lock
 	#lock: Lock
 
 	/**
-	 * @param path path of the file that holds the position.
-	 * @param what the holder of the lock, for messages.
-	 * @throws {MeshChainError} `CURSOR_IN_USE`, naming the process that holds it; errors of the file system.
+	 * @param path Path of the file that holds the position.
+	 * @param what Kind of holder, for error messages.
+	 * @throws {MeshChainError} `CURSOR_IN_USE`, which names the process that holds the lock; errors from the
+	 * file system.
 	 */
 	constructor(system: FileSystem, path: string, what: LockHolder) {
 		this.#take = () => lockName(system, path, what)
@@ -35,19 +36,19 @@ export class NameLock {
 	}
 
 	/**
-	 * Ensures that no one else holds the name.
+	 * Ensures that no other process holds the lock on the name.
 	 *
-	 * @throws {MeshChainError} as the constructor.
+	 * @throws {MeshChainError} As for the constructor.
 	 */
 	keep(): void {
 		if (this.#lock.isHeld()) return
 		const lock = this.#take()
-		this.#lock.release(false)
+		this.#lock.release('closed')
 		this.#lock = lock
 	}
 
 	release(): void {
-		this.#lock.release(false)
+		this.#lock.release('closed')
 	}
 }
 
@@ -60,8 +61,8 @@ function lockName(system: FileSystem, path: string, what: LockHolder): Lock {
 		const by = holder === undefined ? 'another process' : `process ${holder.pid} on ${show(holder.host)}`
 		const text =
 			what === 'forwarder'
-				? `a forwarder of this chain to this stream runs in ${by}, and one is enough: stop one of them`
-				: `a ${what} of this name runs in ${by}: stop it, or use another name`
+				? `a forwarder of this chain to this stream already runs in ${by}: stop one of the two`
+				: `a ${what} with this name already runs in ${by}: stop it, or use another name`
 		throw new MeshChainError('CURSOR_IN_USE', `${text}; ${show(path)} holds its position`, {
 			path,
 			cause: error,

@@ -1,4 +1,7 @@
-/** A state that follows a live chain and survives a crash: each record is folded into it exactly once. */
+/**
+ * Maintains a state that follows a live chain and survives a crash. Each record is folded into the state
+ * exactly once.
+ */
 import { type Chain, checkFollowable } from '../chain/index.ts'
 import { Abandonable, isThenable } from '../guard/promises.ts'
 import { show } from '../guard/show.ts'
@@ -28,29 +31,32 @@ import { SnapshotFile } from './snapshot-file.ts'
 /** Options of a projection. */
 export interface ProjectOptions<S> {
 	/**
-	 * Returns the next state, or a promise of it. Called for each record in order, except mesh-chain's own
-	 * records.
+	 * Function that returns the next state, or a promise of the next state. It is called for each record in
+	 * order, except mesh-chain's own records.
 	 */
 	readonly fold: (state: S, record: LogRecord) => S | Promise<S>
-	/** State before the first record. The fold gets a copy and may change it. */
+	/** State before the first record. The fold receives a copy and may modify it. */
 	readonly initial: S
 	/**
-	 * Number of records after which the state is saved. As many are folded again after a crash. Default:
-	 * 1,000.
+	 * Number of records after which the state is saved. About this many records are folded again after a crash.
+	 * Default: 1,000.
 	 */
 	readonly saveIntervalRecords?: number | undefined
-	/** Longest time before the state is saved. Default: 1,000 ms. */
+	/** Maximum time before the state is saved. Default: 1,000 ms. */
 	readonly saveIntervalMs?: number | undefined
-	/** Interval of checks for new records if the system reports no change. Default: 200 ms. */
+	/**
+	 * Interval between checks for new records when the operating system does not report changes. Default: 200
+	 * ms.
+	 */
 	readonly pollIntervalMs?: number | undefined
 	/**
-	 * Longest time that `close` waits for a running fold. Then the projection ends with `CLOSE_FAILED`, and
-	 * the next one resumes from the saved state. Default: 10,000 ms.
+	 * Maximum time that `close` waits for a running fold. After that, the projection ends with `CLOSE_FAILED`,
+	 * and the next projection resumes from the saved state. Default: 10,000 ms.
 	 */
 	readonly closeTimeoutMs?: number | undefined
-	/** Path of the snapshot. Default: `CHAIN.NAME.projection`, beside the chain. */
+	/** Path of the snapshot. Default: `CHAIN.NAME.projection`, next to the chain. */
 	readonly path?: string | undefined
-	/** File system of the snapshot. Default: that of Node. */
+	/** File system for the snapshot. Default: the file system of Node. */
 	readonly fs?: FileSystem | undefined
 }
 
@@ -63,35 +69,36 @@ export interface Projection<S> extends AsyncDisposable {
 	/** Seq of the last folded record; 0 before the first one. */
 	readonly seq: number
 	/**
-	 * Number of records absent from the chain, and so from the state, since its first record. 0 for a
-	 * complete state.
+	 * Number of records that are absent from the chain since its first record, and are therefore not in the
+	 * state; 0 for a complete state.
 	 */
 	readonly absent: number
 	/** Resolves when the projection is closed; rejects if it ends because of an error. */
 	readonly done: Promise<void>
 	/**
-	 * Resolves with the state once the record with this seq, or a later one, is folded.
+	 * Resolves to the state once the record with this seq, or a later record, is folded.
 	 *
-	 * @throws {MeshChainError} `INVALID_OPTION`; `CONSUMER_FAILED` if the projection was closed earlier; the
-	 * error that `done` rejects with.
+	 * @throws {MeshChainError} `INVALID_OPTION`; `CONSUMER_FAILED` if the projection is closed first; the error
+	 * that `done` rejects with.
 	 */
 	reached(seq: number): Promise<S>
 	/**
 	 * Waits up to `closeTimeoutMs` for a running fold, then saves and releases the state. Idempotent.
 	 *
-	 * @throws {MeshChainError} the error that `done` rejects with; `CLOSE_FAILED` if the fold took too long.
+	 * @throws {MeshChainError} The error that `done` rejects with; `CLOSE_FAILED` if the fold took too long.
 	 */
 	close(): Promise<void>
 }
 
 /**
  * Folds every record of a chain into a state, except mesh-chain's own records: first the existing records,
- * then new ones. State and position are saved together, beside the chain, and a projection of the same name
- * resumes there. If a power loss took records that were folded, the projection starts again at the first
- * record.
+ * and then new records. State and position are saved together in a file next to the chain, and a projection
+ * with the same name resumes from this file. If a power loss removed records that were already folded, the
+ * projection starts again at the first record.
  *
- * @param chain must have a file of its own; a merged chain has none.
- * @param name 1 to 64 letters, digits, `-` and `_`. At most one projection of a name runs at a time.
+ * @param chain Chain to fold. It must have its own file, so it must not be a merged chain.
+ * @param name Name of the projection: 1 to 64 letters, digits, `-` and `_`. At most one projection with a
+ * given name runs at a time.
  * @throws {MeshChainError} `INVALID_OPTION`, `CURSOR_IN_USE`, `CURSOR_FAILED`; `done` also rejects with
  * `CURSOR_MISMATCH`, `CURSOR_DAMAGED`, `INVALID_STATE` for a state that is not plain data, and
  * `CONSUMER_FAILED` if `fold` throws.
@@ -114,7 +121,7 @@ export function project<S>(chain: Chain, name: string, options: ProjectOptions<S
 	checkFollowable('a projection needs a chain', chain)
 	checkLockName('projection', name)
 	const { fs, path = `${chain.path}.${name}.projection`, ...rest } = PROJECT_OPTIONS.resolve(options)
-	// The option rules have no type for the state.
+	// The option rules do not carry the type of the state.
 	const { fold, initial } = options
 	const file = new SnapshotFile<S>(fs, path, chain.chainId)
 	return new ChainProjection(chain, name, { ...rest, fold, initial, file })
@@ -204,8 +211,8 @@ class ChainProjection<S> implements Projection<S> {
 	async close(): Promise<void> {
 		this.#over.abort()
 		const { closeTimeoutMs } = this.#options
-		const text = `the projection ${show(this.name)} was closed, and its fold did not finish within ${closeTimeoutMs} ms`
-		const overdue = new MeshChainError('CLOSE_FAILED', text)
+		const text = `the projection ${show(this.name)} was closed, and its fold did not finish within`
+		const overdue = new MeshChainError('CLOSE_FAILED', `${text} ${closeTimeoutMs} ms`)
 		const timer = setTimeout(() => this.#next.abandon(overdue), closeTimeoutMs)
 		await this.done.finally(() => clearTimeout(timer))
 	}
@@ -219,8 +226,8 @@ class ChainProjection<S> implements Projection<S> {
 		try {
 			const afterSeq = await this.#begin()
 			for await (const record of this.#chain.tail({ afterSeq, pollIntervalMs, signal: this.#over.signal })) {
-				// An asynchronous fold may have changed half of the state, so it is saved only between two
-				// records.
+				// An asynchronous fold may have modified only part of the state, so the state is saved only between
+				// two records.
 				this.#isFolding = true
 				await this.#take(record)
 				this.#isFolding = false
@@ -290,7 +297,7 @@ class ChainProjection<S> implements Projection<S> {
 	}
 }
 
-/** Returns how many records of a gap are after a seq: the gap may start before the last folded record. */
+/** Returns the number of records in a gap after a seq. The gap may start before the last folded record. */
 function absentAfter(seq: number, { data }: LogRecord<'$gap', GapData>): number {
 	return data === undefined ? 0 : Math.max(0, Math.min(data.count, data.toSeq - seq))
 }

@@ -5,8 +5,8 @@ import type { ConsumerCursor } from './cursor-file.ts'
 import { firstSeqAfterEpoch, lastOf, lastUpTo } from './epoch-end.ts'
 
 /**
- * Returns the seq after which every record is new to a consumer with this cursor. A later epoch reuses the
- * seqs of lost records; its records are new.
+ * Returns the seq after which every record is new to a consumer with this cursor. If a later epoch reuses the
+ * seqs of lost records, the records of that epoch are new.
  */
 export async function resumeAfter(chain: Chain, { epoch, seq }: ConsumerCursor): Promise<number> {
 	if (seq === 0) return 0
@@ -15,12 +15,13 @@ export async function resumeAfter(chain: Chain, { epoch, seq }: ConsumerCursor):
 	if (isGap(at) && at.data?.cause === 'retained') return Math.min(seq, at.seq)
 	if (at.epoch <= epoch) return Math.min(seq, at.seq)
 	const laterSeq = await firstSeqAfterEpoch(chain, epoch, { afterSeq: 0, laterSeq: at.seq })
-	// The lost seqs are all after the cursor: earlier records are absent, and nothing has replaced them.
+	// All reused seqs are after the cursor. Earlier records are absent, and no other records have replaced
+	// them.
 	if (laterSeq > seq) return seq
 	return (await lastUpTo(chain, laterSeq - 1))?.seq ?? 0
 }
 
-/** Returns the first present record from a seq on. */
+/** Returns the first record at or after a seq, skipping gaps. */
 async function firstFrom(chain: Chain, seq: number): Promise<LogRecord | undefined> {
 	for await (const record of chain.records({ fromSeq: seq, limit: 1, gaps: 'skip' })) return record
 	return undefined

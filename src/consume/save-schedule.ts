@@ -1,6 +1,6 @@
 /**
- * Decides when to save a position: after a number of records, and at the latest some time after the first
- * unsaved record.
+ * Decides when to save a position: after a number of records, or when a maximum time has passed since the
+ * first unsaved record.
  */
 
 /** The intervals of a schedule. */
@@ -16,13 +16,13 @@ export class SaveSchedule {
 	#timer: NodeJS.Timeout | undefined
 	#isStopped = false
 
-	/** @param save is called when a scheduled save is due. */
+	/** @param save Called when a scheduled save is due. */
 	constructor(intervals: SaveIntervals, save: () => void) {
 		this.#intervals = intervals
 		this.#save = save
 	}
 
-	/** Tells whether this many unsaved records must be saved at once. */
+	/** Returns whether this number of unsaved records requires an immediate save. */
 	isDue(unsavedRecords: number): boolean {
 		return unsavedRecords >= this.#intervals.saveIntervalRecords
 	}
@@ -33,7 +33,7 @@ export class SaveSchedule {
 		this.#timer ??= setTimeout(this.#save, this.#intervals.saveIntervalMs)
 	}
 
-	/** Cancels the scheduled save. Every save begins with this call, even a scheduled one. */
+	/** Cancels the scheduled save. Every save starts with this call, even a scheduled one. */
 	cancel(): void {
 		clearTimeout(this.#timer)
 		this.#timer = undefined

@@ -1,6 +1,6 @@
 /**
- * The state and position of a projection, in a file that is always complete: it is written under a temporary
- * name, synced and renamed. No one else holds its name meanwhile.
+ * Stores the state and position of a projection in a file that is always complete. The file is written under
+ * a temporary name, synced and renamed. No other process can hold the name at the same time.
  */
 import { dirname } from 'node:path'
 import { fromJson, toJson } from '../codec/json-dialect.ts'
@@ -28,12 +28,12 @@ import { NameLock } from './name-lock.ts'
 export interface Snapshot<S> {
 	readonly epoch: number
 	readonly seq: number
-	/** Records up to that seq that are absent from the chain, and so from the state. */
+	/** Number of records up to that seq that are absent from the chain, and are therefore not in the state. */
 	readonly absent: number
 	readonly state: S
 }
 
-/** The file of one projection, and the lock of its name. */
+/** The file of one projection, and the lock on its name. */
 export class SnapshotFile<S> {
 	readonly path: string
 	readonly #system: FileSystem
@@ -51,7 +51,7 @@ export class SnapshotFile<S> {
 	}
 
 	/**
-	 * Reads the snapshot; undefined if there is none.
+	 * Returns the snapshot; undefined if there is none.
 	 *
 	 * @throws {MeshChainError} `CURSOR_MISMATCH`, `CURSOR_DAMAGED`, `CURSOR_FAILED`.
 	 */
@@ -66,7 +66,7 @@ export class SnapshotFile<S> {
 		}
 		const found = parse(text)
 		if (found === undefined) {
-			const advice = 'remove it, and the projection starts again at the first record'
+			const advice = 'remove the file to start again at the first record'
 			throw new MeshChainError(
 				'CURSOR_DAMAGED',
 				`${show(path)} is not a snapshot of a projection: ${advice}`,
@@ -76,9 +76,10 @@ export class SnapshotFile<S> {
 			)
 		}
 		if (found.chainId === this.#chainId) return found as unknown as Snapshot<S>
-		const mismatch = `${show(path)} belongs to chain ${show(found.chainId)}, and this is chain ${this.#chainId}`
-		const advice = 'if the chain was replaced on purpose, remove it'
-		throw new MeshChainError('CURSOR_MISMATCH', `${mismatch}: ${advice}`, { path })
+		const mismatch =
+			`${show(path)} belongs to chain ${show(found.chainId)}, not to chain ${this.#chainId}: ` +
+			'if the chain was replaced on purpose, remove the file'
+		throw new MeshChainError('CURSOR_MISMATCH', mismatch, { path })
 	}
 
 	#readText(): string {
@@ -92,13 +93,14 @@ export class SnapshotFile<S> {
 	}
 
 	/**
-	 * Whether the file, if there is one, is unchanged since the last read or write, as far as can be seen.
+	 * Whether the file has the same identity and size as after the last read or write; true if there was no
+	 * read or write yet.
 	 */
 	get isKept(): boolean {
 		if (this.#stat === undefined) return true
 		try {
 			const found = this.#system.statSync(this.path)
-			// The file is not held open, so another file may have its inode number now.
+			// The file is not kept open, so another file may now have the same inode number.
 			return isSameFile(found, this.#stat) && found.size === this.#stat.size
 		} catch {
 			return false
@@ -155,14 +157,16 @@ export class SnapshotFile<S> {
 /**
  * Checks that a state survives a round trip through JSON.
  *
- * @throws {MeshChainError} `INVALID_STATE` if it does not: a function, a map, a class instance.
+ * @throws {MeshChainError} `INVALID_STATE` if it does not, for example because it contains a function, a map
+ * or a class instance.
  */
 function plainState(state: unknown): unknown {
 	if (state === undefined) return null
 	if (!isPlain(state)) {
 		throw new MeshChainError(
 			'INVALID_STATE',
-			'the state of a projection must be plain data: objects, arrays, strings, numbers, bigints, dates and bytes',
+			'the state of a projection must be plain data: ' +
+				'objects, arrays, strings, numbers, bigints, dates and bytes',
 		)
 	}
 	return state

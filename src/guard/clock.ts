@@ -1,20 +1,20 @@
-/** Guards clocks that foreign code supplies. */
+/** Guards clocks that application code supplies. */
 import { warn } from '../platform/diagnostics.ts'
 import { TIME_MAX_MS } from '../platform/time-limits.ts'
 import { hush } from './hush.ts'
 import { discard } from './promises.ts'
 import { messageOf } from './values.ts'
 
-/** A guarded clock: every reading is a time that a record can have. */
+/** A guarded clock. Every reading is a valid time for a record. */
 export interface SoundClock {
 	(): number
-	/** Number of readings that `Date.now` replaced. */
+	/** Number of invalid readings that were replaced by `Date.now`. */
 	readonly failures: number
 }
 
 /**
- * Guards a clock: every reading is a number from 0 to the latest time that a `Date` can hold. When the clock
- * throws, returns anything else or calls itself, `Date.now` gives the reading.
+ * Guards a clock, so that every reading is a number from 0 to the latest time that a `Date` can represent.
+ * When the clock throws, calls itself or returns anything else, the reading comes from `Date.now`.
  *
  * @param failed Called with each failure.
  */
@@ -43,13 +43,13 @@ export function soundClock(clock: () => unknown, failed: (thrown: unknown) => vo
 
 /**
  * Returns whether a value can become the time of a record: a number up to the latest time that a `Date` can
- * hold. Callers cut off fractions and raise negative numbers to 0.
+ * represent. Callers truncate fractions and replace negative numbers with 0.
  */
 export function isTime(tsMs: unknown): tsMs is number {
 	return typeof tsMs === 'number' && tsMs <= TIME_MAX_MS
 }
 
-/** Returns a {@link soundClock} that warns about its first failure. */
+/** Returns a {@link soundClock} that emits a warning at its first failure. */
 export function toldClock(name: string, clock: () => unknown): SoundClock {
 	let isTold = false
 	return soundClock(clock, (thrown) => {
@@ -57,7 +57,7 @@ export function toldClock(name: string, clock: () => unknown): SoundClock {
 		isTold = true
 		warn(
 			'HOOK_FAILED',
-			`${name} failed and is replaced by Date.now; further failures are only counted: ${messageOf(thrown)}`,
+			`${name} failed, and Date.now was used; further failures are only counted: ${messageOf(thrown)}`,
 		)
 	})
 }

@@ -1,11 +1,12 @@
-/** Guards iterables that foreign code supplies. */
+/** Guards iterables that application code supplies. */
 import { hush } from './hush.ts'
 import { discard, isThenable, settle, within } from './promises.ts'
 import { methodOf } from './values.ts'
 
 /**
- * The items of any iterable, for `for await`. Follows the language, with two exceptions: a thenable that
- * resolves with itself ends the iteration, and a source whose `return` does not settle in time is abandoned.
+ * Iterates over the items of any iterable, for `for await`. Follows the language specification, with two
+ * exceptions: a thenable that resolves with itself ends the iteration, and a source is abandoned if its
+ * `return` does not settle in time.
  *
  * @param left Called when the source is abandoned.
  */
@@ -16,7 +17,7 @@ export class ForeignItems<T> implements AsyncIterableIterator<T, undefined> {
 	readonly #left: () => void
 	#isDone = false
 
-	/** @throws {unknown} Any error of the source, or a `TypeError` when the source cannot be iterated. */
+	/** @throws {unknown} Any error from the source, or a `TypeError` if the source is not iterable. */
 	constructor(source: unknown, closeTimeoutMs: number, left: () => void) {
 		const { [Symbol.asyncIterator]: asynchronous, [Symbol.iterator]: synchronous } = source as {
 			readonly [name: symbol]: unknown
@@ -38,7 +39,7 @@ export class ForeignItems<T> implements AsyncIterableIterator<T, undefined> {
 
 	async next(): Promise<IteratorResult<T, undefined>> {
 		if (this.#isDone) return OVER
-		// The iterator calls no `return` on a source that has thrown or ended.
+		// `return` must not be called on a source that has thrown or ended.
 		this.#isDone = true
 		const given = keptPromise(() => methodOf(this.#items, 'next')?.())
 		if (!this.#isAsync) discard(given)
@@ -68,7 +69,7 @@ export class ForeignItems<T> implements AsyncIterableIterator<T, undefined> {
 	}
 }
 
-/** Returns the result of `act`. A promise that `act` throws is handled, then rethrown. */
+/** Returns the result of `act`. If `act` throws a promise, the promise is handled and rethrown. */
 function keptPromise(act: () => unknown): unknown {
 	try {
 		return act()

@@ -1,22 +1,23 @@
-/** Waits for promises and thenables of foreign code. These may settle twice, never, or with themselves. */
+/** Waits for promises and thenables from foreign code, which may settle twice, never, or with themselves. */
 import { types } from 'node:util'
 import { TIMER_MS_MAX } from '../platform/time-limits.ts'
 import { hush, ignore } from './hush.ts'
 import { propertyOf } from './values.ts'
 
-/** Maximum number of times in a row that a thenable may resolve with another thenable. */
+/** Maximum length of a chain of thenables that resolve with further thenables. */
 const THENABLE_DEPTH_MAX = 32
 
 /**
- * Returns whether `await` would wait for a value. A value whose `then` cannot be read counts as a promise
- * that rejects.
+ * Returns whether `await` would wait for a value. A value whose `then` is unreadable counts as a rejected
+ * promise.
  */
 export function isThenable(value: unknown): value is PromiseLike<unknown> {
 	if ((typeof value !== 'object' || value === null) && typeof value !== 'function') return false
 	try {
 		const { then } = value as Partial<PromiseLike<unknown>>
 		if (!types.isPromise(then)) return typeof then === 'function'
-		// Resolving with this value would leave that promise unhandled, so callers refuse the value.
+		// If a promise resolved with this value, the promise in `then` would stay unhandled, so callers refuse
+		// the value.
 		hush(then)
 		return true
 	} catch (thrown) {
@@ -26,9 +27,9 @@ export function isThenable(value: unknown): value is PromiseLike<unknown> {
 }
 
 /**
- * Calls one of two functions, once and in a later microtask, when a value settles. Calls neither if the value
- * never settles. Follows `await`, except that a thenable that resolves with itself rejects. The two functions
- * must not throw.
+ * Calls one of two functions, once and in a later microtask, when a value settles. Calls neither function if
+ * the value never settles. Behaves like `await`, except that a thenable that resolves with itself counts as
+ * rejected. The two functions must not throw.
  */
 export function follow(
 	value: unknown,
@@ -43,12 +44,12 @@ export function follow(
 		value.then(fulfilled, failed)
 		return
 	}
-	// The value's `then` may leave the rejection unhandled.
+	// The value's own `then` may leave the rejection unhandled.
 	hush(value)
 	queueMicrotask(() => adopt(value, fulfilled, failed, 0))
 }
 
-/** Returns whether a value is an unmodified promise of this realm: the usual and cheaper case. */
+/** Returns whether a value is an unmodified promise from this realm, which is the usual and cheaper case. */
 function isPlainPromise(value: unknown): value is Promise<unknown> {
 	if (!types.isPromise(value)) return false
 	return propertyOf(value, 'constructor') === Promise && propertyOf(value, 'then') === Promise.prototype.then
@@ -66,7 +67,7 @@ function adopt(
 	}
 	let isSettled = false
 	const once = (settle: (result: unknown) => void) => (result: unknown) => {
-		// Handles the value of a second call, too.
+		// This also handles the value of a second call.
 		hush(result)
 		if (isSettled) return
 		isSettled = true
@@ -87,15 +88,15 @@ function adopt(
 }
 
 /**
- * Handles a result that is not expected, so that no rejection stays unhandled. Like {@link hush}, but for
- * thenables too.
+ * Handles an unexpected result, so that no rejection stays unhandled. Unlike {@link hush}, it also handles
+ * thenables.
  */
 export function discard(value: unknown): void {
 	if (types.isPromise(value)) hush(value)
 	else if (isThenable(value)) follow(value, ignore, ignore)
 }
 
-/** Returns a native promise for any result of foreign code. */
+/** Returns a native promise for any result from foreign code. */
 export function settle(value: unknown): Promise<unknown> {
 	return new Promise((resolve, reject) => follow(value, resolve, reject))
 }
@@ -107,7 +108,8 @@ export type Outcome<T> =
 	| { readonly is: 'late' }
 
 /**
- * Waits for a native promise for at most `ms` milliseconds. Keeps the process alive meanwhile. Never rejects.
+ * Waits at most `ms` milliseconds for a native promise, and keeps the process alive during the wait. Never
+ * rejects.
  */
 export function within<T>(promise: Promise<T>, ms: number): Promise<Outcome<T>> {
 	return new Promise((resolve) => {
@@ -125,11 +127,14 @@ export function within<T>(promise: Promise<T>, ms: number): Promise<Outcome<T>> 
 	})
 }
 
-/** A wait for foreign code that the caller can abandon, so that closing always ends. One wait at a time. */
+/**
+ * A wait for foreign code that the caller can abandon, so that closing always finishes. Supports one wait at
+ * a time.
+ */
 export class Abandonable {
 	#abandon: (reason: unknown) => void = () => {}
 
-	/** Settles like the value, or rejects with the reason passed to {@link abandon}. */
+	/** Settles in the same way as the value, or rejects with the reason passed to {@link abandon}. */
 	wait(value: unknown): Promise<unknown> {
 		return new Promise((resolve, reject) => {
 			this.#abandon = reject

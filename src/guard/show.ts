@@ -1,10 +1,10 @@
-/** Shows values in error messages. */
+/** Formats values for error messages. */
 import { hush } from './hush.ts'
 import { attempt, tagTextOf, textOf } from './values.ts'
 
 /**
- * Formats a refused value for an error message: one line of at most 80 characters. Never throws. Handles
- * promises.
+ * Formats a refused value for an error message, as one line of at most 80 characters. Never throws. If the
+ * value is a promise, also handles the promise.
  */
 export function show(value: unknown): string {
 	hush(value)

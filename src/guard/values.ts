@@ -1,22 +1,22 @@
 /**
- * Reads values of foreign code: its results, errors and properties.
+ * Reads values from foreign code: results, errors and properties.
  *
  * Foreign code is all code outside mesh-chain: appenders, listeners, hooks, clocks, getters, errors,
- * promises, targets, sources. Its values may be anything: a revoked proxy, a getter that throws, a symbol as
- * an error. Every function of this folder terminates and returns a plain value of the requested type. None
- * throws unless its docstring documents it. Callers call foreign code within a `try` and read its values with
- * this folder.
+ * promises, targets, sources. Its values can be anything, such as a revoked proxy, a getter that throws, or a
+ * symbol thrown as an error. Every function in this folder terminates and returns a plain value of the
+ * requested type. A function throws only if its docstring documents the error. Callers invoke foreign code
+ * within a `try` block, and read its values with these functions.
  */
 import { types } from 'node:util'
 import { hush } from './hush.ts'
 
 /**
- * Maximum length of a text from foreign code, such as the message of an error, in UTF-16 units. Longer texts
- * are cut.
+ * Maximum length of a string from foreign code, such as an error message, in UTF-16 units. Longer strings are
+ * truncated.
  */
 export const FOREIGN_TEXT_LENGTH_MAX = 8192
 
-/** Returns the result of `read`, or `otherwise` when `read` throws. */
+/** Returns the result of `read`, or `otherwise` if `read` throws. */
 export function attempt<T>(read: () => T, otherwise: T): T {
 	try {
 		return read()
@@ -26,7 +26,7 @@ export function attempt<T>(read: () => T, otherwise: T): T {
 	}
 }
 
-/** Returns a property of any value; undefined when the property is missing, a promise, or unreadable. */
+/** Returns a property of any value; undefined if the property is missing, unreadable or a promise. */
 export function propertyOf(value: unknown, name: string | symbol): unknown {
 	try {
 		const property = (value as Record<string | symbol, unknown> | null | undefined)?.[name]
@@ -38,19 +38,19 @@ export function propertyOf(value: unknown, name: string | symbol): unknown {
 	return undefined
 }
 
-/** Returns the value of an own property; undefined for a getter, because its value may change. */
+/** Returns the value of an own property; undefined for a getter, because the value of a getter may change. */
 export function ownValueOf(value: object, name: string): unknown {
 	const own = attempt<unknown>(() => Object.getOwnPropertyDescriptor(value, name)?.value, undefined)
 	hush(own)
 	return own
 }
 
-/** Returns whether a value is an instance of a class; false when the check throws. */
+/** Returns whether a value is an instance of a class; false if the check throws. */
 export function isInstance<T>(value: unknown, type: abstract new (...args: never[]) => T): value is T {
 	return attempt(() => value instanceof type, false)
 }
 
-/** Returns whether a value is an array; false when the check throws. */
+/** Returns whether a value is an array; false if the check throws. */
 export function isList(value: unknown): value is unknown[] {
 	try {
 		return Array.isArray(value)
@@ -59,7 +59,7 @@ export function isList(value: unknown): value is unknown[] {
 	}
 }
 
-/** Returns the message of any thrown value. Long messages are cut. */
+/** Returns the message of any thrown value. Long messages are truncated. */
 export function messageOf(thrown: unknown): string {
 	hush(thrown)
 	const text = isInstance(thrown, Error)
@@ -70,9 +70,9 @@ export function messageOf(thrown: unknown): string {
 }
 
 /**
- * Converts a value like `String` and handles promises. Returns undefined for a value without a text.
+ * Converts a value like `String`, and handles promises. Returns undefined for a value without a string form.
  *
- * @throws {unknown} Any error of the value's own code.
+ * @throws {unknown} Any error from the value's own code.
  */
 export function textOf(value: unknown): unknown {
 	if ((typeof value !== 'object' || value === null) && typeof value !== 'function') return String(value)
@@ -85,7 +85,9 @@ export function textOf(value: unknown): unknown {
 	return (typeof text === 'object' && text !== null) || typeof text === 'function' ? undefined : String(text)
 }
 
-/** Works like `Object.prototype.toString` and handles promises. @throws {unknown} Any error of a getter. */
+/**
+ * Works like `Object.prototype.toString`, and handles promises. @throws {unknown} Any error from a getter.
+ */
 export function tagTextOf(value: object): string {
 	const tag = (value as { readonly [Symbol.toStringTag]?: unknown })[Symbol.toStringTag]
 	hush(tag)
@@ -101,16 +103,16 @@ export function errorNameOf(thrown: unknown): string {
 	return typeof name === 'string' && name !== '' ? name.slice(0, FOREIGN_TEXT_LENGTH_MAX) : 'Error'
 }
 
-/** Returns the `code` of an error if it is a text. */
+/** Returns the `code` of an error if the code is a string. */
 export function codeOf(thrown: unknown): string | undefined {
 	const code = propertyOf(thrown, 'code')
 	return typeof code === 'string' ? code.slice(0, FOREIGN_TEXT_LENGTH_MAX) : undefined
 }
 
 /**
- * Returns a method of any value, bound to that value; undefined when the method is missing.
+ * Returns a method of any value, bound to that value; undefined if the method is missing.
  *
- * @throws {unknown} A `TypeError` when the property is not a function, or any error of its getter.
+ * @throws {unknown} A `TypeError` if the property is not a function, or any error from its getter.
  */
 export function methodOf(
 	value: unknown,

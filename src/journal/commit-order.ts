@@ -1,29 +1,30 @@
 /**
- * Orders statements as the server executed them, as far as the client can know.
+ * Orders statements as the server executed them, as far as the client can determine.
  *
- * The order of the answers is not enough: a commit releases its locks before it is answered, and answers to
- * other sessions may arrive first. But a transaction that waited for a lock was answered, and sent its own
- * COMMIT, after the first COMMIT was sent. So a statement that ends a transaction is ordered by when it was
- * sent, and any other statement by when it was answered. Each waits for the statements in flight that precede
- * it.
+ * The order of the answers is not sufficient: a commit releases its locks before it is answered, and answers
+ * to other sessions can arrive first. However, if a transaction waits for one of these locks, its answer
+ * arrives, and its own COMMIT is sent, only after the first COMMIT was sent. Therefore, a statement that ends
+ * a transaction is ordered by the time at which it was sent. Any other statement is ordered by the time at
+ * which it was answered. A statement is held until the statements in flight before it are answered.
  */
 import { onExit } from '../platform/exit-hook.ts'
 import type { StatementData } from './statement.ts'
 
 /**
- * Skips leading blanks and comments. Each part matches in only one way, so long texts cause no backtracking.
+ * Matches a statement that ends a transaction, with any leading blanks and comments. Each part matches in
+ * only one way, so long texts do not cause backtracking.
  */
 const ENDS = /^(?:[\s;]|--[^\n]*\n|\/\*[^*]*\*+(?:[^/*][^*]*\*+)*\/)*(?:commit|end|rollback|abort)\b/i
-/** Longest leading blanks and comments that are searched. */
+/** Maximum number of leading characters to search. */
 const BEFORE_END_MAX = 10_000
-/** Number of statements that one unanswered commit can hold back. */
+/** Maximum number of statements to hold while a commit is unanswered. */
 const HELD_MAX = 1000
 
-/** Orders the statements of all sessions of a journal. */
+/** Orders the statements from all sessions of a journal. */
 export class CommitOrder {
 	readonly #publish: (data: StatementData) => void
 	#last = 0
-	/** Positions of the statements in flight that may end a transaction, in order. */
+	/** Positions of statements in flight that may end a transaction, in order. */
 	readonly #ending = new Set<number>()
 	/** Answered statements, ordered by position. */
 	readonly #held: { readonly position: number; readonly data: StatementData }[] = []
@@ -33,21 +34,21 @@ export class CommitOrder {
 		this.#publish = publish
 	}
 
-	/** Notes that a statement was sent. Returns its position, if it is already known. */
+	/** Registers a statement that was sent. Returns its position if the position is already known. */
 	sent(text: string): number | undefined {
 		if (!ENDS.test(text.slice(0, BEFORE_END_MAX))) return undefined
 		this.#ending.add(++this.#last)
 		return this.#last
 	}
 
-	/** Accepts an answered statement. @param position The position that `sent` returned for it. */
+	/** Accepts an answered statement. @param position Position that `sent` returned for the statement. */
 	answered(data: StatementData, position: number = ++this.#last): void {
 		this.#ending.delete(position)
 		const before = this.#held.findLastIndex((held) => held.position < position)
 		this.#held.splice(before + 1, 0, { position, data })
 		const [first = Number.POSITIVE_INFINITY] = this.#ending
 		this.#release(first)
-		// The hook exists only while statements are held, so that it does not keep finished journals in
+		// The hook is registered only while statements are held, so that it does not keep unused journals in
 		// memory.
 		if (this.#held.length > 0)
 			this.#undoExit ??= onExit('loop', () => this.#release(Number.POSITIVE_INFINITY))
@@ -57,7 +58,7 @@ export class CommitOrder {
 		}
 	}
 
-	/** Publishes the held statements up to a position. */
+	/** Publishes held statements up to a position. */
 	#release(first: number): void {
 		for (let [next] = this.#held; next !== undefined; [next] = this.#held) {
 			if (next.position > first && this.#held.length <= HELD_MAX) return

@@ -10,8 +10,8 @@ import {
 import type { WireValue } from './statement.ts'
 
 /**
- * Returns the parameters to record instead of the bound ones, or undefined to keep them. Missing parameters
- * are redacted.
+ * Returns the parameters to record instead of the bound parameters, or undefined to record the bound
+ * parameters. Missing parameters are redacted.
  */
 export type RedactParams = (
 	text: string,
@@ -21,14 +21,14 @@ export type RedactParams = (
 /** Options of {@link journalPg}. */
 export interface JournalOptions {
 	/**
-	 * Called for each statement before it is recorded. Returns the parameters to record, with undefined in
-	 * place of each secret. A statement with a redacted parameter can be read but not replayed. If the
-	 * function throws, all parameters are redacted.
+	 * Called for each statement with parameters before it is recorded. Returns the parameters to record, with
+	 * undefined in place of each secret. A statement with a redacted parameter can be read but not replayed.
+	 * If the function throws, all parameters are redacted.
 	 */
 	readonly redact?: RedactParams | undefined
 	/**
-	 * Maximum size of a statement's text and parameters together. A longer statement is cut and cannot be
-	 * replayed. Default: 256 KiB; at most 512 KiB.
+	 * Maximum total size of the text and the parameters of a statement. A larger statement is cut and cannot
+	 * be replayed. Default: 256 KiB. Maximum: 512 KiB.
 	 */
 	readonly statementBytesMax?: number | undefined
 }

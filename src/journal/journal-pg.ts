@@ -1,4 +1,4 @@
-/** Records every statement that a service sends through a pool or client of node-postgres. */
+/** Records the statements that a service sends through a node-postgres pool or client. */
 import { randomUUID } from 'node:crypto'
 import pg from 'pg'
 import { show } from '../guard/show.ts'
@@ -20,10 +20,10 @@ interface MadeQuery extends PgQuery {
 	query_timeout?: unknown
 }
 
-/** The parts of a node-postgres client that a journal uses. */
+/** The members of a node-postgres client that a journal uses. */
 interface PgClient {
 	readonly connection: PgConnection
-	/** Promise constructor from the client's configuration. */
+	/** Promise constructor from the configuration of the client. */
 	readonly _Promise?: PromiseConstructor
 	/** Present in newer versions only. */
 	getTransactionStatus?(): string | null
@@ -31,7 +31,7 @@ interface PgClient {
 	readonly constructor: { readonly Query?: new (...args: unknown[]) => MadeQuery }
 }
 
-/** The parts of a pool that a journal uses. */
+/** The members of a pool that a journal uses. */
 interface PgPool {
 	prependListener(event: 'connect', listener: (client: PgClient) => void): unknown
 	readonly totalCount: number
@@ -39,24 +39,28 @@ interface PgPool {
 	readonly _clients?: readonly unknown[]
 }
 
-/** Converts a parameter for the wire as node-postgres does; missing from its types. */
+/**
+ * Converts a parameter to its wire value as node-postgres does. The types of `pg` do not include this
+ * function.
+ */
 const { utils } = pg as unknown as { readonly utils: { prepareValue(value: unknown): WireValue } }
 
 const journaled = processWide('journaled', () => new WeakSet<object>())
 
 /**
- * Records every later statement of a node-postgres pool or client: its text, its parameters as sent over the
- * wire, its transaction and how that ended, the number of rows, a checksum of the result, the duration and
- * the error. Returns the same object, whose behaviour does not change: callbacks, promises, cursors, streams,
- * errors and types are those of node-postgres.
+ * Records every statement that is sent through a node-postgres pool or client after this call. The record
+ * contains the text, the parameters as sent over the wire, the transaction and how it ended, the number of
+ * rows, a checksum of the result, the duration and the error. Returns the same object, whose behaviour does
+ * not change: callbacks, promises, cursors, streams, errors and types are those of node-postgres.
  *
- * A statement is published before its caller receives the result or error, unless a COMMIT on another
- * connection is in flight; then the record waits for that COMMIT. The order of the chain is therefore the
- * order in which the transactions took effect, as far as it can be known. A record that the loop refuses is
- * counted there and never affects the query.
+ * A statement is published before its caller receives the result or the error. However, if a COMMIT on
+ * another connection is in flight, the statement is published after the answer to this COMMIT. Therefore, the
+ * order of the chain is the order in which the transactions took effect, as far as a client can determine. If
+ * the loop refuses a record, the loop counts it, and the query is not affected.
  *
  * @param poolOrClient A `Pool` or `Client` of `pg`.
- * @throws {MeshChainError} `INVALID_OPTION` for any other object, or for one that is already journaled.
+ * @throws {MeshChainError} `INVALID_OPTION` for any other object, and for an object that is already
+ * journaled.
  *
  * @example
  * ```ts
@@ -83,7 +87,9 @@ class Journal {
 	readonly #loop: MeshLoop
 	readonly #options: ResolvedJournalOptions
 	readonly #id = randomUUID()
-	/** Shared by all sessions, because a statement of one session may have to wait for another session. */
+	/**
+	 * Shared by all sessions, because a statement in one session may have to wait for a statement in another.
+	 */
 	readonly #order = new CommitOrder((data) => this.#record(data))
 	#sessions = 0
 	#isBlind = false
@@ -96,7 +102,7 @@ class Journal {
 	followAll(pool: PgPool): void {
 		claim(pool)
 		for (const client of pool._clients ?? []) this.#followNew(client)
-		// Registered before other listeners, which may send statements on a new client.
+		// Prepended, because other listeners may send statements on a new client.
 		pool.prependListener('connect', (client) => this.#followNew(client))
 		const { options } = pool
 		const onConnect = options?.onConnect
@@ -108,22 +114,22 @@ class Journal {
 	}
 
 	/**
-	 * Follows a client once: a client that was connecting when its pool was journaled is reported more than
-	 * once.
+	 * Follows a client unless it is already followed. A client that was connecting when its pool was
+	 * journaled is reported more than once.
 	 */
 	#followNew(client: unknown): void {
 		if (!isClient(client)) this.#warnBlind()
 		else if (!journaled.has(client)) this.follow(client)
 	}
 
-	/** Warns once about clients whose messages cannot be read, such as those of libpq. */
+	/** Warns once about clients whose messages cannot be read, such as clients of libpq. */
 	#warnBlind(): void {
 		if (this.#isBlind) return
 		this.#isBlind = true
 		warn(
 			'JOURNAL_BLIND',
 			'a pool creates clients that cannot be followed, so their statements are not recorded: use a ' +
-				'pool of pg, not of pg.native',
+				'pool from pg, not from pg.native',
 		)
 	}
 
@@ -168,7 +174,7 @@ class Journal {
 }
 
 /**
- * Sends a query and answers by callback or promise, as `client.query` does for a query that it creates
+ * Sends a query and answers by callback or promise, as `client.query` does for queries that it creates
  * itself.
  */
 function ask(client: PgClient, query: PgClient['query'], made: MadeQuery, config: unknown): unknown {
@@ -185,7 +191,7 @@ function ask(client: PgClient, query: PgClient['query'], made: MadeQuery, config
 		query.call(client, made)
 	})
 	return answer.catch((error) => {
-		// The stack of a socket callback does not help the caller.
+		// Replaces the stack of the socket callback, which does not help the caller.
 		if (error instanceof Error) Error.captureStackTrace(error)
 		throw error
 	})
@@ -193,7 +199,9 @@ function ask(client: PgClient, query: PgClient['query'], made: MadeQuery, config
 
 function claim(poolOrClient: object): void {
 	if (journaled.has(poolOrClient))
-		throw refused('this pool or client is journaled already: its statements would be recorded twice')
+		throw refused(
+			'this pool or client is already journaled: a second journal would record its statements twice',
+		)
 	journaled.add(poolOrClient)
 }
 

@@ -1,53 +1,57 @@
 /**
- * Follows one node-postgres connection: derives its transactions from the server's messages, and records each
- * statement when its answer is complete.
+ * Follows one node-postgres connection: derives its transactions from the messages of the server, and records
+ * each statement when its answer is complete.
  *
- * A session reads a query when it is submitted (`submit`), and then the server's messages, which arrive in
- * the order of the queries. Queries behave as before, no matter what handles their answers.
+ * A session inspects a query when it is submitted (`submit`), and then the messages of the server, which
+ * arrive in the order of the queries. Following a query does not change its behaviour, whether a client, a
+ * cursor or a stream handles its answer.
  */
 import { ResultChecksum, type WireField } from './result-checksum.ts'
 import type { StatementData, TransactionEnd, WireValue } from './statement.ts'
 
-/** A node-postgres query, passed to `client.query` or created from its arguments. */
+/** A node-postgres query that was passed to `client.query` or created from its arguments. */
 export interface PgQuery {
 	readonly text?: unknown
 	readonly name?: unknown
 	readonly types?: unknown
 	values?: unknown
-	/** Number of rows to fetch at a time; only node-postgres's own queries have it. */
+	/** Number of rows to fetch at a time. Only queries of node-postgres itself have this field. */
 	readonly rows?: unknown
-	/** Only node-postgres's own queries have it. */
+	/** Only queries of node-postgres itself have this method. */
 	requiresPreparation?(): boolean
 	handleError?(...args: unknown[]): unknown
-	/** Cursor of a row stream (pg-query-stream), which holds the text and the values. */
+	/** Cursor of a row stream (pg-query-stream), which contains the text and the values. */
 	readonly cursor?: unknown
 	submit(connection: unknown): unknown
 }
 
-/** A message from the server; each kind has some of these fields. */
+/** A message from the server. Each kind of message has some of these fields. */
 interface WireMessage {
 	readonly status?: string
 	readonly text?: string
 	readonly fields?: readonly unknown[]
 }
 
-/** The parts of a node-postgres connection that a session uses. */
+/** The members of a node-postgres connection that a session uses. */
 export interface PgConnection {
 	prependListener(event: string, listener: (message: WireMessage) => void): unknown
-	/** Texts of prepared statements by name; later queries contain only the name. */
+	/** Texts of prepared statements by name. Later queries contain only the name. */
 	readonly parsedStatements?: Readonly<Record<string, string | undefined>>
 	readonly submittedNamedStatements?: Readonly<Record<string, string | undefined>>
 }
 
-/** The owner of a session: a journal, or a connection to a replay target. */
+/** The owner of a session, which is a journal or a connection to a replay target. */
 export interface SessionHost {
 	clock(): number
-	/** Converts parameters to their form on the wire. */
+	/** Converts parameters to wire values. */
 	toWire(values: readonly unknown[]): readonly WireValue[]
-	/** Called when the server starts a statement. Returns its position, if it is known before the answer. */
+	/**
+	 * Called when the server starts a statement. Returns the position of the statement if it is known before
+	 * the answer.
+	 */
 	sent(text: string): number | undefined
 	/**
-	 * Whether a failed statement is recorded before its caller receives the error. Otherwise it is recorded
+	 * Whether to record a failed statement before its caller receives the error. Otherwise, it is recorded
 	 * when the server is ready again.
 	 */
 	readonly recordsErrorsAtOnce: boolean
@@ -55,7 +59,7 @@ export interface SessionHost {
 	record(data: StatementData, position: number | undefined): void
 }
 
-/** Status of a ready connection: outside a transaction, or in a failed one. */
+/** Transaction status of a connection: outside a transaction, or in a failed transaction. */
 const IDLE = 'I'
 const FAILED = 'E'
 
@@ -66,17 +70,17 @@ export class PgSession {
 	readonly #host: SessionHost
 	#tx = 0
 	#seq = 0
-	/** Statements in flight, in the order of their answers; more than one if they are pipelined. */
+	/** Statements in flight, in the order of their answers. There are several if statements are pipelined. */
 	readonly #sent: InFlightStatement[] = []
 	#lostBy: unknown = new Error('Connection terminated')
-	/** Last status received from the server. */
+	/** Last transaction status from the server. */
 	#status: string
-	/** Delivers a held error to its caller. */
+	/** Delivers the held error to its caller. */
 	#deliverHeld: (() => void) | undefined
 
 	/**
-	 * @param status Current status of the connection. If a transaction is in progress, its start is unknown,
-	 * so its first record does not have seq 1.
+	 * @param status Current transaction status. If a transaction is in progress, its start is unknown, so the
+	 * seqs of its statements do not start at 1.
 	 */
 	constructor(id: string, connection: PgConnection, host: SessionHost, status: string = IDLE) {
 		this.#id = id
@@ -84,8 +88,8 @@ export class PgSession {
 		this.#host = host
 		this.#status = status
 		if (status !== IDLE) this.#seq = this.#tx = 1
-		// Prepended first, so called last: after the record is created, and before node-postgres handles the
-		// event.
+		// Prepended first and therefore called last: after the statement is recorded, but before
+		// node-postgres handles the event.
 		for (const event of ['readyForQuery', 'error', 'end'])
 			connection.prependListener(event, () => this.#release())
 		this.#on('rowDescription', ({ fields = [] }) => this.#sent[0]?.described(fields as FieldDescription[]))
@@ -101,27 +105,27 @@ export class PgSession {
 		this.#on('end', () => this.#end())
 	}
 
-	/** Follows a query from when it is submitted. */
+	/** Follows a query, starting when it is submitted. */
 	follow(query: PgQuery): void {
 		const session = this
 		const { submit } = query
 		const followed = function (this: PgQuery, connection: unknown): unknown {
 			const statement = session.#inFlightOf(query)
 			const refusal = submit.call(this, connection)
-			// A refused query never reached the server and gets no record.
+			// A refused query was not sent to the server, so it is not recorded.
 			if (!refusal && statement !== undefined) session.#send(statement)
 			return refusal
 		}
 		Object.defineProperty(query, 'submit', { value: followed, configurable: true, writable: true })
 	}
 
-	/** Listens for server messages; an error in the journal never affects a query. */
+	/** Listens for messages from the server. An error in the listener must not affect a query. */
 	#on(event: string, look: (message: WireMessage) => void): void {
 		this.#connection.prependListener(event, (message) => {
 			try {
 				look(message)
 			} catch {
-				// The statement is not recorded.
+				// The only consequence of an error here is that the statement is not recorded.
 			}
 		})
 	}
@@ -142,15 +146,16 @@ export class PgSession {
 	}
 
 	/**
-	 * Converts the parameters once: node-postgres then leaves texts, bytes and nulls unchanged. Returns
-	 * undefined for parameters that node-postgres cannot convert either and therefore refuses.
+	 * Converts the parameters only once, because node-postgres leaves strings, bytes and nulls unchanged.
+	 * Returns undefined if the parameters cannot be converted. node-postgres then refuses the query for the
+	 * same reason.
 	 */
 	#wireOf(query: PgQuery): readonly WireValue[] | undefined {
 		if (!Array.isArray(query.values) || query.values.length === 0) return []
 		try {
 			const values = this.#host.toWire(query.values)
 			query.values = values
-			// The owner of a buffer may reuse it after the query is sent.
+			// The owner of a buffer can reuse it after the query is sent.
 			return values.map((value) => (value instanceof Uint8Array ? Uint8Array.from(value) : value))
 		} catch {
 			return undefined
@@ -166,10 +171,10 @@ export class PgSession {
 	}
 
 	/**
-	 * Records a failed statement. The caller receives an error at once and may then look for the record. If
-	 * the outcome of the transaction is certain, the record is created first. Otherwise the error is held
-	 * back until the server is ready again. That works for node-postgres's own queries, which ask the server
-	 * to report it.
+	 * Handles the error of a statement. The caller receives an error immediately and may then look for the
+	 * record. If the outcome for the transaction is certain, the statement is recorded first. Otherwise, the
+	 * error is held until the server is ready again. This is possible only for queries of node-postgres
+	 * itself, which always ask the server to report when it is ready.
 	 */
 	#failed(error: unknown): void {
 		const [statement] = this.#sent
@@ -211,7 +216,7 @@ export class PgSession {
 		if (next !== undefined) this.#begin(next)
 	}
 
-	/** Records the statements in flight, which will get no answer. */
+	/** Records the statements in flight, which will not be answered. */
 	#end(): void {
 		for (const statement of this.#sent.splice(0)) {
 			if (statement.isRecorded) continue
@@ -223,7 +228,7 @@ export class PgSession {
 	/**
 	 * Records a statement.
 	 *
-	 * @param status Status of the connection after the statement; undefined if the connection was lost.
+	 * @param status Transaction status after the statement; undefined if the connection was lost.
 	 */
 	#finish(statement: InFlightStatement, status: string | undefined): void {
 		statement.isRecorded = true
@@ -243,15 +248,15 @@ interface FieldDescription {
 
 const BEGINS = new Set(['BEGIN', 'START TRANSACTION'])
 const COMMITS = new Set(['COMMIT', 'PREPARE TRANSACTION'])
-/** Words that may end a transaction, anywhere in a text. */
+/** Words anywhere in a text that may end a transaction. */
 const ENDING_WORDS = /\b(?:commit|end|rollback|abort|prepare)\b/i
 
-/** A statement from when it is sent until its answer is complete. */
+/** A statement that has been sent and whose answer is not complete. */
 class InFlightStatement {
 	readonly checksum = new ResultChecksum()
 	readonly text: string
 	error: unknown
-	/** Position among all statements of the journal, if it is already known. */
+	/** Position among all statements of the journal, if already known. */
 	position: number | undefined
 	readonly query: PgQuery
 	isRecorded = false
@@ -261,7 +266,7 @@ class InFlightStatement {
 	#isBinary = false
 	#isCopy = false
 	readonly #commands: string[] = []
-	/** Number of rows reported by the server. For a cursor, the last answer counts only its last rows. */
+	/** Number of rows according to the server. For a cursor, the last answer counts only the last rows. */
 	#rows: number | null = null
 
 	constructor(query: PgQuery, text: string, params: readonly WireValue[] | undefined, startedMs: number) {
@@ -271,7 +276,7 @@ class InFlightStatement {
 		this.#startedMs = startedMs
 	}
 
-	/** Whether node-postgres could not convert the parameters and so never sent the statement. */
+	/** Whether node-postgres did not send the statement because it could not convert the parameters. */
 	get wasNeverConverted(): boolean {
 		return this.#params === undefined && this.#commands.length === 0 && this.error === undefined
 	}
@@ -286,14 +291,15 @@ class InFlightStatement {
 		return typeof this.query.requiresPreparation === 'function' && !this.query.rows
 	}
 
-	/** Returns the connection's status after this statement failed; undefined if it is not certain. */
+	/** Returns the transaction status after the failure of this statement; undefined if it is not certain. */
 	statusAfterError(before: string): string | undefined {
 		const isMoved = this.#commands.some(
 			(command) => BEGINS.has(command) || COMMITS.has(command) || command === 'ROLLBACK',
 		)
 		if (isMoved) return undefined
 		if (before === IDLE) return IDLE
-		// A failed COMMIT ends its transaction, and a prepared statement may be a COMMIT.
+		// A failed COMMIT ends its transaction, and a prepared statement whose text is unknown may be a
+		// COMMIT.
 		return this.text === '' || ENDING_WORDS.test(this.text) ? undefined : FAILED
 	}
 
@@ -301,7 +307,7 @@ class InFlightStatement {
 		this.#isCopy = true
 	}
 
-	/** @param tag Command tag from the server, including the number of rows: `INSERT 0 3`. */
+	/** @param tag Command tag from the server, including the number of rows, such as `INSERT 0 3`. */
 	completed(tag: string): void {
 		const [command = tag] = tag.split(/ (?=\d)/)
 		const [count] = /\d+$/.exec(tag) ?? []
@@ -310,7 +316,8 @@ class InFlightStatement {
 	}
 
 	/**
-	 * Whether the statement ended a transaction and began the next one: `COMMIT AND CHAIN`, `COMMIT; BEGIN`.
+	 * Whether the statement ended a transaction and began the next one, as `COMMIT AND CHAIN` and `COMMIT;
+	 * BEGIN` do.
 	 */
 	get isFollowedByAnother(): boolean {
 		const last = this.#commands.findLastIndex((command) => /^(?:COMMIT|ROLLBACK)$/.test(command))
@@ -320,9 +327,9 @@ class InFlightStatement {
 	}
 
 	/**
-	 * How this statement ended its transaction, if it did. The server answers the COMMIT of a failed
-	 * transaction with ROLLBACK. In a text with several statements, a commit is final, whatever follows it in
-	 * the text.
+	 * How this statement ended its transaction, provided that it did. The server answers the COMMIT of a
+	 * failed transaction with ROLLBACK. In a text with several statements, a commit is final, regardless of
+	 * the statements after it.
 	 */
 	get end(): TransactionEnd {
 		if (this.#commands.some((command) => COMMITS.has(command))) return 'commit'
@@ -337,7 +344,8 @@ class InFlightStatement {
 		nowMs: number,
 	): StatementData {
 		const { name, types } = this.query
-		// Rare fields are added last: conditional spreads are slow, and this code runs for each statement.
+		// Rare fields are added last, because conditional spreads are slow and this code runs for each
+		// statement.
 		const data: { -readonly [Name in keyof StatementData]: StatementData[Name] } = {
 			session: at.session,
 			tx: at.tx,
@@ -361,7 +369,8 @@ class InFlightStatement {
 }
 
 /**
- * Returns whether the server ends the connection after an error. The severity is localised; the code is not.
+ * Returns whether the server closes the connection after an error. The severity can be localised, but the
+ * code cannot.
  */
 function isFatal(error: unknown): boolean {
 	const { code, severity } = (error ?? {}) as Readonly<Record<string, unknown>>
@@ -369,8 +378,8 @@ function isFatal(error: unknown): boolean {
 }
 
 /**
- * Returns the error to record. Only server errors have a severity; other codes, such as `EPIPE`, are not
- * SQLSTATEs.
+ * Returns the error to record. Only errors from the server have a severity. The codes of other errors, such
+ * as `EPIPE`, are not SQLSTATEs.
  */
 function errorOf(error: unknown): NonNullable<StatementData['error']> {
 	const { code, message, severity } = (error ?? {}) as Readonly<Record<string, unknown>>

@@ -1,6 +1,6 @@
 /**
- * The Postgres server that statements are replayed into, and connections to it that report what each
- * statement did.
+ * The Postgres server into which statements are replayed, and connections to this server that report the
+ * answer to each statement.
  */
 import { createRequire } from 'node:module'
 import type { Socket } from 'node:net'
@@ -14,13 +14,14 @@ import type { StatementData, WireValue } from './statement.ts'
 import { type Replayable, TargetQuery } from './target-query.ts'
 
 /**
- * Connection settings of the target. The other options override `url`. node-postgres supplies the missing
- * ones from `PGHOST`, `PGPASSWORD`, `~/.pgpass` and its own defaults.
+ * Connection settings of the target. The other options override the parts of `url`. node-postgres reads
+ * missing settings from `PGHOST`, `PGPASSWORD` and other environment variables, and from `~/.pgpass`, and
+ * otherwise applies its own defaults.
  */
 export interface PgTargetOptions {
-	/** URL: `postgres://user@host:5432/database`. */
+	/** URL of the target: `postgres://user@host:5432/database`. */
 	readonly url?: string | undefined
-	/** Host name, or the folder of a Unix socket. */
+	/** Host name, or the folder that contains a Unix socket. */
 	readonly host?: string | undefined
 	/** Port. */
 	readonly port?: number | undefined
@@ -34,22 +35,25 @@ export interface PgTargetOptions {
 	readonly ssl?: boolean | object | undefined
 }
 
-/** The target's answer to a statement. */
+/** The answer of the target to a statement. */
 export interface Answer {
-	/** The statement as executed; undefined if it was never sent. */
+	/** The statement as executed; undefined if it was not sent. */
 	readonly data: StatementData | undefined
 	/** Whether the connection was lost. */
 	readonly isLost: boolean
-	/** Whether the connection was closed because no answer arrived. The statement may still be running. */
+	/**
+	 * Whether the connection was closed because no answer arrived in time. The statement may still be
+	 * running.
+	 */
 	readonly isTimedOut: boolean
-	/** Reason for the loss of the connection. */
+	/** Why the connection was lost; empty if it was not. */
 	readonly lostBy: string
 }
 
 const PORT_MAX = 65_535
-/** Time allowed after the server's timeout, before the connection is closed. */
+/** Time between the timeout on the server and the closing of the connection. */
 const GRACE_MS = 5000
-/** Time to wait for the server to close a connection. */
+/** Maximum time to wait for the server to close a connection. */
 const CLOSE_MS = 1000
 
 const TARGET_OPTIONS = defineOptions({
@@ -69,15 +73,15 @@ const TARGET_OPTIONS = defineOptions({
 	}),
 } satisfies OptionRules<PgTargetOptions>)
 
-/** The target of a replay; opens connections to it. */
+/** The target of a replay, which opens connections. */
 export class PgTarget {
 	readonly #config: pg.ClientConfig
 	readonly #timeoutMs: number
 	readonly #connectMs: number
 
 	/**
-	 * @param timeoutMs Timeout of one statement.
-	 * @param connectMs Time until a new connection must answer its first statement.
+	 * @param timeoutMs Timeout for one statement.
+	 * @param connectMs Time within which a new connection must answer its first statement.
 	 * @throws {MeshChainError} `INVALID_OPTION`
 	 */
 	constructor(target: PgTargetOptions, timeoutMs: number, connectMs: number) {
@@ -95,7 +99,7 @@ export class PgTarget {
 	/**
 	 * Opens a connection.
 	 *
-	 * @throws {MeshChainError} `TARGET_UNREACHABLE`; after a timeout, the code of the cause is `ETIMEDOUT`.
+	 * @throws {MeshChainError} `TARGET_UNREACHABLE`. After a timeout, the `code` of its cause is `ETIMEDOUT`.
 	 */
 	async connect(signal: AbortSignal): Promise<TargetConnection> {
 		const client = new pg.Client(this.#config)
@@ -123,24 +127,27 @@ export class PgTarget {
 }
 
 /**
- * The parts of `DISCARD ALL`, from the Postgres manual. `DISCARD ALL` itself must be the only statement in
- * its text, but the timeout must be set again after it.
+ * The statements that `DISCARD ALL` comprises according to the Postgres manual. `DISCARD ALL` must be the
+ * only statement in its text, but the timeout has to be set again in the same text.
  */
 const DISCARD_ALL =
 	'CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; DEALLOCATE ALL; UNLISTEN *; SELECT ' +
 	'pg_advisory_unlock_all(); DISCARD PLANS; DISCARD TEMP; DISCARD SEQUENCES'
 
-/** A connection, which executes one statement at a time. */
+/** A connection to the target, which executes one statement at a time. */
 export class TargetConnection {
 	readonly #client: pg.Client
 	readonly #session: PgSession
 	readonly #timeoutMs: number
-	/** Statement that sets the timeout; poolers refuse the timeout as a connection parameter. */
+	/** Statement that sets the timeout. Poolers refuse the timeout as a connection parameter. */
 	readonly #setTimeout: string
 	#answered: ((data: StatementData) => void) | undefined
 	#lostBy: string | undefined
 	#isTimedOut = false
-	/** Status reported by the server: `I` outside a transaction, `T` inside one, `E` inside a failed one. */
+	/**
+	 * Transaction status from the server: `I` outside a transaction, `T` in a transaction, `E` in a failed
+	 * transaction.
+	 */
 	status = 'I'
 
 	constructor(client: pg.Client, timeoutMs: number) {
@@ -180,7 +187,7 @@ export class TargetConnection {
 	}
 
 	/**
-	 * Executes a statement and never rejects. If the server does not answer in time, closes the connection.
+	 * Executes a statement and never rejects. Closes the connection if the server does not answer in time.
 	 */
 	async ask(statement: Replayable): Promise<Answer> {
 		if (this.#lostBy !== undefined)
@@ -225,14 +232,14 @@ export class TargetConnection {
 		await this.ask({ text: 'ROLLBACK', params: [] })
 	}
 
-	/** Resets the connection to its initial state. Returns false if that fails. */
+	/** Resets the connection to its initial state. Returns whether this succeeded. */
 	async clean(): Promise<boolean> {
 		if (this.status !== 'I') await this.rollback()
 		const { data, isLost } = await this.ask({ text: `${DISCARD_ALL}; ${this.#setTimeout}`, params: [] })
 		return !isLost && data?.error === undefined
 	}
 
-	/** Closes the connection; the server rolls back any open transaction. */
+	/** Closes the connection. The server rolls back any open transaction. */
 	async close(): Promise<void> {
 		this.#lose('the connection was closed')
 		const late = setTimeout(() => this.destroy(), CLOSE_MS)
@@ -251,7 +258,10 @@ export class TargetConnection {
 	}
 }
 
-/** Parses a URL with the node-postgres parser. Hides the parser's errors, which could show a password. */
+/**
+ * Parses a URL with the parser of node-postgres. Hides errors of the parser, because they could contain a
+ * password.
+ */
 function parsed(url: string): pg.ClientConfig {
 	if (typeof url !== 'string' || !/^postgres(?:ql)?:\/\//i.test(url)) throw noUrl(url)
 	try {
@@ -278,11 +288,14 @@ function withoutEmpty(config: object): object {
 	)
 }
 
-/** Returns the reason for an error; if a name has several addresses, Node reports one error for each. */
+/**
+ * Returns the reason for an error. If a host name has several addresses, Node reports one error per address,
+ * and the first is returned.
+ */
 function reasonOf(error: unknown): string {
 	const [first] = error instanceof AggregateError ? error.errors : []
 	const reason = messageOf(first ?? error)
 	return /client password must be a string|empty password returned/.test(reason)
-		? 'the target requires a password, and none was given'
+		? 'the target requires a password, but none was given'
 		: reason
 }

@@ -1,30 +1,31 @@
 /**
- * Decides which statements are proved to be read-only.
+ * Decides which statements are provably read-only.
  *
- * Invariant: a statement counts as a read only if its command tags and its text prove it. It may contain only
- * `SELECT`, `VALUES`, `TABLE`, `SHOW` and transaction control. It contains no word that writes or locks, no
- * function except built-in ones without side effects, and no name that may have hidden effects (`Suspects`).
- * Any other statement may have defined anything that its kind of statement can define: only a statement that
- * is proved to define nothing leaves the suspects unchanged.
+ * Invariant: a statement counts as a read only if its command tags and its text prove that it is one. A read
+ * consists of queries such as `SELECT`, `VALUES` and `TABLE`, of `SHOW`, cursor commands and transaction
+ * control. It contains no word that writes or locks, no functions except built-in functions without side
+ * effects, and no name that may have hidden effects (`Suspects`). Any other statement is assumed to define
+ * everything that statements of its kind can define. Only a statement that provably defines nothing leaves
+ * the suspects unchanged.
  *
- * The proof uses tokens without a grammar: it never accepts a construct that it does not recognise.
+ * The proof examines tokens without a grammar, and never accepts a construct that it does not recognise.
  */
 import { isSetting } from './session-settings.ts'
 import type { StatementData } from './statement.ts'
 
 /**
- * Names with hidden effects: views that call functions, functions named like a built-in one, and types whose
- * domain has a check that calls a function. The set learns from every statement that is not proved to be a
- * read, so it covers what may have been defined before each position of the recording. If the names cannot be
- * known, everything is suspect from then on.
+ * Names of objects that may have hidden effects: views that call functions, functions with the name of a
+ * built-in function, and types with a domain whose check calls a function. The set learns from every
+ * statement that is not provably a read. Therefore, at each position of the recording, it covers everything
+ * that may have been defined before. If such names cannot be determined, everything is suspect from then on.
  */
 export class Suspects {
 	readonly #names = new Set<string>()
-	/** Whether every name and every expression is suspect. */
+	/** Whether all names and all expressions are suspect. */
 	areEverywhere = false
 	/**
-	 * Whether functions of the target may define something. Any statement that is not proved to be a read may
-	 * call one, for example through a trigger.
+	 * Whether functions of the target may define something. Any statement that is not provably a read may
+	 * call such a function, for example through a trigger.
 	 */
 	functionsMayDefine = false
 
@@ -38,7 +39,9 @@ export class Suspects {
 		return this.#names.has(comparable(name))
 	}
 
-	/** Adds what a statement may have defined. Called for statements that are not proved to be reads. */
+	/**
+	 * Adds the names that a statement may have defined. Called for statements that are not provably reads.
+	 */
 	learn({ commands, text }: StatementData): void {
 		if (this.areEverywhere || commands.every((command) => AROUND.has(command))) return
 		this.areEverywhere =
@@ -46,27 +49,28 @@ export class Suspects {
 			!commands.every((command) => isDefinition(command) || DEFINES_NOTHING.test(command))
 		this.functionsMayDefine ||= commands.some((command) => ROUTINES.test(command))
 		const isNamed = commands.some((command) => isDefinition(command) && !PLAIN_DEFINITIONS.has(command))
-		// The command tag of `CREATE TABLE … AS` and `SELECT … INTO` is `SELECT`.
+		// `CREATE TABLE … AS` and `SELECT … INTO` have the command tag `SELECT`.
 		const mayMakeTable =
 			commands.some((command) => PLAIN_DEFINITIONS.has(command) || QUERY_TAGS.has(command)) &&
 			(text === '' || /create|into/i.test(text))
 		if (isNamed || mayMakeTable) this.#addNames(text, isNamed)
 	}
 
-	/** Adds the names in a definition; a table is suspect if the type of one of its columns is. */
+	/** Adds the names in a definition. A table is added only if the type of one of its columns is suspect. */
 	#addNames(text: string, areAll: boolean): void {
 		const tokens = text === '' ? undefined : tokensOf(text)
 		const names = (tokens ?? [])
 			.filter(({ is, text: name }) => is !== 'other' && !QUERIES.has(name) && !NO_FUNCTIONS.has(name))
 			.map(({ text: name }) => name)
-		// Ranges create multiranges with another name; executed code is in another text.
+		// A range type also creates a multirange type with a different name, and executed code is in a
+		// different text.
 		const hidesNames = names.includes(areAll ? 'range' : 'execute')
 		if (tokens === undefined || hidesNames) this.areEverywhere = true
 		if (areAll || names.some((name) => this.has(name))) for (const name of names) this.add(name)
 	}
 }
 
-/** Postgres keeps 63 bytes of a name and prefixes the name of an array type with one or more `_`. */
+/** Postgres truncates names to 63 bytes, and prefixes the names of array types with one or more `_`. */
 const NAME_BYTES = 60
 
 function comparable(name: string): string {
@@ -74,37 +78,44 @@ function comparable(name: string): string {
 }
 
 /**
- * Definitions of tables and indexes, which call nothing when they are read. ALTER TABLE is excluded because
- * it may rename a view.
+ * Definitions of tables and indexes, which do not call functions when they are read. ALTER TABLE is excluded
+ * because it can rename a view.
  */
 const PLAIN_DEFINITIONS = new Set(['CREATE TABLE', 'CREATE TABLE AS', 'CREATE INDEX', 'ALTER INDEX'])
 const QUERY_TAGS = new Set(['SELECT', 'EXPLAIN'])
 const ROUTINES = /^(?:CREATE|ALTER) (?:FUNCTION|PROCEDURE|ROUTINE)$/
-/** Definitions whose text does not name everything that can call them. */
+/** Definitions that can be called through names that are not in their text. */
 const UNNAMED = /^(?:CREATE|ALTER) (?:OPERATOR|CAST|EXTENSION|DOMAIN|LANGUAGE)\b/
-/** Commands that define nothing themselves; functions that they call may. */
-const DEFINES_NOTHING =
-	/^(?:INSERT|UPDATE|DELETE|MERGE|COPY|CALL|SELECT|EXPLAIN|FETCH|MOVE|(?:DECLARE|CLOSE) CURSOR.*|(?:COMMIT|ROLLBACK|PREPARE|START) (?:PREPARED|TRANSACTION)|BEGIN|COMMIT|ROLLBACK|SAVEPOINT|RELEASE|SET|SET CONSTRAINTS|SHOW|RESET|DISCARD.*|LOCK TABLE|TRUNCATE TABLE|NOTIFY|LISTEN|UNLISTEN|PREPARE|DEALLOCATE.*|VACUUM|ANALYZE|REINDEX|CLUSTER|CHECKPOINT|REFRESH MATERIALIZED VIEW|COMMENT|GRANT.*|REVOKE.*|DROP .*)$/
+/** Commands that define nothing themselves, although functions that they call may define something. */
+const DEFINES_NOTHING = new RegExp(
+	`^(?:${[
+		'INSERT|UPDATE|DELETE|MERGE|COPY|CALL|SELECT|EXPLAIN|FETCH|MOVE|(?:DECLARE|CLOSE) CURSOR.*',
+		'(?:COMMIT|ROLLBACK|PREPARE|START) (?:PREPARED|TRANSACTION)|BEGIN|COMMIT|ROLLBACK|SAVEPOINT|RELEASE',
+		'SET|SET CONSTRAINTS|SHOW|RESET|DISCARD.*|LOCK TABLE|TRUNCATE TABLE|NOTIFY|LISTEN|UNLISTEN|PREPARE',
+		'DEALLOCATE.*|VACUUM|ANALYZE|REINDEX|CLUSTER|CHECKPOINT|REFRESH MATERIALIZED VIEW|COMMENT|GRANT.*',
+		'REVOKE.*|DROP .*',
+	].join('|')})$`,
+)
 
 const READING = new Set(['SELECT', 'SHOW', 'EXPLAIN', 'FETCH', 'DECLARE CURSOR', 'CLOSE CURSOR', 'MOVE'])
 const AROUND = new Set(['BEGIN', 'START TRANSACTION', 'COMMIT', 'ROLLBACK', 'SAVEPOINT', 'RELEASE', 'SET'])
 
-/** Returns whether a command defines something that is named in its text. */
+/** Returns whether a command defines only objects that are named in its text. */
 function isDefinition(command: string): boolean {
 	return /^(?:CREATE|ALTER) /.test(command) && !UNNAMED.test(command)
 }
 
-/** Lowest oid of an object that is not built into Postgres. */
+/** Lowest OID of an object that is not built into Postgres. */
 export const OWN_OID_MIN = 16_384
 
-/** Returns whether a statement is proved to be a read. */
+/** Returns whether a statement is provably a read. */
 export function isProvedRead(data: StatementData, suspects: Suspects): boolean {
 	const { commands, text } = data
 	if (isSetting(data)) return false
-	// A parameter whose type is a domain runs the check of that domain.
+	// A parameter whose type is a domain executes the check of that domain.
 	if (data.paramTypes?.some((oid) => oid >= OWN_OID_MIN)) return false
 	if (!commands.every((command) => READING.has(command) || AROUND.has(command))) return false
-	// The text of a statement that was prepared before the journal began is unknown.
+	// The text of a statement that was prepared before the journal started is unknown.
 	if (text === '' && commands.length > 0) return false
 	const tokens = tokensOf(text)
 	return tokens !== undefined && statementsOf(tokens).every((statement) => reads(statement, suspects))
@@ -112,45 +123,53 @@ export function isProvedRead(data: StatementData, suspects: Suspects): boolean {
 
 const words = (text: string) => new Set(text.split(/\s+/))
 
-/** First words of statements that only read, and of transaction control. */
+/** First words of queries, which are checked word by word, and of other reads, which are not. */
 const QUERIES = words('select values table with explain declare (')
 const PLAIN = words('show begin start commit end rollback abort savepoint release fetch move close set')
-/** Words that write, lock, call or hide something. */
+/** Words in statements that write, lock, call or hide something. */
 const FORBIDDEN = words(
-	'insert update delete merge into execute prepare call do copy share truncate refresh create drop alter lock nextval setval uescape operator',
+	`insert update delete merge into execute prepare call do copy share truncate refresh create drop alter lock
+	nextval setval uescape operator`,
 )
-/** Words that may precede a parenthesis but cannot be function names. */
+/** Words that can precede a parenthesis but are not function names. */
 const NO_FUNCTIONS = words(
-	`select from where in and or not exists any all some as on using when then else case values union except intersect join having limit
-	offset fetch with lateral distinct array group between like ilike for only order window interval numeric decimal varchar char bit
-	time timestamp timestamptz float dec`,
+	`select from where in and or not exists any all some as on using when then else case values union except
+	intersect join having limit offset fetch with lateral distinct array group between like ilike for only order
+	window interval numeric decimal varchar char bit time timestamp timestamptz float dec`,
 )
-/** Built-in functions without side effects other than statistics. */
+/** Built-in functions without side effects, except on statistics. */
 const FUNCTIONS = words(
-	`count sum avg min max string_agg array_agg json_agg jsonb_agg json_object_agg jsonb_object_agg bool_and bool_or every bit_and bit_or
-	stddev stddev_pop stddev_samp variance var_pop var_samp corr covar_pop covar_samp percentile_cont percentile_disc mode grouping
+	`count sum avg min max string_agg array_agg json_agg jsonb_agg json_object_agg jsonb_object_agg bool_and
+	bool_or every bit_and bit_or stddev stddev_pop stddev_samp variance var_pop var_samp corr covar_pop
+	covar_samp percentile_cont percentile_disc mode grouping
 	row_number rank dense_rank percent_rank cume_dist ntile lag lead first_value last_value nth_value
 	coalesce nullif greatest least cast extract overlay position substring trim treat normalize
-	lower upper initcap length char_length character_length octet_length bit_length btrim ltrim rtrim substr strpos starts_with
-	replace translate concat concat_ws left right lpad rpad reverse repeat split_part md5 sha224 sha256 sha384 sha512 ascii chr format
-	quote_ident quote_literal quote_nullable encode decode to_hex regexp_replace regexp_match regexp_matches regexp_like regexp_count
-	regexp_substr regexp_split_to_array regexp_split_to_table string_to_array string_to_table array_to_string to_char to_date to_timestamp
-	to_number abs ceil ceiling floor round trunc sign sqrt cbrt power exp ln log mod div gcd lcm width_bucket pi degrees radians sin cos tan
-	asin acos atan atan2 random gen_random_uuid num_nulls num_nonnulls
-	now age date_trunc date_part date_bin make_date make_time make_timestamp make_timestamptz make_interval justify_days justify_hours
-	justify_interval clock_timestamp statement_timestamp transaction_timestamp timeofday isfinite
+	lower upper initcap length char_length character_length octet_length bit_length btrim ltrim rtrim substr
+	strpos starts_with replace translate concat concat_ws left right lpad rpad reverse repeat split_part md5
+	sha224 sha256 sha384 sha512 ascii chr format quote_ident quote_literal quote_nullable encode decode to_hex
+	regexp_replace regexp_match regexp_matches regexp_like regexp_count regexp_substr regexp_split_to_array
+	regexp_split_to_table string_to_array string_to_table array_to_string to_char to_date to_timestamp to_number
+	abs ceil ceiling floor round trunc sign sqrt cbrt power exp ln log mod div gcd lcm width_bucket pi degrees
+	radians sin cos tan asin acos atan atan2 random gen_random_uuid num_nulls num_nonnulls
+	now age date_trunc date_part date_bin make_date make_time make_timestamp make_timestamptz make_interval
+	justify_days justify_hours justify_interval clock_timestamp statement_timestamp transaction_timestamp
+	timeofday isfinite
 	current_timestamp current_time localtime localtimestamp
-	unnest array_length array_lower array_upper array_ndims array_dims cardinality array_append array_prepend array_cat array_position
-	array_positions array_remove array_replace array_fill generate_series generate_subscripts
-	to_json to_jsonb row_to_json array_to_json json_build_object jsonb_build_object json_build_array jsonb_build_array json_array_length
-	jsonb_array_length json_array_elements jsonb_array_elements json_array_elements_text jsonb_array_elements_text json_each jsonb_each
-	json_each_text jsonb_each_text json_object_keys jsonb_object_keys json_extract_path jsonb_extract_path json_extract_path_text
-	jsonb_extract_path_text json_typeof jsonb_typeof json_strip_nulls jsonb_strip_nulls jsonb_set jsonb_insert jsonb_pretty
+	unnest array_length array_lower array_upper array_ndims array_dims cardinality array_append array_prepend
+	array_cat array_position array_positions array_remove array_replace array_fill generate_series
+	generate_subscripts
+	to_json to_jsonb row_to_json array_to_json json_build_object jsonb_build_object json_build_array
+	jsonb_build_array json_array_length jsonb_array_length json_array_elements jsonb_array_elements
+	json_array_elements_text jsonb_array_elements_text json_each jsonb_each json_each_text jsonb_each_text
+	json_object_keys jsonb_object_keys json_extract_path jsonb_extract_path json_extract_path_text
+	jsonb_extract_path_text json_typeof jsonb_typeof json_strip_nulls jsonb_strip_nulls jsonb_set jsonb_insert
+	jsonb_pretty
 	jsonb_path_exists jsonb_path_match jsonb_path_query jsonb_path_query_array jsonb_path_query_first
 	to_tsvector to_tsquery plainto_tsquery phraseto_tsquery websearch_to_tsquery ts_rank ts_rank_cd ts_headline
-	version current_database current_schema current_schemas current_setting pg_typeof pg_backend_pid currval lastval pg_sleep row
-	inet_client_addr inet_server_addr has_table_privilege has_schema_privilege obj_description col_description format_type
-	pg_get_expr pg_get_constraintdef pg_get_indexdef pg_table_is_visible pg_relation_size pg_total_relation_size pg_table_size pg_size_pretty`,
+	version current_database current_schema current_schemas current_setting pg_typeof pg_backend_pid currval
+	lastval pg_sleep row inet_client_addr inet_server_addr has_table_privilege has_schema_privilege
+	obj_description col_description format_type pg_get_expr pg_get_constraintdef pg_get_indexdef
+	pg_table_is_visible pg_relation_size pg_total_relation_size pg_table_size pg_size_pretty`,
 )
 
 function reads(statement: readonly Token[], suspects: Suspects): boolean {
@@ -165,11 +184,12 @@ function reads(statement: readonly Token[], suspects: Suspects): boolean {
 	})
 }
 
-/** Returns whether the token before a parenthesis is a known function, or no function. */
+/** Returns whether the token before a parenthesis is a known function or not a function at all. */
 function mayStandBefore(statement: readonly Token[], index: number): boolean {
 	const [token, before, qualifier] = [statement[index]!, statement[index - 1], statement[index - 2]]
 	if (index === 0) return true
-	// Column names: `… ) t (a, b)`, `… as t (a, b)`, `with t (a, b) as …`; also `over` and `filter`.
+	// Column names follow, as in `… ) t (a, b)`, `… as t (a, b)` and `with t (a, b) as …`, or the token is
+	// `over` or `filter`.
 	if (before?.text === ')' && !isDistinctOn(statement)) return true
 	if (before?.is === 'name' && /^(?:as|with|recursive)$/.test(before.text)) return true
 	if (token.is === 'quoted') return false
@@ -179,16 +199,17 @@ function mayStandBefore(statement: readonly Token[], index: number): boolean {
 }
 
 /**
- * Returns whether a statement contains `distinct on (a) f(b)`, in which a function can follow a parenthesis.
+ * Returns whether a statement contains `distinct on`. In `distinct on (a) f(b)`, a function follows a
+ * parenthesis.
  */
 function isDistinctOn(statement: readonly Token[]): boolean {
 	return statement.some(({ text }, index) => text === 'distinct' && statement[index + 1]?.text === 'on')
 }
 
 interface Token {
-	/** Kind of the token; `other` is a string, number, parameter or operator. */
+	/** Kind of the token; `other` is a string, a number, a parameter or an operator. */
 	readonly is: 'name' | 'quoted' | 'other'
-	/** Text of the token: lower case for a name, empty for a string. */
+	/** Text of the token, in lower case for a name and empty for a string. */
 	readonly text: string
 }
 
@@ -201,16 +222,16 @@ function statementsOf(tokens: readonly Token[]): Token[][] {
 }
 
 const NAME = /[a-z_\x80-\uffff][\w$\x80-\uffff]*/iy
-/** No other blanks: the server treats Unicode blanks as parts of names. */
+/** Matches only these blanks, because the server treats Unicode blanks as parts of names. */
 const SPACE = /(?:[ \t\n\r\f\v]+|--[^\n\r]*)+/y
 const QUOTED = /"((?:[^"\\]|"")*)"/y
-/** Excludes backslashes, whose meaning depends on a server setting. */
+/** Excludes backslashes, because their meaning depends on a server setting. */
 const STRING = /'(?:[^'\\]|'')*'/y
 const ESCAPES = /e'(?:[^'\\]|''|\\[\s\S])*'/iy
 const DOLLARS = /\$(?:[a-z_\x80-\uffff][\w\x80-\uffff]*)?\$/iy
 const REST = /\$\d+|\d+(?:\.\d*)?(?:e[+-]?\d+)?|[^\s"'\w]/iy
 
-/** Splits a text into tokens. Returns undefined if it contains an unknown part. */
+/** Splits a text into tokens. Returns undefined if the text contains anything that is not a known token. */
 function tokensOf(text: string): Token[] | undefined {
 	const tokens: Token[] = []
 	let at = 0
@@ -250,7 +271,10 @@ function tokensOf(text: string): Token[] | undefined {
 	return tokens
 }
 
-/** Returns the end of a comment, which may contain nested comments, or -1 if the comment does not end. */
+/**
+ * Returns the end of a comment, which can contain nested comments. Returns -1 if the comment is not
+ * terminated.
+ */
 function endOfComment(text: string, begin: number): number {
 	const marks = /\/\*|\*\//g
 	marks.lastIndex = begin

@@ -1,4 +1,4 @@
-/** Redacts and cuts a statement, so that the recorded part contains no secrets and fits in a record. */
+/** Redacts and cuts a statement, so that its record contains no secrets and is not too large. */
 import { types } from 'node:util'
 import { hush } from '../guard/hush.ts'
 import { discard } from '../guard/promises.ts'
@@ -7,14 +7,14 @@ import { warn } from '../platform/diagnostics.ts'
 import type { ResolvedJournalOptions } from './journal-options.ts'
 import type { StatementData, WireValue } from './statement.ts'
 
-const REDACTED = 'redacted, with the parameters that it may quote'
+const REDACTED = 'redacted, because the message may quote redacted parameters'
 /**
- * Maximum length of an error message, in UTF-16 units. A message that quotes a whole parameter could exceed
- * the record limit.
+ * Maximum length of an error message in UTF-16 code units. A message that quotes a complete parameter could
+ * exceed the size limit of a record.
  */
 const ERROR_LENGTH_MAX = 16 * 1024
 
-/** Returns the part of a statement that is recorded. */
+/** Returns the data of a statement to record. */
 export function redactStatement(data: StatementData, options: ResolvedJournalOptions): StatementData {
 	return cut(redacted(withShortError(data), options), options.statementBytesMax)
 }
@@ -33,12 +33,15 @@ function redacted(data: StatementData, { redact }: ResolvedJournalOptions): Stat
 	const kept = params.map((param) => (param === undefined ? null : param))
 	if (isWhole) return { ...data, params: kept }
 	const { error } = data
-	// The server quotes values in its error messages.
+	// Error messages from the server can quote parameters.
 	const left = error === undefined ? {} : { error: { ...error, message: REDACTED } }
 	return { ...data, params: kept, ...left, unreplayable: 'redacted' }
 }
 
-/** Returns the parameters to record, or undefined to keep all. If the function fails, all are redacted. */
+/**
+ * Returns the parameters to record, or undefined to record all of them unchanged. If `redact` fails, all
+ * parameters are redacted.
+ */
 function redactedBy(
 	redact: NonNullable<ResolvedJournalOptions['redact']>,
 	{ text, params }: StatementData,
@@ -47,10 +50,10 @@ function redactedBy(
 		const given: unknown = redact(text, params)
 		if (given === undefined) return undefined
 		discard(given)
-		if (!Array.isArray(given)) throw new TypeError('it must return a list of parameters, or undefined')
+		if (!Array.isArray(given)) throw new TypeError('it must return a list of parameters or undefined')
 		return params.map((_, index) => wireValueOf(given[index]))
 	} catch (error) {
-		const text = `redact failed, and all parameters of the statement are left out: ${messageOf(error)}`
+		const text = `redact failed, so all parameters of the statement were redacted: ${messageOf(error)}`
 		warn('REDACTION_FAILED', text)
 		return params.map(() => undefined)
 	}

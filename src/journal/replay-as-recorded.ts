@@ -1,6 +1,6 @@
 /**
- * Replays statements as recorded: in the order of the chain, interleaved, with one connection per recorded
- * session.
+ * Replays statements as recorded: in the order of the chain, with interleaved transactions, and with one
+ * connection for each recorded session.
  */
 import type { TargetConnection } from './pg-target.ts'
 import { begins } from './replay-in-commit-order.ts'
@@ -13,29 +13,29 @@ import { AFTER_ERROR, TargetTransaction } from './target-transaction.ts'
 import { type Recorded, Transactions } from './transactions.ts'
 
 /**
- * Interval at which the replay checks whether a statement waits for a lock, possibly one held by a later
- * statement.
+ * Interval at which the replay checks whether a statement is waiting for a lock, which a later statement may
+ * release.
  */
 const LOOK_MS = 20
-/** Delay before the connection that checks for locks is retried. */
+/** Delay before the replay reopens the connection that checks for locks. */
 const WATCH_RETRY_MS = 1000
-/** Number of waiting statements above which reading pauses. */
+/** Number of waiting statements at which reading pauses. */
 const BLOCKED_MAX = 1000
-/** Number of connections kept for sessions that may continue. */
+/** Number of sessions at which an idle connection is closed before a new session starts. */
 const CONNECTIONS_MAX = 64
 
-/** Replays in the order of the chain. */
+/** Replays the statements of a chain in chain order. */
 export async function replayAsRecorded(replay: StatementReplay): Promise<void> {
 	await new AsRecorded(replay).run()
 }
 
 class AsRecorded {
 	readonly #replay: StatementReplay
-	/** Sessions, the least recently used first. */
+	/** Sessions, least recently used first. */
 	readonly #sessions = new Map<string, Session>()
 	readonly #running = new Set<Promise<void>>()
 	readonly #settings = new SessionSettings()
-	/** Statements of each session's open transaction that concern its settings. */
+	/** Statements that concern settings, in the open transaction of each session. */
 	readonly #settingsInOpen = new Map<string, StatementData[]>()
 	readonly #watch: LockWatch
 
@@ -80,7 +80,7 @@ class AsRecorded {
 		} else await this.#run(statement)
 	}
 
-	/** Notes the settings in a statement; returns whether there are new ones. */
+	/** Registers the settings in a statement. Returns whether the settings of the session have changed. */
 	#note(data: StatementData): boolean {
 		const told = this.#settingsInOpen.get(data.session) ?? []
 		if (concernsSession(data) && told.length < SETTINGS_MAX)
@@ -93,8 +93,8 @@ class AsRecorded {
 	}
 
 	/**
-	 * Waits for the statements in flight. If the replay is over, closes sessions whose open transactions get
-	 * no more statements.
+	 * Waits for the statements in flight. If the replay has ended early, closes idle sessions, whose open
+	 * transactions receive no more statements.
 	 */
 	async #ended(): Promise<void> {
 		while (this.#running.size > 0) {
@@ -104,14 +104,14 @@ class AsRecorded {
 		}
 	}
 
-	/** Resolves when a statement is answered, or after a while. */
+	/** Resolves when any statement is answered, or after `LOOK_MS`. */
 	async #oneAnswered(): Promise<void> {
 		await Promise.race([...this.#running, this.#replay.wait(LOOK_MS)])
 	}
 
 	/**
-	 * Replays a statement. Resolves when it is answered, or when it waits for a lock that a later statement
-	 * may release.
+	 * Replays a statement. Resolves when the statement is answered, or when it is waiting for a lock that a
+	 * later statement may release.
 	 */
 	async #run(statement: Recorded): Promise<void> {
 		const { options, pacer, tally } = this.#replay
@@ -125,15 +125,16 @@ class AsRecorded {
 		const answered = session.run(statement)
 		const running = answered.finally(() => this.#running.delete(running))
 		this.#running.add(running)
-		// It is awaited later, possibly after other statements.
+		// The promise is awaited later, possibly after other statements.
 		running.catch(() => {})
 		await this.#answeredOrBlocked(running, session)
 		while (this.#running.size >= BLOCKED_MAX && !this.#replay.isOver) await this.#oneAnswered()
 	}
 
 	/**
-	 * Resolves when a statement is answered or blocked. It may wait for a later statement, because answers
-	 * can arrive in a different order than the server sent them.
+	 * Resolves when a statement is answered or blocked. A statement can be blocked by a transaction whose
+	 * next statement is later in the recording, because answers on different connections can arrive in a
+	 * different order than the server sent them.
 	 */
 	async #answeredOrBlocked(running: Promise<void>, session: Session): Promise<void> {
 		const { options, clock } = this.#replay
@@ -141,8 +142,8 @@ class AsRecorded {
 		while (this.#running.has(running)) {
 			await Promise.race([running, this.#replay.wait(LOOK_MS)])
 			if (!this.#running.has(running) || (await this.#watch.isBlocked(session.pid))) return
-			// If no other connection is answered either, a pooler has no connection left for a transaction
-			// that begins.
+			// If the connection that checks for locks receives no answer either, a pooler has no connection
+			// left for a new transaction.
 			const isStuck = this.#watch.isSilent && session.isBeginning && this.#holders > 0
 			if (!isStuck || clock.now() - begunMs <= options.connectMs) continue
 			this.#replay.endFull(this.#holders)
@@ -150,7 +151,7 @@ class AsRecorded {
 		}
 	}
 
-	/** Number of connections whose transactions wait for later statements. */
+	/** Number of connections whose transactions are waiting for later statements. */
 	get #holders(): number {
 		return [...this.#sessions.values()].filter((session) => session.isWithinTransaction).length
 	}
@@ -164,8 +165,8 @@ class AsRecorded {
 	}
 
 	/**
-	 * Closes the stateless connection that has been idle longest, or else the connection that checks for
-	 * locks.
+	 * Closes the connection without state that has been idle longest. If there is none, closes the connection
+	 * that checks for locks.
 	 */
 	readonly #makeRoom: MakeRoom = async () => {
 		for (const [id, session] of this.#sessions)
@@ -185,16 +186,16 @@ class AsRecorded {
 	}
 }
 
-/** Asks the server, on a separate connection, whether a statement waits for a lock. */
+/** Checks on a separate connection whether a statement is waiting for a lock. */
 class LockWatch {
 	readonly #replay: StatementReplay
 	readonly #makeRoom: MakeRoom
 	#connection: TargetConnection | undefined
 	#connecting: Promise<void> | undefined
-	/** Whether the target does not answer on this connection. */
+	/** Whether the target does not answer on the separate connection. */
 	isSilent = false
 	#nextMs = 0
-	/** Question in flight; a pooler may have no server for it. */
+	/** Check in flight, which stays unanswered while a pooler has no server connection for it. */
 	#asked: { readonly pid: number; readonly sinceMs: number; readonly isBlocked: Promise<boolean> } | undefined
 
 	constructor(replay: StatementReplay, makeRoom: MakeRoom) {
@@ -202,7 +203,10 @@ class LockWatch {
 		this.#makeRoom = makeRoom
 	}
 
-	/** Returns whether a process waits for a lock; false while there is no connection to ask on. */
+	/**
+	 * Returns whether a server process is waiting for a lock. Returns false if the separate connection is not
+	 * available or receives no answer.
+	 */
 	async isBlocked(pid: number | undefined): Promise<boolean> {
 		if (pid === undefined) return false
 		if (this.#connection === undefined || this.#connection.isLost) {
@@ -227,8 +231,8 @@ class LockWatch {
 	}
 
 	/**
-	 * Closes this connection for a while, because a transaction cannot get one. Returns whether there was
-	 * one.
+	 * Closes the separate connection for `WATCH_RETRY_MS`, because a transaction needs a connection. Returns
+	 * whether there was a connection to close.
 	 */
 	async giveUp(): Promise<boolean> {
 		const connection = this.#connection
@@ -259,14 +263,14 @@ async function ask(connection: TargetConnection, pid: number): Promise<boolean> 
 }
 
 /**
- * Decides which transactions are replayed. How a transaction ends is known only at its end, so the chain is
- * read twice. This reader advances only to the end of the requested transaction, so it holds only the
- * transactions that overlap with it.
+ * Decides which transactions are replayed. The outcome of a transaction is known only at its end, so the
+ * chain is read a second time, ahead of the replay. The second reading advances only to the end of the
+ * requested transaction, so only the transactions that overlap with this transaction are held in memory.
  */
 class Decisions {
 	readonly #transactions: Transactions
 	readonly #statements: ReturnType<StatementReplay['statements']>
-	/** Decisions, keyed by the seq of the transaction's first record. */
+	/** Decisions, keyed by the seq of the first record in each transaction. */
 	readonly #skips = new Map<number, StatementSkipReason | undefined>()
 
 	constructor(replay: StatementReplay) {
@@ -276,7 +280,10 @@ class Decisions {
 		this.#statements = replay.statements({ counts: false })
 	}
 
-	/** Returns why the transaction that begins with a record is not replayed; undefined if it is replayed. */
+	/**
+	 * Returns why the transaction that starts with the record `first` is skipped; undefined if it is
+	 * replayed.
+	 */
 	async of(first: number): Promise<StatementSkipReason | undefined> {
 		while (!this.#skips.has(first)) {
 			const { value, done } = await this.#statements.next()
@@ -294,25 +301,28 @@ class Decisions {
 	}
 }
 
-/** A session of the recording: one recorded connection. */
+/** A session of the recording, which corresponds to one recorded connection. */
 class Session {
 	readonly #replay: StatementReplay
 	#connection: TargetConnection | undefined
 	#last: Promise<void> = Promise.resolve()
 	readonly #settings: () => Iterable<StatementData>
 	readonly #makeRoom: MakeRoom
-	/** Whether some settings have not been applied to this connection. */
+	/** Whether some settings have not been applied to the connection. */
 	#isUntold = true
-	/** Number of statements in flight or waiting for one. */
+	/** Number of statements in flight or waiting for an earlier statement of the session. */
 	waiting = 0
-	/** The open transaction. If it could not be begun, none of its statements are sent. */
+	/** The open transaction. If it could not begin, `at` is undefined and none of its statements are sent. */
 	#current: { readonly tx: string; readonly at: TargetTransaction | undefined } | undefined
-	/** Whether the end of the previous transaction began another one: `COMMIT AND CHAIN`, `COMMIT; BEGIN`. */
+	/**
+	 * Whether the end of the previous transaction may have begun the next one, as in `COMMIT AND CHAIN` and
+	 * `COMMIT; BEGIN`.
+	 */
 	#isChained = false
-	/** Whether the connection has state that no other connection has. */
+	/** Whether the connection has state that a new connection would not have. */
 	isBound = false
 
-	/** @param settings Returns the current settings of the session. */
+	/** @param settings Returns the statements that restore the current settings of the session. */
 	constructor(replay: StatementReplay, settings: () => Iterable<StatementData>, makeRoom: MakeRoom) {
 		this.#replay = replay
 		this.#makeRoom = makeRoom
@@ -330,7 +340,7 @@ class Session {
 		return this.waiting === 0 && connection !== undefined && (connection.isLost || connection.status === 'I')
 	}
 
-	/** Whether the session has a connection in a transaction that waits for later statements. */
+	/** Whether the session has a connection in a transaction that is waiting for later statements. */
 	get isWithinTransaction(): boolean {
 		const connection = this.#connection
 		return this.waiting === 0 && connection !== undefined && !this.isIdle
@@ -341,7 +351,7 @@ class Session {
 		return this.waiting > 0 && this.#connection !== undefined
 	}
 
-	/** Whether the session waits for the first answer of a transaction. */
+	/** Whether the session is waiting for the first answer in a transaction. */
 	get isBeginning(): boolean {
 		return this.waiting > 0 && this.#connection?.isLost === false && this.#connection.status === 'I'
 	}
@@ -355,17 +365,20 @@ class Session {
 		return this.#last
 	}
 
-	/** Notes that a transaction is not replayed, and neither is one that it began. */
+	/**
+	 * Registers that a transaction was skipped, so it did not begin the next transaction on the target
+	 * either.
+	 */
 	skipped(): void {
 		this.#isChained = false
 	}
 
-	/** Notes that a transaction that is not replayed changed settings. */
+	/** Registers that a skipped transaction changed settings in the recording. */
 	toldElsewhere(): void {
 		this.#isUntold = true
 	}
 
-	/** Closes the connection; the server rolls back any open transaction. */
+	/** Closes the connection. The server rolls back any open transaction. */
 	async close(): Promise<void> {
 		if (this.#connection !== undefined) await this.#replay.release(this.#connection)
 	}
@@ -387,7 +400,9 @@ class Session {
 		if (data.end !== undefined) this.#isChained = true
 	}
 
-	/** Begins the transaction of a statement. Returns undefined if it cannot begin; that is counted. */
+	/**
+	 * Begins the transaction of a statement. If that is not possible, counts a failure and returns undefined.
+	 */
 	async #begun(statement: Recorded): Promise<TargetTransaction | undefined> {
 		const { tally, options } = this.#replay
 		try {
@@ -410,7 +425,10 @@ class Session {
 		}
 	}
 
-	/** Returns the connection; undefined if its state was lost with an earlier connection. */
+	/**
+	 * Returns the connection, and opens it if necessary. Returns undefined if required state was lost with an
+	 * earlier connection.
+	 */
 	async #connected(): Promise<TargetConnection | undefined> {
 		const before = this.#connection
 		if (before !== undefined && !before.isLost) return before
@@ -430,9 +448,12 @@ class Session {
 }
 
 const BOUND_LOST =
-	'its session lost its connection, and with it temporary tables, prepared statements, cursors or locks'
+	'its session lost the connection, and with it temporary tables, prepared statements, cursors or locks'
 
-/** Returns whether a statement can be the first in a transaction that the end of another one began. */
+/**
+ * Returns whether a statement can be the first in a transaction that was begun by the end of the previous
+ * transaction.
+ */
 function isWithin(statement: Recorded): boolean {
 	if (begins(statement)) return false
 	const { end, commands } = statement.data
@@ -442,7 +463,7 @@ function isWithin(statement: Recorded): boolean {
 const BOUND_COMMANDS = new Set(['PREPARE', 'LISTEN', 'LOAD'])
 const BOUND_WORDS = /\b(?:temp|temporary|pg_temp\w*|with\s+hold|pg_(?:try_)?advisory_lock\w*)\b/i
 
-/** Returns whether a statement's text leaves state on the connection other than a setting. */
+/** Returns whether a statement leaves state other than settings on the connection. */
 function isBoundToConnection({ commands, text }: StatementData): boolean {
 	return commands.some((command) => BOUND_COMMANDS.has(command)) || BOUND_WORDS.test(text)
 }

@@ -1,4 +1,4 @@
-/** Replays one transaction after another, in the order in which they ended, each on a clean connection. */
+/** Replays one transaction at a time on a clean connection, in the order in which the transactions ended. */
 import type { Answer, TargetConnection } from './pg-target.ts'
 import { SessionSettings } from './session-settings.ts'
 import { isUnreachable, retryBackoff, type StatementReplay } from './statement-replay.ts'
@@ -6,10 +6,10 @@ import { failed, type Verdict } from './statement-tally.ts'
 import { AFTER_ERROR, isUnknown, TargetTransaction } from './target-transaction.ts'
 import { type Recorded, type Transaction, Transactions } from './transactions.ts'
 
-/** SQLSTATEs for which a retry may succeed: a failed serialization, a deadlock. */
+/** SQLSTATEs after which a retry may succeed: serialization failure and deadlock. */
 const RETRIED_STATES = new Set(['40001', '40P01'])
 
-/** Replays in commit order. */
+/** Replays the transactions of a chain in commit order. */
 export async function replayInCommitOrder(replay: StatementReplay): Promise<void> {
 	const { options, tally, suspects } = replay
 	const transactions = new Transactions({
@@ -59,7 +59,7 @@ class CommitOrderReplay {
 		for (const verdict of await this.#verdicts(statements)) tally.count(verdict)
 	}
 
-	/** Replays a transaction, with retries. Returns the verdicts of the last attempt. */
+	/** Replays a transaction and retries it if necessary. Returns the verdicts of the last attempt. */
 	async #verdicts(statements: readonly Recorded[]): Promise<Verdict[]> {
 		const backoff = retryBackoff()
 		for (let tries = 0; ; tries++) {
@@ -94,7 +94,7 @@ class CommitOrderReplay {
 /** One attempt to replay a transaction. */
 class Attempt {
 	readonly verdicts: Verdict[] = []
-	/** Whether the attempt had no effect and failed for a reason that may be temporary. */
+	/** Whether the attempt failed for a reason that may be temporary, and had no effect. */
 	mayBeRepeated = false
 	readonly #statements: readonly Recorded[]
 	readonly #compare: boolean
@@ -122,17 +122,20 @@ class Attempt {
 		const code = answer.data?.error?.code
 		if (code != null && RETRIED_STATES.has(code) && statement.data.error === undefined)
 			this.mayBeRepeated = true
-		// A rollback to a savepoint cleared the error.
+		// A rollback to a savepoint has cleared the error, so the transaction took effect.
 		if (answer.data?.commands.includes('COMMIT')) this.mayBeRepeated = false
 	}
 }
 
-/** Returns the statements that are certain to have been answered. */
+/** Returns the statements that are known to have been answered in the recording. */
 function certain({ statements, end }: Transaction): readonly Recorded[] {
 	return end === 'unknown' ? statements.slice(0, -1) : statements
 }
 
-/** Returns whether a transaction needs a BEGIN: one begun by `COMMIT AND CHAIN` has none of its own. */
+/**
+ * Returns whether a transaction needs an additional BEGIN. A transaction that `COMMIT AND CHAIN` began does
+ * not include one.
+ */
 export function needsBegin([first, ...others]: readonly Recorded[]): boolean {
 	return first !== undefined && others.length > 0 && !begins(first)
 }

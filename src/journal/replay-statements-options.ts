@@ -24,61 +24,66 @@ import type { StatementProgress } from './statement-report.ts'
 
 /**
  * Options of {@link replayStatements}. The window (`since`, `until`, `fromSeq`, `toSeq`, `afterSeq`) selects
- * the records to read; only transactions that lie entirely within it are replayed. All other conditions
- * select transactions that contain a matching statement.
+ * the records to read. Only transactions that are entirely within the window are replayed. The other filter
+ * conditions select the transactions that contain at least one matching statement.
  *
- * Settings that a session made before the window are not known, for example `SET search_path = …` from a pool
- * that connects. Set them on the target with `ALTER ROLE … SET`, or with `options` in its URL.
+ * A replay does not know the settings that a session changed before the window, for example with a `SET
+ * search_path = …` that a pool sends on each new connection. Configure such settings on the target with
+ * `ALTER ROLE … SET`, or with `options` in the URL of the target.
  */
 export interface ReplayStatementsOptions extends LogFilter {
 	/**
 	 * Order of the replay. Default: `'commit'`.
-	 * - `commit`: one transaction after another, in commit order, each on a clean connection.
-	 * - `asRecorded`: statements in the order of the chain, interleaved as recorded, with one connection per
-	 *   recorded session.
+	 * - `commit`: one transaction at a time in commit order, each on a clean connection.
+	 * - `asRecorded`: statements in the order of the chain, interleaved as recorded, with one connection for
+	 *   each recorded session.
 	 */
 	readonly mode?: 'commit' | 'asRecorded' | undefined
 	/** Whether to compare rows, checksums and errors with the recording. Default: false. */
 	readonly compare?: boolean | undefined
 	/**
-	 * Whether to replay transactions that only read. Default: `'compare'` with `compare`, otherwise `'skip'`.
+	 * What to do with read-only transactions: skip them, or replay and compare them. Default: `'compare'`
+	 * with `compare`, otherwise `'skip'`.
 	 */
 	readonly reads?: 'skip' | 'compare' | undefined
 	/** Whether to also replay transactions that were rolled back. Default: false. */
 	readonly includeRolledBack?: boolean | undefined
-	/** Playback speed: 1 = real time, 10 = 10×, `'max'` = unthrottled. Default: `'max'`. */
+	/**
+	 * Playback speed: 1 is real time, 10 is ten times as fast, `'max'` is as fast as possible. Default:
+	 * `'max'`.
+	 */
 	readonly speed?: 'max' | number | undefined
 	/**
-	 * Longest pause between two transactions or statements, in milliseconds of recorded time. Default: as for
+	 * Maximum pause between two transactions or statements, in milliseconds of recorded time. Default: as for
 	 * `replay`.
 	 */
 	readonly gapMsMax?: number | undefined
 	/**
-	 * Number of retries for a lost connection and for a transaction, after 100 ms, 200 ms and so on, at most
-	 * 5 s. Default: 10.
+	 * Maximum number of retries for a connection or a transaction, after 100 ms, 200 ms and so on, up to 5 s.
+	 * Default: 10.
 	 */
 	readonly retries?: number | undefined
-	/** Timeout of one statement in milliseconds, also set on the target. Default: 600,000. */
+	/** Timeout for one statement in milliseconds. It is also set on the target. Default: 600,000. */
 	readonly timeoutMs?: number | undefined
 	/**
-	 * Time until a new connection must answer, in milliseconds. Default: 10,000. In `asRecorded` mode it is
-	 * also how long a transaction may wait to begin while the target answers on no other connection because a
-	 * pooler has none left.
+	 * Time within which a new connection must answer, in milliseconds. In `asRecorded` mode, it is also the
+	 * maximum time for which a transaction waits to begin while a pooler has no free connection, so other
+	 * connections receive no answer either. Default: 10,000.
 	 */
 	readonly connectMs?: number | undefined
 	/** Whether to stop after the first transaction with a failed statement. Default: false. */
 	readonly stopOnError?: boolean | undefined
-	/** Whether to only read and count, without connecting to the target. Default: false. */
+	/** Whether to read and count statements without connecting to the target. Default: false. */
 	readonly dryRun?: boolean | undefined
-	/** Ends the replay after the transaction in progress. */
+	/** Signal that ends the replay after the transaction in progress. */
 	readonly signal?: AbortSignal | undefined
-	/** Called about once every `progressIntervalMs`. */
+	/** Called about once per `progressIntervalMs` with the progress so far. */
 	readonly onProgress?: ((progress: StatementProgress) => void) | undefined
-	/** Time between two calls of `onProgress`, in milliseconds. Default: 1,000. */
+	/** Interval between calls of `onProgress` in milliseconds. Default: 1,000. */
 	readonly progressIntervalMs?: number | undefined
 	/**
-	 * Memory limit for open transactions, in bytes. Beyond it, the largest one is not replayed. Default: 64
-	 * MiB.
+	 * Memory limit for open transactions, in bytes. If it is exceeded, the largest open transaction is not
+	 * replayed. Default: 64 MiB.
 	 */
 	readonly openBytesMax?: number | undefined
 	/** Maximum number of statements in each list of the report. Default: 1,000. */
@@ -89,7 +94,7 @@ export interface ReplayStatementsOptions extends LogFilter {
 
 const MIB = 1024 * 1024
 
-/** Options shared with a replay of records. */
+/** Options that a replay of records also has. */
 const SHARED_NAMES = [
 	'speed',
 	'gapMsMax',
@@ -120,11 +125,11 @@ const OWN_OPTIONS = defineOptions(OWN_RULES, [...SHARED_NAMES, ...FILTER_NAMES])
 
 const WINDOW_NAMES = ['since', 'until', 'fromSeq', 'toSeq', 'afterSeq'] as const
 
-/** Replay options with all defaults applied. */
+/** Statement replay options with all defaults applied. */
 export interface ResolvedStatementsOptions
 	extends Pick<ResolvedReplayOptions, Shared>,
 		Omit<ResolvedOptions<typeof OWN_RULES>, 'reads'> {
-	/** Query that reads the window of the chain. */
+	/** Query for the window of the chain. */
 	readonly window: LogFilter
 	/** Filter that selects transactions. */
 	readonly chosen: ResolvedFilter
@@ -135,7 +140,7 @@ export interface ResolvedStatementsOptions
 }
 
 /**
- * Validates the options and applies the defaults, before anything is read or connected.
+ * Validates the options and applies the defaults before anything is read or any connection is opened.
  *
  * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_FILTER`, `INVALID_LEVEL`
  */
@@ -151,7 +156,7 @@ export function resolveStatementsOptions(options: ReplayStatementsOptions): Reso
 		FILTER_NAMES.filter((name) => !(WINDOW_NAMES as readonly string[]).includes(name)),
 	)
 	if (reads === 'compare' && !own.compare)
-		throw new MeshChainError('INVALID_OPTION', "reads: 'compare' needs compare: true")
+		throw new MeshChainError('INVALID_OPTION', "reads: 'compare' requires compare: true")
 	return {
 		...shared,
 		...own,

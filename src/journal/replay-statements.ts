@@ -1,4 +1,4 @@
-/** Replays recorded statements into another Postgres server and reports which answers differ. */
+/** Replays recorded statements into another Postgres server, and reports the answers that differ. */
 import { type Chain, checkChain } from '../chain/index.ts'
 import { PgTarget, type PgTargetOptions } from './pg-target.ts'
 import { replayAsRecorded } from './replay-as-recorded.ts'
@@ -8,19 +8,20 @@ import { StatementReplay } from './statement-replay.ts'
 import type { StatementReport } from './statement-report.ts'
 
 /**
- * Replays the statements that {@link journalPg} recorded into another Postgres server. By default, all
- * committed transactions are replayed with the recorded parameters, one after another in commit order, each
- * on a clean connection. With `compare`, rows, checksums and errors are compared with the recording.
+ * Replays statements from a recording by {@link journalPg} into another Postgres server. By default, all
+ * committed transactions that are not read-only are replayed with the recorded parameters, one at a time in
+ * commit order, each on a clean connection. With `compare`, read-only transactions are also replayed, and
+ * rows, checksums and errors are compared with the recording.
  *
- * A failed statement is counted and listed, and the replay continues. A lost connection is replaced and the
- * transaction is replayed from its beginning. A transaction that was committing is not retried, because its
- * effect is unknown.
+ * A failed statement is counted and listed, and the replay continues. A lost connection is replaced, and its
+ * transaction is replayed from the start. If the connection was lost during a commit, the transaction is not
+ * retried, because its effect is unknown.
  *
- * @param chain Chain with the recording; any object with `batches`.
- * @returns The report, even if the signal ended the replay.
- * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_FILTER`, `INVALID_LEVEL` before anything is read or
- * connected; `TARGET_UNREACHABLE` if the first connection fails, even for an empty window; errors from
- * reading the chain.
+ * @param chain Chain that contains the recording, or any object with `batches`.
+ * @returns The report, even if the signal ends the replay.
+ * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_FILTER`, `INVALID_LEVEL` before anything is read or any
+ * connection is opened; `TARGET_UNREACHABLE` if the first connection fails, even for an empty window; errors
+ * from reading the chain.
  *
  * @example
  * ```ts

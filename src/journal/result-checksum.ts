@@ -1,17 +1,17 @@
 /**
- * The checksum of a result, independent of the order of its rows: the sum modulo 2^128 of the first 128 bits
- * of each row's SHA-256, computed over the row as received.
+ * The checksum of a result, which is independent of the order of its rows. It is the sum, modulo 2^128, of
+ * the first 128 bits of the SHA-256 of each row as received.
  */
 import { hash } from 'node:crypto'
 
-/** A field of a row as received. */
+/** A field of a row, as received. */
 export type WireField = string | Uint8Array | null
 
-/** Adds up the checksums of the rows of one result. */
+/** Adds up the checksums of the rows in a result. */
 export class ResultChecksum {
 	/** Number of rows added so far. */
 	rows = 0
-	/** Four 32-bit parts, lowest first. */
+	/** Four 32-bit parts, least significant first. */
 	readonly #sum = new Uint32Array(4)
 
 	/** Adds a row. */
@@ -34,17 +34,17 @@ export class ResultChecksum {
 	}
 }
 
-/** Buffer for one row at a time. It grows to the size of the largest row, up to a limit. */
+/** Buffer for one row at a time, which grows with the largest row up to `SCRATCH_MAX`. */
 let scratch = Buffer.allocUnsafe(4096)
 const SCRATCH_MAX = 1024 * 1024
 
 /**
- * Hashes each field with its length, so that different rows never produce the same input. Returns one
- * character per byte, which is faster than a buffer.
+ * Hashes the fields of a row, each preceded by its length, so that different rows never produce the same hash
+ * input. Returns a string with one character per byte, which is faster than a buffer.
  */
 function digestOf(fields: readonly WireField[]): string {
 	let size = 0
-	// A UTF-16 unit takes at most three bytes.
+	// A UTF-16 code unit becomes at most three bytes in UTF-8.
 	for (const field of fields)
 		size += 4 + (typeof field === 'string' ? 3 * field.length : (field?.length ?? 0))
 	const bytes = size <= scratch.length ? scratch : Buffer.allocUnsafe(2 * size)

@@ -1,24 +1,24 @@
 /**
- * The settings that sessions made with `SET` and similar statements. They apply to the session's later
- * statements on any connection.
+ * Tracks the settings that sessions changed with `SET` and similar statements. Later statements of a session
+ * depend on these settings, regardless of the connection on which they are replayed.
  */
 import type { StatementData } from './statement.ts'
 
 const SETTING = new Set(['SET', 'RESET', 'DISCARD ALL'])
-/** Maximum number of settings kept for a session: the latest ones. */
+/** Maximum number of settings per session. The latest settings are kept. */
 export const SETTINGS_MAX = 100
 const SESSIONS_MAX = 10_000
-/** Texts above this length are not searched with regular expressions. */
+/** Maximum length of a text that is searched with regular expressions. */
 const TEXT_MAX = 10_000
 
-/** Settings by session. */
+/** Settings of all sessions. */
 export class SessionSettings {
-	/** Sessions, least recently used first; each holds the latest setting of every name, in order. */
+	/** Sessions, least recently used first, each with the latest statement for every setting, in order. */
 	readonly #sessions = new Map<string, Map<string, StatementData>>()
 
 	/**
-	 * Notes a committed transaction. `statements` must contain at least those for which
-	 * {@link concernsSession} is true.
+	 * Registers a committed transaction. `statements` must contain at least all statements for which
+	 * {@link concernsSession} returns true.
 	 */
 	note(session: string, statements: readonly StatementData[]): void {
 		const made = lasting(statements)
@@ -35,7 +35,7 @@ export class SessionSettings {
 		dropOldest(this.#sessions, SESSIONS_MAX)
 	}
 
-	/** Returns the settings of a session in the order in which they were made. */
+	/** Returns the statements that restore the settings of a session, in their original order. */
 	of(session: string): Iterable<StatementData> {
 		const settings = this.#sessions.get(session)
 		if (settings === undefined) return []
@@ -49,17 +49,17 @@ export class SessionSettings {
 	}
 }
 
-/** Returns whether a statement makes, or undoes, a setting that outlasts its transaction. */
+/** Returns whether a statement changes a setting beyond its transaction, or can undo such a change. */
 export function concernsSession(data: StatementData): boolean {
 	return isSetting(data) || savepointOf(data) !== undefined || rolledBackTo(data) !== undefined
 }
 
-/** Returns whether a statement makes a setting that outlasts its transaction. */
+/** Returns whether a statement changes a setting beyond its transaction. */
 export function isSetting(data: StatementData): boolean {
 	return keyOf(data) !== undefined
 }
 
-/** Returns the settings of a transaction that remain after its commit, by key. */
+/** Returns the statements whose settings remain after the commit of their transaction, each with its key. */
 function lasting(statements: readonly StatementData[]): [key: string, StatementData][] {
 	const made: [string, StatementData][] = []
 	const savepoints = new Map<string, number>()
@@ -74,9 +74,9 @@ function lasting(statements: readonly StatementData[]): [key: string, StatementD
 }
 
 /**
- * Returns the key of a setting; a later setting with the same key replaces it. Returns undefined for a
- * statement that makes no setting, that makes one for its transaction only, or that has another effect and so
- * cannot be repeated.
+ * Returns the key of the setting that a statement changes. A later statement with the same key replaces the
+ * statement. Returns undefined if the statement does not change a setting, if it changes a setting only for
+ * its transaction, or if it has other effects and so cannot be repeated.
  */
 function keyOf({ commands, text, params, error, unreplayable }: StatementData): string | undefined {
 	if (error !== undefined || unreplayable !== undefined || commands.length === 0) return undefined
@@ -90,15 +90,20 @@ function keyOf({ commands, text, params, error, unreplayable }: StatementData): 
 	return name?.toLowerCase() ?? whole
 }
 
-/** Returns the key of a `select set_config(…)` with one or more settings and nothing else. */
+/** Matches a call of `set_config`, and captures the name of the setting and the `is_local` argument. */
+const SET_CONFIG = new RegExp(
+	String.raw`(?:pg_catalog\.)?set_config\s*\(\s*('[^']*'|\$\d+)\s*,[^()]*,` +
+		String.raw`\s*('?\w+'?|\$\d+)\s*(?:::\s*\w+\s*)?\)(?:\s*as\s+\w+)?`,
+	'gi',
+)
+
+/** Returns the key for a `select` that consists only of `set_config` calls. */
 function keyOfCall(text: string, params: StatementData['params']): string | undefined {
 	if (text.length > TEXT_MAX || !/set_config/i.test(text)) return undefined
 	const names: string[] = []
 	const given = (shown: string) =>
 		shown.startsWith('$') ? String(params[Number(shown.slice(1)) - 1]) : shown.replaceAll("'", '')
-	const call =
-		/(?:pg_catalog\.)?set_config\s*\(\s*('[^']*'|\$\d+)\s*,[^()]*,\s*('?\w+'?|\$\d+)\s*(?:::\s*\w+\s*)?\)(?:\s*as\s+\w+)?/gi
-	const beside = withoutComments(text).replace(call, (_, name: string, isLocal: string) => {
+	const beside = withoutComments(text).replace(SET_CONFIG, (_, name: string, isLocal: string) => {
 		if (!/^(?:t|y|on|1)/i.test(given(isLocal))) names.push(given(name).toLowerCase())
 		return ''
 	})

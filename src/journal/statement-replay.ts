@@ -1,4 +1,4 @@
-/** The shared parts of both replay orders: the window, reconnection, and the end of the replay. */
+/** The state that both replay modes share: the window, the connections, and the end of the replay. */
 import { setMaxListeners } from 'node:events'
 import type { Chain } from '../chain/index.ts'
 import { MeshChainError, messageOf } from '../model/errors.ts'
@@ -17,7 +17,8 @@ import { addSuspectsOf } from './target-suspects.ts'
 import { statementOf } from './transactions.ts'
 
 /**
- * Releases a connection that is no longer needed, or returns how many are held by transactions that wait for
+ * Releases a connection that is currently not needed. `isMade` is false if there is no such connection and
+ * none will become free later. `holders` is the number of connections held by transactions that wait for
  * later statements.
  */
 export type MakeRoom = () => Promise<{ readonly isMade: boolean; readonly holders: number }>
@@ -42,11 +43,11 @@ export class StatementReplay {
 		this.options = options
 		this.tally = new StatementTally(options)
 		this.pacer = new Pacer(options.clock, options.speed, options.gapMsMax)
-		// A wait that lost a race keeps its listener until its time has passed.
+		// A wait that loses a race keeps its listener until its time has passed, so listeners can accumulate.
 		setMaxListeners(0, this.#aborted.signal)
 	}
 
-	/** Whether no more statements are started. */
+	/** Whether the replay has ended, so that no more statements are started. */
 	get isOver(): boolean {
 		return (
 			this.#aborted.signal.aborted ||
@@ -71,7 +72,7 @@ export class StatementReplay {
 	/**
 	 * Yields the statements of the window in chain order, until the replay is over.
 	 *
-	 * @param options.counts Whether gaps and foreign records are counted. Default: true.
+	 * @param options.counts Whether to count gaps and records that are not valid statements. Default: true.
 	 */
 	async *statements({
 		counts = true,
@@ -99,7 +100,7 @@ export class StatementReplay {
 		}
 	}
 
-	/** The error that ended the replay early; undefined if there is none. */
+	/** The error that ended the replay early; undefined if no error ended it. */
 	get endedBy(): MeshChainError | undefined {
 		return this.#endedBy
 	}
@@ -112,10 +113,10 @@ export class StatementReplay {
 	/**
 	 * Opens a connection, with retries.
 	 *
-	 * @param lost The connection that the new one replaces.
-	 * @param makeRoom Called if the target accepts no more connections.
+	 * @param lost Connection that the new connection replaces.
+	 * @param makeRoom Called if the target does not accept another connection.
 	 * @throws {MeshChainError} `TARGET_UNREACHABLE` after the last attempt; `TARGET_FULL` if the replay
-	 * itself holds all of the target's connections, which ends the replay.
+	 * itself holds all connections that the target allows. Both end the replay.
 	 */
 	async connection(lost?: TargetConnection, makeRoom?: MakeRoom): Promise<TargetConnection> {
 		if (lost !== undefined) {
@@ -132,8 +133,8 @@ export class StatementReplay {
 			} catch (error) {
 				const room = isFull(error) || isSilent(error) ? await makeRoom?.() : undefined
 				const isLast = tries >= this.options.retries
-				// Other clients of a server may release a connection. A silent pooler has none for any
-				// client.
+				// On a full server, a connection may become free when another client disconnects, so opening
+				// one is retried. A silent pooler has no connection for any client.
 				if (room?.isMade === false && room.holders > 0 && (isLast || isSilent(error)))
 					throw this.endFull(room.holders, error)
 				if (isLast || this.#aborted.signal.aborted || this.#endedBy !== undefined) {
@@ -145,7 +146,7 @@ export class StatementReplay {
 		}
 	}
 
-	/** Tries once to open a connection; returns the reason if that fails. */
+	/** Attempts to open a connection once. Returns the connection, or the reason for the failure. */
 	async tryConnection(): Promise<TargetConnection | 'full' | 'silent' | 'unreachable'> {
 		try {
 			return await this.#connect()
@@ -156,30 +157,30 @@ export class StatementReplay {
 	}
 
 	/**
-	 * Ends the replay: another connection is needed, but all of the target's connections are in open
-	 * transactions of the replay.
+	 * Ends the replay because it needs another connection while its open transactions hold all connections
+	 * that the target allows.
 	 */
 	endFull(holders: number, cause?: unknown): MeshChainError {
 		const reason = cause === undefined ? `no answer within ${this.options.connectMs} ms` : messageOf(cause)
 		this.#endedBy ??= new MeshChainError(
 			'TARGET_FULL',
-			`the target allows no more than ${holders} connections, all of which are in transactions ` +
-				'that were open at the same time when they were recorded; the next transaction got none ' +
-				`(${reason}). Raise its limit (max_connections, CONNECTION LIMIT, default_pool_size of ` +
-				'PgBouncer), or replay in the order of commits, which takes one connection',
+			`the target allows no more than ${holders} connections, all of which are in use by transactions ` +
+				'that were open at the same time in the recording, so the next transaction got none ' +
+				`(${reason}). Raise the limit (max_connections, CONNECTION LIMIT, default_pool_size of ` +
+				'PgBouncer), or replay in commit order, which needs only one connection',
 			{ cause },
 		)
 		return this.#endedBy
 	}
 
-	/** Waits before the next attempt; an abort ends the wait. */
+	/** Waits before the next attempt. An abort ends the wait early. */
 	backOff(backoff: Backoff): Promise<void> {
 		return waitBy(this.clock, backoff.next(), this.#aborted.signal)
 	}
 
 	/**
-	 * Resolves after `ms` milliseconds, or when the replay is aborted meanwhile. If it is already aborted,
-	 * waits the full time, so that a loop that waits for statements in flight does not spin.
+	 * Resolves after `ms` milliseconds, or earlier if the replay is aborted during the wait. If the replay is
+	 * already aborted, waits the full time, so that a loop that waits for statements in flight does not spin.
 	 */
 	wait(ms: number): Promise<void> {
 		const { signal } = this.#aborted
@@ -208,12 +209,12 @@ export class StatementReplay {
 	}
 }
 
-/** Returns the delays between attempts to reach the target. */
+/** Returns a new backoff for attempts to reach the target. */
 export function retryBackoff(): Backoff {
 	return new Backoff(REPLAY_RETRY_MS_MIN, RETRY_MS_MAX)
 }
 
-/** Returns whether an error means that the target cannot be reached. */
+/** Returns whether an error means that no connection to the target could be opened. */
 export function isUnreachable(thrown: unknown): thrown is MeshChainError {
 	return (
 		thrown instanceof MeshChainError &&
@@ -221,7 +222,9 @@ export function isUnreachable(thrown: unknown): thrown is MeshChainError {
 	)
 }
 
-/** Returns whether the server, the database, the role or a pooler has no free connection. */
+/**
+ * Returns whether an error means that the server, the database, the role or a pooler has no free connection.
+ */
 function isFull(thrown: unknown): boolean {
 	if (!isUnreachable(thrown)) return false
 	const { code } = (thrown.cause ?? {}) as { readonly code?: unknown }
@@ -229,7 +232,8 @@ function isFull(thrown: unknown): boolean {
 }
 
 /**
- * Returns whether a connection got no answer in time, or was closed by a pooler that had no server for it.
+ * Returns whether an error means that a new connection received no answer in time, or that a pooler closed
+ * the connection because no server connection was free.
  */
 function isSilent(thrown: unknown): boolean {
 	if (!isUnreachable(thrown)) return false

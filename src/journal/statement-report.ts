@@ -1,23 +1,23 @@
-/** The report of a statement replay. It is plain JSON data, so absent values are null. */
+/** Defines the report of a statement replay. The report is plain JSON data, so absent values are null. */
 import type { ErrorCode } from '../model/errors.ts'
 import type { Unreplayable } from './statement.ts'
 
 /** The position of a statement in the recording. */
 export interface StatementPosition {
-	/** Id of the statement's transaction. */
+	/** Id of the transaction that contains the statement. */
 	readonly tx: string
 	/** Number of the statement within its transaction, from 1. */
 	readonly seq: number
-	/** Seq of the statement's record in the chain. */
+	/** Seq of the record that contains the statement. */
 	readonly recordSeq: number
-	/** First 1,000 characters of the statement's text. */
+	/** First 1,000 characters of the statement text. */
 	readonly text: string
 }
 
 /** A statement whose answer differs from the recording. */
 export interface DifferedStatement extends StatementPosition {
 	/**
-	 * The part that differs. `rows`: the number of rows. `checksum`: their contents. `error`: the SQLSTATE,
+	 * What differs. `rows`: the number of rows. `checksum`: the contents of the rows. `error`: the SQLSTATE,
 	 * or whether there was an error.
 	 */
 	readonly what: 'rows' | 'checksum' | 'error'
@@ -27,12 +27,12 @@ export interface DifferedStatement extends StatementPosition {
 
 /** A statement that failed in the replay but not in the recording. */
 export interface FailedStatement extends StatementPosition {
-	/** SQLSTATE; null if the error has none. */
+	/** SQLSTATE; null if the error has no SQLSTATE. */
 	readonly code: string | null
 	/** Error message. */
 	readonly error: string
 	/**
-	 * Whether the connection was lost during the commit, so that the effect is unknown. Such a commit is not
+	 * Whether the connection was lost during the commit, so the effect is unknown. Such a commit is not
 	 * retried.
 	 */
 	readonly isUnknown: boolean
@@ -41,23 +41,24 @@ export interface FailedStatement extends StatementPosition {
 /** A statement that prevented the replay of its transaction. */
 export interface UnreplayableStatement extends StatementPosition {
 	/**
-	 * The reason. `tooLarge`: the open transactions together exceeded `openBytesMax`. `begunBefore`: part of
-	 * the transaction is in the text that ended the previous one, as in `COMMIT; BEGIN; INSERT …`.
+	 * Why the transaction cannot be replayed. `tooLarge`: the total size of the open transactions exceeded
+	 * `openBytesMax`. `begunBefore`: the text that ended the previous transaction contains part of this
+	 * transaction, as in `COMMIT; BEGIN; INSERT …`.
 	 */
 	readonly why: Unreplayable | 'tooLarge' | 'begunBefore'
 }
 
 /**
  * Why statements were not replayed:
- * - `readOnly`: their transaction only read. `filtered`: no statement of their transaction matched the
+ * - `readOnly`: their transaction was read-only. `filtered`: no statement of their transaction matched the
  *   filter.
- * - `rolledBack`, `unknownEnd`: their transaction did not commit, or the connection was lost before the
- *   outcome was known.
- * - `unfinished`: their transaction did not end within the window. `incomplete`: some of its statements
- *   precede the window or were lost.
+ * - `rolledBack`: their transaction was rolled back. `unknownEnd`: the connection was lost before the outcome
+ *   of their transaction was known.
+ * - `unfinished`: their transaction did not end within the window. `incomplete`: some statements of their
+ *   transaction precede the window or were lost.
  * - `unreplayable`: a statement of their transaction is listed in `unreplayable`.
  * - `afterError`: an earlier statement of their transaction failed.
- * - `notAStatement`: a record of kind `sql` that no journal wrote.
+ * - `notAStatement`: a record of kind `sql` does not contain a valid statement.
  */
 export type StatementSkipReason =
 	| 'readOnly'
@@ -78,39 +79,42 @@ export interface StatementReport {
 	readonly transactions: number
 	/** Number of statements that failed in the replay but not in the recording. */
 	readonly failures: number
-	/** Number of failures with an unknown effect, because the connection was lost during the commit. */
+	/** Number of failures whose effect is unknown because the connection was lost during the commit. */
 	readonly unknown: number
-	/** Number of statements whose answer differs from the recording; 0 without `compare`. */
+	/** Number of statements whose answers differ from the recording; 0 without `compare`. */
 	readonly differences: number
 	/** Number of statements that prevented the replay of a transaction. */
 	readonly unreplayables: number
 	/** Number of statements that were not replayed, by reason. */
 	readonly skipped: Readonly<Partial<Record<StatementSkipReason, number>>>
-	/** Gaps in the chain, and the number of records that they stand for. */
+	/** Number of gaps in the chain, and number of absent records that they represent. */
 	readonly gaps: { readonly count: number; readonly records: number }
-	/** Number of transactions retried after a lost connection, a deadlock or a failed serialization. */
+	/** Number of transaction retries after a lost connection, a deadlock or a serialization failure. */
 	readonly retries: number
-	/** Number of connections that were lost and replaced. */
+	/** Number of lost connections that were replaced. */
 	readonly reconnects: number
-	/** First statements whose answers differed, at most `listMax`. */
+	/** First `listMax` statements whose answers differed. */
 	readonly differed: readonly DifferedStatement[]
-	/** First statements that failed, at most `listMax`. */
+	/** First `listMax` statements that failed. */
 	readonly failed: readonly FailedStatement[]
-	/** First unreplayable statements, at most `listMax`. */
+	/** First `listMax` unreplayable statements. */
 	readonly unreplayable: readonly UnreplayableStatement[]
-	/** First error, as `tx <id> seq <n>: <error>`; null if there is none. */
+	/** First error in the form `tx <id> seq <n>: <error>`; null if there is no error. */
 	readonly firstError: string | null
-	/** Start of the window in milliseconds since 1970, inclusive; null if unbounded. */
+	/** Start of the time window in milliseconds since 1970, inclusive; null if unbounded. */
 	readonly from: number | null
-	/** End of the window in milliseconds since 1970, inclusive; null if unbounded. */
+	/** End of the time window in milliseconds since 1970, inclusive; null if unbounded. */
 	readonly to: number | null
 	/**
-	 * How the replay ended. `targetGone`: the connection was lost, and `retries` attempts failed.
-	 * `targetFull`: in `asRecorded` mode, the target allows fewer connections than there were open
+	 * How the replay ended. `targetGone`: the target could not be reached, even after `retries` retries.
+	 * `targetFull`: in `asRecorded` mode, the target accepted fewer connections than there were open
 	 * transactions. `error`: a statement failed and `stopOnError` is set.
 	 */
 	readonly ended: 'end' | 'aborted' | 'error' | 'targetGone' | 'targetFull'
-	/** The error `TARGET_UNREACHABLE` or `TARGET_FULL` that ended the replay; otherwise null. */
+	/**
+	 * The error that ended the replay, `TARGET_UNREACHABLE` or `TARGET_FULL`; null if the replay ended
+	 * otherwise.
+	 */
 	readonly endedBy: { readonly code: ErrorCode; readonly message: string } | null
 	readonly elapsedMs: number
 }
@@ -120,7 +124,7 @@ export interface StatementProgress {
 	readonly replayed: number
 	readonly failures: number
 	readonly differences: number
-	/** Seq of the last record that was started. */
+	/** Seq of the last record that was read. */
 	readonly seq: number
 	/** Time of that record. */
 	readonly tsMs: number

@@ -1,4 +1,4 @@
-/** Counts the results of a statement replay, and compares answers with the recording. */
+/** Compares answers with the recording, and counts the results of a statement replay. */
 import { discard } from '../guard/promises.ts'
 import type { MeshChainError } from '../model/errors.ts'
 import { GAP_KIND, gapDataOf, type LogRecord } from '../model/record.ts'
@@ -15,7 +15,7 @@ import type {
 } from './statement-report.ts'
 import type { Recorded } from './transactions.ts'
 
-/** SQLSTATE of every statement that follows an error within a transaction. */
+/** SQLSTATE of each statement that follows an error within a transaction. */
 const IN_FAILED_TRANSACTION = '25P02'
 const TEXT_MAX = 1000
 
@@ -48,7 +48,7 @@ export function judge(
 	return { is: 'differed', differed: { ...positionOf(recorded), ...difference } }
 }
 
-/** Details of a failed statement. By default, it has no SQLSTATE and no effect. */
+/** Details of a failed statement. Default: no SQLSTATE, and a known outcome. */
 type Failure = Pick<FailedStatement, 'error'> & Partial<Pick<FailedStatement, 'code' | 'isUnknown'>>
 
 /** Returns the verdict on a failed statement. */
@@ -57,7 +57,7 @@ export function failed(recorded: Recorded, why: Failure): Verdict {
 }
 
 /**
- * Returns whether an answer follows from an earlier error, such as a `COMMIT` that is answered with
+ * Returns whether an answer is a consequence of an earlier error, as when the server answers a `COMMIT` with
  * `ROLLBACK`.
  */
 function isConsequence(expected: StatementData, actual: StatementData): boolean {
@@ -72,14 +72,16 @@ function differenceOf(
 ): Pick<DifferedStatement, 'what' | 'expected' | 'actual'> | undefined {
 	const [was, is] = [codeOf(expected), codeOf(actual)]
 	if (was !== is) return { what: 'error', expected: was, actual: is }
-	// The rows of a cursor that was not read to its end are known only in part.
+	// If a cursor was not read to its end, the recording contains only part of its rows.
 	if (was !== null || expected.commands.length === 0) return undefined
 	if (expected.rows !== actual.rows) return { what: 'rows', expected: expected.rows, actual: actual.rows }
 	if (expected.checksum === actual.checksum) return undefined
 	return { what: 'checksum', expected: expected.checksum, actual: actual.checksum }
 }
 
-/** Returns the SQLSTATE, or null without an error. An error without a SQLSTATE comes from node-postgres. */
+/**
+ * Returns the SQLSTATE, or null if there is no error. An error without a SQLSTATE comes from node-postgres.
+ */
 function codeOf({ error }: StatementData): string | null {
 	return error === undefined ? null : (error.code ?? 'unknown')
 }
@@ -121,7 +123,7 @@ export class StatementTally {
 		return this.#counts.failures > 0
 	}
 
-	/** Counts a gap; returns whether the record is one. */
+	/** Returns whether a record is a gap, and counts it if so. */
 	countGap({ kind, data }: LogRecord): boolean {
 		if (kind !== GAP_KIND) return false
 		this.#gaps.count++
@@ -169,7 +171,7 @@ export class StatementTally {
 		}
 	}
 
-	/** Reports progress if the interval has passed. */
+	/** Reports progress if the progress interval has passed. */
 	progress({ seq, tsMs }: Pick<Recorded, 'seq' | 'tsMs'>): void {
 		const { onProgress, progressIntervalMs, clock } = this.#options
 		if (onProgress === undefined || clock.now() - this.#toldMs < progressIntervalMs) return

@@ -1,14 +1,14 @@
-/** The data of a statement record. Independent of node-postgres. */
+/** The data of a statement record. This module does not depend on node-postgres. */
 
-/** Kind of the records that hold statements. */
+/** Kind of statement records. */
 export const STATEMENT_KIND = 'sql'
 
 /** A bound parameter as sent over the wire: text, bytes, or NULL. */
 export type WireValue = string | Uint8Array | null
 
 /**
- * Why a statement cannot be replayed: it was too long for the journal, a parameter was redacted, or it was a
- * COPY.
+ * Why a statement cannot be replayed. `cut`: it was too large for the journal. `redacted`: a parameter was
+ * redacted. `copy`: it was a COPY from the client.
  */
 export type Unreplayable = 'cut' | 'redacted' | 'copy'
 
@@ -19,7 +19,7 @@ export type TransactionEnd = 'commit' | 'rollback' | 'unknown'
 export interface StatementData {
 	/** Unique id of the connection. */
 	readonly session: string
-	/** Unique id of the transaction. A statement outside a transaction is a transaction of its own. */
+	/** Unique id of the transaction. A statement outside a transaction block is a transaction by itself. */
 	readonly tx: string
 	/** Number of the statement within its transaction, from 1. */
 	readonly seq: number
@@ -30,27 +30,30 @@ export interface StatementData {
 	/** Bound parameters. */
 	readonly params: readonly WireValue[]
 	/**
-	 * Oids of the declared parameter types; 0 for a type that the server inferred. Absent if none was
+	 * OIDs of the declared parameter types; 0 for a type that the server infers. Absent if no types were
 	 * declared.
 	 */
 	readonly paramTypes?: readonly number[]
 	/**
-	 * Command tags from the server, such as `SELECT`, `INSERT`, `COMMIT`: one for each statement in the text.
+	 * Command tags from the server, such as `SELECT`, `INSERT` or `COMMIT`, one for each statement in the
+	 * text.
 	 */
 	readonly commands: readonly string[]
-	/** Number of rows returned or affected; null if the server reports no number. */
+	/** Number of rows that were returned or affected; null if the server reports none. */
 	readonly rows: number | null
-	/** Checksum of the returned rows, independent of their order; null if the statement returns no rows. */
+	/**
+	 * Checksum of the returned rows, independent of their order; null if the statement cannot return rows.
+	 */
 	readonly checksum: string | null
-	/** Whether the rows arrived in binary format, which the checksum then covers. */
+	/** Whether the rows arrived in binary format. The checksum then covers the binary values. */
 	readonly binary?: true
 	/** Start time in milliseconds since 1970. */
 	readonly startedMs: number
 	readonly durationMs: number
-	/** How the transaction ended; only in the record of the statement that ended it. */
+	/** How the transaction ended. Present only in the record of the statement that ended it. */
 	readonly end?: TransactionEnd
-	/** Error of the statement; `code` is the SQLSTATE, or null if there is none. */
+	/** Error of the statement. `code` is the SQLSTATE, or null if the error has none. */
 	readonly error?: { readonly code: string | null; readonly message: string }
-	/** Why the statement cannot be replayed; absent if it can. */
+	/** Why the statement cannot be replayed; absent if it can be replayed. */
 	readonly unreplayable?: Unreplayable
 }

@@ -1,11 +1,11 @@
 /**
- * A node-postgres query that sends a recorded statement with its recorded parameters, and builds no result
- * rows.
+ * A node-postgres query that sends a recorded statement with its recorded parameters, and does not build
+ * result rows.
  */
 import type { PgQuery } from './pg-session.ts'
 import type { StatementData, WireValue } from './statement.ts'
 
-/** The parts of a node-postgres connection that this query uses. */
+/** The members of a node-postgres connection that this query uses. */
 interface WireConnection {
 	readonly stream: { cork(): void; uncork(): void }
 	query(text: string): void
@@ -21,14 +21,14 @@ interface WireConnection {
 	sendCopyFail(why: string): void
 }
 
-/** The parts of a statement that are sent to the target. */
+/** The fields of a statement that are sent to the target. */
 export type Replayable = Pick<StatementData, 'text' | 'params'> &
 	Partial<Pick<StatementData, 'name' | 'paramTypes' | 'binary'>> & {
-		/** Called with each row of the answer, as text. */
+		/** Called with each row of the answer; the fields are strings or null. */
 		readonly keep?: (fields: readonly (string | null)[]) => void
 	}
 
-/** Sends one statement. */
+/** A query that sends one statement. */
 export class TargetQuery implements PgQuery {
 	readonly text: string
 	values: readonly WireValue[]
@@ -40,8 +40,8 @@ export class TargetQuery implements PgQuery {
 	#isSent = false
 
 	/**
-	 * @param notSent Called if the connection was lost before the statement was sent; the session that
-	 * follows this query reports everything else.
+	 * @param notSent Called if the connection is lost before the statement is sent. The session that follows
+	 * this query reports all other outcomes.
 	 */
 	constructor(
 		{ text, params, name, paramTypes, binary, keep }: Replayable,

@@ -1,24 +1,29 @@
-/** Finds the names in the target whose use may have effects that the text of a read does not show. */
+/** Finds the names in the target that may cause effects which are not visible in the text of a read. */
 import type { TargetConnection } from './pg-target.ts'
 import { OWN_OID_MIN, type Suspects } from './reading.ts'
 
-/** User-defined functions in languages that can write. */
-const ROUTINES = `select p.oid, p.prosrc, l.lanname from pg_catalog.pg_proc p join pg_catalog.pg_language l on l.oid = p.prolang
+/** User-defined functions in languages whose functions can write. */
+const ROUTINES = `select p.oid, p.prosrc, l.lanname
+	from pg_catalog.pg_proc p join pg_catalog.pg_language l on l.oid = p.prolang
 	where p.oid >= ${OWN_OID_MIN} and l.lanname not in ('internal', 'c')`
-/** Words in a function's text that may define something, or run a text that may. */
+/** Words in the body of a function that may define something or execute a string that does. */
 const DEFINING = '[[:<:]](create|alter|import|execute|do(?![[:space:]]+(nothing|update)))[[:>:]]'
 /**
- * Domains with a check, and types that contain one, including those of tables and arrays. Ranges have no
- * multirange before Postgres 14.
+ * Domains with a check constraint, and types that contain such a domain, including table and array types.
+ * Range types have no multirange type before Postgres 14.
  */
-const CHECKED = `select contypid from pg_catalog.pg_constraint where contypid >= ${OWN_OID_MIN} and contype = 'c'
+const CHECKED = `select contypid from pg_catalog.pg_constraint
+		where contypid >= ${OWN_OID_MIN} and contype = 'c'
 	union
 	select t.oid from checked c join pg_catalog.pg_type t on t.oid >= ${OWN_OID_MIN} and (
 		c.oid in (t.typbasetype, t.typelem)
-		or exists (select from pg_catalog.pg_attribute a where a.attrelid = t.typrelid and a.atttypid = c.oid and a.attnum > 0)
+		or exists (
+			select from pg_catalog.pg_attribute a
+			where a.attrelid = t.typrelid and a.atttypid = c.oid and a.attnum > 0)
 		or exists (
 			select from pg_catalog.pg_range r
-			where r.rngsubtype = c.oid and t.oid::text in (r.rngtypid::text, pg_catalog.to_jsonb(r)->>'rngmultitypid')))`
+			where r.rngsubtype = c.oid
+				and t.oid::text in (r.rngtypid::text, pg_catalog.to_jsonb(r)->>'rngmultitypid')))`
 const SUSPECTS = `with recursive checked (oid) as (${CHECKED}), routines as (${ROUTINES})
 	select 'name', proname from pg_catalog.pg_proc where oid >= ${OWN_OID_MIN}
 	union select 'name', relname from pg_catalog.pg_class
@@ -28,9 +33,10 @@ const SUSPECTS = `with recursive checked (oid) as (${CHECKED}), routines as (${R
 		exists (select from pg_catalog.pg_operator o where o.oprcode = r.oid)
 		or exists (select from pg_catalog.pg_cast c where c.castfunc = r.oid)
 		or exists (select from pg_catalog.pg_amproc a where a.amproc = r.oid)
-	union select 'defining', '' from routines where lanname not in ('sql', 'plpgsql') or prosrc ~* '${DEFINING}'`
+	union select 'defining', '' from routines
+		where lanname not in ('sql', 'plpgsql') or prosrc ~* '${DEFINING}'`
 
-/** Adds the suspect names of the target. If they cannot be read, everything is suspect. */
+/** Adds the suspect names of the target. If the names cannot be read, everything is suspect. */
 export async function addSuspectsOf(connection: TargetConnection, suspects: Suspects): Promise<void> {
 	let functionsMayDefine = false
 	const { data, isLost } = await connection.ask({

@@ -1,30 +1,31 @@
 /**
- * Replays one recorded transaction into the target, in either replay order.
+ * Replays one recorded transaction into the target, in both replay modes.
  *
- * Invariant: all effects of the transaction occur in one transaction on one connection. Each statement after
- * the first is sent only while that connection exists and is still in the transaction of the first statement.
- * Otherwise the transaction has failed: the failure is counted, and no more of its statements are sent.
+ * Invariant: all effects of a recorded transaction occur in one transaction on one connection of the target.
+ * Each statement after the first is sent only while that connection exists and is still in the transaction of
+ * the first statement. Otherwise, the transaction has failed: the failure is counted, and none of the
+ * remaining statements are sent.
  */
 import type { Answer, TargetConnection } from './pg-target.ts'
 import { failed, judge, type Verdict } from './statement-tally.ts'
 import type { Recorded } from './transactions.ts'
 
-/** Verdict on a statement that follows a failed one in its transaction. */
+/** Verdict on a statement that follows a failed statement in its transaction. */
 export const AFTER_ERROR: Verdict = { is: 'afterError' }
 const BEGIN = { text: 'BEGIN', params: [] }
 
 /** The result of one statement. */
 export interface StatementResult {
 	readonly verdict: Verdict
-	/** The target's answer; undefined if the statement was not sent. */
+	/** Answer of the target; undefined if the statement was not sent. */
 	readonly answer: Answer | undefined
 }
 
-/** A transaction on one connection. */
+/** A transaction on one connection of the target. */
 export class TargetTransaction {
 	readonly #connection: TargetConnection
 	readonly #compare: boolean
-	/** Whether the server is in this transaction, provided that nothing has failed. */
+	/** Whether the first statement of the transaction was sent. */
 	#isBegun = false
 	/** Whether a statement failed in the replay but not in the recording. */
 	#isAfterError = false
@@ -36,7 +37,7 @@ export class TargetTransaction {
 		this.#compare = compare
 	}
 
-	/** Begins a transaction that has no BEGIN of its own. */
+	/** Begins a transaction whose recorded statements do not include a BEGIN. */
 	async begin(): Promise<void> {
 		await this.#connection.ask(BEGIN)
 		this.#isBegun = true
@@ -62,18 +63,18 @@ export class TargetTransaction {
 	}
 }
 
-const NOT_OPEN = 'its transaction was no longer open on the target, and it was not sent'
+const NOT_OPEN = 'the statement was not sent, because its transaction was no longer open on the target'
 
-/** Returns whether it is unknown if the target committed the last statement. */
+/** Returns whether a statement ended its transaction but the outcome on the target is unknown. */
 export function isUnknown({ data: { end } }: Recorded, { data, isLost }: Answer): boolean {
 	return isLost && data !== undefined && end !== undefined
 }
 
 function lost(statement: Recorded, answer: Answer): Verdict {
 	const unknown = isUnknown(statement, answer)
-	const because = unknown ? 'the connection was lost while it was committing, and it may have: ' : ''
+	const because = unknown ? 'the connection was lost during the commit, which may have succeeded: ' : ''
 	const isWithin = !unknown && !answer.isTimedOut && statement.data.seq > 1
-	const where = isWithin ? 'the connection was lost within its transaction: ' : ''
+	const where = isWithin ? 'the connection was lost within the transaction: ' : ''
 	return failed(statement, {
 		code: answer.data?.error?.code ?? null,
 		error: `${because}${where}${answer.lostBy}`,

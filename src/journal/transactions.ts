@@ -1,4 +1,4 @@
-/** Groups statements by transaction, and decides whether an ended transaction is replayed. */
+/** Groups statements by transaction. When a transaction has ended, decides whether it is replayed. */
 import type { ResolvedFilter } from '../model/filter.ts'
 import { matches } from '../model/filter.ts'
 import type { LogRecord } from '../model/record.ts'
@@ -7,7 +7,7 @@ import { concernsSession, SETTINGS_MAX } from './session-settings.ts'
 import type { StatementData, TransactionEnd, Unreplayable } from './statement.ts'
 import type { StatementSkipReason, UnreplayableStatement } from './statement-report.ts'
 
-/** A statement and the record that holds it. */
+/** A statement, with the seq and the time of its record. */
 export interface Recorded {
 	readonly data: StatementData
 	readonly seq: number
@@ -18,17 +18,17 @@ export interface Recorded {
 export interface Transaction {
 	readonly tx: string
 	readonly session: string
-	/** Seq of the transaction's first record. */
+	/** Seq of the first record of the transaction. */
 	readonly first: number
 	/**
-	 * Statements of the transaction; empty if they are not kept. A transaction that is not replayed keeps the
-	 * statements that concern its session.
+	 * Statements of the transaction; empty unless {@link TransactionsOptions.keeps} is set. A transaction
+	 * that is not replayed includes only the statements that concern the settings of its session.
 	 */
 	readonly statements: readonly Recorded[]
 	/** Number of statements in the transaction. */
 	readonly count: number
 	readonly end: TransactionEnd
-	/** Why the transaction is not replayed; undefined if it is replayed. */
+	/** Why the transaction is skipped; undefined if it is replayed. */
 	readonly skip: StatementSkipReason | undefined
 }
 
@@ -39,7 +39,7 @@ export interface TransactionsOptions {
 	readonly suspects: Suspects
 	readonly includeRolledBack: boolean
 	readonly openBytesMax: number
-	/** Whether statements are held until their transaction ends. */
+	/** Whether to hold statements until their transaction ends. */
 	readonly keeps: boolean
 	/** Called with each statement that prevents the replay of its transaction. */
 	readonly unreplayable: (statement: Recorded, why: UnreplayableStatement['why']) => void
@@ -50,7 +50,7 @@ interface Open {
 	readonly first: number
 	statements: Recorded[]
 	count: number
-	/** Number of the last statement. */
+	/** Number of the last statement in the transaction. */
 	seq: number
 	bytes: number
 	isWanted: boolean
@@ -61,9 +61,9 @@ interface Open {
 /** The open transactions of a recording. */
 export class Transactions {
 	readonly #options: TransactionsOptions
-	/** Open transactions by session: each session has one at a time. */
+	/** Open transactions by session. Each session has at most one at a time. */
 	readonly #open = new Map<string, Open>()
-	/** Sessions whose next transaction began in the text that ended the previous one. */
+	/** Sessions whose next transaction began in the text that ended the previous transaction. */
 	readonly #begunBefore = new Set<string>()
 	#bytes = 0
 
@@ -72,8 +72,8 @@ export class Transactions {
 	}
 
 	/**
-	 * Adds the next statement. Returns the transactions that ended with it: its own, and any unfinished
-	 * earlier one of the same session.
+	 * Adds the next statement. Returns the transactions that the statement ends: its own transaction, and an
+	 * unfinished earlier transaction of the same session.
 	 */
 	add(record: LogRecord, data: StatementData): Transaction[] {
 		const statement = { data, seq: record.seq, tsMs: record.tsMs }
@@ -165,7 +165,10 @@ export class Transactions {
 const OVER = new Set(['COMMIT', 'ROLLBACK', 'PREPARE TRANSACTION'])
 const BEGIN = new Set(['BEGIN', 'START TRANSACTION'])
 
-/** Returns whether a text ended a transaction and then acted in the next one: `COMMIT; BEGIN; INSERT …`. */
+/**
+ * Returns whether a text ended a transaction and then acted in the next transaction, as in `COMMIT; BEGIN;
+ * INSERT …`.
+ */
 function hasPartOfNext({ commands, text, end }: StatementData): boolean {
 	if (end === undefined || commands.length < 2) return false
 	const later = commands.slice(commands.findLastIndex((command) => OVER.has(command)) + 1)
@@ -188,8 +191,8 @@ function newOpen(tx: string, first: number): Open {
 }
 
 /**
- * Returns the statement in a record of kind `sql`; undefined if a field that is sent, counted or compared is
- * invalid.
+ * Returns the statement in a record of kind `sql`. Returns undefined if any field that a replay sends, counts
+ * or compares is invalid.
  */
 export function statementOf({ data }: LogRecord): StatementData | undefined {
 	const {

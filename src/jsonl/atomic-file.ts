@@ -1,4 +1,4 @@
-/** A new file that appears under its name only when all of it is on disk. */
+/** A new file that appears under its name only when it is completely on disk. */
 import { randomBytes } from 'node:crypto'
 import { putFirstInPlace, unsyncedName } from '../chain/index.ts'
 import { show } from '../guard/show.ts'
@@ -15,7 +15,7 @@ import {
 	writeFully,
 } from '../platform/file-system.ts'
 
-/** A file that is written under a temporary name and linked to its final name at the end. */
+/** A file that is written under a temporary name and gets its final name at the end. */
 export class AtomicFile {
 	readonly #system: FileSystem
 	readonly #path: string
@@ -43,10 +43,10 @@ export class AtomicFile {
 	}
 
 	/**
-	 * Syncs the file and puts it under its final name.
+	 * Syncs the file and gives it its final name.
 	 *
-	 * @throws {MeshChainError} `FILE_EXISTS` if another file took the name meanwhile; `EXPORT_FAILED`: then
-	 * there is no file, unless the message states that it exists.
+	 * @throws {MeshChainError} `FILE_EXISTS` if another file has been created under the name in the meantime;
+	 * `EXPORT_FAILED`, after which the file does not exist unless the message states otherwise.
 	 */
 	finish(): void {
 		const { unsynced } = this.#explained(() => {
@@ -56,7 +56,7 @@ export class AtomicFile {
 		if (unsynced !== undefined) throw unsyncedName('EXPORT_FAILED', this.#path, unsynced)
 	}
 
-	/** Removes the temporary file, unless it was finished. */
+	/** Removes the temporary file, unless {@link finish} has succeeded. */
 	discard(): void {
 		if (!this.#isOpen) return
 		this.#isOpen = false
@@ -64,7 +64,7 @@ export class AtomicFile {
 		try {
 			this.#system.unlinkSync(this.#temporary)
 		} catch {
-			// The file was finished and has its final name.
+			// The file already has its final name.
 		}
 	}
 
@@ -74,7 +74,11 @@ export class AtomicFile {
 		} catch (error) {
 			const details = { path: this.#path, cause: error }
 			if (systemCode(error) === 'EEXIST') {
-				throw new MeshChainError('FILE_EXISTS', `${show(this.#path)} exists: name a new file`, details)
+				throw new MeshChainError(
+					'FILE_EXISTS',
+					`${show(this.#path)} already exists: name a new file`,
+					details,
+				)
 			}
 			throw new MeshChainError(
 				'EXPORT_FAILED',

@@ -1,16 +1,16 @@
-/** Detects the format of a file: holds its first lines until they decide. */
+/** Detects the format of a file from its first lines, and holds them until the format is decided. */
 import { discard } from '../guard/promises.ts'
 import { attempt } from '../guard/values.ts'
 import { type JsonFields, jsonObjectOf } from './json-object.ts'
 import type { LineFormat, UndecidedFormat } from './line-format.ts'
 import type { ByteLine } from './line-splitter.ts'
 
-/** Maximum number of lines that are held, starting with the first object. */
+/** Maximum number of lines to hold, starting with the first line that is an object. */
 const LINES_MAX = 64
 
 const NOTHING = Buffer.alloc(0)
 
-/** Holds lines until their objects decide the format. */
+/** Holds lines until the objects in them decide the format. */
 export class FormatDetector {
 	readonly #format: UndecidedFormat
 	readonly #bytesMax: number
@@ -18,15 +18,15 @@ export class FormatDetector {
 	#held: ByteLine[] = []
 	#bytes = 0
 
-	/** @param bytesMax Maximum size of the held lines, without the latest one. */
+	/** @param bytesMax Maximum size of the held lines, not counting the last one. */
 	constructor(format: UndecidedFormat, bytesMax: number) {
 		this.#format = format
 		this.#bytesMax = bytesMax
 	}
 
-	/** Holds a line. Returns whether the held lines are enough to decide. */
+	/** Holds a line. Returns whether the held lines are sufficient to decide the format. */
 	hold(line: ByteLine): boolean {
-		// Only the end of an overlong line is available here, and it is not read.
+		// Only the end of a line that is too long is available here, so the line is not parsed.
 		const { bytes } = line.part > 0 ? { bytes: NOTHING } : line
 		const fields = jsonObjectOf(bytes.toString().trim())
 		const format = fields === undefined ? undefined : this.#formatOf(fields)
@@ -36,7 +36,10 @@ export class FormatDetector {
 		return format === this.#format.strongest || this.#held.length >= LINES_MAX || this.#bytes > this.#bytesMax
 	}
 
-	/** Returns the candidate that an object looks like; undefined if the format returns something else. */
+	/**
+	 * Returns the candidate format of an object; undefined if `formatOf` returns anything other than a
+	 * candidate.
+	 */
 	#formatOf(fields: JsonFields): LineFormat | undefined {
 		const given = attempt(() => this.#format.formatOf(fields), undefined)
 		const format = this.#format.formats.find((each) => each === given)
@@ -44,12 +47,12 @@ export class FormatDetector {
 		return format
 	}
 
-	/** Whether no line has held an object so far, so that none of them is a record in any format. */
+	/** Whether none of the lines so far contains an object. Such lines are not records in any format. */
 	get isNone(): boolean {
 		return this.#objects.size === 0
 	}
 
-	/** Returns the held lines and forgets them. */
+	/** Returns the held lines and releases them. */
 	take(): readonly ByteLine[] {
 		const held = this.#held
 		this.#held = []
@@ -57,7 +60,7 @@ export class FormatDetector {
 		return held
 	}
 
-	/** The format of most of the objects so far. */
+	/** The format that most of the objects so far have. */
 	get format(): LineFormat {
 		const { formats, strongest } = this.#format
 		if (this.#objects.has(strongest)) return strongest

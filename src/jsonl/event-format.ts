@@ -1,7 +1,8 @@
 /**
  * The format of the Channel Access event recorder (epics-ca-rs):
- * `{"ts":1714200000.123,"ev":"beacon_recv",…}`. `ts` is in seconds with three decimals, and the event's own
- * fields follow the two. Integers of any size are kept: beyond 2^53 − 1 they are bigints in a record.
+ * `{"ts":1714200000.123,"ev":"beacon_recv",…}`. `ts` is in seconds with three decimals, and the other fields
+ * of the event follow `ev`. Integers of any size are preserved: integers beyond 2^53 − 1 are bigints in a
+ * record.
  */
 import { exactJsonOf, exactly } from '../codec/exact-json.ts'
 import { discard } from '../guard/promises.ts'
@@ -14,27 +15,28 @@ import { escapeJson } from '../text/escape.ts'
 import { INVALID_FIELD, type LineFormat } from './line-format.ts'
 
 /**
- * Returns whether the value of a field is valid. An integer beyond 2^53 − 1 is passed as a bigint. If the
- * check throws, the value is invalid.
+ * Returns whether the value of a field is valid. Integers beyond 2^53 − 1 are passed as bigints. If the check
+ * throws, the value is invalid.
  */
 export type FieldCheck = (value: unknown) => boolean
 
-/** The required fields of an event, each with its type or a check of its value. */
+/** The required fields of an event, each with its type or a function that checks its value. */
 export type EventFields = Readonly<Record<string, (typeof FIELD_TYPES)[number] | FieldCheck>>
 
 const TAKEN = ['ts', 'ev']
 const FIELD_TYPES = ['string', 'number', 'boolean'] as const
 
 /**
- * Returns a format for the events of an application. The kind of a record is its `ev`, and its data are the
- * other fields. `ts` is in seconds; milliseconds, microseconds and nanoseconds are recognised by their size.
- * Lines with an invalid `ts` are skipped as `invalidField`. A record whose time would be read as a different
- * one, such as a time after the year 5137, has no line. Integers may have any size: beyond 2^53 − 1 they are
- * bigints in data, and the type `number` accepts both.
+ * Returns a format for the events of an application. The field `ev` becomes the kind of a record, and the
+ * fields other than `ts` and `ev` become its data. `ts` is in seconds; milliseconds, microseconds and
+ * nanoseconds are recognised by their magnitude. Lines with an invalid `ts` are skipped as `invalidField`. A
+ * record is not written if its time would be read back as a different time, such as a time after the year
+ * 5137. Integers can have any size: integers beyond 2^53 − 1 are bigints in data, and the type `number`
+ * accepts both numbers and bigints.
  *
- * @param events Events by name, each with its required fields: a type, or a function that checks the value.
- * Lines with another `ev`, or with a missing or invalid field, are skipped and counted; such records have no
- * line. Default: any event with any fields.
+ * @param events Required fields of each event, keyed by event name. Each field has a type or a function that
+ * checks its value. Lines with any other `ev`, or with a missing or invalid field, are skipped and counted.
+ * Records of such events are not written. Default: any event with any fields.
  * @throws {MeshChainError} `INVALID_OPTION` for a field named `ts` or `ev`, and for an unknown type.
  *
  * @example
@@ -80,7 +82,7 @@ function checkEvents(events: Readonly<Record<string, EventFields>>): void {
 		checkIsObject(`the fields of the event ${show(kind)}`, fields)
 		for (const [name, type] of Object.entries(fields)) {
 			if (TAKEN.includes(name)) {
-				const text = `an event cannot have a field ${show(name)}: the format uses it`
+				const text = `an event cannot have a field ${show(name)}, because the format uses this name`
 				throw new MeshChainError('INVALID_OPTION', text)
 			}
 			if (typeof type !== 'function') checkWord(`the type of ${kind}.${name}`, type, FIELD_TYPES)
@@ -104,7 +106,7 @@ function isOf(type: EventFields[string], value: unknown): boolean {
 	}
 }
 
-/** Converts a value that has no JSON type to the form that readers of this format expect. */
+/** Converts a value without a JSON type to the form that readers of this format expect. */
 function plain(value: unknown): unknown {
 	return value instanceof Uint8Array ? Buffer.from(value).toString('base64') : value
 }

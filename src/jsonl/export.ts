@@ -15,7 +15,7 @@ import { type LineFormat, lineBy } from './line-format.ts'
 export interface ExportSummary {
 	/** Number of lines written, including those of gaps. */
 	readonly lines: number
-	/** Number of records that these gaps stand for. */
+	/** Number of absent records that these gaps represent. */
 	readonly absent: number
 	/** Number of records that the format cannot represent as a line. */
 	readonly unsupported: number
@@ -23,9 +23,9 @@ export interface ExportSummary {
 
 /** Options of {@link exportJsonl}: a filter, and the format, mode and file system of the new file. */
 export interface ExportOptions extends LogFilter, Omit<JsonlOptions, 'lineBytesMax'> {
-	/** Called after each part of the file, with the summary so far. */
+	/** Called after each write to the file, with the summary so far. */
 	readonly onProgress?: ((summary: ExportSummary) => void) | undefined
-	/** Signal that ends the export; then no file is created. */
+	/** Signal that ends the export, in which case no file is created. */
 	readonly signal?: AbortSignal | undefined
 }
 
@@ -41,13 +41,14 @@ const EXPORT_OPTIONS = defineOptions(
 )
 
 /**
- * Writes the records that match a filter to a new file, one per line. mesh-chain's own format loses nothing:
- * `importJsonl` turns the file into a chain whose export has the same bytes. The file appears under its name
- * only when all of it is on disk.
+ * Writes the records that match a filter to a new file, one per line. mesh-chain's own format is lossless:
+ * from the file, `importJsonl` creates a chain whose export is identical, byte by byte. The file appears
+ * under its name only when it is completely on disk.
  *
  * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH`, `INVALID_FILTER`; `FILE_EXISTS`; `EXPORT_FAILED`
- * if the file cannot be written or the signal ended the export; errors from reading the chain. Then no file
- * is left, unless the message states that it exists: in that case only its folder could not be synced.
+ * if the file cannot be written or the signal ends the export; errors from reading the chain. After an error,
+ * no file remains unless the message states that it exists, which means that only its folder could not be
+ * synced.
  *
  * @example
  * ```ts
@@ -72,10 +73,14 @@ export async function exportJsonl(
 	try {
 		for await (const text of lines) {
 			if (signal?.aborted)
-				throw new MeshChainError('EXPORT_FAILED', `the export was interrupted: ${show(path)} was not made`, {
-					path,
-					cause: signal.reason,
-				})
+				throw new MeshChainError(
+					'EXPORT_FAILED',
+					`the export was interrupted: ${show(path)} was not created`,
+					{
+						path,
+						cause: signal.reason,
+					},
+				)
 			file.write(text)
 			discard(onProgress?.(lines.summary))
 		}
@@ -88,7 +93,7 @@ export async function exportJsonl(
 	return lines.summary
 }
 
-/** Records as text, several lines at a time, with a summary. */
+/** Converts records to lines, several at a time, and counts them. */
 export class LinesOf implements AsyncIterable<string> {
 	readonly #batches: AsyncIterable<readonly LogRecord[]>
 	readonly #format: LineFormat
@@ -114,7 +119,7 @@ export class LinesOf implements AsyncIterable<string> {
 	}
 
 	#lineOf(record: LogRecord): string {
-		// Includes gaps with an origin, from a merged chain.
+		// Includes the gaps of a merged chain, which have an origin.
 		if (record.kind === GAP_KIND) this.#absent += gapDataOf(record.data)?.count ?? 0
 		const line = lineBy(this.#format, record)
 		if (line === undefined) {

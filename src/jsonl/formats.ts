@@ -1,4 +1,4 @@
-/** The list of all formats, and the detection of the format from the first lines of a file. */
+/** Lists all formats, and detects the format of a file from its first lines. */
 import { eventFormat } from './event-format.ts'
 import type { JsonFields } from './json-object.ts'
 import type { LineFormat, UndecidedFormat } from './line-format.ts'
@@ -8,18 +8,18 @@ import { recordFormat } from './record-format.ts'
 
 const anyEvents = eventFormat()
 
-/** All formats, named as for `--format`. */
+/** All formats. Their names are the values of `--format`. */
 export const FORMATS: readonly LineFormat[] = [recordFormat, anyEvents, pinoFormat, otelFormat]
 
 /**
- * Returns a format that reads every line in the format of most of the first lines; lines of other loggers
- * count as pino's. A single line in mesh-chain's own format decides alone, because reading an export in
- * another format would lose its seqs and times.
+ * Returns an undecided format, which detects the format of most of the first lines and reads all lines in
+ * that format. Lines from other loggers count as pino lines. A single line in mesh-chain's own format selects
+ * that format, because reading an export in another format would lose its seqs and times.
  */
 export function detectedFormat(): UndecidedFormat {
 	return {
 		name: 'detected',
-		// pino's format accepts any object, so it follows the more specific formats.
+		// pino's format accepts any object, so it is listed after the more specific formats.
 		formats: [recordFormat, otelFormat, anyEvents, pinoFormat],
 		strongest: recordFormat,
 		formatOf,

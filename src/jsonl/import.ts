@@ -1,4 +1,4 @@
-/** Reads JSON Lines into a chain. */
+/** Imports JSON Lines into a chain. */
 import { basename } from 'node:path'
 import { ChainBuilder, FileChainAppender } from '../chain/index.ts'
 import { discard } from '../guard/promises.ts'
@@ -26,23 +26,25 @@ import { SingleHistory } from './single-history.ts'
 /** The result of an import. */
 export interface ImportSummary {
 	/**
-	 * Whether a new chain was created, with the seqs and epochs of the lines. If false, the records were
+	 * Whether a new chain was created, with the seqs and epochs from the lines. If false, the records were
 	 * appended to an existing chain.
 	 */
 	readonly restored: boolean
 	/** Number of records imported. */
 	readonly records: number
-	/** Number of records that gaps among the lines stand for, and of records without a line. */
+	/**
+	 * Number of absent records: those that gaps among the lines represent, and those whose seqs are missing.
+	 */
 	readonly absent: number
 	/** Number of lines that are not records, by reason. */
 	readonly skipped: SkippedCounts
-	/** The first hundred skipped lines. */
+	/** First 100 skipped lines. */
 	readonly skippedLines: readonly SkippedLine[]
-	/** Number of records with a part that did not fit; a marker or a note replaces the part. */
+	/** Number of records that were too large. A marker or a note replaces the part that did not fit. */
 	readonly altered: number
 	/**
 	 * Number of records left out of a new chain: duplicates, records in the wrong order, and records that no
-	 * chain can hold.
+	 * chain can store.
 	 */
 	readonly outOfOrder: number
 }
@@ -53,34 +55,37 @@ export interface ImportOptions {
 	readonly format?: LineFormat | undefined
 	/** Maximum line length in bytes; longer lines are skipped and counted. Default: 16 MiB. */
 	readonly lineBytesMax?: number | undefined
-	/** Chain id in the origin of appended records that have no origin. Default: the file name, or `stdin`. */
+	/**
+	 * Chain id in the origin of appended records that have no origin themselves. Default: the file name, or
+	 * `stdin`.
+	 */
 	readonly sourceId?: string | undefined
 	/** Permissions of a new chain. Default: `0o600`. */
 	readonly mode?: number | undefined
-	/** Called from time to time with the number of records so far. */
+	/** Called repeatedly with the number of records so far. */
 	readonly onProgress?: ((records: number) => void) | undefined
-	/** Signal that ends the import. A new chain is then not created; appended records stay. */
+	/** Signal that ends the import. No new chain is then created, but appended records remain. */
 	readonly signal?: AbortSignal | undefined
-	/** File system. Default: that of Node. */
+	/** File system. Default: the file system of Node. */
 	readonly fs?: FileSystem | undefined
 }
 
 const PROGRESS_RECORDS = 10_000
 
 /**
- * Imports JSON Lines into a chain. In a new chain, the records keep their seq, epoch, time and origin,
- * including records of mesh-chain's own kinds, and the chain appears only when all of it is on disk. In an
- * existing chain, the records are appended with new seqs, and their `origin` holds the old ones.
+ * Imports JSON Lines into a new or an existing chain. In a new chain, all records keep their seq, epoch, time
+ * and origin, even records of mesh-chain's own kinds. The new chain appears only when it is completely on
+ * disk. Records for an existing chain are appended with new seqs, and their `origin` contains the old ones.
  *
- * Lines that are not records are skipped and counted. In a new chain, a `$gap` stands for missing seqs. Two
- * histories in one file (`cat a.jsonl b.jsonl`) use the same seqs. No new chain is created from them, because
- * it would lose one of the two.
+ * Lines that are not records are skipped and counted. In a new chain, a `$gap` represents missing seqs. If a
+ * file contains two histories (`cat a.jsonl b.jsonl`), both use the same seqs. No new chain is created from
+ * such a file, because the chain would lose one of the histories.
  *
  * @param source Path of a file, or a stream of bytes.
  * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH`; `FILE_UNREADABLE`; `IMPORT_FAILED` if the signal
- * ended the import, if the file holds two histories, or if a record could not be appended; errors from
- * opening a chain for writing. Then no new chain is created. The message states how many records were
- * appended to an existing one.
+ * ends the import, if the file contains two histories or no record, or if a record cannot be appended; errors
+ * from opening a chain for writing. After an error, no new chain exists. The message states how many records
+ * were appended to an existing chain.
  *
  * @example
  * ```ts
@@ -131,23 +136,23 @@ async function restore(
 		refuseNothing(lines, builder.records + absent)
 		builder.finish()
 	} catch (error) {
-		// The owner of the signal may also have destroyed the source.
-		throw signal?.aborted ? stopped(builder.records, 'the chain was not made', signal) : coded(error)
+		// The owner of the signal may have destroyed the source too, which causes another error.
+		throw signal?.aborted ? stopped(builder.records, 'the chain was not created', signal) : coded(error)
 	} finally {
 		builder.discard()
 	}
 	return { restored: true, records: builder.records, absent: absent + builder.missing, outOfOrder }
 }
 
-/** Refuses a file without any record: it is not JSON Lines, rather than an empty chain. */
+/** Refuses a file with lines but without any record, because such a file is not JSON Lines in this format. */
 function refuseNothing({ skipped, skippedLines }: JsonlRecords, records: number): void {
 	const { blank: _blank, comment: _comment, ...bad } = skipped
 	const [worst] = Object.entries(bad).sort(([, a], [, b]) => b - a)
 	if (records > 0 || worst === undefined || worst[1] === 0) return
 	const first = skippedLines.find(({ reason }) => reason === worst[0])
-	const where = first === undefined ? '' : `, the first of them line ${first.line}`
-	const what = `none of the lines is a record (${worst[1]} ${worst[0]}${where}), and no chain was made`
-	throw new MeshChainError('IMPORT_FAILED', `${what}: check that the file is JSON Lines in this format`)
+	const where = first === undefined ? '' : `, the first on line ${first.line}`
+	const what = `no line is a record (${worst[1]} ${worst[0]}${where}), and no chain was created`
+	throw new MeshChainError('IMPORT_FAILED', `${what}: check that the file contains JSON Lines in this format`)
 }
 
 function isPushed(builder: ChainBuilder, record: LogRecord, history: SingleHistory): boolean {
@@ -176,21 +181,21 @@ async function append(
 			...(onProgress === undefined ? {} : { onProgress: ({ replayed }) => onProgress(replayed) }),
 		})
 		const { replayed, gaps, firstError, ended } = summary
-		if (ended === 'aborted') throw stopped(replayed, 'they are in the chain', signal)
+		if (ended === 'aborted') throw stopped(replayed, 'these records are in the chain', signal)
 		if (firstError !== undefined) {
-			const text = `${firstError.message}; ${counted(replayed, 'record was', 'records were')} appended before it`
-			throw new MeshChainError('IMPORT_FAILED', text, { path })
+			const before = `${counted(replayed, 'record was', 'records were')} appended before it`
+			throw new MeshChainError('IMPORT_FAILED', `${firstError.message}; ${before}`, { path })
 		}
 		await appender.close()
 		return { restored: false, records: replayed - gaps.count, absent: gaps.records, outOfOrder: 0 }
 	} catch (error) {
-		// The error that ended the import is more useful than a failure to close.
+		// The error that ended the import is more useful than a failure to close the chain.
 		await appender.close().catch(() => {})
 		throw coded(error)
 	}
 }
 
-/** Returns the error with a code; an error of the source keeps its own code. */
+/** Returns an error with a code. An error from the source keeps its own code. */
 function coded(error: unknown): MeshChainError {
 	const isReplay = error instanceof MeshChainError && error.code === 'REPLAY_FAILED'
 	return asCoded(

@@ -1,7 +1,8 @@
 /**
- * Recognises a JSON line of a logger, such as pino, and converts it to a log line. Nothing in the line is
- * lost: fields without a counterpart in a log line go into `data`. The original text is kept there too if the
- * object does not reproduce it. Pure: independent of streams.
+ * Recognises JSON lines from loggers such as pino, and converts them to log lines. Nothing in a line is lost:
+ * fields without a counterpart in a log line are stored in `data`. If the parsed object cannot reproduce the
+ * original line exactly, `data` also contains the line as a string. This module is pure and does not use
+ * streams.
  */
 import { timeOfNumber, timeOfText } from '../model/calendar.ts'
 import { isId, isKind } from '../model/line-check.ts'
@@ -11,8 +12,8 @@ import { type JsonFields, jsonObjectOf } from './json-object.ts'
 type Fields = Record<string, unknown>
 
 /**
- * Maximum depth of an object. A deeper one stays text, because the depth of `data` is limited
- * (`DATA_DEPTH_MAX`) and `data` itself is one level.
+ * Maximum depth of an object. A deeper object is not converted, because the depth of `data` is limited
+ * (`DATA_DEPTH_MAX`), and `data` itself counts as one level.
  */
 const DEPTH_MAX = 24
 
@@ -35,7 +36,7 @@ const LEVEL_NAMES: ReadonlyMap<string, LogLevel> = new Map([
 	['panic', 'error'],
 ])
 
-/** Level numbers of pino and bunyan. */
+/** Level numbers in pino and bunyan. */
 const PINO_LEVELS: readonly (readonly [number, LogLevel])[] = [
 	[50, 'error'],
 	[40, 'warn'],
@@ -45,12 +46,15 @@ const PINO_LEVELS: readonly (readonly [number, LogLevel])[] = [
 ]
 
 /**
- * Maximum length of a text that is compared with its object. A longer text that JSON.stringify would write
- * differently is kept next to its fields.
+ * Maximum length of a line that is compared with its parsed object after whitespace is removed. A longer line
+ * is stored in `data` unless it equals the output of `JSON.stringify`.
  */
 const COMPARED_LENGTH_MAX = 256 * 1024
 
-/** Returns the log line for a text that is a JSON object; undefined for any other text. */
+/**
+ * Converts a line to a log line. Returns undefined if the line is not a JSON object, or if the object is
+ * nested too deeply.
+ */
 export function lineOfJson(text: string): LogLine | undefined {
 	const fields = jsonObjectOf(text)
 	if (fields === undefined || isDeeper(fields, DEPTH_MAX)) return undefined
@@ -63,7 +67,8 @@ export function lineOfJson(text: string): LogLine | undefined {
 	const kind = takeKind(rest)
 	if (kind !== undefined) line.kind = kind
 	const message = takeText(rest, MESSAGE_KEYS)
-	// A kind alone is also the message. Without a kind, the message is empty.
+	// If there is a kind but no message, the kind becomes the message. If there is neither, the message is
+	// empty.
 	if (message !== undefined || kind === undefined) line.message = message ?? ''
 	for (const key of ['daemonId', 'nodeId'] as const) {
 		const id = rest[key]
@@ -81,13 +86,13 @@ function isDeeper(value: unknown, depth: number): boolean {
 }
 
 /**
- * Returns whether the parsed object holds everything in the text: false for duplicate keys, long numbers and
- * unusual escapes.
+ * Returns whether the parsed object can reproduce the line. Duplicate keys, long numbers and unusual escapes
+ * make that impossible.
  */
 function givesBack(fields: JsonFields, text: string): boolean {
 	const again = JSON.stringify(fields)
 	if (again === text) return true
-	// A longer text could overflow the stack of the regular expression.
+	// The regular expression could overflow the stack on a longer line.
 	if (text.length > COMPARED_LENGTH_MAX) return false
 	return again === text.replaceAll(/("(?:[^"\\]|\\.)*")|\s+/g, '$1')
 }
@@ -108,7 +113,7 @@ function takeLevel(rest: Fields): LogLevel | undefined {
 		if (typeof value === 'string') {
 			const level = LEVEL_NAMES.get(value.toLowerCase())
 			if (level === undefined) continue
-			// A level name that is more specific than the level, such as FATAL, is kept.
+			// A level name that is more specific than the level, such as FATAL, remains in the data.
 			if (level === value.toLowerCase() || value.toLowerCase() === 'warning') delete rest[key]
 			return level
 		}
@@ -132,7 +137,10 @@ function takeTime(rest: Fields): number | undefined {
 	return undefined
 }
 
-/** Returns the time of a value. A date without a time of day is not a line's time. */
+/**
+ * Returns the time that a value represents. A date without a time of day does not count as the time of a
+ * line.
+ */
 function timeOf(value: unknown): number | undefined {
 	if (typeof value === 'number') return timeOfNumber(value)
 	return typeof value === 'string' && value.includes(':') ? timeOfText(value) : undefined

@@ -1,4 +1,7 @@
-/** An appender for JSON Lines. Each record is one line, written with one call before `append` returns. */
+/**
+ * An appender for JSON Lines. `append` writes each record as one line, with one system call, before it
+ * returns.
+ */
 import type { LogChainAppender } from '../appender.ts'
 import { show } from '../guard/show.ts'
 import { checkPath } from '../model/check.ts'
@@ -22,18 +25,18 @@ export interface JsonlStats {
 	readonly written: number
 	/** Number of records that the format cannot represent as a line. */
 	readonly unsupported: number
-	/** Number of failed writes; the loop retries their records. */
+	/** Number of failed writes. The loop retries the records. */
 	readonly failures: number
-	/** Whether the file ended in the middle of a line when it was opened. */
+	/** Whether the file ended with an incomplete line when it was opened. */
 	readonly foundTorn: boolean
-	/** How often other programs renamed, removed or truncated the file. */
+	/** Number of times that other programs renamed, removed or truncated the file. */
 	readonly changes: FileChanges
-	/** Number of lines written again to a new file because their file was removed. */
+	/** Number of lines that were written again to a new file because their file was removed. */
 	readonly rewritten: number
 	/**
-	 * Number of lines that were written but are in no file known to the appender. Another program truncated
-	 * the file or overwrote them before the next check, or no file accepted them before `close()`. A copy
-	 * made before the truncation may hold them.
+	 * Number of lines that were written but are not in any file known to the appender. Before the next check,
+	 * another program truncated the file or overwrote the lines, or no file accepted the lines before
+	 * `close()`. A copy of the file from before a truncation may contain the lines.
 	 */
 	readonly lost: number
 }
@@ -41,15 +44,16 @@ export interface JsonlStats {
 /**
  * Appends to a JSON Lines file, and creates it if it is missing.
  *
- * Any number of processes may append to one file, as with `>>`: each line is one write at the end of the
- * file. Their seqs are independent of each other and may be equal; `nodeId` distinguishes their records. In
- * mesh-chain's own format, an appender continues the existing history: `nextSeq` follows the last record, and
- * `epoch` is the next one.
+ * Any number of processes can append to the same file, as with `>>`, because each line is a single write to
+ * the end of the file. Each process assigns its own seqs, so seqs can be equal; `nodeId` distinguishes the
+ * records. In mesh-chain's own format, an appender continues the existing history: `nextSeq` is one higher
+ * than the seq of the last record, and `epoch` is one higher than the epoch of that record.
  *
- * Other programs may rename, remove, replace or truncate the file. The appender detects this within 100 ms of
- * a write, and always before `flush`, `sync` and `close` return. It continues in a new file under the same
- * name, or at the new end. If a file is removed, lines written since the last check are written again. If it
- * is truncated, lines lost since then are counted (`stats().lost`), with one process warning per cause.
+ * Other programs can rename, remove, replace or truncate the file. The appender detects this within 100 ms
+ * after a write, and always before `flush`, `sync` and `close` return. It then continues in a new file under
+ * the same name, or at the new end of a truncated file. If the file was removed, the appender writes all
+ * lines since the last check to the new file. If the file was truncated, the appender counts the lines that
+ * were lost since the last check (`stats().lost`). The first loss with each cause emits a process warning.
  *
  * @example
  * ```ts
@@ -65,7 +69,7 @@ export interface JsonlStats {
 export class JsonlAppender implements LogChainAppender {
 	readonly path: string
 	readonly durability = 'os'
-	/** A disk may be slow, so a loop waits longer for this appender than for others. */
+	/** Longer than for other appenders, because a disk can be slow. */
 	readonly closeTimeoutMs = SLOW_CLOSE_TIMEOUT_MS
 	readonly nextSeq: number
 	readonly epoch: number
@@ -95,8 +99,8 @@ export class JsonlAppender implements LogChainAppender {
 	/**
 	 * Writes one line.
 	 *
-	 * @throws {LogAppendError} `APPEND_FAILED`: retryable if the line could not be written, not retryable if
-	 * the format failed; `APPENDER_CLOSED` (not retryable).
+	 * @throws {LogAppendError} `APPEND_FAILED`, which is retryable if the line could not be written, and not
+	 * retryable if the format failed; `APPENDER_CLOSED`, which is not retryable.
 	 */
 	append(record: LogRecord): void {
 		if (this.#closing !== undefined) {
@@ -144,10 +148,10 @@ export class JsonlAppender implements LogChainAppender {
 	}
 
 	/**
-	 * Returns when every line is in the file under the current name or in a renamed file, or is counted as
+	 * Ensures that every line is in the file under the current name or in a renamed file, or is counted as
 	 * lost.
 	 *
-	 * @throws {MeshChainError} `WRITE_FAILED`; the lines stay in memory and are retried.
+	 * @throws {MeshChainError} `WRITE_FAILED`; the lines remain in memory and are retried.
 	 */
 	flush(): void {
 		if (this.#closing !== undefined) return
@@ -159,11 +163,12 @@ export class JsonlAppender implements LogChainAppender {
 	}
 
 	/**
-	 * Continues in the file under the current name, which is created if it is missing. Call it on the signal
-	 * that logrotate sends after it has renamed the file. Without the call, the next write detects the rename
-	 * within 100 ms.
+	 * Continues in the file under the current name, which is created if it does not exist. Call this method
+	 * on the signal that logrotate sends after renaming the file. Without the call, the rename is detected
+	 * within 100 ms after the next write.
 	 *
-	 * @throws {MeshChainError} `WRITE_FAILED`; the next write retries. `APPENDER_CLOSED` after {@link close}.
+	 * @throws {MeshChainError} `WRITE_FAILED`, in which case the next write retries; `APPENDER_CLOSED` after
+	 * {@link close}.
 	 */
 	reopen(): void {
 		if (this.#closing !== undefined)
@@ -172,8 +177,8 @@ export class JsonlAppender implements LogChainAppender {
 	}
 
 	/**
-	 * Resolves when every line written before this call is on disk, including lines in files that were
-	 * renamed meanwhile.
+	 * Resolves when every line written before this call is on disk, including lines in files that have been
+	 * renamed.
 	 *
 	 * @throws {MeshChainError} `SYNC_FAILED`.
 	 */
@@ -190,10 +195,10 @@ export class JsonlAppender implements LogChainAppender {
 	}
 
 	/**
-	 * Syncs and closes the file. Idempotent.
+	 * Syncs and closes the file. Further calls return the same promise.
 	 *
-	 * @throws {MeshChainError} `SYNC_FAILED`; `CLOSE_FAILED` if lines of a removed file could not be written
-	 * again and are lost.
+	 * @throws {MeshChainError} `SYNC_FAILED`; `CLOSE_FAILED` if lines from a removed file could not be
+	 * written again and are lost.
 	 */
 	close(): Promise<void> {
 		this.#closing ??= this.#close()
@@ -227,18 +232,18 @@ export class JsonlAppender implements LogChainAppender {
 		if (this.#toldLosses.has(cause)) return
 		this.#toldLosses.add(cause)
 		const what = `${show(this.path)}: ${counted(lines, 'line is', 'lines are')} lost`
-		warn('LINES_LOST', `${what}, ${LOSS_TEXTS[cause]}; further losses of this kind are only counted`)
+		warn('LINES_LOST', `${what}, ${LOSS_TEXTS[cause]}; further losses with this cause are only counted`)
 	}
 }
 
 const LOSS_TEXTS: Readonly<Record<LineLoss, string>> = {
 	truncated:
-		'because another program truncated the file; a copy that it made before may hold them (copytruncate)',
-	overwritten: 'because another program wrote into them',
-	close: 'because their file was removed and no new one could take them before close',
+		'because another program truncated the file; a copy made by that program may contain them (copytruncate)',
+	overwritten: 'because another program overwrote them',
+	close: 'because their file was removed and they could not be written to a new file before close',
 }
 
-/** Returns the last record in a file. */
+/** Returns the last record with its own seq in a file. */
 function lastRecord(
 	system: FileSystem,
 	fd: number,
@@ -249,7 +254,7 @@ function lastRecord(
 	for (let length = 64 * 1024; ; length = Math.min(length * 8, 2 * lineBytesMax)) {
 		const start = Math.max(0, size - length)
 		const bytes = readFully(system, fd, size - start, start)
-		// The first line may have begun before this piece.
+		// The first line is skipped, because it may start before this piece.
 		const whole = start === 0 ? bytes : bytes.subarray(bytes.indexOf(NEWLINE) + 1)
 		const last = lastOf(whole, format, lineBytesMax)
 		if (last !== undefined || start === 0 || length === 2 * lineBytesMax) return last
@@ -258,7 +263,7 @@ function lastRecord(
 
 function lastOf(bytes: Buffer, format: LineFormat, lineBytesMax: number) {
 	let last: LogRecord | undefined
-	// Only the format knows whether its lines have their own seqs.
+	// Accepts only lines with their own seqs, which only the format can identify.
 	const numbered: LineFormat = {
 		name: 'numbered',
 		write: () => undefined,

@@ -1,4 +1,4 @@
-/** The options for reading and writing JSON Lines. */
+/** Options for reading and writing JSON Lines. */
 import { attempt } from '../guard/values.ts'
 import { checkFileSystem, checkMode, invalidOption } from '../model/check.ts'
 import {
@@ -12,7 +12,7 @@ import { type FileSystem, nodeFileSystem } from '../platform/file-system.ts'
 import { isUndecided, type LineFormat } from './line-format.ts'
 import { recordFormat } from './record-format.ts'
 
-/** No record of a chain produces a longer line. */
+/** Longer than any line that a record of a chain can produce. */
 const LINE_BYTES_DEFAULT = 16 * 1024 * 1024
 
 /** Options for reading and writing JSON Lines. */
@@ -23,11 +23,11 @@ export interface JsonlOptions {
 	readonly lineBytesMax?: number | undefined
 	/** Permissions of a new file. Default: `0o600`. */
 	readonly mode?: number | undefined
-	/** File system. Default: that of Node. */
+	/** File system. Default: the file system of Node. */
 	readonly fs?: FileSystem | undefined
 }
 
-/** Option rules, for components that accept these options among their own. */
+/** Option rules for components that combine these options with their own. */
 export const JSONL_RULES = {
 	format: withDefault(recordFormat, checkFormat),
 	lineBytesMax: withDefault(LINE_BYTES_DEFAULT, wholeNumber(1024)),

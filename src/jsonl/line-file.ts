@@ -1,13 +1,15 @@
 /**
- * A file that this process and others append lines to, while other programs may rename, remove or truncate
- * it.
+ * A file to which this process and other processes append lines, while other programs may rename, remove or
+ * truncate the file.
  *
  * Invariants:
- * - A line is one write to a file opened with `O_APPEND`: it never overwrites the output of another writer.
- * - Nothing is ever truncated. The rest of a short write is overwritten in place, or ended by a newline.
- * - A line stays in memory until a look has found all of it in a file that has a name. If no look finds a
- *   line, it is either written again (the file was removed) or counted as lost (it was truncated or
- *   overwritten).
+ * - A line is a single write to a file opened with `O_APPEND`, so it never overwrites the output of another
+ *   writer.
+ * - The file is never truncated by this class. The part of a line that a short write leaves is overwritten in
+ *   place, or terminated by a newline.
+ * - A line stays in memory until a check finds the complete line in a file that has a name. A line that is
+ *   not found is written again if the file was removed, and is counted as lost if the file was truncated or
+ *   overwritten.
  */
 import { dirname } from 'node:path'
 import { CHAIN_LEAD } from '../chain/index.ts'
@@ -30,72 +32,73 @@ import {
 import { LineSplitter } from './line-splitter.ts'
 
 const NEWLINE = 0x0a
-/** Maximum time, and maximum number of bytes, between two looks. */
+/** Maximum time and maximum number of bytes between two checks that written lines are still in the file. */
 const LOOK_MS = 100
 const UNSEEN_BYTES_MAX = 1024 * 1024
-/** Number of bytes before the end that the next look compares, to check that they are still there. */
+/** Number of bytes before the end of the file that the next check compares with the file. */
 const SEEN_BYTES = 256
 const WINDOW_BYTES = 1024 * 1024
 
 /**
- * Why lines are in no file: another program truncated the file or overwrote them, or no file accepted them.
+ * Why lines are not in any file: another program truncated the file or overwrote the lines, or no file
+ * accepted them before close.
  */
 export type LineLoss = 'truncated' | 'overwritten' | 'close'
 
-/** How often other programs have changed the file since it was opened. */
+/** Number of changes to the file by other programs since it was opened. */
 export interface FileChanges {
-	/** Number of times the file was renamed; its lines are still in it. */
+	/** Number of times the file was renamed. A renamed file still contains its lines. */
 	readonly renamed: number
-	/** Number of times the file was removed, or another file was renamed over it. */
+	/** Number of times the file was removed or replaced by another file. */
 	readonly removed: number
-	/** Number of times the file became shorter in place, or had other content. */
+	/** Number of times the file was shortened or overwritten in place. */
 	readonly truncated: number
 }
 
-/** Receives file events that no call reports. */
+/** Receives events that no method call reports. */
 export interface LineFileListener {
 	lost(cause: LineLoss, lines: number): void
-	/** Called when a look by the timer fails; the look is retried. */
+	/** Called when a check by the timer fails. The check is retried. */
 	failing(error: unknown): void
 }
 
-/** Appends lines, and regularly looks whether they are still in a file with a name. */
+/** Appends lines, and checks repeatedly that they are still in a file with a name. */
 export class LineFile {
 	readonly path: string
-	/** Whether the file ended in the middle of a line when it was first opened. */
+	/** Whether the file ended with an incomplete line when it was first opened. */
 	readonly foundTorn: boolean
 	readonly changes = { renamed: 0, removed: 0, truncated: 0 }
-	/** Number of lines written again because their file was removed. */
+	/** Number of lines that were written again because their file was removed. */
 	rewritten = 0
 	lost = 0
 	readonly #system: FileSystem
 	readonly #mode: number
 	readonly #listener: LineFileListener
 	#fd: number | undefined
-	/** End of the file at the last look, and the bytes before it. */
+	/** Size of the file at the last check, and the last bytes of the file at that time. */
 	#seenSize = 0
 	#seenEnd: Buffer = Buffer.alloc(0)
-	/** Whether the file ends in the middle of a line, as far as known. */
+	/** Whether the file is known to end with an incomplete line. */
 	#endsTorn = false
-	/** Whether the newline of the last line must still be written. */
+	/** Whether the newline after the last line has not been written yet. */
 	#owesNewline = false
-	/** Lines written since the last look. */
+	/** Lines written since the last check. */
 	#unseen: Buffer[] = []
 	#unseenBytes = 0
-	/** Lines whose file was removed; in the next file, they precede all others. */
+	/** Lines whose file was removed. They are written to the next file before any other line. */
 	#homeless: Buffer[] = []
 	#lookedMs = Number.NEGATIVE_INFINITY
-	/** Whether a failed look by the timer was reported and no look has succeeded since. */
+	/** Whether a failed check by the timer has been reported, and no check has succeeded since. */
 	#isFailing = false
 	#timer: NodeJS.Timeout | undefined
-	/** Whether the name of the file may not yet be on disk. */
+	/** Whether the directory entry of the file may not be on disk yet. */
 	#isNameUnsynced = false
 	/**
-	 * Settles when no sync of the open file is in flight, and never rejects. A file is not closed before
-	 * that.
+	 * Settles when no sync of the open file is in flight, and never rejects. The file is closed only after
+	 * this promise settles.
 	 */
 	#syncing: Promise<unknown> = Promise.resolve()
-	/** Settles when the renamed files are on disk and closed. */
+	/** Settles when all renamed files are on disk and closed. */
 	#left: Promise<unknown> = Promise.resolve()
 
 	/** @throws {MeshChainError} `FILE_UNWRITABLE` */
@@ -109,9 +112,9 @@ export class LineFile {
 	}
 
 	/**
-	 * Reads the contents that the file had when it was opened.
+	 * Reads the contents that were in the file when it was opened.
 	 *
-	 * @throws {MeshChainError} `FILE_UNWRITABLE`; then the file is closed.
+	 * @throws {MeshChainError} `FILE_UNWRITABLE`, after which the file is closed.
 	 */
 	read<T>(reading: (fd: number, size: number) => T): T {
 		const fd = this.#openFile()
@@ -123,16 +126,19 @@ export class LineFile {
 		}
 	}
 
-	/** Writes one line with one call. If it throws, the line is not in the file and can be retried. */
+	/**
+	 * Writes one line with one system call. If this method throws, the line is not in the file and can be
+	 * retried.
+	 */
 	append(text: string): void {
 		if (performance.now() - this.#lookedMs >= LOOK_MS || this.#unseenBytes >= UNSEEN_BYTES_MAX) this.look()
 		this.#write(Buffer.from(`${this.#endsTorn ? '\n' : ''}${text}\n`))
 	}
 
 	/**
-	 * Returns when every line written so far is in the file under the current name or in a renamed file, or
-	 * is counted as lost. Throws if that cannot be determined, or if the next file cannot be written; then it
-	 * can be retried.
+	 * Ensures that every line written so far is in the file under the current name or in a renamed file, or
+	 * is counted as lost. Throws if the file cannot be checked, or if the next file cannot be written. The
+	 * call can then be retried.
 	 */
 	look(): void {
 		this.#lookedMs = Number.NEGATIVE_INFINITY
@@ -182,7 +188,7 @@ export class LineFile {
 		try {
 			this.look()
 		} catch (error) {
-			// A caller would receive the error; the timer has no caller.
+			// The timer has no caller that could receive the error.
 			if (!this.#isFailing) this.#listener.failing(error)
 			this.#isFailing = true
 			this.#lookLater()
@@ -193,7 +199,7 @@ export class LineFile {
 		this.#timer ??= setTimeout(this.#onTimer, LOOK_MS).unref()
 	}
 
-	/** Opens the file for reading too, because looks compare its contents. */
+	/** Opens the file for writing and reading, because checks compare the contents. */
 	#openFile(): number {
 		if (this.#fd !== undefined) return this.#fd
 		const system = this.#system
@@ -201,9 +207,9 @@ export class LineFile {
 		try {
 			fd = system.openSync(this.path, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK, this.#mode)
 			const stat = system.fstatSync(fd)
-			if (!stat.isFile()) throw new Error('it is not a regular file: name another one')
+			if (!stat.isFile()) throw new Error('it is not a regular file: name a different file')
 			if (readFully(system, fd, CHAIN_LEAD.length, 0).equals(CHAIN_LEAD))
-				throw new Error('it is a chain, not JSON Lines: name another file')
+				throw new Error('it is a chain, not JSON Lines: name a different file')
 			this.#see(fd, stat.size)
 			this.#isNameUnsynced ||= stat.size === 0
 		} catch (error) {
@@ -219,10 +225,10 @@ export class LineFile {
 		const count = this.#system.writeSync(fd, bytes, 0, bytes.length, null)
 		if (count === 0) throw shortWrite(count, bytes.length)
 		const isWhole = count === bytes.length
-		// Only its newline is missing: readers accept it as a line, so it must not be written again.
+		// If only the newline is missing, readers already accept the line, so it must not be written again.
 		this.#owesNewline = count === bytes.length - 1
 		if (!isWhole && !this.#owesNewline) {
-			// A second call for the rest could write after another writer's line.
+			// A second write with the rest could end up after a line from another writer.
 			this.#blankOut(fd, bytes.subarray(0, count))
 			throw shortWrite(count, bytes.length)
 		}
@@ -240,15 +246,15 @@ export class LineFile {
 	}
 
 	/**
-	 * Turns a partial line at the end of the file into a blank one. If another writer's line already follows,
-	 * the partial line stays.
+	 * Replaces a partial line at the end of the file with a blank line. If a line from another writer already
+	 * follows, the partial line remains.
 	 */
 	#blankOut(fd: number, part: Buffer): void {
 		const system = this.#system
 		this.#endsTorn = true
 		let inPlace: number | undefined
 		try {
-			// With O_APPEND, Linux ignores the position of a write.
+			// A second descriptor is needed, because Linux ignores the position of a write with O_APPEND.
 			inPlace = system.openSync(this.path, O_RDWR | O_NOFOLLOW | O_NONBLOCK)
 			const stat = system.fstatSync(inPlace)
 			const start = stat.size - part.length
@@ -258,15 +264,15 @@ export class LineFile {
 			blank[part.length - 1] = NEWLINE
 			this.#endsTorn = system.writeSync(inPlace, blank, 0, blank.length, start) < blank.length
 		} catch {
-			// The next line begins with a newline.
+			// The next line starts with a newline, which terminates the partial line.
 		} finally {
 			if (inPlace !== undefined) closeQuietly(system, inPlace)
 		}
 	}
 
 	/**
-	 * Returns whether the name leads to the open file. If the name cannot be followed, returns whether the
-	 * file has any name.
+	 * Returns whether the path refers to the open file. If the path cannot be resolved because of an error,
+	 * returns whether the file has any name.
 	 */
 	#isNamed(fd: number, ours: FileStat): boolean {
 		try {
@@ -277,7 +283,7 @@ export class LineFile {
 		}
 	}
 
-	/** Leaves a file that the name no longer leads to. */
+	/** Stops using a file to which the path no longer refers. */
 	#leave(fd: number): void {
 		const { nlink, size } = this.#system.fstatSync(fd)
 		const isKept = nlink > 0
@@ -297,7 +303,7 @@ export class LineFile {
 		this.#left.catch(() => {})
 	}
 
-	/** Looks for the unseen lines in the file, and counts the missing ones. */
+	/** Searches the file for the unseen lines, and counts those that are missing. */
 	#confirm(fd: number, size: number): void {
 		if (size === this.#seenSize && this.#unseen.length === 0) return
 		const isOnlyOurs = this.#isOnlyOurs(fd, size)
@@ -310,7 +316,10 @@ export class LineFile {
 		if (missing > 0) this.#lose(isCut ? 'truncated' : 'overwritten', missing)
 	}
 
-	/** Returns whether only the unseen lines follow the end at the last look. This common case is cheap. */
+	/**
+	 * Returns whether the file has grown by exactly the unseen lines since the last check. This common case
+	 * is cheap to check.
+	 */
 	#isOnlyOurs(fd: number, size: number): boolean {
 		if (size !== this.#seenSize + this.#unseenBytes) return false
 		const found = readFully(this.#system, fd, this.#unseenBytes, this.#seenSize)
@@ -323,8 +332,8 @@ export class LineFile {
 	}
 
 	/**
-	 * Returns how many of the unseen lines are missing from the file after `position`. Memory holds one
-	 * window of the file.
+	 * Returns the number of unseen lines that are missing from the file after `position`. Only one window of
+	 * the file is held in memory at a time.
 	 */
 	#missing(fd: number, position: number): number {
 		const wanted = new Map<string, number>()
@@ -364,7 +373,10 @@ export class LineFile {
 	}
 }
 
-/** Yields the complete lines as text that is equal only for equal bytes; longer lines do not matter. */
+/**
+ * Yields each complete line as a string. Strings are equal only if their bytes are equal. Lines longer than
+ * `bytesMax` are omitted.
+ */
 function* wholeLines(pieces: Iterable<Buffer>, bytesMax: number): Generator<string> {
 	const splitter = new LineSplitter(bytesMax)
 	for (const piece of pieces) {
@@ -384,13 +396,13 @@ function* windows(system: FileSystem, fd: number, position: number): Generator<B
 }
 
 function shortWrite(count: number, wanted: number): Error {
-	const text = `${count} of ${wanted} bytes were written: the disk is full, or a limit is reached`
+	const text = `${count} of ${wanted} bytes were written: the disk is full, or a limit was reached`
 	return Object.assign(new Error(text), { code: 'ENOSPC' })
 }
 
 function unwritable(path: string, error: unknown): MeshChainError {
 	const advice =
-		systemCode(error) === 'ELOOP' ? 'it is a symbolic link: name the file itself' : messageOf(error)
+		systemCode(error) === 'ELOOP' ? 'it is a symbolic link: name its target instead' : messageOf(error)
 	return new MeshChainError('FILE_UNWRITABLE', `cannot open ${show(path)} for writing: ${advice}`, {
 		path,
 		cause: error,

@@ -1,4 +1,4 @@
-/** The contract of a JSON Lines format: how it reads a line, and how it writes a record. */
+/** Defines JSON Lines formats: how they read lines and write records. */
 
 import { hush, hushAll } from '../guard/hush.ts'
 import { discard } from '../guard/promises.ts'
@@ -11,9 +11,9 @@ import type { JsonFields } from './json-object.ts'
 export const SKIP_REASONS = [
 	/** An empty line. */
 	'blank',
-	/** A line that begins with `#`. */
+	/** A line that starts with `#`. */
 	'comment',
-	/** An incomplete last line: its writer was killed or is still writing. */
+	/** An incomplete last line, because its writer was killed or is still writing. */
 	'torn',
 	/** A line longer than `lineBytesMax`. */
 	'tooLong',
@@ -21,9 +21,9 @@ export const SKIP_REASONS = [
 	'notText',
 	/** Text that is not a JSON object. */
 	'notJson',
-	/** An event that is unknown to the format. */
+	/** An event that the format does not define. */
 	'unknownKind',
-	/** A required field that is missing or has an invalid value. */
+	/** A missing or invalid required field. */
 	'invalidField',
 ] as const
 /** Why a line is not a record. */
@@ -33,7 +33,7 @@ export type SkipReason = (typeof SKIP_REASONS)[number]
  * The result of reading one line.
  *
  * - `record`: a record with its own seq and epoch.
- * - `lines`: log lines, which get seq and epoch from their position in the file.
+ * - `lines`: log lines, which get their seq and epoch from their position in the file.
  * - `skipped`: the reason why the line is not a record.
  */
 export type FormatReading =
@@ -46,24 +46,27 @@ export interface LineFormat {
 	/** Name of the format, as for `--format`. */
 	readonly name: string
 	/**
-	 * Reads an object and ignores unknown keys. If it throws, or returns anything other than a reading, the
-	 * line is skipped as `invalidField`.
+	 * Reads an object and ignores unknown keys. If this function throws or returns anything other than a
+	 * reading, the line is skipped as `invalidField`.
 	 *
-	 * @param text The line that the object was parsed from.
+	 * @param text Line from which the object was parsed.
 	 */
 	read(fields: JsonFields, text: string): FormatReading
 	/**
-	 * Writes a record as one line, without a line end. Returns undefined if the format cannot represent the
-	 * record as a line. If it throws or returns anything else, an export fails, and an appender refuses the
+	 * Writes a record as one line without a line end. Returns undefined if the format cannot represent the
+	 * record. If this function throws or returns anything else, an export fails, and an appender refuses the
 	 * record permanently.
 	 */
 	write(record: LogRecord): string | undefined
 }
 
-/** The reading of a line with a missing or invalid required field. */
+/** The reading for a line with a missing or invalid required field. */
 export const INVALID_FIELD: FormatReading = { skipped: 'invalidField' }
 
-/** Reads an object in a format. Always returns a valid reading, whatever the format returns or throws. */
+/**
+ * Reads an object with a format. Always returns a valid reading, even if the format throws or returns an
+ * invalid one.
+ */
 export function readingBy(format: LineFormat, fields: JsonFields, text: string): FormatReading {
 	try {
 		const reading: unknown = format.read(fields, text)
@@ -74,13 +77,13 @@ export function readingBy(format: LineFormat, fields: JsonFields, text: string):
 		if (isSkipReason(skipped)) return { skipped }
 		discard(reading)
 	} catch (thrown) {
-		// Includes a RangeError from an object that is nested too deeply.
+		// The format may also throw a RangeError for an object that is nested too deeply.
 		hush(thrown)
 	}
 	return INVALID_FIELD
 }
 
-/** Returns the elements of a list without using its iterator, which may be endless. */
+/** Returns the elements of a list by index, because its iterator could be infinite. */
 function elementsOf(lines: readonly LogLine[]): readonly LogLine[] {
 	const elements: LogLine[] = []
 	for (let index = 0; index < lines.length; index++) {
@@ -96,42 +99,44 @@ function isSkipReason(reason: unknown): reason is SkipReason {
 }
 
 /**
- * Writes a record in a format: one line, or undefined.
+ * Writes a record with a format. Returns one line, or undefined if the format cannot represent the record.
  *
- * @throws {TypeError} If the format threw, or returned something else.
+ * @throws {TypeError} If the format throws or returns anything else.
  */
 export function lineBy(format: LineFormat, record: LogRecord): string | undefined {
 	let line: unknown
 	try {
 		line = format.write(record)
 	} catch (thrown) {
-		throw new TypeError(`its format failed on the record ${record.seq}: ${messageOf(thrown)}`, {
+		throw new TypeError(`the format failed on record ${record.seq}: ${messageOf(thrown)}`, {
 			cause: thrown,
 		})
 	}
 	if (line === undefined) return undefined
 	if (typeof line === 'string' && !line.includes('\n')) return line
 	discard(line)
-	throw new TypeError(`its format must write the record ${record.seq} as one line of text, not ${show(line)}`)
+	throw new TypeError(
+		`the format must write record ${record.seq} as a string without a line break, not ${show(line)}`,
+	)
 }
 
-/** Returns whether data is a map, whose fields can be placed next to those of a record. */
+/** Returns whether data is a map, whose fields a format can write next to the other fields of a record. */
 export function isMap(data: unknown): data is JsonFields {
 	if (typeof data !== 'object' || data === null || Array.isArray(data)) return false
 	return !(data instanceof Date || data instanceof Uint8Array)
 }
 
-/** A format that stands for several: the first lines of a file decide. */
+/** A set of candidate formats. The first lines of a file decide which one is used. */
 export interface UndecidedFormat extends LineFormat {
-	/** Candidates. If two match the same number of lines, the earlier one is chosen. */
+	/** Candidate formats. If several match the same number of lines, the first of them is chosen. */
 	readonly formats: readonly LineFormat[]
-	/** Returns the candidate that an object looks like. */
+	/** Returns the candidate that matches an object. */
 	formatOf(fields: JsonFields): LineFormat
-	/** Candidate that a single matching line selects, regardless of the other lines. */
+	/** Candidate that is chosen if any line matches it, regardless of the other lines. */
 	readonly strongest: LineFormat
 }
 
-/** Returns whether a format stands for several. */
+/** Returns whether a format is a set of candidates. */
 export function isUndecided(format: LineFormat): format is UndecidedFormat {
 	return typeof propertyOf(format, 'formatOf') === 'function'
 }

@@ -1,5 +1,6 @@
 /**
- * Reads the bytes of a file as records, and counts lines that are not records. Pure: independent of files.
+ * Converts bytes to records, and counts the lines that are not records. This module is pure and does not use
+ * files.
  */
 import { canonicalise } from '../codec/canonical.ts'
 import { cutMessage } from '../codec/message.ts'
@@ -42,16 +43,16 @@ export interface SkippedLine {
 
 interface Canonical {
 	readonly record: LogRecord
-	/** Whether a part of the record did not fit. */
+	/** Whether part of the record did not fit. */
 	readonly isAltered: boolean
 }
 
 const BOM = '\ufeff'
 
-/** Turns bytes into records, and reports each line that is not a record. */
+/** Converts bytes to records, and reports each line that is not a record. */
 export class LineReader {
 	#format: LineFormat
-	/** Detector of the format; undefined once the format is decided. */
+	/** Detector of the format; undefined after the format is decided. */
 	#first: FormatDetector | undefined
 	readonly #splitter: LineSplitter
 	readonly #utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
@@ -59,9 +60,9 @@ export class LineReader {
 	#line = 0
 	#seq = 0
 	#tsMs = 0
-	/** Number of records with a part that did not fit; a marker or a note replaces the part. */
+	/** Number of records that were too large. A marker or a note replaces the part that did not fit. */
 	altered = 0
-	/** Number of skipped lines by reason, updated as lines are read. */
+	/** Number of skipped lines so far, by reason. */
 	readonly skipped = Object.fromEntries(SKIP_REASONS.map((reason) => [reason, 0])) as Record<
 		SkipReason,
 		number
@@ -74,18 +75,21 @@ export class LineReader {
 		this.#onSkip = onSkip
 	}
 
-	/** Yields the records of the lines that these bytes complete. The bytes are kept and must not change. */
+	/**
+	 * Yields the records of the lines that these bytes complete. The reader retains the bytes, so they must
+	 * not change.
+	 */
 	*push(bytes: Buffer): Generator<LogRecord> {
 		for (const line of this.#splitter.push(bytes)) if (line.isLast) yield* this.#inFormat(line)
 	}
 
-	/** Yields the records of a last line without a line end. */
+	/** Yields the remaining records at the end of the input. */
 	*end(): Generator<LogRecord> {
 		for (const line of this.#splitter.end()) yield* this.#inFormat(line)
 		yield* this.#decide()
 	}
 
-	/** Yields the records of a line, once its format is decided. */
+	/** Yields the records of a line, or holds the line until the format is decided. */
 	*#inFormat(line: ByteLine): Generator<LogRecord> {
 		const first = this.#first
 		if (first === undefined) return yield* this.#take(line)
@@ -137,8 +141,8 @@ export class LineReader {
 	}
 
 	/**
-	 * Yields the record that a format returned. The returned value may be anything, and may throw at each
-	 * access.
+	 * Yields the record that a format has returned. The returned value can be anything, and any access to it
+	 * can throw.
 	 */
 	*#checked<T>(given: T, make: (given: T) => Canonical): Generator<LogRecord> {
 		let made: Canonical
@@ -155,7 +159,7 @@ export class LineReader {
 	}
 
 	/**
-	 * Stamps a line: it gets its seq from its position, and without a time the time of the previous record.
+	 * Stamps a line with a seq from its position. A line without a time gets the time of the previous record.
 	 */
 	#stamped(line: LogLine): Canonical {
 		const { kind = 'log', level = 'info', message = kind, tsMs = this.#tsMs, data, origin } = line
@@ -186,8 +190,8 @@ export class LineReader {
 }
 
 /**
- * Converts a record that a format returned to one that a chain accepts. Each field is read once, because a
- * getter may return something else each time.
+ * Converts a record that a format has returned to a record that a chain accepts. Reads each field only once,
+ * because a getter can return a different value each time.
  *
  * @throws {MeshChainError} `INVALID_LINE`, and the errors of `checkFieldsOfLine`.
  */
@@ -196,7 +200,10 @@ function canonicalRecord(given: LogRecord): Canonical {
 	hushAll(seq, epoch, tsMs, level, kind, message, data, daemonId, nodeId, origin)
 	const isWhole = isSeq(seq) && isEpoch(epoch) && isRecordTime(tsMs)
 	if (!isWhole || typeof kind !== 'string' || typeof message !== 'string')
-		throw new MeshChainError('INVALID_LINE', 'a record needs a seq, an epoch, a time, a kind and a message')
+		throw new MeshChainError(
+			'INVALID_LINE',
+			'a record must have a seq, an epoch, a time, a kind and a message',
+		)
 	checkLevel(level)
 	const ownOrigin = checkFieldsOfLine(kind, message, daemonId, nodeId, tsMs, origin, true)
 	const canonical = canonicalise(data)
@@ -215,7 +222,7 @@ function canonicalRecord(given: LogRecord): Canonical {
 		...(ownOrigin === undefined ? {} : { origin: ownOrigin }),
 	}
 	if (isGap(record) && !isWholeGap(record))
-		throw new MeshChainError('INVALID_LINE', 'a $gap must say what it stands for')
+		throw new MeshChainError('INVALID_LINE', 'a $gap must state its seqs, its count and its cause')
 	return { record, isAltered: canonical.markers + canonical.replaced > 0 || record.message !== message }
 }
 

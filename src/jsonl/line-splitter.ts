@@ -1,14 +1,16 @@
 /**
- * Splits a stream of bytes into lines, whatever the bytes are and however they are chunked. A line that is
- * too long is returned in parts, so that memory is bounded. Every byte is returned exactly once.
+ * Splits a stream of bytes into lines. Accepts arbitrary bytes in chunks of any size. A line that is too long
+ * is returned in parts, so that memory is bounded. Every byte is returned exactly once.
  */
 
-/** A line or a part of one, without its line end. */
+/** A line or part of a line, without its line end. */
 export interface ByteLine {
 	readonly bytes: Buffer
-	/** Line end; empty if the next part continues the line, or the stream ended in the middle of it. */
+	/**
+	 * Line end; empty if the next part continues the line or if the stream ended in the middle of the line.
+	 */
 	readonly end: '\n' | '\r\n' | ''
-	/** Number of the part, from 1; 0 for a line in one piece. */
+	/** Number of the part, from 1; 0 for a line that is not divided. */
 	readonly part: number
 	/** Whether this part ends the line. */
 	readonly isLast: boolean
@@ -17,19 +19,22 @@ export interface ByteLine {
 const NEWLINE = 0x0a
 const RETURN = 0x0d
 
-/** Holds the unfinished line between two pieces of a stream. */
+/** Splits a stream into lines, and holds the incomplete line between two chunks. */
 export class LineSplitter {
 	readonly #bytesMax: number
 	#pending: Buffer[] = []
 	#pendingBytes = 0
 	#part = 0
 
-	/** @param bytesMax Maximum length of a returned part, at least 8. */
+	/** @param bytesMax Maximum length of a part, at least 8. */
 	constructor(bytesMax: number) {
 		this.#bytesMax = bytesMax
 	}
 
-	/** Yields the lines and parts that these bytes complete. The bytes are kept and must not change. */
+	/**
+	 * Yields the lines and parts that these bytes complete. The splitter retains the bytes, so they must not
+	 * change.
+	 */
 	*push(bytes: Buffer): Generator<ByteLine> {
 		for (let start = 0; start < bytes.length; ) {
 			const newline = bytes.indexOf(NEWLINE, start)
@@ -42,8 +47,8 @@ export class LineSplitter {
 	}
 
 	/**
-	 * Yields the rest at the end of the stream: nothing, or an unfinished line, which is empty if {@link cut}
-	 * returned all of its bytes.
+	 * Yields the incomplete line at the end of the stream, if there is one. The line is empty if {@link cut}
+	 * has already returned all of its bytes.
 	 */
 	*end(): Generator<ByteLine> {
 		if (this.#pendingBytes > 0) yield this.#finish(false)
@@ -54,7 +59,7 @@ export class LineSplitter {
 		return this.#pendingBytes
 	}
 
-	/** Whether the pending bytes begin a line, and begin with a brace. */
+	/** Whether the pending bytes are the start of a line and start with a brace. */
 	get pendingIsJson(): boolean {
 		return (
 			this.#part === 0 &&
@@ -62,7 +67,7 @@ export class LineSplitter {
 		)
 	}
 
-	/** Returns the unfinished line as a part. Its last character is kept back if it may be incomplete. */
+	/** Yields the incomplete line as a part, without its last character if that may be incomplete. */
 	*cut(): Generator<ByteLine> {
 		const bytes = this.#take()
 		const end = wholeEnd(bytes)
@@ -76,7 +81,7 @@ export class LineSplitter {
 		this.#pendingBytes += bytes.length
 	}
 
-	/** Yields parts of a line that is too long, and always leaves something for the last part. */
+	/** Yields parts of a line that is too long. At least one byte always remains for the last part. */
 	*#parts(): Generator<ByteLine> {
 		if (this.#pendingBytes <= this.#bytesMax) return
 		const bytes = this.#take()
@@ -106,7 +111,7 @@ export class LineSplitter {
 	}
 }
 
-/** Returns the length without an incomplete character or half of a line end. */
+/** Returns the length without a trailing incomplete character or carriage return. */
 function wholeEnd(bytes: Buffer): number {
 	if (bytes.at(-1) === RETURN) return bytes.length - 1
 	const last = characterStart(bytes, bytes.length - 1)
@@ -115,7 +120,7 @@ function wholeEnd(bytes: Buffer): number {
 	return last + length > bytes.length ? last : bytes.length
 }
 
-/** Returns the nearest position at or before `at` that does not split a UTF-8 character. */
+/** Returns the last position up to `at` that does not split a UTF-8 character. */
 function characterStart(bytes: Buffer, at: number): number {
 	for (let start = at; start > at - 4; start--) if ((bytes[start]! & 0xc0) !== 0x80) return start
 	return at

@@ -1,12 +1,18 @@
 /**
- * OpenTelemetry logs as written by its file exporter: OTLP in JSON, with one `resourceLogs` of any number of
- * log records per line (opentelemetry.io/docs/specs/otlp, /docs/specs/otel/protocol/file-exporter).
+ * OpenTelemetry logs as written by the OpenTelemetry file exporter: OTLP in JSON. Each line has one
+ * `resourceLogs` field, which contains any number of log records (opentelemetry.io/docs/specs/otlp,
+ * /docs/specs/otel/protocol/file-exporter).
  *
- * kind: `eventName`. message: `body`. level: `severityNumber`. daemonId and nodeId: `service.name` and
- * `service.instance.id` of the resource. data: the attributes. Everything else is kept under `otel` in
- * `data`: trace ids, flags, counts of dropped attributes, the other resource attributes, the scope, and the
- * fields next to these (`resourceLogs`, `scopeLogs`: `schemaUrl`). A record whose `data` contains such an
- * `otel` is written as it was read.
+ * The fields of a record correspond to these fields of a log record:
+ * - `kind`: `eventName`
+ * - `message`: `body`
+ * - `level`: `severityNumber`
+ * - `daemonId`, `nodeId`: `service.name` and `service.instance.id` of the resource
+ * - `data`: `attributes`
+ *
+ * All other fields are stored under `otel` in `data`: trace IDs, flags, counts of dropped attributes, the
+ * other resource attributes, the scope, and the fields of `resourceLogs` and `scopeLogs` such as `schemaUrl`.
+ * A record whose `data` contains such an `otel` is written exactly as it was read.
  */
 import { isDeepStrictEqual } from 'node:util'
 import { toJson } from '../codec/json-dialect.ts'
@@ -32,14 +38,14 @@ const NODE_KEY = 'service.instance.id'
 const DAEMON_KEY = 'service.name'
 const NS_PER_MS = 1_000_000n
 /**
- * Each level has four numbers, and error also all higher ones: 1 is trace, 5 debug, 9 info, 13 warn, 17
- * error.
+ * Each level has four severity numbers, starting at 1 for trace, 5 for debug, 9 for info, 13 for warn and
+ * 17 for error. Numbers above 20 also mean error.
  */
 const NUMBERS_A_LEVEL = 4
 
 /**
- * OpenTelemetry logs as written by its file exporter. A line can hold several records; everything in it is
- * kept.
+ * OpenTelemetry logs as written by the OpenTelemetry file exporter. A line can contain several records.
+ * Reading preserves every field of a line.
  */
 export const otelFormat: LineFormat = {
 	name: 'otel',
@@ -59,8 +65,8 @@ export const otelFormat: LineFormat = {
 }
 
 /**
- * Names that reading puts under `otel`. Any other field stays an attribute, because a collector drops unknown
- * fields.
+ * Names of the fields that `read` stores under `otel`. An `otel` with any other field is written as an
+ * attribute, because a collector drops unknown fields.
  */
 const KEPT = new Set([
 	...['timeUnixNano', 'observedTimeUnixNano', 'severityNumber', 'severityText', 'eventName'],
@@ -68,7 +74,10 @@ const KEPT = new Set([
 	...['resource', 'resourceLogs', 'scope', 'scopeLogs'],
 ])
 
-/** Returns the line of one record. `kept` is the part under `otel` in its data. */
+/**
+ * Returns the `resourceLogs` object for one record. `kept` contains the fields under `otel` in the data of
+ * the record.
+ */
 function logsOf(
 	{ kind, level, message, tsMs, daemonId, nodeId }: LogRecord,
 	data: unknown,
@@ -105,8 +114,8 @@ function logsOf(
 }
 
 /**
- * Returns the line that a record was read from; undefined if the part under `otel` in its data belongs to the
- * application.
+ * Returns the line from which a record was read. Returns undefined if the `otel` field in its data was not
+ * created by this format.
  */
 function restored(record: LogRecord): string | undefined {
 	const { data, kind, level, message, tsMs, daemonId, nodeId } = record
@@ -125,7 +134,7 @@ function restored(record: LogRecord): string | undefined {
 		const again = { kind: 'log', tsMs: undefined, daemonId: null, nodeId: null, ...line }
 		return isDeepStrictEqual(again, { kind, level, message, tsMs, daemonId, nodeId, data }) ? text : undefined
 	} catch {
-		// It holds a value that has no JSON type.
+		// The data contains a value without a JSON type.
 		return undefined
 	}
 }
@@ -136,7 +145,7 @@ interface Surroundings {
 	readonly rest: Values
 }
 
-/** Returns the context of a log record, without the fields that a log line has itself. */
+/** Returns the resource attributes, and all other fields around a log record. */
 function surroundings(resourceLogs: JsonFields, scopeLogs: JsonFields): Surroundings {
 	const { resource: given, ...resourceRest } = resourceLogs
 	const { scope, ...scopeRest } = scopeLogs
@@ -155,10 +164,7 @@ function surroundings(resourceLogs: JsonFields, scopeLogs: JsonFields): Surround
 	}
 }
 
-/**
- * Converts one log record to a log line. Without a time of its own, the line gets the time of the previous
- * record.
- */
+/** Converts a log record to a log line. A line without a time gets the time of the previous record. */
 function lineOf(record: JsonFields, around: Surroundings): LogLine {
 	const { eventName, body, severityNumber } = record
 	const { [DAEMON_KEY]: daemon, [NODE_KEY]: node } = around.resource
@@ -178,7 +184,7 @@ function lineOf(record: JsonFields, around: Surroundings): LogLine {
 	}
 }
 
-/** Fields of a log line that were taken from a log record. */
+/** Values from a log record that became fields of a log line. */
 interface Taken {
 	readonly tsNs: bigint | undefined
 	readonly level: LogLevel
@@ -186,7 +192,7 @@ interface Taken {
 }
 
 /**
- * Returns everything in a log record that is not in the fields of the log line, except its body and
+ * Returns the fields of a log record that the fields of a log line do not represent, except the body and the
  * attributes.
  */
 function keptOf(
@@ -224,7 +230,10 @@ function keptOf(
 	}
 }
 
-/** Returns the attributes, with the kept parts under `otel`, and with a body that is not text. */
+/**
+ * Returns the data of a log line: the attributes, a body that is not a string, and the remaining fields under
+ * `otel`.
+ */
 function dataOf({ attributes }: JsonFields, content: unknown, kept: Values): Values {
 	const map = mapOf(attributes)
 	const { otel, body, ...others } = map
@@ -250,7 +259,7 @@ function isTimed({ timeUnixNano }: JsonFields): boolean {
 	return Number(timeUnixNano ?? 0) > 0
 }
 
-/** Returns a time that is not in whole milliseconds, or is invalid. */
+/** Returns the time field if milliseconds cannot represent it exactly, or if it is invalid. */
 function exactTime(tsNs: bigint | undefined, given: unknown): Values {
 	if (tsNs === undefined) return Number(given ?? 0) === 0 ? {} : { timeUnixNano: given }
 	return tsNs % NS_PER_MS === 0n ? {} : { timeUnixNano: String(tsNs) }

@@ -1,11 +1,11 @@
-/** OpenTelemetry values in JSON (`AnyValue`, attributes) and their contents. */
+/** Converts OpenTelemetry values in JSON (`AnyValue`, attributes) from and to plain values. */
 import type { JsonFields } from './json-object.ts'
 import { isMap } from './line-format.ts'
 
-/** Fields that are being collected. */
+/** Mutable fields. */
 export type Values = Record<string, unknown>
 
-/** Returns the contents of an `AnyValue`; undefined for an empty one. */
+/** Returns the value in an `AnyValue`; undefined if it is empty. */
 export function contentOf(value: unknown): unknown {
 	const any = fieldsOf(value)
 	if ('stringValue' in any) return any['stringValue']
@@ -15,18 +15,18 @@ export function contentOf(value: unknown): unknown {
 	if ('bytesValue' in any) return Uint8Array.from(Buffer.from(String(any['bytesValue']), 'base64'))
 	if ('arrayValue' in any) return objectsIn(fieldsOf(any['arrayValue'])['values']).map(contentOf)
 	if ('kvlistValue' in any) return mapOf(fieldsOf(any['kvlistValue'])['values'])
-	// An unknown kind of value stays unchanged.
+	// An unknown kind of value is returned unchanged.
 	return isEmpty(any) ? undefined : any
 }
 
-/** Returns a number if that is exact, otherwise a bigint. */
+/** Returns an integer as a number if that is exact, otherwise as a bigint. */
 function integerOf(value: unknown): number | bigint {
 	const number = Number(value)
 	if (Number.isSafeInteger(number) || typeof value !== 'string' || !/^-?\d+$/.test(value)) return number
 	return BigInt(value)
 }
 
-/** Returns the `AnyValue` that holds a value. */
+/** Converts a value to an `AnyValue`. */
 export function anyValueOf(value: unknown): JsonFields {
 	if (typeof value === 'string') return { stringValue: value }
 	if (typeof value === 'boolean') return { boolValue: value }
@@ -39,18 +39,21 @@ export function anyValueOf(value: unknown): JsonFields {
 	return isMap(value) ? { kvlistValue: { values: attributesOf(value) } } : {}
 }
 
-/** Returns a list of attributes, one for each field. */
+/** Converts fields to a list of attributes. */
 export function attributesOf(fields: JsonFields): readonly JsonFields[] {
 	return Object.entries(fields).map(([key, value]) => ({ key, value: anyValueOf(value) }))
 }
 
-/** Returns the attributes of a list as a map. */
+/** Converts a list of attributes to a map. */
 export function mapOf(attributes: unknown): Values {
 	const entries = objectsIn(attributes).map(({ key, value }) => [String(key), contentOf(value) ?? null])
 	return Object.fromEntries(entries) as Values
 }
 
-/** Returns whether a map loses some attributes of a list: several have the same key, or one has none. */
+/**
+ * Returns whether the map of an attribute list lacks some of its attributes, because several have the same
+ * key or one has no key.
+ */
 export function isDoubled(attributes: unknown, map: Values): boolean {
 	const list = objectsIn(attributes)
 	return list.length !== Object.keys(map).length || list.some(({ key }) => typeof key !== 'string')
@@ -61,12 +64,12 @@ export function isEmpty(fields: JsonFields): boolean {
 	return Object.keys(fields).length === 0
 }
 
-/** Returns the elements of a list, each as an object; none if the value is not a list. */
+/** Returns the elements of a list as objects; an empty list if the value is not a list. */
 export function objectsIn(value: unknown): readonly JsonFields[] {
 	return Array.isArray(value) ? value.map(fieldsOf) : []
 }
 
-/** Returns the fields of an object; none if the value is not an object. */
+/** Returns the fields of an object; no fields if the value is not an object. */
 export function fieldsOf(value: unknown): JsonFields {
 	return typeof value === 'object' && value !== null ? (value as JsonFields) : {}
 }

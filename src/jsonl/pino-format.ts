@@ -1,7 +1,7 @@
 /**
- * pino's lines, `{"level":30,"time":1714200000123,"msg":…}`. Lines of other JSON loggers can be read too:
- * their names and units of level, time and message are recognised (json-line.ts), and nothing in a line is
- * lost.
+ * The format of pino: `{"level":30,"time":1714200000123,"msg":…}`. It also reads lines from other JSON
+ * loggers: it recognises their field names and units for level, time and message (json-line.ts), and nothing
+ * in a line is lost.
  */
 import { toJson } from '../codec/json-dialect.ts'
 import type { LogLevel, LogRecord } from '../model/record.ts'
@@ -10,17 +10,17 @@ import { isMap, type LineFormat } from './line-format.ts'
 
 const NUMBERS: Readonly<Record<LogLevel, number>> = { trace: 10, debug: 20, info: 30, warn: 40, error: 50 }
 
-/** Lines as pino writes them. Also reads the lines of other JSON loggers without loss. */
+/** The format of pino. It also reads lines from other JSON loggers without loss. */
 export const pinoFormat: LineFormat = {
 	name: 'pino',
 	read(_fields, text) {
 		const line = lineOfJson(text)
-		// It is nested more deeply than data can be; as text, nothing is lost.
+		// An object that is nested too deeply for data becomes the message, so nothing is lost.
 		return { lines: [line ?? { message: text }] }
 	},
 	/**
-	 * Places the fields of `data` next to the others, as pino does. If a name is taken, or data is not a map,
-	 * they go under `data`.
+	 * Writes the fields of `data` next to the other fields, as pino does. If the name of a field is already
+	 * in use, or if `data` is not a map, writes `data` as a single field instead.
 	 */
 	write({ kind, level, message, tsMs, daemonId, nodeId, data }: LogRecord) {
 		const own = {
@@ -35,7 +35,7 @@ export const pinoFormat: LineFormat = {
 	},
 }
 
-/** Names that have a meaning to readers of this format. */
+/** Field names with a meaning for readers of this format. */
 const TAKEN = ['level', 'time', 'kind', 'event', 'daemonId', 'nodeId', 'msg', 'message', 'data']
 
 function isTaken(data: Readonly<Record<string, unknown>>): boolean {

@@ -1,4 +1,4 @@
-/** Reads JSON Lines as records, and skips all other lines. */
+/** Reads JSON Lines as records, and skips lines that are not records. */
 import { types } from 'node:util'
 import { ForeignItems } from '../guard/items.ts'
 import { show } from '../guard/show.ts'
@@ -13,35 +13,36 @@ import { LineReader, type SkippedCounts, type SkippedLine } from './line-reader.
 
 /** Number of bytes per read. */
 const READ_BYTES = 256 * 1024
-/** Maximum number of skipped lines that are listed. */
+/** Maximum number of skipped lines to list. */
 const SKIPPED_LINES_MAX = 100
 
 /**
- * The records in JSON Lines. Each iteration reads a file from its start; the counts are those of the latest
+ * The records in JSON Lines. Each iteration reads a file from its start, and the counts cover the latest
  * iteration.
  */
 export interface JsonlRecords extends AsyncIterable<LogRecord> {
 	/** Number of skipped lines, by reason. */
 	readonly skipped: SkippedCounts
-	/** The first hundred skipped lines. */
+	/** First 100 skipped lines. */
 	readonly skippedLines: readonly SkippedLine[]
 	/**
-	 * Number of records with a part that did not fit (data above 1 MiB, a message above 262,144 characters);
-	 * a marker or a note replaces the part.
+	 * Number of records that were too large (data above 1 MiB, a message above 262,144 characters). A marker
+	 * or a note replaces the part that did not fit.
 	 */
 	readonly altered: number
 }
 
 /**
- * Reads JSON Lines as records, in their order. Blank lines, `#` comments and lines that are not records are
- * skipped and counted. A last line without a newline is read if its object is complete; the partial line of a
- * killed writer is `torn`. Memory holds one line at a time.
+ * Reads JSON Lines as records, in file order. Blank lines, `#` comments and other lines that are not records
+ * are skipped and counted. A last line without a newline is read if its object is complete. Otherwise, it is
+ * skipped as `torn`, because its writer was killed or is still writing. Only one line at a time is held in
+ * memory.
  *
  * A record in mesh-chain's own format keeps its seq and epoch; records in other formats are numbered from 1.
  *
- * @param source Path of a file, or a stream of bytes, such as standard input or a socket.
- * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH` at once; while iterating, `FILE_UNREADABLE`, and
- * `INVALID_OPTION` if the source yields anything other than bytes.
+ * @param source Path of a file, or a stream of bytes such as stdin or a socket.
+ * @throws {MeshChainError} Immediately: `INVALID_OPTION`, `INVALID_PATH`. During iteration:
+ * `FILE_UNREADABLE`, and `INVALID_OPTION` if the source yields anything other than bytes.
  *
  * @example
  * ```ts
@@ -116,16 +117,20 @@ class JsonlReading implements JsonlRecords {
 function given(source: AsyncIterable<Uint8Array>): AsyncIterable<unknown> {
 	return new ForeignItems(source, CLOSE_TIMEOUT_MS_DEFAULT, () => {
 		const text =
-			`the source of JSON Lines did not close within ${CLOSE_TIMEOUT_MS_DEFAULT} ms, and is not ` +
-			'waited for any longer'
+			`the source of JSON Lines did not close within ${CLOSE_TIMEOUT_MS_DEFAULT} ms, so the reader ` +
+			'stopped waiting for it'
 		warn('SOURCE_LEFT', text)
 	})
 }
 
-/** Checks that a source yields bytes: a stream with an encoding yields text. */
+/** Checks that a source yields bytes. A stream with an encoding yields strings. */
 function checkBytes(bytes: unknown): asserts bytes is Uint8Array {
 	if (types.isUint8Array(bytes)) return
-	throw invalidOption('an item of the source of JSON Lines', bytes, 'bytes: set no encoding on a stream')
+	throw invalidOption(
+		'an item of the source of JSON Lines',
+		bytes,
+		'bytes (from a stream without an encoding)',
+	)
 }
 
 async function* bytesOf(system: FileSystem, path: string): AsyncGenerator<Buffer> {
@@ -138,7 +143,7 @@ async function* bytesOf(system: FileSystem, path: string): AsyncGenerator<Buffer
 	}
 	const fd = await readable(() => system.open(path, O_RDONLY))
 	try {
-		// A pipe has no positions.
+		// A pipe does not support reading at a position.
 		const isFile = (await readable(() => system.fstat(fd))).isFile()
 		for (let position = 0; ; ) {
 			const bytes = await readable(() => readPiece(system, fd, isFile ? position : -1))
@@ -151,7 +156,7 @@ async function* bytesOf(system: FileSystem, path: string): AsyncGenerator<Buffer
 	}
 }
 
-/** Reads into new memory, because unfinished lines of a piece are kept. */
+/** Reads into new memory, because incomplete lines refer to the bytes of earlier pieces. */
 async function readPiece(system: FileSystem, fd: number, position: number): Promise<Buffer> {
 	const bytes = Buffer.allocUnsafeSlow(READ_BYTES)
 	const count = await system.read(fd, bytes, 0, bytes.length, position)
@@ -159,6 +164,6 @@ async function readPiece(system: FileSystem, fd: number, position: number): Prom
 }
 
 function unreadable(path: string, error: unknown): MeshChainError {
-	const reason = systemCode(error) === 'ENOENT' ? 'there is no such file' : messageOf(error)
+	const reason = systemCode(error) === 'ENOENT' ? 'the file does not exist' : messageOf(error)
 	return new MeshChainError('FILE_UNREADABLE', `cannot read ${show(path)}: ${reason}`, { path, cause: error })
 }

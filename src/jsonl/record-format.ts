@@ -1,9 +1,9 @@
-/** mesh-chain's own lossless format: records in the JSON dialect. */
+/** mesh-chain's own lossless format, which writes records in the JSON dialect. */
 import { recordFromFields, recordToJson } from '../codec/json-dialect.ts'
 import { MeshChainError } from '../model/errors.ts'
 import { INVALID_FIELD, type LineFormat } from './line-format.ts'
 
-/** mesh-chain's own format. It keeps everything in a record, including its seq, epoch and origin. */
+/** mesh-chain's own format, which preserves every field of a record, including its seq, epoch and origin. */
 export const recordFormat: LineFormat = {
 	name: 'mesh-chain',
 	read(fields) {

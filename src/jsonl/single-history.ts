@@ -1,12 +1,12 @@
 /**
- * Distinguishes lines in the wrong order from a second history in the same file: a chain cannot hold two
- * histories unchanged.
+ * Distinguishes lines in the wrong order from a second history in the same file, because one chain cannot
+ * store two histories unchanged.
  */
 import { isDeepStrictEqual } from 'node:util'
 import { MeshChainError } from '../model/errors.ts'
 import { isGap, type LogRecord } from '../model/record.ts'
 
-/** Follows the records of an import, and refuses a second history. */
+/** Follows the records of an import and refuses a second history. */
 export class SingleHistory {
 	#last: LogRecord | undefined
 	#odd: LogRecord | undefined
@@ -16,11 +16,11 @@ export class SingleHistory {
 	}
 
 	/**
-	 * Handles a record whose seq or epoch steps back. Duplicate lines and lines in the wrong order are
-	 * ignored.
+	 * Handles a record that the chain rejects because its seq or epoch does not increase. Ignores duplicate
+	 * lines and lines in the wrong order.
 	 *
-	 * @throws {MeshChainError} `IMPORT_FAILED` if the record is the first of a history, or continues an
-	 * earlier record that stepped back.
+	 * @throws {MeshChainError} `IMPORT_FAILED` if the record is the first of a history, or if it continues
+	 * another record that was handled here.
 	 */
 	steppedBack(record: LogRecord): void {
 		if (isDeepStrictEqual(record, this.#last)) return
@@ -31,11 +31,11 @@ export class SingleHistory {
 
 	#two({ seq, epoch }: LogRecord): MeshChainError {
 		const before = this.#last === undefined ? '' : `seq ${this.#last.seq} of epoch ${this.#last.epoch}`
-		const two = 'the file holds two histories, such as two exports, and no chain was made'
+		const two = 'the file contains two histories, such as two exports, and no chain was created'
 		const what = `seq ${seq} of epoch ${epoch} follows ${before}: ${two}`
 		return new MeshChainError(
 			'IMPORT_FAILED',
-			`${what}. Import each into a chain of its own, and merge them with mesh-chain merge`,
+			`${what}. Import each history into its own chain, then merge the chains with mesh-chain merge`,
 		)
 	}
 }

@@ -1,4 +1,4 @@
-/** Opt-in: drains the application and closes its loops before a signal ends the process. */
+/** Opt-in: lets the application shut down and closes its loops before a signal ends the process. */
 import { constants } from 'node:os'
 import { setImmediate } from 'node:timers/promises'
 import { settle } from '../guard/promises.ts'
@@ -10,42 +10,43 @@ import { warn } from '../platform/diagnostics.ts'
 import { processWide } from '../platform/process-wide.ts'
 import type { MeshLoop } from './mesh-loop.ts'
 
-/** Options of `closeOnSignal`. */
+/** Options for `closeOnSignal`. */
 export interface CloseOnSignalOptions {
 	/**
-	 * Ends the application: closes servers, waits for requests. The loops stay open until its result settles,
-	 * so that everything published until then is kept. If it throws or rejects, a warning reports it and the
-	 * loops are closed.
+	 * Shuts down the application, for example by closing servers and waiting for requests. The loops stay open
+	 * until the returned promise settles, so that all lines published until then are recorded. If the function
+	 * throws or rejects, mesh-chain emits a warning and closes the loops.
 	 */
 	readonly before?: ((signal: NodeJS.Signals) => unknown) | undefined
 	/**
-	 * Longest time that the loops stay open for `before`. Without `before`, the longest time they stay open
-	 * for other listeners of the signal to end the process. Whole number from 1. Default: 10,000 ms.
+	 * Maximum time that the loops stay open for `before` to settle. Without `before`, maximum time that they
+	 * stay open for other listeners of the signal to end the process. Whole number from 1. Default: 10,000 ms.
 	 */
 	readonly drainTimeoutMs?: number | undefined
 }
 
 const SIGNALS = ['SIGTERM', 'SIGINT'] as const
 /**
- * Marks our listeners, in every copy of this package, so that they do not wait for each other to end the
+ * Marks the listeners of every copy of this package, so that they do not wait for each other to end the
  * process.
  */
 const OURS = Symbol.for('mesh-chain:close-on-signal')
 
 /**
- * On SIGTERM or SIGINT, closes the loops and then lets the signal end the process, unless others listen to
- * it. The exit status is that of the signal (128 plus its number, to a shell).
+ * Closes the loops on SIGTERM or SIGINT, and then lets the signal end the process unless the signal has other
+ * listeners. The exit status is that of the signal, which a shell reports as 128 plus the signal number.
  *
- * Records that the application publishes while it drains are kept: the loops stay open until `before`
- * settles. Without `before`, if others listen to the signal, the loops stay open until those listeners end
- * the process or nothing is left to run; ending the process is up to them. Both waits end after
- * `drainTimeoutMs`, with a warning; then the loops are closed. A second signal ends the wait for `before`. A
- * signal during the closing of the loops ends the process at once, unless others listen. Several calls of
- * this function wait for each other's application.
+ * The loops stay open until `before` settles, so that lines published during the shutdown are recorded.
+ * Without `before`, if the signal has other listeners, the loops stay open until those listeners end the
+ * process or the event loop is empty. In that case, the other listeners are responsible for ending the
+ * process. Both waits end after `drainTimeoutMs` with a warning, and then the loops are closed. A second
+ * signal ends the wait for `before`. A signal that arrives while the loops are being closed ends the process
+ * immediately, unless the signal has other listeners. If this function is called several times, each call
+ * closes its loops only after the waits of all calls have ended.
  *
- * @param given the loops, at least one, then optionally the options.
+ * @param given one or more loops, optionally followed by options.
  * @returns a function that removes the signal listeners.
- * @throws {MeshChainError} `INVALID_OPTION`, also without a loop.
+ * @throws {MeshChainError} `INVALID_OPTION` for an invalid option or if no loop is given.
  *
  * @example
  * ```ts
@@ -68,13 +69,13 @@ interface Resolved {
 	readonly drainTimeoutMs: number
 }
 
-/** All calls that have not been undone. */
+/** All calls whose signal listeners have not been removed. */
 const endings = processWide('signal-endings', () => new Set<Pick<Ending, 'drained'>>())
 
 /** One call of {@link closeOnSignal}. */
 class Ending {
 	readonly #options: Resolved
-	/** Settles when the application no longer needs the loops; undefined before the first signal. */
+	/** Resolves when the application no longer needs the loops; undefined before the first signal. */
 	drained: Promise<void> | undefined
 	#isClosing = false
 	/** Ends the wait for `before`. */
@@ -83,7 +84,8 @@ class Ending {
 	constructor(options: Resolved) {
 		this.#options = options
 		endings.add(this)
-		// Prepended: a listener added with `once` is then still registered when ours looks for others.
+		// Prepended, so that a listener added with `once` is still registered when this listener looks for
+		// others.
 		for (const signal of SIGNALS) process.prependListener(signal, this.#onSignal)
 	}
 
@@ -104,37 +106,36 @@ class Ending {
 	async #end(signal: NodeJS.Signals): Promise<void> {
 		this.drained = this.#drain(signal)
 		await this.drained
-		// The application may publish through the loops of other calls too.
+		// The application may also publish through the loops of other calls.
 		await Promise.all([...endings].map((ending) => ending.drained))
 		this.#isClosing = true
 		await closeAll(this.#options.loops)
-		// Node prints a warning in a later tick, and the signal must not end the process before that.
+		// Node prints warnings in a later tick, which must run before the signal ends the process.
 		await setImmediate()
 		this.#letGo(signal)
 	}
 
-	/** Lets the signal end the process, unless others listen to it. */
+	/** Lets the signal end the process, unless the signal has other listeners. */
 	#letGo(signal: NodeJS.Signals): void {
 		this.forget()
 		if (process.listenerCount(signal) > 0) return
-		// The kernel does not end the first process of a container by a signal from itself.
+		// The kernel ignores a signal that the first process of a container sends to itself.
 		if (process.pid === 1) process.exit(128 + constants.signals[signal])
 		process.kill(process.pid, signal)
 	}
 
 	async #drain(signal: NodeJS.Signals): Promise<void> {
 		const { before, drainTimeoutMs } = this.#options
-		const within = `within ${drainTimeoutMs} ms: the loops are closed, and later records are lost`
+		const within = `within ${drainTimeoutMs} ms: the loops are now closed, and later lines are dropped`
 		if (before !== undefined) {
 			const hurried = new Promise<void>((resolve) => {
 				this.#hurry = resolve
 			})
 			const isLate = await isLateFor(Promise.race([settledBefore(before, signal), hurried]), drainTimeoutMs)
-			if (isLate) warn('DRAIN_TIMEOUT', `before has not ended the application ${within}`)
+			if (isLate) warn('DRAIN_TIMEOUT', `the before function did not finish ${within}`)
 		} else if (othersListen(signal)) {
 			const isLate = await isLateFor(new Promise(() => {}), drainTimeoutMs)
-			if (isLate)
-				warn('DRAIN_TIMEOUT', `the other listeners of ${signal} have not ended the process ${within}`)
+			if (isLate) warn('DRAIN_TIMEOUT', `the other listeners of ${signal} did not end the process ${within}`)
 		}
 	}
 }
@@ -147,7 +148,7 @@ async function settledBefore(
 	try {
 		await settle(before(signal))
 	} catch (thrown) {
-		warn('BEFORE_CLOSE_FAILED', `before failed; the loops are closed anyway: ${messageOf(thrown)}`)
+		warn('BEFORE_CLOSE_FAILED', `the loops are closed after the before function failed: ${messageOf(thrown)}`)
 	}
 }
 
@@ -156,8 +157,8 @@ function othersListen(signal: NodeJS.Signals): boolean {
 }
 
 /**
- * Resolves once the promise has resolved or nothing is left to run in this process; true if that took longer
- * than `ms`. Does not keep the process alive.
+ * Resolves once the promise has resolved, the event loop is empty, or `ms` milliseconds have passed. Resolves
+ * with true in the last case. Does not keep the process alive.
  */
 function isLateFor(promise: Promise<void>, ms: number): Promise<boolean> {
 	return new Promise((resolve) => {
@@ -189,7 +190,7 @@ function resolveGiven(given: readonly (MeshLoop | CloseOnSignalOptions)[]): Reso
 	const options = (hasOptions ? last : {}) as CloseOnSignalOptions
 	const loops = hasOptions ? given.slice(0, -1) : given
 	if (loops.length === 0 || !loops.every(isLoop)) {
-		throw new MeshChainError('INVALID_OPTION', 'closeOnSignal needs the loops to close')
+		throw new MeshChainError('INVALID_OPTION', 'closeOnSignal requires one or more loops')
 	}
 	checkOptionNames(options, ['before', 'drainTimeoutMs'])
 	const { before, drainTimeoutMs = DRAIN_TIMEOUT_MS_DEFAULT } = options

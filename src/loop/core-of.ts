@@ -1,7 +1,7 @@
 /**
- * The internals of a loop, for mesh-chain's own layers. {@link coreOf} is the only way to reach them and is
- * not part of the public API. The property has a registered symbol, so that every build and copy of this
- * package in a process accepts the loops of the others.
+ * The internals of a loop, for mesh-chain's own layers. They are accessible only through {@link coreOf},
+ * which is not part of the public API. The property key is a registered symbol, so that every build and copy
+ * of this package in a process accepts loops from the other builds and copies.
  */
 import { show } from '../guard/show.ts'
 import { propertyOf } from '../guard/values.ts'
@@ -13,7 +13,7 @@ import type { Scope } from './scope.ts'
 
 const CORE = Symbol.for('mesh-chain.loopCore')
 
-/** The core that a loop and its children share, with the scope of one of them. */
+/** The core that a loop shares with its children, and the scope of that loop or of one child. */
 export class ScopedCore {
 	readonly core: LoopCore
 	readonly scope: Scope
@@ -28,24 +28,24 @@ export class ScopedCore {
 	}
 
 	/**
-	 * Publishes a line of mesh-chain's own. Its kind may start with `$`, it has no minimum level, and it
-	 * inherits no data from `context` or a child.
+	 * Publishes one of mesh-chain's own lines. The kind may start with `$`, the line is published at any level,
+	 * and it inherits no data from `context` or a child.
 	 */
 	publishOwn(line: LogLine): LogRecord | undefined {
 		return this.core.publish(line, this.scope, true)
 	}
 
 	/**
-	 * Passes each line below the level, of the loop and its children, to `keep` as the record that it would
-	 * have been, without a seq. Returns a function that ends this.
+	 * Passes each line below the level, from the loop or its children, to `keep` as a record without a seq.
+	 * Returns a function that stops this.
 	 *
-	 * @throws {MeshChainError} `INVALID_USAGE` if the lines of this loop are already kept.
+	 * @throws {MeshChainError} `INVALID_USAGE` if the loop already passes its lines to another `keep`.
 	 */
 	keepBelow(keep: KeepBelow): () => void {
 		return this.core.keepBelow(keep)
 	}
 
-	/** Returns the time of the loop's clock. */
+	/** Returns the current time from the loop's clock. */
 	now(): number {
 		return this.core.now()
 	}
@@ -58,7 +58,7 @@ export class ScopedCore {
 	}
 }
 
-/** Returns the internals of a loop that {@link checkLoop} accepts. */
+/** Returns the internals of a loop, which must have passed {@link checkLoop}. */
 export function coreOf(loop: object): ScopedCore {
 	return (loop as { readonly [CORE]: ScopedCore })[CORE]
 }
@@ -70,10 +70,10 @@ export function setCore(loop: object, core: ScopedCore): void {
 /**
  * Checks that a value is a loop.
  *
- * @param wanted what needs a loop, for the message.
- * @throws {MeshChainError} `INVALID_OPTION` if it is not.
+ * @param wanted Start of the error message, such as `a recorder needs a loop`.
+ * @throws {MeshChainError} `INVALID_OPTION` if the value is not a loop.
  */
 export function checkLoop(wanted: string, loop: unknown): void {
 	if (propertyOf(loop, CORE) !== undefined) return
-	throw new MeshChainError('INVALID_OPTION', `${wanted}, not ${show(loop)}: new MeshLoop() makes one`)
+	throw new MeshChainError('INVALID_OPTION', `${wanted}, not ${show(loop)}; create one with new MeshLoop()`)
 }

@@ -1,7 +1,7 @@
 /**
- * Calls the application's functions: clock, context, transform. The line is published whatever they do; a
- * failure is counted, reported, and warned of once. A hook that publishes is not called for the line that it
- * publishes.
+ * Calls the application's hooks: clock, context and transform. The line is published even if a hook fails.
+ * Each failure is counted and reported, and the first failure of each hook emits a warning. A hook that
+ * publishes a line is not called for that line.
  */
 import { isTime, type SoundClock, soundClock } from '../guard/clock.ts'
 import { hush, hushAll } from '../guard/hush.ts'
@@ -38,12 +38,12 @@ export class Hooks {
 		return this.#transform !== undefined
 	}
 
-	/** Returns the time in whole milliseconds, not before 1970. */
+	/** Returns the current time in whole milliseconds, at least 0. */
 	now(): number {
 		return this.#clock === undefined ? Date.now() : Math.floor(this.#clock())
 	}
 
-	/** Returns the fields of the context; undefined if there is no context or it fails. */
+	/** Returns the fields from the context hook; undefined if there is no context hook or the hook fails. */
 	context(): ScopeFields | undefined {
 		const context = this.#context
 		if (context === undefined || this.#running.context) return undefined
@@ -65,13 +65,13 @@ export class Hooks {
 	/**
 	 * Calls `transform` with a line.
 	 *
-	 * @throws what `transform` throws, and an error for a result that is not a line; the caller decides what
-	 * becomes of the line.
+	 * @throws {unknown} The error that `transform` throws, or an error for a result that is not a line. The
+	 * caller decides how to publish the line.
 	 */
 	transform(line: LogLine): LogLine | null {
 		if (this.#transform === undefined) return line
 		if (this.#running.transform)
-			throw new MeshChainError('INVALID_USAGE', 'transform published a line itself')
+			throw new MeshChainError('INVALID_USAGE', 'transform is not called for a line that it published')
 		this.#running.transform = true
 		try {
 			const result: unknown = this.#transform(line)
@@ -85,7 +85,7 @@ export class Hooks {
 		}
 	}
 
-	/** Counts and reports that a line lost its payload because `transform` failed. */
+	/** Counts and reports a line whose payload was removed because `transform` failed. */
 	transformFailed(thrown: unknown): void {
 		this.#counters.transformErrors += 1
 		this.#tell('transform', thrown)
@@ -103,21 +103,22 @@ export class Hooks {
 		this.#saidFailing.add(hook)
 		warn(
 			'HOOK_FAILED',
-			`the ${hook} of a loop failed; further failures are only counted: ${messageOf(error)}`,
+			`the ${hook} hook of a loop failed; further failures are only counted: ${messageOf(error)}`,
 		)
 	}
 }
 
-/** Rounds a time to whole milliseconds, not before 1970. */
+/** Rounds a time down to whole milliseconds. A negative time becomes 0. */
 export function toWholeMs(tsMs: number): number {
 	return tsMs > 0 ? Math.floor(tsMs) : 0
 }
 
 /**
- * Returns the fields to merge into a line. Each is read once, so that the value that was checked is the value
- * that is merged.
+ * Returns the fields to merge into a line. Reads each field once, so that the merged value is the value that
+ * was checked.
  *
- * @throws {MeshChainError} `INVALID_LINE`, `INVALID_ID`, `INVALID_TIME`, and any error of reading them.
+ * @throws {MeshChainError} `INVALID_LINE`, `INVALID_ID`, `INVALID_TIME`, or any error thrown while reading a
+ * field.
  */
 export function ownFields(fields: ScopeFields): ScopeFields {
 	if (typeof fields !== 'object' || fields === null) {
@@ -129,7 +130,7 @@ export function ownFields(fields: ScopeFields): ScopeFields {
 	checkId('nodeId', nodeId)
 	if (tsMs !== undefined && !isTime(tsMs)) throw invalidTime(tsMs)
 	if (data !== undefined && !isPlainObject(data)) {
-		throw new MeshChainError('INVALID_LINE', `data to merge must be a plain object, not ${show(data)}`)
+		throw new MeshChainError('INVALID_LINE', `data in fields must be a plain object, not ${show(data)}`)
 	}
 	return { daemonId, nodeId, tsMs, data } as ScopeFields
 }

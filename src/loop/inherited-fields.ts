@@ -1,12 +1,12 @@
 /**
- * Merges the fields of a context and a child into a line. The line takes precedence over the child, and the
- * child over the context.
+ * Merges fields from a context hook and a child loop into a line. The line takes precedence over the child,
+ * and the child over the context.
  */
 import { hush } from '../guard/hush.ts'
 import type { LogLine } from '../model/record.ts'
 import type { ScopeFields } from './options.ts'
 
-/** Returns the line, with missing fields taken from the child, then from the context. */
+/** Returns the line, with missing fields filled in from the child and then from the context. */
 export function inheritLine(line: LogLine, child: ScopeFields, context: ScopeFields): LogLine {
 	const merged: { -readonly [Name in keyof LogLine]: LogLine[Name] } = {}
 	const { kind, level, message, origin } = line
@@ -25,7 +25,7 @@ export function inheritLine(line: LogLine, child: ScopeFields, context: ScopeFie
 	return merged
 }
 
-/** Returns the fields of a child's child. */
+/** Returns the fields for the child of a child. */
 export function inheritFields(fields: ScopeFields, parent: ScopeFields): ScopeFields {
 	return inheritLine(fields, parent, {}) as ScopeFields
 }
@@ -47,12 +47,15 @@ function mergeData(own: unknown, child: ScopeFields['data'], context: ScopeField
 		if (isMergeable(own)) return { ...context, ...child, ...own }
 	} catch (thrown) {
 		hush(thrown)
-		// A getter or a proxy throws: the data is not merged, and becomes a marker when it is copied.
+		// A getter or a proxy threw. The data is not merged, and becomes a marker when it is copied.
 	}
 	return { ...context, ...child, data: own }
 }
 
-/** Tells whether keys of other data can be merged into this data; an object with `toJSON` is one value. */
+/**
+ * Returns whether the keys of other data can be merged into this data. An object with `toJSON` counts as a
+ * single value and cannot be merged.
+ */
 function isMergeable(data: unknown): data is Record<string, unknown> {
 	if (!isPlainObject(data)) return false
 	const { toJSON } = data

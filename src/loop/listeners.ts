@@ -1,7 +1,7 @@
 /**
- * Delivers records to listeners in `seq` order: a record that a listener publishes is delivered after the
- * current one has reached every listener. eventemitter3 is the registry. Each listener is wrapped, because
- * its `emit` stops at the first throw and lets rejections escape.
+ * Delivers records to listeners in `seq` order. A record that a listener publishes is delivered after the
+ * current record has reached every listener. The registry is an EventEmitter from eventemitter3, whose `emit`
+ * stops at the first error and does not handle rejections. Each listener is therefore wrapped.
  */
 import { EventEmitter } from 'eventemitter3'
 import { hush } from '../guard/hush.ts'
@@ -12,25 +12,27 @@ import type { LogRecord } from '../model/record.ts'
 import { report, warn } from '../platform/diagnostics.ts'
 import type { Counters } from './stats.ts'
 
-/** A listener. Its result is not used, but a promise that rejects is caught and counted. */
+/** A listener. Its result is ignored, except that a rejected promise is caught and counted. */
 export type Listener = (record: LogRecord) => unknown
 
-/** The kind whose listeners get every record. */
+/** The kind whose listeners receive every record. */
 const EVERY_KIND = '*'
 
 interface Waiting {
 	readonly record: LogRecord
-	/** Number of listeners between this record and the outermost record, which no listener published. */
+	/**
+	 * Number of listeners between this record and the outermost record, which was published outside listeners.
+	 */
 	readonly depth: number
 }
 
-/** Bounds on publishing from within listeners, for one outermost record. */
+/** Bounds on nested publishing by listeners, for one outermost record. */
 export interface NestingBounds {
 	readonly nestedDepthMax: number
 	readonly nestedDeliveriesMax: number
 }
 
-/** Length of the waiting list at which delivered records are released. */
+/** Number of delivered records after which they are removed from the waiting list. */
 const DELIVERED_MAX = 1024
 
 export class Listeners {
@@ -38,15 +40,15 @@ export class Listeners {
 	readonly #bounds: NestingBounds
 	readonly #counters: Counters
 	readonly #registry = new EventEmitter()
-	/** One wrapper for each listener, so that `off` finds it. */
+	/** One wrapper per listener, so that `off` finds the wrapper. */
 	readonly #wrappers = new WeakMap<Listener, Listener>()
-	/** False only if there is no listener at all. */
+	/** False only if there are no listeners. */
 	#hasListeners = false
 	#delivering = false
 	#waiting: Waiting[] = []
-	/** Depth of the record that is being delivered. */
+	/** Depth of the record in delivery. */
 	#depth = 0
-	/** Number of nested deliveries since the outermost one began. */
+	/** Number of nested deliveries since the outermost delivery started. */
 	#nested = 0
 	#saidListenerError = false
 	#saidRecursionCut = false
@@ -76,8 +78,8 @@ export class Listeners {
 	}
 
 	/**
-	 * Calls the listeners of the record's kind, then the listeners of `'*'`. Within a delivery, queues the
-	 * record.
+	 * Calls the listeners of the record's kind, then the listeners of `'*'`. If a delivery is in progress,
+	 * queues the record.
 	 */
 	deliver(record: LogRecord): void {
 		if (!this.#hasListeners) return
@@ -95,8 +97,8 @@ export class Listeners {
 	}
 
 	/**
-	 * Delivers records that were published together, as {@link deliver}: a record published meanwhile is
-	 * delivered after all of them.
+	 * Delivers records that were published together, like {@link deliver}. A record that a listener publishes
+	 * meanwhile is delivered after all of them.
 	 */
 	deliverAll(records: readonly LogRecord[]): void {
 		if (!this.#hasListeners) return
@@ -157,9 +159,9 @@ export class Listeners {
 		report('recursionCut', { source: this.#source, record, bound })
 		if (this.#saidRecursionCut) return
 		this.#saidRecursionCut = true
-		const what = `record ${record.seq} (${record.kind}) is kept, but no listener gets it`
-		const why = `listeners have published from listeners up to ${bound}, ${this.#bounds[bound]}`
-		warn('RECURSION_CUT', `${why}: ${what}; further ones are only counted`)
+		const what = `record ${record.seq} (${record.kind}) is kept, but not delivered to listeners`
+		const why = `publishing from within listeners exceeded ${bound} (${this.#bounds[bound]})`
+		warn('RECURSION_CUT', `${why}: ${what}; further such records are only counted`)
 	}
 
 	#wrap(listener: Listener): Listener {
@@ -201,5 +203,5 @@ export class Listeners {
 
 function checkedKind(kind: unknown): string {
 	if (typeof kind === 'string' && kind !== '') return kind
-	throw new MeshChainError('INVALID_KIND', `a listener needs a kind or '*', not ${show(kind)}`)
+	throw new MeshChainError('INVALID_KIND', `a listener's kind must be a non-empty string, not ${show(kind)}`)
 }

@@ -1,11 +1,12 @@
 /**
- * The sequence, ring, appender and listeners that a loop and its children share. A record enters the ring
- * first, then the outbox appends it. It stays pending in the ring until the appender has committed it.
+ * The sequence, ring, appender and listeners that a loop shares with its children. A record enters the ring
+ * first, and then the outbox appends it. The record stays pending in the ring until the appender has
+ * committed it.
  *
- * Invariant: no code of the application runs between taking a seq and appending the record. Ring and appender
- * therefore get records in order, however calls of `publish` are nested.
+ * Invariant: no application code runs between the assignment of a seq and the append of the record. The ring
+ * and the appender therefore receive records in order, even if calls of `publish` are nested.
  */
-import { claimAppender, durabilityOf, type LogChainAppender, startOf } from '../appender.ts'
+import { claimAppender, durabilityOf, failureOf, type LogChainAppender, startOf } from '../appender.ts'
 import { within } from '../guard/promises.ts'
 import { MeshChainError } from '../model/errors.ts'
 import { type LogFilter, matches, resolveFilter } from '../model/filter.ts'
@@ -18,7 +19,7 @@ import { report, warn } from '../platform/diagnostics.ts'
 import { Hooks } from './hooks.ts'
 import { Listeners } from './listeners.ts'
 import type { ResolvedLoopOptions } from './options.ts'
-import { type Draft, type KeepBelow, RecordBuilder } from './record-builder.ts'
+import { type Draft, type KeepBelow, RecordBuilder, sizeOf } from './record-builder.ts'
 import { Ring } from './ring.ts'
 import { RingLosses } from './ring-losses.ts'
 import type { Scope } from './scope.ts'
@@ -30,7 +31,7 @@ export class LoopCore implements SubscriptionHost {
 	readonly listeners: Listeners
 	/** Records of the ring. */
 	readonly queue: RecordQueue
-	/** Subscriptions whose consumer waits for a record. */
+	/** Subscriptions whose consumers wait for a record. */
 	readonly waiting = new Set<Subscription>()
 	readonly #source: object
 	readonly #counters: Counters = newCounters()
@@ -44,15 +45,15 @@ export class LoopCore implements SubscriptionHost {
 	readonly #closeTimeoutMs: number
 	#lastSeq: number
 	/**
-	 * Whether a record is being appended; a record that the appender publishes meanwhile is announced after
-	 * it.
+	 * Whether a record is being appended. A record that the appender publishes meanwhile is announced after
+	 * that record.
 	 */
 	#appending = false
 	readonly #unannounced: LogRecord[] = []
 	#closing: Promise<void> | undefined
 	#saidClosed = false
 
-	/** @param source the loop that reports name. */
+	/** @param source the loop to name in reports. */
 	constructor(source: object, appender: LogChainAppender, options: ResolvedLoopOptions) {
 		claimAppender(appender)
 		const { nextSeq, epoch } = startOf(appender)
@@ -89,6 +90,18 @@ export class LoopCore implements SubscriptionHost {
 		return this.#outbox.committedSeq
 	}
 
+	/**
+	 * Number of records that the loop can accept without a loss. Records that the appender has not accepted
+	 * stay in the ring, where they may occupy up to half of the space. While the appender fails, there is no
+	 * room.
+	 */
+	get room(): number {
+		const { pending, failure } = this.#outbox
+		if (failure !== undefined || failureOf(this.#appender) !== undefined) return 0
+		if (pending > 0 && this.#ring.isHalfFull) return 0
+		return Math.max(0, Math.ceil(this.#ring.capacity / 2) - pending)
+	}
+
 	now(): number {
 		return this.#hooks.now()
 	}
@@ -98,7 +111,8 @@ export class LoopCore implements SubscriptionHost {
 	}
 
 	/**
-	 * Tells whether a line at this level would be built, and counts it if not. Asked before the line is made.
+	 * Returns whether a line at this level is to be built, and counts the line otherwise. Called before the
+	 * line is created.
 	 */
 	wants(level: LogRecord['level'], scope: Scope): boolean {
 		return this.#isClosed(scope) || this.#builder.keepsBelow || this.#builder.passes(level, scope)
@@ -112,8 +126,8 @@ export class LoopCore implements SubscriptionHost {
 		if (this.#isClosed(scope)) return this.#afterClose(line)
 		const draft = own ? this.#builder.draftOwn(line, scope) : this.#builder.draft(line, scope)
 		if (draft === undefined) return undefined
-		this.#makeRoom(1, draft.bytes)
-		// Code of the application ran until here, and may have closed the loop.
+		this.#makeRoom(1, sizeOf(draft))
+		// The application code that ran above may have closed the loop.
 		if (this.#isClosed(scope)) return this.#afterClose(line)
 		const record = this.#push(draft)
 		if (this.#appending) {
@@ -184,18 +198,19 @@ export class LoopCore implements SubscriptionHost {
 		return this.#closing ?? this.#outbox.sync()
 	}
 
-	/** Syncs for a child that closes: waits at most `closeTimeoutMs`. */
+	/** Syncs on behalf of a child that is being closed. Waits at most `closeTimeoutMs`. */
 	async syncWithin(): Promise<void> {
 		const synced = await within(this.sync(), this.#closeTimeoutMs)
 		if (synced.is === 'rejected') throw synced.thrown
 		if (synced.is === 'fulfilled') return
-		const text = `the appender did not sync within ${this.#closeTimeoutMs} ms: it was given up`
+		const text = `the appender did not sync within ${this.#closeTimeoutMs} ms, and the wait was abandoned`
 		throw new MeshChainError('SYNC_FAILED', text)
 	}
 
 	close(): Promise<void> {
 		if (this.#closing === undefined) {
-			// Marked as closed before it drains: a line that the appender publishes meanwhile is too late.
+			// Marked as closed before the outbox drains, so that lines that the appender publishes meanwhile are
+			// refused.
 			this.#closing = Promise.resolve().then(() => {
 				this.#losses.report()
 				return this.#outbox.close(this.#closeTimeoutMs)
@@ -220,13 +235,13 @@ export class LoopCore implements SubscriptionHost {
 	}
 
 	/**
-	 * Evicts until the ring has room for `records` of `bytes` in total. Runs before anything is stamped,
-	 * because the retried appender may publish.
+	 * Evicts until the ring has room for a number of records with a total size of `bytes`. Runs before anything
+	 * is stamped, because the appender is retried and may publish.
 	 */
 	#makeRoom(records: number, bytes: number): void {
 		const ring = this.#ring
 		if (!ring.isFullFor(records, bytes)) return
-		// The appender gets one more chance before a pending record is lost.
+		// Retries the appender once more before a pending record is lost.
 		if (ring.queue.first >= this.#outbox.needed) this.#outbox.pump()
 		this.#losses.evicting = true
 		try {
@@ -239,16 +254,17 @@ export class LoopCore implements SubscriptionHost {
 		}
 	}
 
-	/** Stamps a record and puts it into the ring, which has room for it. */
-	#push({ record, bytes }: Draft): LogRecord {
+	/** Stamps a record and adds it to the ring, which must have room. */
+	#push(draft: Draft): LogRecord {
+		const bytes = sizeOf(draft)
 		this.#lastSeq += 1
 		this.#counters.published += 1
-		record.seq = this.#lastSeq
-		this.queue.push(Object.freeze(record), bytes)
-		return record
+		draft.seq = this.#lastSeq
+		this.queue.push(Object.freeze(draft), bytes)
+		return draft
 	}
 
-	/** Appends the pending records of the ring, the last `batch` of them as one. */
+	/** Appends the pending records in the ring, the last `batch` of them as one batch. */
 	#append(batch = 0): void {
 		if (batch === 0) this.#outbox.pump()
 		else this.#outbox.pumpBatch(batch)
@@ -260,7 +276,7 @@ export class LoopCore implements SubscriptionHost {
 		this.listeners.deliver(record)
 	}
 
-	/** Announces these records, then the records that the appender published while it took them. */
+	/** Announces these records, then the records that the appender published during the append. */
 	#announceAll(records: readonly LogRecord[]): void {
 		const all = this.#unannounced.length === 0 ? records : [...records, ...this.#unannounced.splice(0)]
 		for (const record of all) if (this.waiting.size > 0) this.#wake(record)
@@ -271,16 +287,16 @@ export class LoopCore implements SubscriptionHost {
 		for (const subscription of this.waiting) subscription.offer(record)
 	}
 
-	/** Returns the size of the drafts in bytes. @throws {MeshChainError} `BATCH_TOO_LARGE` */
+	/** Returns the total size of the drafts in bytes. @throws {MeshChainError} `BATCH_TOO_LARGE` */
 	#checkedBytes(drafts: readonly Draft[]): number {
 		let bytes = 0
-		for (const draft of drafts) bytes += draft.bytes
+		for (const draft of drafts) bytes += sizeOf(draft)
 		const { capacity, bytesMax } = this.#ring
 		if (bytes <= Math.min(BATCH_BYTES_MAX, bytesMax) && drafts.length <= capacity) return bytes
 		const size = `${drafts.length} records of about ${bytes} bytes`
 		const recordsMax = Math.min(capacity, BATCH_RECORDS_MAX)
 		const bound = `at most ${recordsMax} records and ${Math.min(BATCH_BYTES_MAX, bytesMax)} bytes`
-		throw new MeshChainError('BATCH_TOO_LARGE', `a batch may hold ${bound}, not ${size}`)
+		throw new MeshChainError('BATCH_TOO_LARGE', `a batch can contain ${bound}, not ${size}`)
 	}
 
 	#batchAfterClose(lines: readonly LogLine[]): LogRecord[] {
@@ -295,7 +311,7 @@ export class LoopCore implements SubscriptionHost {
 		this.#saidClosed = true
 		warn(
 			'PUBLISHED_AFTER_CLOSE',
-			'a line was published through a closed loop and is lost; further ones are only counted',
+			'a line was published through a closed loop and dropped; further such lines are only counted',
 		)
 	}
 }
@@ -307,6 +323,6 @@ function checkIsBatch(lines: readonly LogLine[]): number {
 	if (length <= BATCH_RECORDS_MAX) return length
 	throw new MeshChainError(
 		'BATCH_TOO_LARGE',
-		`a batch may hold at most ${BATCH_RECORDS_MAX} records, not ${length}`,
+		`a batch can contain at most ${BATCH_RECORDS_MAX} records, not ${length}`,
 	)
 }

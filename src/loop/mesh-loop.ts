@@ -1,4 +1,4 @@
-/** The public loop and its children. The core that they share does all the work. */
+/** The public class of loops and their children, which delegates all work to a shared core. */
 import type { LogChainAppender } from '../appender.ts'
 import { NoOpAppender } from '../appenders/no-op.ts'
 import type {
@@ -25,14 +25,15 @@ import type { LoopSubscription } from './subscription.ts'
 const NO_FIELDS: LineFields = Object.freeze({})
 
 /**
- * An event bus that keeps every event: in a bounded ring in memory, and permanently through its appender.
+ * An event bus that keeps its events: the newest ones in a bounded ring in memory, and all of them
+ * permanently through its appender.
  *
- * All publishing methods are synchronous. When `publish` returns, the record is stamped, in the ring, and
- * taken by the appender unless earlier records are still pending. A failing appender, listener or hook never
- * throws into a publisher. Only misuse throws, before anything is stamped.
+ * All publishing methods are synchronous. When `publish` returns, the record has been stamped, added to the
+ * ring, and passed to the appender unless earlier records are still pending. A failing appender, listener or
+ * hook never throws into a publisher. Only misuse throws, before anything is stamped.
  *
- * `E` maps the kinds of an application to the types of their data, as an interface or a type. Listeners and
- * readers get the {@link Canonical} form of that type. A typed loop is accepted wherever a plain `MeshLoop`
+ * `E` is an interface or type that maps the kinds of an application to the types of their data. Listeners and
+ * readers receive data in its {@link Canonical} form. A typed loop is accepted wherever a plain `MeshLoop`
  * is.
  *
  * @example
@@ -50,7 +51,7 @@ const NO_FIELDS: LineFields = Object.freeze({})
  */
 export class MeshLoop<E extends object = EventMap> implements AsyncDisposable {
 	/**
-	 * @param appender the appender, which belongs to this loop from now on. Default: a {@link NoOpAppender}.
+	 * @param appender the appender. The loop takes ownership of it. Default: a {@link NoOpAppender}.
 	 * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_LEVEL`, `INVALID_ID`, `APPENDER_IN_USE`
 	 */
 	constructor(appender: LogChainAppender = new NoOpAppender(), options: MeshLoopOptions = {}) {
@@ -61,10 +62,10 @@ export class MeshLoop<E extends object = EventMap> implements AsyncDisposable {
 	/**
 	 * Publishes one line.
 	 *
-	 * @returns the record; undefined for a line below the level, for one that `transform` dropped, and after
-	 * close. Each case has its counter in {@link stats}.
-	 * @throws {MeshChainError} `INVALID_LINE`, `INVALID_LEVEL`, `INVALID_KIND`, `INVALID_ID`, `INVALID_TIME`:
-	 * misuse, found before anything is stamped.
+	 * @returns the record, or undefined if the line is below the level, if `transform` dropped it, or if the
+	 * loop is closed. {@link stats} counts each case separately.
+	 * @throws {MeshChainError} `INVALID_LINE`, `INVALID_LEVEL`, `INVALID_KIND`, `INVALID_ID`, `INVALID_TIME`
+	 * for an invalid line, before anything is stamped.
 	 */
 	publish(line: LineOf<E>): LogRecord | undefined {
 		const { core, scope } = coreOf(this)
@@ -72,51 +73,51 @@ export class MeshLoop<E extends object = EventMap> implements AsyncDisposable {
 	}
 
 	/**
-	 * Publishes lines as one batch. If the appender supports batches, the chain has all of them or none after
-	 * a crash, and an appender that refuses the batch refuses all of it.
+	 * Publishes lines as one batch. If the appender supports batches, it accepts or refuses the batch as a
+	 * unit, and after a crash the chain contains either all of its records or none.
 	 *
-	 * @returns the records, without lines for which {@link publish} would return undefined.
-	 * @throws {MeshChainError} `BATCH_TOO_LARGE` above 1,024 records, 1 MiB or the bounds of the ring, and
-	 * all errors of `publish`. Nothing is stamped then.
+	 * @returns the records of the lines that were published. See {@link publish} for lines without a record.
+	 * @throws {MeshChainError} `BATCH_TOO_LARGE` if the batch exceeds 1,024 records, 1 MiB or the bounds of the
+	 * ring; the errors of {@link publish} for an invalid line. After an error, no line has been stamped.
 	 */
 	publishBatch(lines: readonly LineOf<E>[]): LogRecord[] {
 		const { core, scope } = coreOf(this)
 		return core.publishBatch(lines, scope)
 	}
 
-	/** Publishes a message at level `trace`, kind `log`; returns and throws as {@link publish}. */
+	/** Publishes a message with kind `log` at level `trace`. Returns and throws like {@link publish}. */
 	trace(message: string, data?: unknown, fields?: LineFields): LogRecord | undefined {
 		return log(this, 'trace', message, data, fields)
 	}
 
-	/** Publishes a message at level `debug`, kind `log`; returns and throws as {@link publish}. */
+	/** Publishes a message with kind `log` at level `debug`. Returns and throws like {@link publish}. */
 	debug(message: string, data?: unknown, fields?: LineFields): LogRecord | undefined {
 		return log(this, 'debug', message, data, fields)
 	}
 
-	/** Publishes a message at level `info`, kind `log`; returns and throws as {@link publish}. */
+	/** Publishes a message with kind `log` at level `info`. Returns and throws like {@link publish}. */
 	info(message: string, data?: unknown, fields?: LineFields): LogRecord | undefined {
 		return log(this, 'info', message, data, fields)
 	}
 
-	/** Publishes a message at level `warn`, kind `log`; returns and throws as {@link publish}. */
+	/** Publishes a message with kind `log` at level `warn`. Returns and throws like {@link publish}. */
 	warn(message: string, data?: unknown, fields?: LineFields): LogRecord | undefined {
 		return log(this, 'warn', message, data, fields)
 	}
 
 	/**
-	 * Publishes a message at level `error`, kind `log`; returns and throws as {@link publish}. A
-	 * `FileChainAppender` writes such a record before this returns.
+	 * Publishes a message with kind `log` at level `error`. Returns and throws like {@link publish}. A
+	 * `FileChainAppender` writes the record before this method returns.
 	 */
 	error(message: string, data?: unknown, fields?: LineFields): LogRecord | undefined {
 		return log(this, 'error', message, data, fields)
 	}
 
 	/**
-	 * Publishes data under a kind; `fields` may set level and message.
+	 * Publishes data with a kind. `fields` can set the level and the message.
 	 *
-	 * @returns the record; undefined as for {@link publish}.
-	 * @throws {MeshChainError} as {@link publish}.
+	 * @returns the record, or undefined in the same cases as {@link publish}.
+	 * @throws {MeshChainError} the same errors as {@link publish}.
 	 */
 	emit<K extends keyof E & string>(kind: K, ...dataAndFields: EmitArgs<E[K]>): LogRecord | undefined
 	emit(kind: string, data?: unknown, fields?: EmitFields): LogRecord | undefined {
@@ -126,10 +127,10 @@ export class MeshLoop<E extends object = EventMap> implements AsyncDisposable {
 	}
 
 	/**
-	 * Calls `listener` synchronously with each later record of a kind, or with every later record for `'*'`.
-	 * Listeners of the kind are called before listeners of `'*'`. A record that a listener publishes is
-	 * delivered after the current one, within `nestedDepthMax` and `nestedDeliveriesMax`. A listener that
-	 * throws or rejects is counted and reported; nothing else is affected.
+	 * Calls `listener` synchronously with each later record of a kind, or with every later record if the kind
+	 * is `'*'`. Listeners of a specific kind are called before listeners of `'*'`. A record that a listener
+	 * publishes is delivered after the current record, within `nestedDepthMax` and `nestedDeliveriesMax`. If a
+	 * listener throws or rejects, the error is counted and reported, and has no other effect.
 	 *
 	 * @throws {MeshChainError} `INVALID_KIND`, `INVALID_USAGE`
 	 */
@@ -141,7 +142,7 @@ export class MeshLoop<E extends object = EventMap> implements AsyncDisposable {
 	}
 
 	/**
-	 * Calls `listener` as {@link on} does, for the next record only.
+	 * Calls `listener` like {@link on}, but only for the next record.
 	 *
 	 * @throws {MeshChainError} `INVALID_KIND`, `INVALID_USAGE`
 	 */
@@ -153,7 +154,7 @@ export class MeshLoop<E extends object = EventMap> implements AsyncDisposable {
 	}
 
 	/**
-	 * Removes a listener, no matter how often it was added for this kind.
+	 * Removes a listener for this kind, even if it was added several times.
 	 *
 	 * @throws {MeshChainError} `INVALID_KIND`, `INVALID_USAGE`
 	 */
@@ -165,10 +166,10 @@ export class MeshLoop<E extends object = EventMap> implements AsyncDisposable {
 	}
 
 	/**
-	 * Returns a loop over the same ring, appender and listeners that adds fields to each line. Ids and time
-	 * are added if the line has none. `data` is merged key by key; data that is not a plain object goes under
-	 * the key `data`. The level follows this loop's level until it is set. Closing the child does not close
-	 * this loop.
+	 * Returns a child loop, which shares the ring, appender and listeners of this loop and adds fields to each
+	 * line. Ids and time are added if the line has none. `data` is merged key by key. If the line's data is not
+	 * a plain object, the merged data contains it under the key `data`. The child uses this loop's level until
+	 * its own level is set. Closing the child does not close this loop.
 	 *
 	 * @throws {MeshChainError} `INVALID_LINE`, `INVALID_ID`, `INVALID_TIME`
 	 */
@@ -179,7 +180,7 @@ export class MeshLoop<E extends object = EventMap> implements AsyncDisposable {
 		return child
 	}
 
-	/** Lowest level to publish. Lines below it are counted and not built. */
+	/** Lowest level to publish. Lines below this level are counted but not published. */
 	get level(): LogLevel {
 		return coreOf(this).scope.level
 	}
@@ -190,7 +191,7 @@ export class MeshLoop<E extends object = EventMap> implements AsyncDisposable {
 	}
 
 	/**
-	 * Tells whether lines at a level are published.
+	 * Returns whether lines at a level are published.
 	 *
 	 * @throws {MeshChainError} `INVALID_LEVEL`
 	 */
@@ -199,8 +200,8 @@ export class MeshLoop<E extends object = EventMap> implements AsyncDisposable {
 	}
 
 	/**
-	 * Returns the matching records of the ring, oldest first. A record that the appender has not committed,
-	 * or will never commit, is returned as a copy with `chainPending`.
+	 * Returns the matching records in the ring, oldest first. A record that the appender has not committed, or
+	 * will never commit, is returned as a copy with `chainPending: true`.
 	 *
 	 * @throws {MeshChainError} `INVALID_FILTER`, `INVALID_LEVEL`
 	 */
@@ -211,12 +212,12 @@ export class MeshLoop<E extends object = EventMap> implements AsyncDisposable {
 	}
 
 	/**
-	 * Returns the matching records that are published from now on, at the consumer's pace. The subscription
-	 * has no queue. If records leave the ring before the consumer fetches them, one `$gap` record (`lagged`)
-	 * replaces them, whatever the filter. The subscription ends when the loop is closed and the ring has been
-	 * read.
+	 * Returns a subscription to the matching records that are published after this call. The subscription has
+	 * no queue, so the consumer reads the ring at its own pace. If records leave the ring before the consumer
+	 * fetches them, one `$gap` record (`lagged`) replaces them, regardless of the filter. The subscription ends
+	 * when the loop is closed and the consumer has read all remaining records.
 	 *
-	 * @throws {MeshChainError} `INVALID_FILTER`, `INVALID_LEVEL`, at once.
+	 * @throws {MeshChainError} `INVALID_FILTER`, `INVALID_LEVEL`, synchronously.
 	 */
 	subscribe<K extends KindOf<E>>(filter: KindFilter<K>): LoopSubscription<RecordOrGap<E, K>>
 	subscribe(filter?: LogFilter): LoopSubscription<RecordOf<E>>
@@ -229,7 +230,7 @@ export class MeshLoop<E extends object = EventMap> implements AsyncDisposable {
 		return coreOf(this).core.committedSeq
 	}
 
-	/** Returns the counters of the loop, its ring and its appender. */
+	/** Returns the statistics of the loop, its ring and its appender. */
 	stats(): LoopStats {
 		return coreOf(this).core.stats()
 	}
@@ -237,8 +238,8 @@ export class MeshLoop<E extends object = EventMap> implements AsyncDisposable {
 	/**
 	 * Returns once the operating system has every published record.
 	 *
-	 * @throws {MeshChainError} `FLUSH_FAILED`, with the first `seq` that it does not have; also once after a
-	 * record was lost.
+	 * @throws {MeshChainError} `FLUSH_FAILED`, with the `seq` of the first record that the operating system
+	 * does not have. Also thrown by the first `flush` or `sync` after a loss.
 	 */
 	flush(): void {
 		coreOf(this).core.flush()
@@ -247,34 +248,35 @@ export class MeshLoop<E extends object = EventMap> implements AsyncDisposable {
 	/**
 	 * Resolves once every record published before this call is on disk.
 	 *
-	 * @throws {MeshChainError} `SYNC_FAILED`, with the first `seq` that is not on disk; also once after a
-	 * record was lost.
+	 * @throws {MeshChainError} `SYNC_FAILED`, with the `seq` of the first record that is not on disk. Also
+	 * thrown by the first `flush` or `sync` after a loss.
 	 */
 	sync(): Promise<void> {
 		return coreOf(this).core.sync()
 	}
 
 	/**
-	 * Appends what is pending, syncs and closes the appender, and ends the subscriptions. Never waits for a
-	 * failing appender, and waits at most `closeTimeoutMs` for one that does not answer. Idempotent. Lines
-	 * published afterwards are counted and dropped. On a child, syncs and closes only the child.
+	 * Appends the pending records, syncs and closes the appender, and ends all subscriptions. Never waits for a
+	 * failing appender to recover, and waits at most `closeTimeoutMs` for an appender that does not respond.
+	 * Idempotent. Lines published afterwards are counted and dropped. On a child loop, this method syncs the
+	 * appender and closes only the child.
 	 *
-	 * @throws {MeshChainError} the first failure, after everything else is done: `CLOSE_FAILED` if records
-	 * were lost, and the errors of the appender's `sync` and `close`.
+	 * @throws {MeshChainError} the first failure, after all steps have been attempted: `CLOSE_FAILED` if
+	 * records were lost, or an error from the appender's `sync` or `close`.
 	 */
 	close(): Promise<void> {
 		return coreOf(this).close()
 	}
 
-	/** Closes the loop as {@link close} does, for `await using`. */
+	/** Closes the loop like {@link close}, at the end of an `await using` block. */
 	async [Symbol.asyncDispose](): Promise<void> {
 		await this.close()
 	}
 }
 
 /**
- * Publishes a line of a level method. Always sets all fields, one by one: a spread would give lines different
- * shapes, and V8 optimises for a single one.
+ * Publishes the line of a level method. Sets every field explicitly: with a spread, lines would have
+ * different shapes, and V8 optimises best for a single shape.
  */
 function log(
 	loop: object,

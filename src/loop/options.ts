@@ -1,4 +1,4 @@
-/** Options of a loop. */
+/** The options of a loop. */
 import {
 	defineOptions,
 	type OptionRules,
@@ -24,61 +24,62 @@ import {
 	type PublisherId,
 } from '../model/record.ts'
 
-/** Fields that a `context` or a child adds to each line. */
+/** Fields that a `context` hook or a child loop adds to each line. */
 export interface ScopeFields extends LineFields {
-	/** Merged into the line's data, key by key; the line's own keys win. */
+	/** Data to merge into the line's data, key by key. The line's own keys take precedence. */
 	readonly data?: Readonly<Record<string, unknown>> | undefined
 }
 
-/** Options of a `MeshLoop`. */
+/** Options for a `MeshLoop`. */
 export interface MeshLoopOptions {
-	/** `nodeId` of every line that has none of its own. Default: null. */
+	/** `nodeId` for lines that do not set one. Default: null. */
 	readonly nodeId?: PublisherId | null | undefined
 	/**
-	 * Lowest level to publish; lines below it are counted and not built. Use
-	 * `parseLevel(process.env.LOG_LEVEL ?? 'info')` for a text from outside: it returns a level or throws.
-	 * Default: `'trace'`.
+	 * Lowest level to publish. Lines below this level are counted but not published. For an external string,
+	 * use `parseLevel(process.env.LOG_LEVEL ?? 'info')`, which returns a level or throws. Default: `'trace'`.
 	 */
 	readonly level?: LogLevel | undefined
 	/** Maximum number of records in the ring. Whole number from 1. Default: 2,048. */
 	readonly ringCapacity?: number | undefined
 	/**
-	 * Maximum size of the ring in bytes, estimated. Whole number from 1, or Infinity. The newest record is
-	 * never evicted. Default: Infinity.
+	 * Maximum estimated size of the ring in bytes. The newest record is never evicted. Whole number from 1, or
+	 * Infinity. Default: Infinity.
 	 */
 	readonly ringBytesMax?: number | undefined
 	/**
-	 * Returns milliseconds since 1970 UTC. If it throws or returns no time, `Date.now` is used instead.
-	 * Default: `Date.now`.
+	 * Clock, which returns milliseconds since 1970 UTC. If it throws or returns an invalid time, the loop uses
+	 * `Date.now` instead. Default: `Date.now`.
 	 */
 	readonly clock?: (() => number) | undefined
 	/**
-	 * Called for each line at or above the level, for example to read an `AsyncLocalStorage`. If it throws,
-	 * the line is published without its fields, and the failure is counted. A child's fields and the line's
-	 * own take precedence.
+	 * Hook that returns fields for each line at or above the level, for example from an `AsyncLocalStorage`. If
+	 * it throws, the line is published without these fields, and the failure is counted. The fields of a child
+	 * loop and of the line itself take precedence.
 	 */
 	readonly context?: (() => ScopeFields | undefined) | undefined
 	/**
-	 * Gets each line as it would be published and returns the line to publish instead, for example without
-	 * secrets. null drops the line, counted. A throw, a promise or a result that is not a line removes
-	 * message and data, counted.
+	 * Hook that receives each line before it is published and returns the line to publish instead, for example
+	 * without secrets. If it returns null, the line is dropped and counted. If it throws, or returns a promise
+	 * or another value that is not a line, the line is published without its message and data, and the failure
+	 * is counted.
 	 */
 	readonly transform?: ((line: LogLine) => LogLine | null) | undefined
 	/**
-	 * Maximum number of listeners between a record and its outermost publisher, if listeners publish. A
-	 * record beyond it is kept and counted as `recursionCut`, but not delivered to listeners. The stack does
-	 * not grow with the depth. Whole number from 1. Default: 10,000.
+	 * Maximum depth of nested publishing: the number of listeners between a record and the outermost publisher.
+	 * A record beyond this depth is kept and counted as `recursionCut`, but not delivered to listeners. The
+	 * stack does not grow with the depth. Whole number from 1. Default: 10,000.
 	 */
 	readonly nestedDepthMax?: number | undefined
 	/**
-	 * Maximum number of deliveries that one outermost `publish` may cause; records beyond it are treated in
-	 * the same way. Whole number from 1. Default: 65,536.
+	 * Maximum number of nested deliveries that one outermost `publish` can cause. Further records are kept and
+	 * counted as `recursionCut`, but not delivered to listeners. Whole number from 1. Default: 65,536.
 	 */
 	readonly nestedDeliveriesMax?: number | undefined
 	/**
-	 * Longest time that `close` waits for an appender that does not answer: half of it for appends in flight,
-	 * the rest for `sync` and `close`. Records given up are counted, and `close` rejects. If the appender has
-	 * its own `closeTimeoutMs`, that one applies. Whole number from 1. Default: 3,000 ms.
+	 * Maximum time that `close` waits for an appender that does not respond: half for appends in flight, the
+	 * rest for `sync` and `close`. Abandoned records are counted as lost, and `close` rejects. If the appender
+	 * has its own `closeTimeoutMs`, that value limits its `sync` and `close` instead. Whole number from 1.
+	 * Default: 3,000 ms.
 	 */
 	readonly closeTimeoutMs?: number | undefined
 }

@@ -1,6 +1,6 @@
 /**
- * Makes a draft of a line: everything of a record but its `seq`. All code of the application (context,
- * transform, clock, getters in data) runs here and may publish, which is why a draft has no seq.
+ * Builds drafts from lines. A draft is a complete record except for its `seq`. All application code (context,
+ * transform, clock, getters in data) runs here and may publish records, so a seq is assigned only afterwards.
  */
 import { canonicalise, marker } from '../codec/canonical.ts'
 import { cutMessage } from '../codec/message.ts'
@@ -16,16 +16,20 @@ import type { ScopeFields } from './options.ts'
 import type { Scope } from './scope.ts'
 import type { Counters } from './stats.ts'
 
-/** A record without its place in history. */
-export interface Draft {
-	/** The record, complete except for `seq`, which is 0. */
-	readonly record: { -readonly [Name in keyof LogRecord]: LogRecord[Name] }
-	/** Estimate of the memory that the record takes. */
-	readonly bytes: number
+/**
+ * A record without a seq. Until the loop stamps the record, `seq` contains its estimated size in bytes
+ * ({@link sizeOf}), because a separate object for the size makes `publish` 13 % slower.
+ */
+export type Draft = { -readonly [Name in keyof LogRecord]: LogRecord[Name] }
+
+/** Returns the estimated memory size of a draft's record, in bytes. */
+export function sizeOf(draft: Draft): number {
+	return draft.seq
 }
 
 /**
- * Gets each line below the level; undefined for a line that could not be built or that `transform` dropped.
+ * Receives the draft of each line below the level; undefined for a line that could not be built or that
+ * `transform` dropped.
  */
 export type KeepBelow = (draft: Draft | undefined) => void
 
@@ -56,15 +60,14 @@ export class RecordBuilder {
 	}
 
 	/**
-	 * Builds the draft of a line. Returns undefined for a line below the level and for one that `transform`
-	 * dropped, each counted.
+	 * Builds the draft of a line. Returns undefined if the line is below the level or `transform` dropped it.
+	 * Each case is counted.
 	 *
 	 * @throws {MeshChainError} `INVALID_LINE`, `INVALID_LEVEL`, `INVALID_KIND`, `INVALID_ID`, `INVALID_TIME`
 	 */
 	draft(line: LogLine, scope: Scope): Draft | undefined {
 		checkIsLine(line)
-		// Each field of a line is read once, so that the value that was checked is the value that is
-		// published.
+		// Each field of a line is read once, so that the published value is the value that was checked.
 		const level = line.level ?? LEVEL_DEFAULT
 		if (!this.passes(level, scope)) {
 			if (this.#keep !== undefined) this.#keepBelow(line, level, scope, this.#keep)
@@ -76,19 +79,19 @@ export class RecordBuilder {
 			: this.#build(full, level, false)
 	}
 
-	/** Whether lines below the level are kept too. */
+	/** Whether lines below the level are built and passed to a black box. */
 	get keepsBelow(): boolean {
 		return this.#keep !== undefined
 	}
 
 	/**
-	 * Passes each line below the level to `keep`. Returns a function that ends this.
+	 * Passes the draft of each line below the level to `keep`. Returns a function that stops this.
 	 *
-	 * @throws {MeshChainError} `INVALID_USAGE` if another `keep` is in place.
+	 * @throws {MeshChainError} `INVALID_USAGE` if another `keep` is already set.
 	 */
 	keepBelow(keep: KeepBelow): () => void {
 		if (this.#keep !== undefined) {
-			throw new MeshChainError('INVALID_USAGE', 'this loop has a black box already: close() that one first')
+			throw new MeshChainError('INVALID_USAGE', 'this loop already has a black box; close it first')
 		}
 		this.#keep = keep
 		return () => {
@@ -97,8 +100,8 @@ export class RecordBuilder {
 	}
 
 	/**
-	 * Builds the record that the line would have been. A mistake in the line does not throw, because a line
-	 * below the level does not throw without a black box either.
+	 * Builds the draft of a line below the level. Never throws for an invalid line, because without a black box
+	 * such a line does not throw either.
 	 */
 	#keepBelow(line: LogLine, level: LogLevel, scope: Scope, keep: KeepBelow): void {
 		let draft: Draft | undefined
@@ -115,9 +118,9 @@ export class RecordBuilder {
 	}
 
 	/**
-	 * Builds the draft of a line of mesh-chain's own: it has no minimum level, its kind may start with `$`,
-	 * and it inherits no data. `transform` sees the line, so that secrets stay out of checkpoints and crash
-	 * records too.
+	 * Builds the draft of one of mesh-chain's own lines. The draft is built at any level, its kind may start
+	 * with `$`, and it inherits no data. `transform` is applied, so that it can also remove secrets from
+	 * checkpoints and crash records.
 	 */
 	draftOwn(line: LogLine, scope: Scope): Draft | undefined {
 		const { daemonId, nodeId } = scope.fields ?? NO_FIELDS
@@ -132,7 +135,7 @@ export class RecordBuilder {
 			: this.#build(full, level, true)
 	}
 
-	/** Tells whether a level is at or above the scope's level, and counts the line if not. */
+	/** Returns whether a level is at or above the scope's level, and counts the line otherwise. */
 	passes(level: LogLevel, scope: Scope): boolean {
 		if (checkLevel(level) >= scope.levelIndex) return true
 		this.#counters.belowLevel += 1
@@ -161,7 +164,7 @@ export class RecordBuilder {
 			else if (!this.passes(newLevel, scope)) return undefined
 			return this.#build(result, newLevel, own)
 		} catch (thrown) {
-			// The line before the transform: a mistake in it is the publisher's, and throws.
+			// A line that was invalid even before the transform is the publisher's mistake, so this throws.
 			const before = withDefaults(line, level)
 			checkLine(before, own)
 			this.#hooks.transformFailed(thrown)
@@ -188,19 +191,16 @@ export class RecordBuilder {
 		const nodeId = nodeGiven === undefined ? this.#nodeId : this.#id(nodeGiven)
 		const tsMs = tsGiven === undefined ? this.#hooks.now() : toWholeMs(tsGiven)
 		const origin = checked === undefined ? undefined : this.#origin(checked)
+		const bytes = RECORD_BYTES + message.length
+		const epoch = this.#epoch
 		if (data === undefined) {
-			return {
-				record: newRecord(this.#epoch, tsMs, level, kind, message, undefined, daemonId, nodeId, origin),
-				bytes: RECORD_BYTES + message.length,
-			}
+			return newDraft(bytes, epoch, tsMs, level, kind, message, undefined, daemonId, nodeId, origin)
 		}
 		const canonical = canonicalise(data)
 		this.#counters.unserializable += canonical.markers
 		this.#counters.replacedSurrogates += canonical.replaced
-		return {
-			record: newRecord(this.#epoch, tsMs, level, kind, message, canonical.value, daemonId, nodeId, origin),
-			bytes: RECORD_BYTES + message.length + canonical.bytes,
-		}
+		const size = bytes + canonical.bytes
+		return newDraft(size, epoch, tsMs, level, kind, message, canonical.value, daemonId, nodeId, origin)
 	}
 
 	#message(message: string): string {
@@ -225,10 +225,11 @@ export class RecordBuilder {
 }
 
 /**
- * Sets only the fields that have a value, always in the same order, so that all records share a few V8
- * shapes.
+ * Creates a record with only the fields that have a value, always in the same order, so that all records
+ * share a few V8 shapes.
  */
-function newRecord(
+function newDraft(
+	bytes: number,
 	epoch: number,
 	tsMs: number,
 	level: LogLevel,
@@ -238,24 +239,35 @@ function newRecord(
 	daemonId: PublisherId | null,
 	nodeId: PublisherId | null,
 	origin: RecordOrigin | undefined,
-): Draft['record'] {
+): Draft {
 	if (origin === undefined) {
 		return data === undefined
-			? { seq: 0, epoch, tsMs, level, kind, message, daemonId, nodeId, chainPending: false }
-			: { seq: 0, epoch, tsMs, level, kind, message, data, daemonId, nodeId, chainPending: false }
+			? { seq: bytes, epoch, tsMs, level, kind, message, daemonId, nodeId, chainPending: false }
+			: { seq: bytes, epoch, tsMs, level, kind, message, data, daemonId, nodeId, chainPending: false }
 	}
-	const record = { seq: 0, epoch, tsMs, level, kind, message, daemonId, nodeId, chainPending: false, origin }
+	const record = {
+		seq: bytes,
+		epoch,
+		tsMs,
+		level,
+		kind,
+		message,
+		daemonId,
+		nodeId,
+		chainPending: false,
+		origin,
+	}
 	return data === undefined ? record : { ...record, data }
 }
 
-/** Returns the line for `transform`: with all defaults except those of the loop. */
+/** Returns the line to pass to `transform`, with all defaults except those of the loop. */
 function withDefaults(line: LogLine, level: LogLevel): LogLine {
 	const merged = inheritLine(line, NO_FIELDS, NO_FIELDS)
 	const kind = merged.kind ?? KIND_DEFAULT
 	return { ...merged, kind, level, message: merged.message ?? kind }
 }
 
-/** Returns a line without the payload that its failed transform might have removed. */
+/** Returns a line without its payload, because the failed transform might have removed parts of it. */
 function withoutPayload(line: LogLine): LogLine {
 	return { ...line, message: line.kind ?? KIND_DEFAULT, data: marker('transform threw') }
 }

@@ -6,9 +6,9 @@ import type { MeshLoop } from './mesh-loop.ts'
 const CRASH_KIND = '$crash'
 
 /**
- * Publishes an uncaught exception or an unhandled rejection as a `$crash` record at level `error`, with `{
- * error, origin }` as data, before the process ends. It neither keeps the process alive nor handles the
- * exception. A `FileChainAppender` writes the record at once.
+ * Publishes an uncaught exception or an unhandled rejection as a `$crash` record before the process ends. The
+ * record has the level `error` and the data `{ error, origin }`. This function neither keeps the process
+ * alive nor handles the exception. A `FileChainAppender` writes the record immediately.
  *
  * @returns a function that removes the process listeners.
  */
@@ -28,8 +28,8 @@ export function recordCrashes(loop: MeshLoop): () => void {
 }
 
 /**
- * Returns for example `TypeError: x is not a function`. For a thrown value that is not an error, its type
- * replaces the name.
+ * Formats a thrown value, for example as `TypeError: x is not a function`. For a value that is not an error,
+ * the type of the value replaces the name.
  */
 function nameAndMessage(thrown: unknown): string {
 	return `${errorNameOf(thrown)}: ${messageOf(thrown)}`

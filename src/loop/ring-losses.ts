@@ -1,9 +1,9 @@
 /**
- * The losses of a loop's outbox: the records of the ring that the appender will never get, and when a loss is
- * reported.
+ * Tracks the losses of a loop's outbox: records in the ring that the appender will never receive, and losses
+ * that have not been reported yet.
  *
- * Invariant: no loss is reported while the ring evicts. An application that hears of a loss may publish, and
- * so cause the next eviction.
+ * Invariant: no loss is reported while the ring evicts records. An application that is notified of a loss may
+ * publish, which could cause another eviction.
  */
 import type { LogAppendError } from '../model/errors.ts'
 import type { Gap } from '../outbox/gap-list.ts'
@@ -13,11 +13,11 @@ import type { RecordQueue } from '../outbox/record-queue.ts'
 export class RingLosses {
 	readonly #queue: RecordQueue
 	readonly #health: HealthReporter
-	/** Losses during an eviction that have not been reported yet. */
+	/** Losses that occurred during an eviction and have not been reported yet. */
 	readonly #unreported: { readonly gap: Gap; readonly error: LogAppendError | undefined }[] = []
 	/** Lost ranges that may still be in the ring, in order. */
 	readonly #lost: { readonly from: number; readonly to: number }[] = []
-	/** Whether the ring is evicting; losses are then kept until {@link report}. */
+	/** Whether the ring is evicting records. If true, losses are not reported until {@link report}. */
 	evicting = false
 
 	constructor(queue: RecordQueue, health: HealthReporter) {
@@ -29,7 +29,7 @@ export class RingLosses {
 		return this.#unreported.length > 0
 	}
 
-	/** Tells whether the appender will never get a record of the ring. */
+	/** Returns whether a record in the ring was lost, so that the appender will never receive it. */
 	covers(seq: number): boolean {
 		return this.#lost.some(({ from, to }) => from <= seq && seq <= to)
 	}
@@ -42,7 +42,7 @@ export class RingLosses {
 		else this.#health.lost(gap, error)
 	}
 
-	/** Reports the losses of the last evictions. */
+	/** Reports the losses that occurred during evictions since the last call. */
 	report(): void {
 		for (const { gap, error } of this.#unreported.splice(0)) this.#health.lost(gap, error)
 	}

@@ -1,4 +1,4 @@
-/** The bounded window of the newest records. The position of a record in it is its `seq`. */
+/** The bounded window of the newest records. The position of a record in the ring is its `seq`. */
 import { RecordQueue } from '../outbox/record-queue.ts'
 import type { RingStats } from './stats.ts'
 
@@ -16,12 +16,17 @@ export class Ring {
 	}
 
 	/**
-	 * Tells whether the oldest record must go before `records` of `bytes` in total fit. An empty ring takes
-	 * anything.
+	 * Returns whether the oldest record must be evicted to make room for a number of records with a total size
+	 * of `bytes`. An empty ring has room for records of any size.
 	 */
 	isFullFor(records: number, bytes: number): boolean {
 		const { count } = this.queue
 		return count > 0 && (count + records > this.capacity || this.queue.bytes + bytes > this.bytesMax)
+	}
+
+	/** Whether the records occupy more than half of `bytesMax`. */
+	get isHalfFull(): boolean {
+		return 2 * this.queue.bytes > this.bytesMax
 	}
 
 	evict(): void {

@@ -1,4 +1,4 @@
-/** The state of a loop or of one of its children: a level, fields, and whether it is open. */
+/** The state of a loop or a child: its level, its fields, and whether it is closed. */
 import { canonicalise } from '../codec/canonical.ts'
 import { checkLevel } from '../model/line-check.ts'
 import { LOG_LEVELS, type LogLevel } from '../model/record.ts'
@@ -6,7 +6,7 @@ import { ownFields } from './hooks.ts'
 import { inheritFields } from './inherited-fields.ts'
 import type { ScopeFields } from './options.ts'
 
-/** Stands for the level of the parent. */
+/** Represents the level of the parent. */
 const NO_LEVEL = -1
 
 export class Scope {
@@ -28,7 +28,7 @@ export class Scope {
 
 	/** @throws {MeshChainError} `INVALID_LINE`, `INVALID_ID`, `INVALID_TIME` */
 	child(fields: ScopeFields): Scope {
-		// A copy, so that later mutation of the data has no effect.
+		// The data is copied, so that later mutation has no effect.
 		const { data, ...rest } = ownFields(fields)
 		const own =
 			data === undefined ? rest : { ...rest, data: canonicalise(data).value as ScopeFields['data'] & {} }

@@ -1,54 +1,57 @@
-/** The statistics of a loop, as `stats()` returns them. Every loss has its own counter. */
+/** The statistics that a loop's `stats()` returns. Every kind of loss has its own counter. */
 import type { OutboxStats } from '../outbox/outbox-stats.ts'
 
-/** Counts of lines and records since the loop was made. Each is counted in one place only. */
+/** Counts of lines and records since the loop was created. */
 export interface LoopCounts {
 	/** Records stamped. */
 	readonly published: number
-	/** Lines below the level; nothing was built for them. */
+	/** Lines that were not published because they were below the level. */
 	readonly belowLevel: number
 	/** Lines for which `transform` returned null. */
 	readonly transformDropped: number
-	/** Records published without message and data, because `transform` threw or did not return a line. */
+	/** Records published without message and data because `transform` threw or did not return a line. */
 	readonly transformErrors: number
 	/** Calls of `clock` or `context` that threw or returned something invalid. */
 	readonly hookErrors: number
 	/** `{ $unserializable }` markers in published data. */
 	readonly unserializable: number
-	/** Texts in which lone surrogates were replaced. */
+	/** Strings in which lone surrogates were replaced. */
 	readonly replacedSurrogates: number
-	/** Messages that were cut to 262,144 UTF-16 units. */
+	/** Messages that were truncated to 262,144 UTF-16 units. */
 	readonly truncatedMessages: number
-	/** Calls of listeners that threw or rejected. */
+	/** Listener calls that threw or rejected. */
 	readonly listenerErrors: number
 	/**
-	 * Records that listeners published beyond `nestedDepthMax` or `nestedDeliveriesMax`: kept, but not
-	 * delivered.
+	 * Records that listeners published beyond `nestedDepthMax` or `nestedDeliveriesMax`. These records are
+	 * kept, but not delivered to listeners.
 	 */
 	readonly recursionCut: number
 	/** Records that left the ring before a subscription fetched them, summed over all subscriptions. */
 	readonly lagged: number
-	/** Lines dropped because the loop, or the child they came through, was closed. */
+	/** Lines dropped because they were published through a closed loop or child. */
 	readonly publishedAfterClose: number
 }
 
-/** The statistics of the ring of a loop. */
+/** Statistics for the ring of a loop. */
 export interface RingStats {
 	/** Records in the ring. */
 	readonly records: number
-	/** Estimated size of the records: their messages and data, plus 128 bytes for each. */
+	/** Estimated size of the records: their messages and data, plus 128 bytes per record. */
 	readonly bytes: number
-	/** The option `ringCapacity`. */
+	/** Value of the option `ringCapacity`. */
 	readonly capacity: number
-	/** The option `ringBytesMax`; undefined for no bound. */
+	/** Value of the option `ringBytesMax`; undefined for no bound. */
 	readonly bytesMax: number | undefined
-	/** Records evicted for newer ones. They are not lost if the appender took them. */
+	/**
+	 * Records evicted to make room for newer records. An evicted record is lost only if the appender had not
+	 * accepted it.
+	 */
 	readonly evicted: number
 }
 
-/** All statistics of a loop and its children. */
+/** Statistics for a loop and its children. */
 export interface LoopStats extends LoopCounts {
-	/** Epoch of the loop's records, from the appender. */
+	/** Epoch of the loop's records, as declared by the appender. */
 	readonly epoch: number
 	/** Seq of the last stamped record. Before the first record, one less than the appender's `nextSeq`. */
 	readonly lastSeq: number

@@ -1,7 +1,7 @@
 /**
- * A cursor over the ring for one consumer. It has no queue: records that the consumer has not fetched are in
- * the ring, and a `$gap` record replaces records that left the ring first. The loop refers to a subscription
- * only while its consumer waits.
+ * A cursor over the ring for one consumer. It has no queue: records that the consumer has not fetched remain
+ * in the ring, and a `$gap` record replaces records that left the ring before they were fetched. The loop
+ * holds a reference to a subscription only while its consumer waits.
  */
 import { matches, type ResolvedFilter } from '../model/filter.ts'
 import { gapRecord, type LogRecord } from '../model/record.ts'
@@ -18,7 +18,8 @@ export interface SubscriptionHost {
 }
 
 /**
- * The records of a loop, for `for await`. Leaving the `for await` loop, or `return`, ends the subscription.
+ * An async iterator over the records of a loop, for `for await`. The subscription ends when the `for await`
+ * loop exits or `return` is called.
  */
 export interface LoopSubscription<R = LogRecord> extends AsyncIterator<R, undefined> {
 	next(): Promise<IteratorResult<R, undefined>>
@@ -35,11 +36,11 @@ export class Subscription implements LoopSubscription {
 	readonly #filter: ResolvedFilter
 	/** The pending calls of `next`, in order. */
 	readonly #callers: ((result: Result) => void)[] = []
-	/** The next seq to look at. */
+	/** Seq of the next record to check. */
 	#cursor: number
 	#done = false
 
-	/** Starts at the next record. */
+	/** Creates a subscription that starts with the next published record. */
 	constructor(host: SubscriptionHost, filter: ResolvedFilter) {
 		this.#host = host
 		this.#filter = filter
@@ -51,8 +52,8 @@ export class Subscription implements LoopSubscription {
 	}
 
 	/**
-	 * Returns the next matching record, or a `$gap` (`lagged`) for records that left the ring first. Is done
-	 * once the loop is closed.
+	 * Returns the next matching record, or a `$gap` (`lagged`) for records that left the ring before they were
+	 * fetched. After the loop is closed, the iteration ends once the ring has been read.
 	 */
 	next(): Promise<Result> {
 		const record = this.#done ? undefined : this.#scan()
@@ -64,7 +65,7 @@ export class Subscription implements LoopSubscription {
 		})
 	}
 
-	/** Ends the subscription and its pending calls of `next`. Idempotent. */
+	/** Ends the subscription and resolves its pending calls of `next`. Idempotent. */
 	return(): Promise<Result> {
 		this.#done = true
 		this.#host.waiting.delete(this)
@@ -72,7 +73,7 @@ export class Subscription implements LoopSubscription {
 		return Promise.resolve(DONE)
 	}
 
-	/** Takes a new record while the consumer waits; the consumer has seen all records before it. */
+	/** Offers a new record to the waiting consumer, which has already received all earlier records. */
 	offer(record: LogRecord): void {
 		this.#cursor = record.seq + 1
 		if (matches(record, this.#filter)) this.#callers.shift()?.({ done: false, value: record })
@@ -80,7 +81,7 @@ export class Subscription implements LoopSubscription {
 		else if (this.#callers.length === 0) this.#host.waiting.delete(this)
 	}
 
-	/** Returns the next matching record; undefined if the ring has none. */
+	/** Returns the next matching record in the ring; undefined if there is none. */
 	#scan(): LogRecord | undefined {
 		const { queue } = this.#host
 		if (this.#cursor < queue.first) {

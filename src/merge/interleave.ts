@@ -1,6 +1,6 @@
 /**
- * Interleaves several endless sources in the order in which their items arrive. A source waits until its item
- * is taken.
+ * Interleaves several endless sources in the order in which their items arrive. Each source waits until its
+ * current item is consumed.
  */
 
 interface Waiting<T> {
@@ -9,10 +9,11 @@ interface Waiting<T> {
 }
 
 /**
- * Yields the items of all sources. The first failure of a source ends the iteration, after the items that are
- * already waiting.
+ * Yields the items of all sources. If a source fails, the items that already wait are yielded first. Then the
+ * iteration throws the first error.
  *
- * @param stop Called at the end. It must end the sources that still wait, because all of them are awaited.
+ * @param stop Called at the end. It must end all sources that are still running, because the iteration awaits
+ * them.
  */
 export async function* interleave<T>(
 	sources: readonly AsyncIterable<T>[],
@@ -34,7 +35,7 @@ export async function* interleave<T>(
 			}
 		} catch (thrown) {
 			failure ??= { thrown }
-			// Otherwise, items of other sources could delay the failure forever.
+			// Otherwise, items from other sources could delay the failure forever.
 			isOver = true
 		} finally {
 			running--

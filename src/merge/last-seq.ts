@@ -1,12 +1,12 @@
-/** Finds how far a chain reaches now. */
+/** Finds the last seq of a chain. */
 import { type Chain, readWatermark } from '../chain/index.ts'
 import { nodeFileSystem } from '../platform/file-system.ts'
 
 /**
- * Returns the last seq of a chain; 0 for an empty one.
+ * Returns the last seq of a chain; 0 for an empty chain.
  *
- * @param options With `durableOnly`, the result is limited by the watermark next to the chain, and is 0
- * without one.
+ * @param options With `durableOnly`, the result does not exceed the watermark next to the chain, and is 0 if
+ * there is no watermark.
  */
 export async function lastSeqOf(
 	chain: Chain,

@@ -8,6 +8,7 @@ import {
 	checkChain,
 	explainedAs,
 	RecordIterator,
+	recordsOf,
 	type TailQuery,
 } from '../chain/index.ts'
 import { show } from '../guard/show.ts'
@@ -26,32 +27,33 @@ import { SeenRecords } from './seen-records.ts'
 const BATCH_RECORDS_MAX = 256
 
 /**
- * Several chains, read as one. Its `info` is the sum over all chains: a record that several chains hold is
- * counted in each.
+ * Several chains that are read as one. `info` returns totals over all chains, so a record that several chains
+ * contain is counted once for each of them.
  */
 export interface MergedChain extends Chain {
 	/**
-	 * Number of duplicates that the latest iteration left out: records that another chain had already
-	 * returned.
+	 * Number of repeats in the latest iteration: records that were skipped because another chain had already
+	 * returned them.
 	 */
 	readonly repeats: number
 }
 
 /**
- * Reads several chains as one history, ordered by time across chains and by seq within each, even if its
- * times step back. Records with the same time are ordered by node, then by chain. The `origin` of every
- * record identifies its chain; gaps of the chains are included.
+ * Merges several chains into one history. Records from different chains are ordered by time. Records from the
+ * same chain stay in seq order, even if their times decrease. Records with the same time are ordered by node,
+ * then by chain. The `origin` of every record identifies its chain. Gaps in the chains are included.
  *
- * The merged history is numbered as it is read: `seq` counts from 1 in each iteration, so filters by seq are
- * refused. Other filters seek in each chain. `tail` merges the existing records, and then returns new ones in
- * the order in which they arrive. With `durableOnly`, all records of a chain without a watermark count as
- * new. Memory does not grow with the chains. Closing the merged chain closes the chains.
+ * Records are numbered as they are read: `seq` starts at 1 in each iteration, so filters by seq are refused.
+ * All other filters apply to each chain, which seeks to the matching records. `tail` first merges the
+ * existing records, and then returns new records in order of arrival. With `durableOnly`, all records of a
+ * chain without a watermark count as new. Memory use does not grow with the length of the chains. Closing the
+ * merged chain closes its chains.
  *
- * A record that several chains hold, such as a merged chain and one of its inputs, is returned once: its
- * identity is the `(chainId, epoch, seq)` of its `origin`. `repeats` counts the duplicates.
+ * A record that several chains contain, such as a merged chain and one of its inputs, is returned once. A
+ * record is identified by the `(chainId, epoch, seq)` of its `origin`. `repeats` counts the skipped copies.
  *
- * @param chains At least one chain, each once. A merged chain counts as its inputs.
- * @throws {MeshChainError} `INVALID_OPTION`; while reading, the errors of the chains.
+ * @param chains At least one chain. Pass each chain only once. A merged chain counts as its inputs.
+ * @throws {MeshChainError} `INVALID_OPTION`. Reads throw the errors of the chains.
  *
  * @example
  * ```ts
@@ -92,12 +94,11 @@ class Merged implements MergedChain {
 	}
 
 	records(query: ChainQuery = {}): AsyncIterable<LogRecord> {
-		const batches = this.batches(query)
-		return { [Symbol.asyncIterator]: () => new RecordIterator(batches[Symbol.asyncIterator]()) }
+		return recordsOf(this.batches(query))
 	}
 
 	batches(query: ChainQuery = {}): AsyncIterable<LogRecord[]> {
-		// A chain refuses an invalid query here, rather than at the first record.
+		// The chains refuse an invalid query here rather than at the first record.
 		const sources = this.chains.map((chain) => chain.batches(query))
 		refuseSeqs(query)
 		const { limit, reverse } = query
@@ -134,7 +135,7 @@ class Merged implements MergedChain {
 		return this.close()
 	}
 
-	/** Returns an empty memory of returned records: each iteration has its own. */
+	/** Starts a new set of returned records. Each iteration has its own set. */
 	#newSeen(): SeenRecords {
 		this.#seen = new SeenRecords()
 		return this.#seen
@@ -144,14 +145,14 @@ class Merged implements MergedChain {
 		return sources.map((batches, index) => new MergeCursor(this.chains[index]!.chainId, batches))
 	}
 
-	/** @param over Aborted at the end, and when the consumer stops iterating. */
+	/** @param over Controller that is aborted when the tail ends, and when the caller stops iterating. */
 	async *#tail(
 		{ signal, pollIntervalMs, durableOnly, ...filter }: TailQuery,
 		over: AbortController,
 	): AsyncGenerator<LogRecord[]> {
 		const ended = signal === undefined ? over.signal : AbortSignal.any([signal, over.signal])
 		if (ended.aborted) return
-		// Records up to these seqs are history and are merged; later ones are not.
+		// Records up to these seqs already exist and are merged by time. Later records are not.
 		const lasts = await Promise.all(this.chains.map((chain) => lastSeqOf(chain, { durableOnly })))
 		const history = this.chains.map((chain, index) => chain.batches({ ...filter, toSeq: lasts[index]! }))
 		const seen = this.#newSeen()
@@ -178,7 +179,9 @@ class Merged implements MergedChain {
 	}
 }
 
-/** Yields the records of all cursors in order, in batches of records that are in memory. */
+/**
+ * Yields the records of all cursors in order. Each batch contains only records that are already in memory.
+ */
 async function* merged(
 	all: readonly MergeCursor[],
 	seen: SeenRecords,
@@ -236,7 +239,7 @@ function refuseDoubles(chains: readonly Chain[]): void {
 function refuseSeqs(query: LogFilter): void {
 	const name = (['afterSeq', 'fromSeq', 'toSeq'] as const).find((key) => query[key] !== undefined)
 	if (name === undefined) return
-	const advice = 'filter by time, or make one chain of them with mesh-chain merge'
+	const advice = 'filter by time, or merge the chains into one file with mesh-chain merge'
 	const text = `${name} is not supported for merged chains, which have no common seqs: ${advice}`
 	throw new MeshChainError('INVALID_FILTER', text)
 }

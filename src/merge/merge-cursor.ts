@@ -1,4 +1,4 @@
-/** The position of a merge in each chain, and the order of these positions. */
+/** The positions of a merge in its chains, and their order. */
 import type { LogRecord, PublisherId } from '../model/record.ts'
 
 /** The position of a merge in one chain: its next record. */
@@ -13,12 +13,12 @@ export class MergeCursor {
 		this.#batches = batches[Symbol.asyncIterator]()
 	}
 
-	/** Next record; undefined at the end of the chain, and before the first {@link fill}. */
+	/** Next record; undefined at the end of the chain, or before the first {@link fill}. */
 	get record(): LogRecord | undefined {
 		return this.#batch[this.#index]
 	}
 
-	/** Moves to the next record. If that is not in memory, {@link fill} must be called. */
+	/** Moves to the next record. If that record is not in memory, the caller must call {@link fill}. */
 	next(): void {
 		this.#index++
 	}
@@ -38,7 +38,10 @@ export class MergeCursor {
 	}
 }
 
-/** Compares two cursors by time, then by node, then by chain. Negative if the record of `a` is first. */
+/**
+ * Compares two cursors by time, then by node, then by chain. The result is negative if the record of `a` is
+ * first.
+ */
 export function compareMergeCursors(a: MergeCursor, b: MergeCursor): number {
 	const [first, second] = [a.record!, b.record!]
 	return (
@@ -48,7 +51,10 @@ export function compareMergeCursors(a: MergeCursor, b: MergeCursor): number {
 	)
 }
 
-/** Moves the first cursor to its position among the others, which are in order. Usually it stays. */
+/**
+ * Moves the first cursor to its position among the other cursors, which are already in order. Usually, the
+ * cursor stays first.
+ */
 export function sortIn(cursors: MergeCursor[], compare: (a: MergeCursor, b: MergeCursor) => number): void {
 	const first = cursors[0]!
 	let at = 0
@@ -56,7 +62,7 @@ export function sortIn(cursors: MergeCursor[], compare: (a: MergeCursor, b: Merg
 	cursors[at] = first
 }
 
-/** Compares ids: no id is first, then numbers, then texts. */
+/** Compares ids. A missing id is first, followed by numbers and then strings. */
 function compareIds(a: PublisherId | null, b: PublisherId | null): number {
 	const byRank = rankOf(a) - rankOf(b)
 	if (byRank !== 0 || a === null || b === null) return byRank

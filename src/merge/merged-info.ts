@@ -3,12 +3,13 @@ import { createHash } from 'node:crypto'
 import { type ChainEndInfo, type ChainInfo, type ChainState, heaviestAnswer } from '../chain/index.ts'
 import { LOG_LEVELS, type LogLevel } from '../model/record.ts'
 
-/** States by how much may be missing, least first. */
+/** States in order of possible loss, least first. */
 const STATES: readonly ChainState[] = ['closed', 'exited', 'crashed', 'open']
 
 /**
- * Returns the sums over all chains. Seqs count all records and gaps, and a record that several chains hold is
- * counted in each. Epochs and segments are listed chain by chain, and the head is a hash over all heads.
+ * Returns the combined info of several chains. The last seq is the total number of records and gaps. A record
+ * that several chains contain is counted once for each of them. Epochs and segments are listed chain by
+ * chain. The head is a hash over the heads of all chains.
  */
 export function mergedInfo(path: string, chainId: string, infos: readonly ChainInfo[]): ChainInfo {
 	const records = sum(infos.map((info) => info.records))
@@ -54,7 +55,8 @@ export function mergedInfo(path: string, chainId: string, infos: readonly ChainI
 }
 
 /**
- * Returns how several chains end: the state with the most possible loss, and the sums of unreadable bytes.
+ * Returns the combined end of several chains: the state with the greatest possible loss, and the total number
+ * of unreadable bytes.
  */
 export function mergedEnd(ends: readonly ChainEndInfo[]): ChainEndInfo {
 	return {

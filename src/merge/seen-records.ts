@@ -1,31 +1,31 @@
 /**
- * Remembers which records each chain of a merge has returned, so that two chains never return the same one,
- * for example a merged chain and one of its inputs. A record that one chain holds twice is returned twice.
+ * Remembers which records each chain of a merge has returned, so that two chains, such as a merged chain and
+ * one of its inputs, never return the same record. A record that one chain contains twice is returned twice.
  */
 import { GAP_KIND, type LogRecord, type RecordOrigin } from '../model/record.ts'
 import { SeqRanges } from './seq-ranges.ts'
 
-/** Maximum number of chains that are remembered. Beyond it, a record may be returned twice. */
+/** Maximum number of chains that are remembered. Beyond this number, a record may be returned twice. */
 const CHAINS_MAX = 10_000
 /**
- * Matches a chain id. Names of imports can stand for different records in different chains, so they are not
- * compared.
+ * Matches a chain id. The name of an import can identify different records in different chains, so such names
+ * are not compared.
  */
 const CHAIN_ID = /^[0-9a-f]{32}$/
 
 type Returned = Map<string, SeqRanges>
 
-/** For each chain, the chains that returned its records. */
+/** Remembers, for each original chain, which chains have returned its records. */
 export class SeenRecords {
 	readonly #returned = new Map<string, Returned | undefined>()
 	/** Number of records that another chain had already returned. */
 	repeats = 0
 
 	/**
-	 * Returns whether a chain other than `by` has returned the record. If not, notes that `by` returned it.
+	 * Returns whether a chain other than `by` has returned the record. If not, remembers that `by` returned it.
 	 */
 	isRepeat(by: string, { kind }: LogRecord, { chainId, epoch, seq }: RecordOrigin): boolean {
-		// A gap is not the record with the same seq, which another chain may still hold.
+		// A gap differs from the record with the same seq, which another chain may still have.
 		const returned = this.#returnedOf(kind === GAP_KIND ? `${chainId}${GAP_KIND}` : chainId, chainId)
 		if (returned === undefined) return false
 		for (const [chain, ranges] of returned) {

@@ -1,6 +1,4 @@
-/**
- * A set of the seqs of one chain, stored as ranges. There are few ranges if most records are added in order.
- */
+/** A set of seqs, stored as ranges. If most seqs are added in order, the set has few ranges. */
 
 interface SeqRange {
 	readonly epoch: number
@@ -8,7 +6,7 @@ interface SeqRange {
 	to: number
 }
 
-/** Maximum number of ranges. Beyond it, the half that is farthest from the latest record is forgotten. */
+/** Maximum number of ranges. Beyond this number, the half that is farthest from the latest seq is dropped. */
 const RANGES_MAX = 4096
 
 /** A bounded set of `(epoch, seq)`, stored as ranges. */

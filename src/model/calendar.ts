@@ -1,22 +1,24 @@
 /**
- * Parses points in time from texts and numbers. The only parser for times that people type and for times in
- * lines of JSON. A time that does not exist in the calendar or on the local clock is refused: it never rolls
- * over into the next day or month. Digits that look like a date are never read as a count.
+ * Parses points in time from strings and numbers. This is the only parser for times that people type and for
+ * times in lines of JSON. A time that does not exist in the calendar or on the local clock is refused, and
+ * never rolls over into the next day or month. Digits that look like a date are never interpreted as a count.
  */
 
+const DATE = String.raw`(\d{4})-(\d\d)-(\d\d)`
+const TIME = String.raw`(\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,18}))?)?`
+const ZONE = String.raw`Z|UTC|GMT|[+-]\d\d(?::?\d\d)?`
 /**
- * Years 1 to 9999, then `T` or a space. Seconds, fraction and offset are optional. A fraction is cut to
- * milliseconds; a time without an offset is local.
+ * A date in the years 1 to 9999, optionally followed by `T` or a space and a time. Seconds, fraction and
+ * offset are optional. A fraction is truncated to milliseconds. A time without an offset is local.
  */
-const DATE_TIME =
-	/^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,18}))?)?)?(?: ?(Z|UTC|GMT|[+-]\d\d(?::?\d\d)?))?$/i
+const DATE_TIME = new RegExp(`^${DATE}(?:[T ]${TIME})?(?: ?(${ZONE}))?$`, 'i')
 const OFFSET = /^([+-])(\d\d):?(\d\d)?$/
 const HOURS_MAX = 23
 const SIXTIETHS_MAX = 59
 const MINUTE_MS = 60_000
 const DAY_MS = 86_400_000
 
-/** Bounds of each unit: times from 1973 to 5138 cannot be mistaken for those of another unit. */
+/** Upper bound for each unit. With these bounds, the unit of any time from 1973 to 5138 is unambiguous. */
 const SECONDS_MAX = 1e11
 const MILLISECONDS_MAX = 1e14
 const MICROSECONDS_MAX = 1e17
@@ -24,13 +26,13 @@ const NANOSECONDS_MAX = 1e20
 
 const DECIMAL = /^(\d{1,20})(?:\.(\d+))?$/
 /**
- * `20260131`, `202601311405`, `20260131140509`, `20260131140509123`, whether or not the calendar has that
- * date.
+ * Number of digits in dates such as `20260131`, `202601311405`, `20260131140509` and `20260131140509123`. The
+ * date need not exist in the calendar.
  */
 const COMPACT_DIGITS = new Set([8, 12, 14, 17])
 /**
- * Read as a count, 12 digits are milliseconds from 1973 to 2001. They look like a date when their year is
- * near or the calendar has the date.
+ * Interpreted as a count, 12 digits are milliseconds for a time from 1973 to 2001. They look like a date if
+ * the year starts with 19, 20 or 21, or if the month, day, hour and minute are in range.
  */
 const NEAR_YEAR = /^(?:19|20|21)/
 const COMPACT_TIME = /^\d{4}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:[01]\d|2[0-3])[0-5]\d$/
@@ -46,9 +48,9 @@ export interface TimeOfDay {
 /**
  * Parses a date with or without a time in the notation of ISO 8601 and RFC 3339: `2026-01-31`,
  * `2026-01-31T14:05:09.123Z`, `2026-01-31 14:05 +02:00`. Returns milliseconds since 1970. Returns undefined
- * for any other text, and for a date, time or offset that does not exist: 30 February, hour 24, second 60, a
- * local time that a change of the clocks skips. A local time that occurs twice means the first occurrence. A
- * date alone means its first moment.
+ * for any other string, and for a date, time or offset that does not exist, such as 30 February, hour 24,
+ * second 60, or a local time that a clock change skips. A local time that occurs twice means the first
+ * occurrence. A date without a time means the first moment of that day.
  */
 export function timeOfText(text: string): number | undefined {
 	const [, year, month, day, hours, minutes, seconds, fraction, zone] = DATE_TIME.exec(text) ?? []
@@ -65,13 +67,13 @@ export function timeOfText(text: string): number | undefined {
 }
 
 /**
- * Converts a number from 0 in seconds (below 1e11), milliseconds (below 1e14), microseconds (below 1e17) or
- * nanoseconds (below 1e20) to whole milliseconds since 1970. Returns undefined for any other number, and for
- * a number whose digits look like a date without separators, with or without a fraction: `20260131`,
- * `202601311405`, `20260131140509.5`.
+ * Converts a non-negative number in seconds (below 1e11), milliseconds (below 1e14), microseconds (below
+ * 1e17) or nanoseconds (below 1e20) to whole milliseconds since 1970. Returns undefined for any other number.
+ * Also returns undefined for a number whose digits look like a date without separators, with or without a
+ * fraction, such as `20260131`, `202601311405` or `20260131140509.5`.
  */
 export function timeOfNumber(value: number): number | undefined {
-	// `String` writes smaller numbers with an exponent.
+	// `String` formats smaller numbers with an exponent.
 	return value >= 0 && value < 1e-3 ? 0 : timeOfDecimal(String(value))
 }
 
@@ -91,7 +93,7 @@ function looksLikeDate(digits: string): boolean {
 	return digits.length !== 12 || NEAR_YEAR.test(digits) || COMPACT_TIME.test(digits)
 }
 
-/** Returns a time of day; undefined when it does not exist. */
+/** Returns a time of day; undefined if it does not exist. */
 export function timeOfDay(
 	hoursText: string,
 	minutesText = '0',
@@ -108,15 +110,15 @@ export function timeOfDay(
 }
 
 /**
- * Returns the first moment of a day; 1 January is 1, 1. When the clocks skip midnight, this is the first
- * moment after it. Returns undefined for a day that the local calendar skips.
+ * Returns the first moment of a local day. Months and days start at 1. If a clock change skips midnight,
+ * returns the first moment after it. Returns undefined for a day that the local calendar skips.
  */
 export function localMidnight(year: number, month: number, day: number): number | undefined {
 	const date = localDate(year, month, day)
 	return isOn(date, year, month, day) ? date.getTime() : undefined
 }
 
-/** Returns a local time; undefined when the clocks or the local calendar skip it. */
+/** Returns a local time; undefined if a clock change or the local calendar skips it. */
 export function localTime(year: number, month: number, day: number, time: TimeOfDay): number | undefined {
 	const { hours, minutes, seconds, milliseconds } = time
 	const date = localDate(year, month, day)
@@ -133,14 +135,14 @@ function isOn(date: Date, year: number, month: number, day: number): boolean {
 	return date.getFullYear() === year && date.getMonth() === month - 1 && date.getDate() === day
 }
 
-/** Creates a local date. A year below 100 means that year, not one of the 20th century. */
+/** Creates a local date. A year below 100 means that year, not a year in the 20th century. */
 function localDate(year: number, month: number, day: number): Date {
 	const date = new Date(2000, 0, 1)
 	date.setFullYear(year, month - 1, day)
 	return date
 }
 
-/** Returns midnight UTC of a day; undefined when the day does not exist in that year. */
+/** Returns midnight UTC of a day; undefined if the day does not exist in that year. */
 function utcMidnight(year: number, month: number, day: number): number | undefined {
 	const date = new Date(0)
 	date.setUTCFullYear(year, month - 1, day)

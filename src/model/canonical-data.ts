@@ -1,9 +1,10 @@
 /**
- * Canonical form at the type level: `Canonical<T>` is the type of a record's data after a `T` was published.
- * It mirrors `codec/canonical.ts`, which converts values. The table of types is in docs/FORMAT.md.
+ * Canonical form at the type level. `Canonical<T>` is the type of a record's data after a value of type `T`
+ * was published. It mirrors `codec/canonical.ts`, which converts values. The table of types is in
+ * docs/FORMAT.md.
  */
 
-/** A marker: replaces a value that cannot be kept, and gives the reason. */
+/** A marker, which replaces a value that cannot be kept and states the reason. */
 export interface Unserializable {
 	readonly $unserializable: string
 }
@@ -11,17 +12,18 @@ export interface Unserializable {
 /**
  * The canonical form of a type:
  *
- * - texts, numbers, booleans, bigints and null unchanged; a `Date` as a `Date`, a `RegExp` as a text;
- * - arrays, tuples and sets as arrays, with null for undefined; typed arrays as arrays of numbers;
- * - bytes (`Buffer`, `ArrayBuffer`, `DataView`) as a `Uint8Array`;
- * - a map as an object if all keys are texts, otherwise as `{ $map: [[key, value], …] }`;
- * - any other object, including an `Error` and a class instance, as a plain object of its own enumerable
- *   fields; undefined fields and methods of a class are omitted;
- * - a type with `toJSON` as the result of that method;
- * - functions, symbols, promises, generators and weak collections as an {@link Unserializable} marker.
+ * - strings, numbers, booleans, bigints and null are unchanged; a `Date` remains a `Date`, and a `RegExp`
+ *   becomes a string;
+ * - arrays, tuples and sets become arrays, with null for undefined; typed arrays become arrays of numbers;
+ * - bytes (`Buffer`, `ArrayBuffer`, `DataView`) become a `Uint8Array`;
+ * - a map becomes an object if all keys are strings, otherwise `{ $map: [[key, value], …] }`;
+ * - any other object, including an `Error` or a class instance, becomes a plain object with its own
+ *   enumerable fields; undefined fields and class methods are omitted;
+ * - a type with `toJSON` becomes the result of that method;
+ * - functions, symbols, promises, generators and weak collections become an {@link Unserializable} marker.
  *
- * Everything except dates and bytes is frozen. Cycles, invalid dates, and data that is too deep or above 1
- * MiB become markers, too. This depends on the value, so the type does not show it.
+ * Everything except dates and bytes is frozen. Cycles, invalid dates, and data that is too deep or larger
+ * than 1 MiB also become markers. These markers depend on the value, so they are not part of the type.
  */
 export type Canonical<T> =
 	IsAny<T> extends true
@@ -40,7 +42,10 @@ type IsAny<T> = 0 extends 1 & T ? true : false
 type Scalar = string | number | boolean | bigint | null
 type Callable = ((...args: never) => unknown) | (abstract new (...args: never) => unknown)
 type Bytes = Uint8Array | Uint8ClampedArray | DataView | ArrayBuffer | SharedArrayBuffer
-/** `Headers`, `URLSearchParams` and `FormData`: entries whose keys may be repeated. A map has no `append`. */
+/**
+ * The shape of `Headers`, `URLSearchParams` and `FormData`, whose entries can have repeated keys. A map has
+ * no `append` method.
+ */
 interface EntryList<K, V> {
 	append(...args: never): unknown
 	entries(): Iterable<readonly [K, V]>
@@ -54,7 +59,7 @@ type NotData =
 	| WeakSet<WeakKey>
 	| WeakRef<WeakKey>
 
-/** The conditions are in the order in which canonical form tests a value. */
+/** The conditions have the same order as the tests in `codec/canonical.ts`. */
 type CanonicalObject<T extends object> = T extends readonly unknown[]
 	? { readonly [I in keyof T]: CanonicalItem<T[I]> }
 	: keyof T extends never
@@ -88,7 +93,7 @@ type CanonicalInstance<T extends object> = T extends { toJSON(...args: never): i
 			: CanonicalFields<T>
 		: CanonicalFields<T>
 
-/** The `toJSON` of a value that `toJSON` returned is not called. */
+/** If `toJSON` returns a value with its own `toJSON`, that method is not called. */
 type CanonicalAnswer<J> =
 	IsAny<J> extends true
 		? unknown
@@ -100,11 +105,11 @@ type CanonicalAnswer<J> =
 					: CanonicalFields<J>
 				: Canonical<J>
 
-/** An element of an array. Undefined becomes null. */
+/** An element of an array, in which undefined becomes null. */
 type CanonicalItem<V> =
 	IsAny<V> extends true ? unknown : unknown extends V ? unknown : V extends void ? null : Canonical<V>
 
-/** Undefined fields are omitted. So are methods, because they belong to the class. */
+/** Undefined fields are omitted. Methods are also omitted, because they belong to the class. */
 type MayBeAbsent<V> = undefined extends V ? true : [V] extends [Callable] ? true : false
 type DataKey<T> = keyof { [K in keyof T as K extends symbol ? never : T[K] extends Callable ? never : K]: 0 }
 
@@ -136,5 +141,5 @@ type CanonicalPairs<K, V> =
 type TextPairs<K extends string, V> = string extends K
 	? { readonly [key: string]: Canonical<Exclude<V, undefined>> }
 	: { readonly [P in K]?: Canonical<Exclude<V, undefined>> }
-/** An empty map is `{}`, whatever the type of its keys. */
+/** An empty map becomes `{}`, regardless of the type of its keys. */
 type MapPairs<K, V> = { readonly $map?: readonly (readonly [CanonicalItem<K>, CanonicalItem<V>])[] }

@@ -1,4 +1,4 @@
-/** The checks that all resolvers of options and all entry points share. */
+/** The shared checks for option resolvers and entry points. */
 import { types } from 'node:util'
 import { show } from '../guard/show.ts'
 import { isInstance, isList, propertyOf } from '../guard/values.ts'
@@ -13,8 +13,8 @@ export function invalidOption(name: string, value: unknown, allowed: string): Me
 }
 
 /**
- * Refuses options that are not an object or that contain an unknown name. A misspelt option must not silently
- * become a default.
+ * Refuses options that are not an object or that contain an unknown name. Otherwise, a misspelt option would
+ * silently fall back to its default.
  *
  * @throws {MeshChainError} `INVALID_OPTION`
  */
@@ -23,7 +23,7 @@ export function checkOptionNames(options: unknown, names: readonly string[]): vo
 }
 
 /**
- * Reads all options by name, each once. Refuses the same values as {@link checkOptionNames}.
+ * Reads each option once, by name. Refuses the same values as {@link checkOptionNames}.
  *
  * @throws {MeshChainError} `INVALID_OPTION`
  */
@@ -31,7 +31,10 @@ export function readOptions(options: unknown, names: readonly string[]): Readonl
 	checkIsObject('options', options)
 	for (const name of namesOf(options)) {
 		if (names.includes(name)) continue
-		throw new MeshChainError('INVALID_OPTION', `no such option: ${show(name)} (one of ${names.join(', ')})`)
+		throw new MeshChainError(
+			'INVALID_OPTION',
+			`no such option: ${show(name)}; valid options: ${names.join(', ')}`,
+		)
 	}
 	return Object.fromEntries(names.map((name) => [name, readOption(name, options, name)]))
 }
@@ -47,7 +50,7 @@ function namesOf(options: object): readonly string[] {
 }
 
 /**
- * Reads a field of an object from the caller, even if its getter throws. No option may be a promise.
+ * Reads a field of an object that the caller passed. Refuses a promise, and reports an error from a getter.
  *
  * @param what Name of the field in a message.
  * @throws {MeshChainError} `INVALID_OPTION`
@@ -61,7 +64,7 @@ export function readOption(what: string, given: object, name: string): unknown {
 			cause: thrown,
 		})
 	}
-	if (types.isPromise(value)) throw invalidOption(what, value, 'a value that is available at once')
+	if (types.isPromise(value)) throw invalidOption(what, value, 'a value that is available immediately')
 	return value
 }
 
@@ -92,7 +95,7 @@ export function checkWholeNumber(
 	throw invalidOption(name, value, `a whole number from ${min}${upTo}`)
 }
 
-/** Checks that a wait fits Node's timers. @throws {MeshChainError} `INVALID_OPTION` */
+/** Checks that a duration fits Node's timers. @throws {MeshChainError} `INVALID_OPTION` */
 export function checkTimerMs(name: string, value: unknown, min = 1): number {
 	const ms = checkWholeNumber(name, value, min)
 	if (ms > TIMER_MS_MAX) throw invalidOption(name, ms, `at most ${TIMER_MS_MAX}`)
@@ -105,14 +108,14 @@ export function checkBoolean(name: string, value: unknown): boolean {
 	throw invalidOption(name, value, 'true or false')
 }
 
-/** Checks that a value is one of these words. @throws {MeshChainError} `INVALID_OPTION` */
+/** Checks that a value is one of several keywords. @throws {MeshChainError} `INVALID_OPTION` */
 export function checkWord<W extends string>(name: string, value: unknown, words: readonly W[]): W {
 	if (words.includes(value as W)) return value as W
 	throw invalidOption(name, value, words.map((word) => `'${word}'`).join(' or '))
 }
 
 /** @throws {MeshChainError} `INVALID_OPTION` */
-// biome-ignore lint/complexity/noBannedTypes: what it takes and returns is the declared type of the option
+// biome-ignore lint/complexity/noBannedTypes: the parameter and the result have the option's declared type
 export function checkFunction<F extends Function>(name: string, value: F): F {
 	if (typeof value === 'function') return value
 	throw invalidOption(name, value, 'a function')
@@ -127,43 +130,46 @@ export function checkSignal(name: string, value: unknown): AbortSignal {
 /** @throws {MeshChainError} `INVALID_OPTION` */
 export function checkText(name: string, value: unknown): string {
 	if (typeof value === 'string' && value !== '') return value
-	throw invalidOption(name, value, 'a non-empty text')
+	throw invalidOption(name, value, 'a non-empty string')
 }
 
-/** Checks a name for records and messages. @throws {MeshChainError} `INVALID_OPTION` */
+/** Checks a name that is used in records and messages. @throws {MeshChainError} `INVALID_OPTION` */
 export function checkName(name: string, value: unknown): string {
 	if (typeof value === 'string' && value !== '' && value.length <= NAME_LENGTH_MAX) return value
-	throw invalidOption(name, value, `a text of 1 to ${NAME_LENGTH_MAX} characters`)
+	throw invalidOption(name, value, `a string of 1 to ${NAME_LENGTH_MAX} characters`)
 }
 
 /** @throws {MeshChainError} `INVALID_OPTION` */
 export function checkMode(name: string, value: unknown): number {
 	if (Number.isInteger(value) && (value as number) >= 0o400 && (value as number) <= 0o777)
 		return value as number
-	throw invalidOption(name, value, 'file permissions such as 0o600')
+	throw invalidOption(name, value, 'file permissions, such as 0o600')
 }
 
 /** @throws {MeshChainError} `INVALID_OPTION` */
 export function checkFileSystem(name: string, value: unknown): FileSystem {
 	if (typeof propertyOf(value, 'openSync') === 'function') return value as FileSystem
-	throw invalidOption(name, value, 'a file system such as nodeFileSystem')
+	throw invalidOption(name, value, 'a FileSystem, such as nodeFileSystem')
 }
 
-/** Checks the path of a file, as an option. @throws {MeshChainError} `INVALID_OPTION` */
+/** Checks an option that is the path of a file. @throws {MeshChainError} `INVALID_OPTION` */
 export function checkFileOption(name: string, value: unknown): string {
 	if (isPath(value)) return value
 	throw invalidOption(name, value, 'the path of a file')
 }
 
 /**
- * Checks that a path can be passed to the system.
+ * Checks that a path can be passed to the operating system.
  *
  * @param what Name of the file in a message.
  * @throws {MeshChainError} `INVALID_PATH`
  */
 export function checkPath(what: string, path: unknown): string {
 	if (isPath(path)) return path
-	throw new MeshChainError('INVALID_PATH', `the path of ${what} must be a non-empty text, not ${show(path)}`)
+	throw new MeshChainError(
+		'INVALID_PATH',
+		`the path of ${what} must be a non-empty string, not ${show(path)}`,
+	)
 }
 
 function isPath(path: unknown): path is string {

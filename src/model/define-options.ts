@@ -1,8 +1,7 @@
 /**
- * Defines the options of a component. Each name has one rule, which checks the value and supplies the
- * default.
- * The resolved options are complete, frozen and typed by the rules, so that a new option is one rule, its
- * type and its docstring.
+ * Defines the options of a component. Each option has one rule, which checks the value and supplies the
+ * default. The resolved options are complete and frozen, and their types are derived from the rules. A new
+ * option therefore requires only a rule, a type and a docstring.
  *
  * ```
  * const OPTIONS = defineOptions({
@@ -14,18 +13,21 @@
  */
 import { checkFunction, checkTimerMs, checkWholeNumber, checkWord, readOptions } from './check.ts'
 
-/** Checks a value that the caller gave. @throws {MeshChainError} `INVALID_OPTION` */
+/** Checks a value that the caller passed. @throws {MeshChainError} `INVALID_OPTION` */
 export type Check<T> = (name: string, value: unknown) => T
 
-/** Resolves one option; `value` is undefined when the option is omitted. */
+/** Resolves one option. `value` is undefined if the option is omitted. */
 export type OptionRule<T> = (name: string, value: unknown) => T
 
-/** A rule for each option of an interface. With `satisfies`, a missing or misspelt name does not compile. */
+/**
+ * One rule for each option of an interface. With `satisfies`, a missing or misspelt name is a compile-time
+ * error.
+ */
 export type OptionRules<Given> = { readonly [Name in keyof Given]-?: OptionRule<RuleResult<Given[Name]>> }
 
 /**
- * The type of a resolved option. A function keeps its declared type; any other value has the return type of
- * its rule.
+ * The type of a resolved option. A function option keeps its declared type. Any other option has the return
+ * type of its rule.
  */
 type RuleResult<T> = T extends (...args: never) => unknown ? T | undefined : unknown
 
@@ -34,7 +36,7 @@ export type ResolvedOptions<Rules> = {
 	readonly [Name in keyof Rules]: Rules[Name] extends OptionRule<infer T> ? T : never
 }
 
-/** Options defined by their rules. */
+/** Options defined by rules. */
 export interface OptionDefinition<Rules> {
 	/**
 	 * Returns all options, checked and frozen. An explicit `undefined` means the default.
@@ -45,7 +47,7 @@ export interface OptionDefinition<Rules> {
 }
 
 /**
- * Defines options by their rules.
+ * Defines options by rules.
  *
  * @param others Names of further options, which the caller resolves.
  */
@@ -64,7 +66,7 @@ export function defineOptions<Rules extends Readonly<Record<string, OptionRule<u
 	}
 }
 
-/** Defines a required option: its check refuses undefined. */
+/** Defines a required option, whose check refuses undefined. */
 export function required<T>(check: Check<T>): OptionRule<T> {
 	return check
 }
@@ -99,22 +101,22 @@ export function wholeNumber(min: number, max?: number): Check<number> {
 	return (name, value) => checkWholeNumber(name, value, min, max)
 }
 
-/** Accepts whole numbers within a bound, and Infinity. */
+/** Accepts whole numbers from `min`, and Infinity. */
 export function wholeNumberOrInfinity(min: number): Check<number> {
 	return (name, value) => (value === Number.POSITIVE_INFINITY ? value : checkWholeNumber(name, value, min))
 }
 
-/** Accepts waits that fit Node's timers. */
+/** Accepts durations in milliseconds that fit Node's timers. */
 export function timerMs(min = 1): Check<number> {
 	return (name, value) => checkTimerMs(name, value, min)
 }
 
-/** Accepts one of several words. */
+/** Accepts one of several keywords. */
 export function oneOf<W extends string>(...words: readonly W[]): Check<W> {
 	return (name, value) => checkWord(name, value, words)
 }
 
-/** An object type whose fields are exact optional fields, without undefined. */
+/** An object type whose optional fields can be omitted, but cannot be undefined. */
 export type Defined<T> = {
 	[Name in keyof T as undefined extends T[Name] ? never : Name]: T[Name]
 } & { [Name in keyof T as undefined extends T[Name] ? Name : never]?: Exclude<T[Name], undefined> }

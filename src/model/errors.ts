@@ -1,17 +1,19 @@
 /**
- * The one error type and the closed list of its codes. Every code has a heading in
- * `docs/reference/errors.md`.
+ * The error types and the closed list of error codes. Every code has a heading in `docs/reference/errors.md`.
  *
- * There are four kinds of failure. Misuse throws at once. A broken invariant throws and poisons that chain. A
- * failed operation rejects and is counted, and the loop continues. Damage is data: `verifyChain` returns
- * findings.
+ * There are four kinds of failure. Misuse throws immediately. A broken invariant throws and makes that chain
+ * unusable. A failed operation rejects and is counted, and the loop continues. Damage is reported as data:
+ * `verifyChain` returns findings.
  */
 import { types } from 'node:util'
 import { isInstance, messageOf, ownValueOf, propertyOf } from '../guard/values.ts'
 
 export { messageOf }
 
-/** Every code a {@link MeshChainError} can have. `docs/reference/errors.md` describes how to handle each. */
+/**
+ * Every code that a {@link MeshChainError} can have. `docs/reference/errors.md` describes how to handle each
+ * code.
+ */
 export const ERROR_CODES = [
 	'INVALID_OPTION',
 	'INVALID_LEVEL',
@@ -94,10 +96,10 @@ export const ERROR_CODES = [
 	'CHAIN_FORKED',
 ] as const
 
-/** The code of an error: stable, unlike its message. */
+/** The code of an error. Codes are stable, unlike messages. */
 export type ErrorCode = (typeof ERROR_CODES)[number]
 
-/** Location and cause of an error. */
+/** Details of an error: its location and cause. */
 export interface ErrorDetails {
 	/** Path of the file. */
 	readonly path?: string | undefined
@@ -105,24 +107,24 @@ export interface ErrorDetails {
 	readonly offset?: number | undefined
 	/** Seq of the first record affected. */
 	readonly seq?: number | undefined
-	/** Original thrown value. */
+	/** Original value that was thrown. */
 	readonly cause?: unknown
 }
 
 /**
- * The error that every function of mesh-chain throws or rejects with. Branch on `code`, never on the message.
+ * The error that all functions in mesh-chain throw or reject with. Branch on `code`, never on the message.
  */
 export class MeshChainError extends Error {
-	/** Accepts errors of the other build (ES modules or CommonJS) in the same process as instances. */
+	/** Accepts errors from the other build (ES modules or CommonJS) in the same process as instances. */
 	static override [Symbol.hasInstance](value: unknown): boolean {
-		// biome-ignore lint/complexity/noThisInStatic: a subclass asks for itself.
+		// biome-ignore lint/complexity/noThisInStatic: a subclass must test for itself.
 		return isErrorOf(this, value)
 	}
 
 	override name = 'MeshChainError'
 	/** One of {@link ERROR_CODES}. */
 	readonly code: ErrorCode
-	/** Path of the file, if the error is about a file. */
+	/** Path of the file, if the error concerns a file. */
 	declare readonly path?: string
 	/** Byte position in that file. */
 	declare readonly offset?: number
@@ -139,14 +141,14 @@ export class MeshChainError extends Error {
 }
 
 /**
- * Thrown when an appender cannot take a record. If `retryable`, the loop keeps the record and retries it.
- * Otherwise the loop turns it into a counted gap.
+ * Thrown when an appender cannot accept a record. If `retryable` is true, the loop keeps the record and
+ * retries the append. Otherwise, the loop turns the record into a counted gap.
  */
 export class LogAppendError extends MeshChainError {
 	override name = 'LogAppendError'
 	/** Whether the loop retries the append. Default: true. */
 	readonly retryable: boolean
-	/** Reason why the append failed; same text as the message. */
+	/** Reason why the append failed; identical to the message. */
 	readonly reason: string
 
 	constructor(
@@ -162,7 +164,7 @@ export class LogAppendError extends MeshChainError {
 	}
 }
 
-/** Brands by which the classes of both builds recognise each other's errors. */
+/** Brands by which the error classes of both builds recognise each other's instances. */
 const BRANDS = new Map<unknown, symbol>([
 	[MeshChainError, Symbol.for('mesh-chain.MeshChainError')],
 	[LogAppendError, Symbol.for('mesh-chain.LogAppendError')],
@@ -177,15 +179,18 @@ function isErrorOf(type: unknown, value: unknown): boolean {
 	return brand !== undefined && types.isNativeError(value) && propertyOf(value, brand) === true
 }
 
-/** Returns whether a value is a `MeshChainError` whose fields are plain values and therefore safe to read. */
+/**
+ * Returns whether a value is a `MeshChainError` whose message and code are plain strings and therefore safe
+ * to read.
+ */
 export function isSoundError(thrown: unknown): thrown is MeshChainError {
 	if (!isInstance(thrown, MeshChainError)) return false
 	return typeof ownValueOf(thrown, 'message') === 'string' && typeof ownValueOf(thrown, 'code') === 'string'
 }
 
 /**
- * Converts any thrown value to an error with a code. A sound `MeshChainError` is returned as it is; any other
- * value becomes the cause.
+ * Converts any thrown value to an error with a code. A sound `MeshChainError` is returned unchanged. Any
+ * other value becomes the cause of a new error.
  */
 export function asCoded(thrown: unknown, code: ErrorCode, what: string): MeshChainError {
 	if (isSoundError(thrown)) return thrown

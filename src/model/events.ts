@@ -1,6 +1,6 @@
 /**
- * The types of a loop's events. An event map lists the kinds of an application with the type of their data.
- * Publishers pass data of that type; listeners and readers receive its canonical form.
+ * The types of a loop's events. An event map assigns a data type to each kind of an application. Publishers
+ * pass data of that type, and listeners and readers receive the data in canonical form.
  */
 import type { Canonical } from './canonical-data.ts'
 import type { LogFilter } from './filter.ts'
@@ -8,16 +8,17 @@ import type { OwnEvents } from './own-events.ts'
 import type { GapData, LineFields, LogLevel, LogLine, LogRecord, RecordOrigin } from './record.ts'
 
 /**
- * The event map of an untyped loop or chain: allows every kind, with data of type unknown. Any other
- * interface or type with texts as keys can be an event map.
+ * The event map of an untyped loop or chain. It allows every kind, with data of type `unknown`. Any interface
+ * or type with string keys can be an event map.
  */
-// biome-ignore lint/suspicious/noExplicitAny: only any is assignable from every other map, so that typed loops pass as plain ones
+// Only `any` accepts every other event map, so that a typed loop can be passed as a plain loop.
+// biome-ignore lint/suspicious/noExplicitAny: see above
 export type EventMap = any
 
 /** Whether an event map allows every kind. */
 type IsOpen<E> = string extends keyof E ? true : false
 
-/** The kinds of a loop with this event map: those of the map and those of mesh-chain. */
+/** The kinds of a loop with this event map, including mesh-chain's own kinds. */
 export type KindOf<E> = (keyof E & string) | keyof OwnEvents
 
 type DataOf<E, K extends string> = K extends keyof OwnEvents
@@ -31,8 +32,8 @@ type DataOf<E, K extends string> = K extends keyof OwnEvents
 		: unknown
 
 /**
- * A record of one of these kinds: with several kinds, a union that narrows by `kind`. `data` is required if
- * the event map declares data that is never undefined.
+ * A record of one of these kinds. With several kinds, this is a union that TypeScript narrows by `kind`.
+ * `data` is a required property if its type in the event map excludes undefined.
  */
 export type RecordOf<E, K extends string = KindOf<E>> = string extends K
 	? LogRecord
@@ -40,13 +41,16 @@ export type RecordOf<E, K extends string = KindOf<E>> = string extends K
 		? LogRecord<K, DataOf<E, K>>
 		: never
 
-/** The record that replaces absent records. Readers return it regardless of the filter. */
+/** The record that replaces absent records. Readers return gaps regardless of the filter. */
 export type GapRecord = LogRecord<'$gap', GapData>
 
 /** A record of one of these kinds, or a gap. */
 export type RecordOrGap<E, K extends string = KindOf<E>> = RecordOf<E, K> | GapRecord
 
-/** A record of a chain: one of these kinds or a gap; any record if the event map allows every kind. */
+/**
+ * A record in a chain: a record of one of these kinds or a gap. If the event map allows every kind, any
+ * record.
+ */
 export type ChainRecord<E, K extends string = KindOf<E>> =
 	IsOpen<E> extends true ? LogRecord : RecordOrGap<E, K>
 
@@ -55,7 +59,7 @@ export interface KindFilter<K extends string> extends LogFilter {
 	readonly kind: K | readonly K[]
 }
 
-/** Fields that the third argument of `emit` sets. */
+/** Fields for the third argument of `emit`. */
 export interface EmitFields extends LineFields {
 	/** Level of the record. Default: `'info'`. */
 	readonly level?: LogLevel | undefined
@@ -63,13 +67,14 @@ export interface EmitFields extends LineFields {
 	readonly message?: string | undefined
 }
 
-/** The arguments of `emit` after the kind. Data may be omitted if its type includes undefined. */
+/** The arguments of `emit` after the kind. Data can be omitted if its type includes undefined. */
 export type EmitArgs<D> = [undefined] extends [D]
 	? [data?: D, fields?: EmitFields]
 	: [data: D, fields?: EmitFields]
 
 /**
- * A line for `publish`: a kind of the event map with its data, the kind `log`, or any kind with an `origin`.
+ * A line for `publish`: a line whose kind and data match the event map, a line of the kind `log`, or a line
+ * of any kind with an `origin`.
  */
 export type LineOf<E> =
 	IsOpen<E> extends true

@@ -1,6 +1,7 @@
 /**
- * Selects records: the same filter for the ring, a captured buffer and a chain. All conditions must hold. A
- * `$gap` passes every condition, because a loss must never be hidden.
+ * Selects records with the same filter in a ring, a captured buffer or a chain. All conditions must hold. A
+ * `$gap` only has to overlap the range of seqs and passes all other conditions, because a filter must never
+ * hide a loss.
  */
 import { hush, hushAll } from '../guard/hush.ts'
 import { show } from '../guard/show.ts'
@@ -17,48 +18,56 @@ import {
 	type PublisherId,
 } from './record.ts'
 
-/** Tests whether a text matches and keeps no state between texts. A pattern of RE2 has this shape. */
+/** Tests whether a string matches, without keeping state between calls. An RE2 pattern has this shape. */
 export interface TextPattern {
 	test(text: string): boolean
 }
 
-/** Conditions on records. All must hold; an omitted condition always holds. A gap passes all of them. */
+/**
+ * Conditions on records. All conditions must hold, and an omitted condition always holds. A gap only has to
+ * overlap the range of seqs and passes all other conditions.
+ */
 export interface LogFilter {
-	/** Lowest level, inclusive. */
+	/** Lowest accepted level, inclusive. */
 	readonly level?: LogLevel | undefined
-	/** Accepted kind or kinds; `'$*'` stands for all kinds of mesh-chain's own. */
+	/** Accepted kind or kinds. `'$*'` means all of mesh-chain's own kinds. */
 	readonly kind?: string | readonly string[] | undefined
-	/** Id of the daemon, compared with its type. A record without a daemon id does not match. */
+	/** Id of the daemon, compared by value and type. A record without a daemon id does not match. */
 	readonly daemonId?: PublisherId | undefined
-	/** Id of the node, compared with its type. A record without a node id does not match. */
+	/** Id of the node, compared by value and type. A record without a node id does not match. */
 	readonly nodeId?: PublisherId | undefined
 	/**
-	 * Text or pattern to find in the message, the kind or the data. Data is searched as JSON on one line, as
-	 * `dump -o ndjson` prints it, and in each of its texts. A text without a capital letter ignores case.
-	 * Binary data is not searched.
+	 * String or pattern to find in the message, the kind or the data. Data is searched in two forms: as a
+	 * single line of JSON, as `dump -o ndjson` prints it, and in each of its strings. The search for a string
+	 * without capital letters ignores case. Binary data is not searched.
 	 *
-	 * A text is found in linear time. The time of a pattern depends on the pattern: a RegExp that backtracks,
-	 * such as `/(a+)+$/`, can block the process; a pattern of RE2 cannot.
+	 * The search for a string takes linear time. A RegExp that backtracks, such as `/(a+)+$/`, can block the
+	 * process. An RE2 pattern cannot.
 	 */
 	readonly grep?: string | RegExp | TextPattern | undefined
-	/** First seq, exclusive; whole number from 0. */
+	/** Lower bound for the seq, exclusive. Whole number from 0. */
 	readonly afterSeq?: number | undefined
-	/** First seq, inclusive; whole number from 0. */
+	/** Lower bound for the seq, inclusive. Whole number from 0. */
 	readonly fromSeq?: number | undefined
-	/** Last seq, inclusive; whole number from 0. */
+	/** Upper bound for the seq, inclusive. Whole number from 0. */
 	readonly toSeq?: number | undefined
-	/** Earliest time, inclusive: milliseconds since 1970, within 8.64e15 of it or infinite, or a Date. */
+	/**
+	 * Earliest time, inclusive: a Date, milliseconds since 1970 from -8.64e15 to 8.64e15, Infinity or
+	 * -Infinity.
+	 */
 	readonly since?: number | Date | undefined
-	/** Latest time, inclusive: milliseconds since 1970, within 8.64e15 of it or infinite, or a Date. */
+	/**
+	 * Latest time, inclusive: a Date, milliseconds since 1970 from -8.64e15 to 8.64e15, Infinity or -Infinity.
+	 */
 	readonly until?: number | Date | undefined
 }
 
-/** A checked and complete filter. The lower layers never see a partial filter. */
+/** A checked and complete filter. Lower layers never receive a partial filter. */
 export interface ResolvedFilter {
-	/** Lowest level as a position in `LOG_LEVELS`; 0 accepts all levels. */
+	/** Lowest level, as an index in `LOG_LEVELS`; 0 accepts all levels. */
 	readonly levelIndexMin: number
 	readonly kinds: ReadonlySet<string> | undefined
-	/** Whether every kind of mesh-chain's own matches, too. */
+	/** Whether all of mesh-chain's own kinds also match. */
 	readonly anyOwnKind: boolean
 	readonly daemonId: PublisherId | undefined
 	readonly nodeId: PublisherId | undefined
@@ -88,8 +97,8 @@ export const FILTER_NAMES = [
 /**
  * Checks a filter. Keys listed in `extraKeys` belong to the caller and are ignored.
  *
- * @throws {MeshChainError} `INVALID_FILTER` or `INVALID_LEVEL`, with the key, the value and the allowed
- * values.
+ * @throws {MeshChainError} `INVALID_FILTER` or `INVALID_LEVEL`. The message contains the key, the value and
+ * the allowed values.
  */
 export function resolveFilter(filter: LogFilter = {}, extraKeys: readonly string[] = []): ResolvedFilter {
 	if (typeof filter !== 'object' || filter === null) throw invalid('filter', filter, 'an object')
@@ -97,7 +106,7 @@ export function resolveFilter(filter: LogFilter = {}, extraKeys: readonly string
 		if (!(FILTER_NAMES as readonly string[]).includes(key) && !extraKeys.includes(key)) {
 			throw new MeshChainError(
 				'INVALID_FILTER',
-				`no such filter: ${show(key)} (one of ${[...FILTER_NAMES, ...extraKeys].join(', ')})`,
+				`no such filter: ${show(key)}; valid filters: ${[...FILTER_NAMES, ...extraKeys].join(', ')}`,
 			)
 		}
 	}
@@ -117,7 +126,10 @@ export function resolveFilter(filter: LogFilter = {}, extraKeys: readonly string
 	}
 }
 
-/** Returns the keys of a filter after reading each once. @throws {MeshChainError} `INVALID_FILTER` */
+/**
+ * Returns the keys of a filter, and handles promises among its values. @throws {MeshChainError}
+ * `INVALID_FILTER`
+ */
 function keysOf(filter: LogFilter): readonly string[] {
 	try {
 		for (const name of FILTER_NAMES) hush(filter[name])
@@ -129,19 +141,22 @@ function keysOf(filter: LogFilter): readonly string[] {
 	}
 }
 
-/** Returns the part of some options that is a filter. */
+/** Returns the filter conditions among some options. */
 export function filterIn<T extends LogFilter>(options: T): Pick<T, keyof T & keyof LogFilter> {
 	return picked(options, FILTER_NAMES as readonly (keyof T & keyof LogFilter)[])
 }
 
-/** Returns the fields of these names that are not undefined. */
+/** Returns the fields with these names, except undefined fields. */
 export function picked<T extends object, K extends keyof T>(from: T, names: readonly K[]): Pick<T, K> {
 	return Object.fromEntries(
 		names.filter((name) => from[name] !== undefined).map((name) => [name, from[name]]),
 	) as Pick<T, K>
 }
 
-/** Returns whether a record passes a filter. A gap passes if its range overlaps the range of the filter. */
+/**
+ * Returns whether a record passes a filter. A gap passes if its range of seqs overlaps the range of the
+ * filter.
+ */
 export function matches(record: LogRecord, filter: ResolvedFilter): boolean {
 	if (isGap(record)) {
 		const fromSeq = record.data?.fromSeq ?? record.seq
@@ -163,8 +178,8 @@ export function matches(record: LogRecord, filter: ResolvedFilter): boolean {
 }
 
 /**
- * Returns whether a pattern occurs in the visible parts of a record: message, kind, names and values of the
- * data.
+ * Returns whether a pattern matches in the visible parts of a record: the message, the kind, or the names and
+ * values in the data.
  */
 function isFoundIn({ message, kind, data }: LogRecord, pattern: TextPattern): boolean {
 	if (pattern.test(message) || pattern.test(kind)) return true
@@ -174,10 +189,10 @@ function isFoundIn({ message, kind, data }: LogRecord, pattern: TextPattern): bo
 }
 
 /**
- * Converts canonical data to JSON on one line: bigints, infinities and times in their printed form, bytes as
- * an empty text.
+ * Converts canonical data to JSON on one line. Bigints, infinities and times have their printed form, and
+ * bytes become an empty string.
  *
- * @param unlike Receives the texts whose JSON form differs.
+ * @param unlike Receives the strings whose JSON form differs from the string itself.
  */
 function searchText(value: unknown, unlike: string[]): string {
 	if (typeof value === 'string') return quoted(value, unlike)
@@ -204,7 +219,10 @@ function resolveLevelMin(level: unknown): number {
 	if (level === undefined) return 0
 	const index = levelIndex(level)
 	if (index >= 0) return index
-	throw new MeshChainError('INVALID_LEVEL', `no such level: ${show(level)} (one of ${LOG_LEVELS.join(', ')})`)
+	throw new MeshChainError(
+		'INVALID_LEVEL',
+		`no such level: ${show(level)}; valid levels: ${LOG_LEVELS.join(', ')}`,
+	)
 }
 
 function resolveKinds(kind: unknown): ReadonlySet<string> | undefined {
@@ -212,7 +230,7 @@ function resolveKinds(kind: unknown): ReadonlySet<string> | undefined {
 	const kinds = isList(kind) ? attempt(() => [...kind], [undefined]) : [kind]
 	if (kinds.some((name) => typeof name !== 'string')) {
 		hushAll(...kinds)
-		throw invalid('kind', kind, 'a name or an array of names')
+		throw invalid('kind', kind, 'a string or an array of strings')
 	}
 	return new Set(kinds as string[])
 }
@@ -223,7 +241,7 @@ function resolveId(key: string, id: unknown): PublisherId | undefined {
 	throw invalid(key, id, 'a string, a finite number or a bigint')
 }
 
-/** Returns whether a search for this pattern ignores case: true if it has no capital letter. */
+/** Returns whether a search for this string ignores case, which is true if it contains no capital letter. */
 export function ignoresCase(pattern: string): boolean {
 	return !/\p{Lu}/u.test(pattern)
 }
@@ -232,10 +250,10 @@ function resolveGrep(grep: unknown): TextPattern | undefined {
 	if (grep === undefined) return undefined
 	if (typeof grep === 'string')
 		return new RegExp(grep.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&'), ignoresCase(grep) ? 'i' : '')
-	// A global or sticky pattern keeps its last index, so every other match would be missed.
+	// A global or sticky pattern keeps its last index between calls, so it would miss matches.
 	if (isInstance(grep, RegExp)) return new RegExp(grep.source, grep.flags.replace(/[gy]/g, ''))
 	if (typeof propertyOf(grep, 'test') === 'function') return grep as TextPattern
-	throw invalid('grep', grep, 'a text or a RegExp')
+	throw invalid('grep', grep, 'a string, a RegExp or an object with a test method')
 }
 
 function resolveSeq(key: string, seq: unknown, missing: number): number {
@@ -248,7 +266,7 @@ function resolveTime(key: string, time: unknown, missing: number): number {
 	if (time === undefined) return missing
 	const ms = isInstance(time, Date) ? time.getTime() : time
 	if (isTimeBound(ms)) return ms
-	throw invalid(key, time, 'milliseconds since 1970 that a Date can hold, infinite, or a valid Date')
+	throw invalid(key, time, 'a valid Date, Infinity, -Infinity, or milliseconds in the range of a Date')
 }
 
 function invalid(key: string, value: unknown, allowed: string): MeshChainError {

@@ -1,6 +1,7 @@
 /**
- * Defaults and bounds that several folders share. A bound protects the memory of a service, or the reader of
- * a hostile file. Raising a bound changes the format or a promise, so bounds are not options.
+ * Defaults and bounds that several folders share. A bound limits the memory use of a service, or protects the
+ * reader of a hostile file. Bounds are not options, because a higher bound would change the format or a
+ * guarantee.
  */
 const KIB = 1024
 const MIB = 1024 * KIB
@@ -14,38 +15,45 @@ export const BUFFER_CAPACITY_DEFAULT = 16_384
 export const WAIT_MS_DEFAULT = 1_000
 
 /**
- * Longest distance between two records for which a paced replay waits. Beyond it, the clock was set or the
- * system was idle.
+ * Minimum distance between two records for which a paced replay does not wait. Such a distance means that the
+ * clock was adjusted or the system was idle.
  */
 export const CLOCK_JUMP_MS = 3_600_000
 
-/** Longest lead of a replay's clock over its waits. Beyond it, the clock was set or is wrong. */
+/**
+ * Maximum time by which a replay's clock may advance beyond the waited time. A clock that advances further
+ * was adjusted or is wrong.
+ */
 export const CLOCK_STEP_MS_MAX = 86_400_000
 
 /**
  * Maximum number of records that a `TeeAppender` keeps for its slowest child. Older records become a counted
- * gap of that child.
+ * gap for that child.
  */
 export const TEE_QUEUE_RECORDS_MAX = 16_384
 
-/** Maximum depth of arrays and maps in `data`; a deeper value becomes a marker. */
+/** Maximum depth of arrays and maps in `data`. A deeper value becomes a marker. */
 export const DATA_DEPTH_MAX = 32
-/** Maximum depth of a state that is compared or shown: recursion to this depth fits Node's stack. */
+/** Maximum depth of a state that is compared or shown. Recursion to this depth fits Node's stack. */
 export const STATE_DEPTH_MAX = 256
-/** Maximum size of one record's `data` in bytes; a value that does not fit becomes a marker. */
+/** Maximum size of one record's `data` in bytes. A value that does not fit becomes a marker. */
 export const DATA_BYTES_MAX = MIB
-/** Maximum size of packed `data` in bytes, with room for headers. Readers decode no more. */
+/** Maximum size in bytes of packed `data` that a reader decodes, with room for headers. */
 export const PACKED_DATA_BYTES_MAX = 4 * DATA_BYTES_MAX
-/** Maximum depth of packed `data` that a reader decodes: more than any writer creates. */
+/** Maximum depth of packed `data` that a reader decodes. No writer creates data of this depth. */
 export const PACKED_DEPTH_MAX = 2 * DATA_DEPTH_MAX
 /**
- * Maximum number of texts, keys, maps, arrays, bytes, dates and wide integers in one `data` that a reader
- * decodes. A canonical value of {@link DATA_BYTES_MAX} holds fewer, because each counts at least 5 bytes.
+ * Maximum number of strings, keys, maps, arrays, byte arrays, dates and wide integers that a reader decodes
+ * in one `data`. A canonical value within {@link DATA_BYTES_MAX} cannot reach this number, because each of
+ * these items counts as at least 5 bytes.
  */
 export const DATA_OBJECTS_MAX = 2 ** 18
-/** Maximum length of a message in UTF-16 units; a longer message is cut, and its end notes the cut. */
+/**
+ * Maximum length of a message in UTF-16 units. A longer message is truncated, and ends with a note about the
+ * truncation.
+ */
 export const MESSAGE_LENGTH_MAX = 256 * KIB
-/** Maximum length of a kind or a string id in UTF-16 units; longer values are refused. */
+/** Maximum length of a kind or a string id in UTF-16 units. Longer values are refused. */
 export const NAME_LENGTH_MAX = 256
 
 /** Maximum number of records in one `publishBatch`. */
@@ -53,57 +61,65 @@ export const BATCH_RECORDS_MAX = 1024
 /** Maximum size of one `publishBatch` in bytes, as the ring estimates it. */
 export const BATCH_BYTES_MAX = MIB
 
-/** Default maximum depth of publishing from within listeners. */
+/** Default maximum depth of nested publishing by listeners. */
 export const NESTED_DEPTH_DEFAULT = 10_000
-/** Default maximum number of nested deliveries that one outermost publish may cause. */
+/** Default maximum number of nested deliveries that one outermost `publish` can cause. */
 export const NESTED_DELIVERIES_DEFAULT = 65_536
 
-/** Default time that `close` waits for an unresponsive appender, handler or source. */
+/** Default maximum time that `close` waits for an unresponsive appender, handler or source. */
 export const CLOSE_TIMEOUT_MS_DEFAULT = 3_000
-/** Default time that closing a `SourceManager` waits for a source to end, and then for a slow appender. */
+/**
+ * Default maximum time that closing a `SourceManager` waits for a source to end, and then for a slow
+ * appender.
+ */
 export const SOURCE_CLOSE_TIMEOUT_MS_DEFAULT = 5_000
-/** Time that `close` waits for a file or a cluster. Both have bounds of their own. */
+/** Maximum time that `close` waits for a file or a cluster. Both have bounds of their own. */
 export const SLOW_CLOSE_TIMEOUT_MS = 30_000
-/** Default time that `closeOnSignal` waits for the application to end by itself. */
+/** Default maximum time that `closeOnSignal` waits for the application to shut down. */
 export const DRAIN_TIMEOUT_MS_DEFAULT = 10_000
 
-/** First and longest wait before a failed append or write is retried. */
+/** Initial and maximum delays before a failed append or write is retried. */
 export const RETRY_MS_MIN = 50
 export const RETRY_MS_MAX = 5_000
-/** First wait of a replay before it retries. Longer than {@link RETRY_MS_MIN}: an appender that fails retries by itself first. */
+/**
+ * Initial delay before a replay retries a delivery. It is longer than {@link RETRY_MS_MIN}, so that a failing
+ * appender can first retry by itself.
+ */
 export const REPLAY_RETRY_MS_MIN = 100
 
-/** Default maximum number of unwritten bytes that a `FileChainAppender` holds while its disk fails. */
+/**
+ * Default maximum number of unwritten bytes that a `FileChainAppender` keeps in memory while its disk fails.
+ */
 export const PENDING_BYTES_DEFAULT = 16 * MIB
 
-/** Default size of a file in a chain with retention. */
+/** Default size in bytes at which a chain with retention starts a new file. */
 export const ROTATE_BYTES_DEFAULT = 64 * MIB
 
 /**
- * Highest seq, file offset or count that is decoded from a file, accepted from outside, or assigned by a
- * writer. It is 2^32 below the highest exact number, so that arithmetic with a few more records stays exact.
+ * Highest seq, file offset or count that is decoded from a file, accepted from a caller, or assigned by a
+ * writer. It is 2^32 below the highest safe integer, so that arithmetic with a few more records stays exact.
  */
 export const SEQ_MAX = 2 ** 53 - 1 - 2 ** 32
-/** Highest epoch and segment number. Both have 32 bits in a file. */
+/** Highest epoch and highest segment number. Both are 32-bit numbers in a file. */
 export const EPOCH_MAX = 2 ** 32 - 1 - 2 ** 16
 
-/** Defaults for the number of samples in the queue of a `SourceManager` and for their bytes. */
+/** Default bounds for the queue of a `SourceManager`: the number of samples and their total size in bytes. */
 export const QUEUE_SAMPLES_DEFAULT = 500_000
 export const QUEUE_BYTES_DEFAULT = 256 * MIB
-/** Maximum number of sources that one manager archives. */
+/** Maximum number of sources that one `SourceManager` archives. */
 export const SOURCES_MAX = 50_000
-/** Maximum number of extra fields and aliases of one source: the registry holds them in one record. */
+/** Maximum number of extra fields and aliases of one source, which the registry stores in one record. */
 export const SOURCE_NAMES_MAX = 256
 /**
- * Defaults for the time in which a source must subscribe or answer, and for the wait before a failed source
- * is retried.
+ * Defaults for the time within which a source must subscribe or respond, and for the delay before a failed
+ * source is retried.
  */
 export const CONNECT_TIMEOUT_MS_DEFAULT = 10_000
 export const SOURCE_RETRY_MS_DEFAULT = 5_000
-/** Longest wait before an extra field of a source is tried again. */
+/** Maximum delay before an extra field of a source is read again after a failure. */
 export const FIELD_RETRY_MS_MAX = 60_000
-/** Bounds of a source's own time: not before 1991, and at most half an hour from the clock. */
+/** Bounds for a timestamp from a source: not before 1991, and at most half an hour from the clock. */
 export const SAMPLE_TIME_MIN_MS = 662_688_000_000
 export const SAMPLE_TIME_WINDOW_MS = 1_800_000
-/** A source without a sample for this long is silent. */
+/** Time without a sample after which a source counts as silent. */
 export const SILENT_MS = 3_600_000

@@ -1,4 +1,4 @@
-/** Refuses invalid lines. Only checks and throws at once; stamps, copies and counts nothing. */
+/** Refuses invalid lines. The functions only check and throw. They stamp, copy and count nothing. */
 import { isTime } from '../guard/clock.ts'
 import { hushAll } from '../guard/hush.ts'
 import { show } from '../guard/show.ts'
@@ -25,11 +25,11 @@ export function checkLine({ kind, message, daemonId, nodeId, tsMs, origin }: Log
 }
 
 /**
- * Checks all fields of a line except level and data. `own` lines belong to mesh-chain and may have a kind
- * that starts with `$`. The fields are separate parameters, because the caller must read each only once: the
- * value of a getter may change.
+ * Checks all fields of a line except level and data. An `own` line belongs to mesh-chain and may have a kind
+ * that starts with `$`. The fields are separate parameters, because the caller must read each field only
+ * once. The value of a getter may change.
  *
- * @returns The origin, with each of its fields read once.
+ * @returns A copy of the origin, for which each field was read once.
  * @throws {MeshChainError} `INVALID_KIND`, `INVALID_LINE`, `INVALID_ID`, `INVALID_TIME`
  */
 export function checkFieldsOfLine(
@@ -49,7 +49,7 @@ export function checkFieldsOfLine(
 		if (tsMs !== undefined && !isTime(tsMs)) throw invalidTime(tsMs)
 		return origin === undefined ? undefined : checkOrigin(origin)
 	} catch (thrown) {
-		// The error is about one field; promises in the other fields must not stay unhandled.
+		// The error concerns one field. Promises in the other fields must not stay unhandled.
 		hushAll(kind, message, daemonId, nodeId, tsMs, origin)
 		throw thrown
 	}
@@ -61,7 +61,7 @@ export function checkIsLine(line: unknown): void {
 	throw new MeshChainError('INVALID_LINE', `a line must be an object, not ${show(line)}`)
 }
 
-/** Checks a level and returns its position. @throws {MeshChainError} `INVALID_LEVEL` */
+/** Checks a level and returns its index. @throws {MeshChainError} `INVALID_LEVEL` */
 export function checkLevel(level: unknown): number {
 	const index = levelIndex(level)
 	if (index < 0) throw invalidLevel(level)
@@ -71,17 +71,17 @@ export function checkLevel(level: unknown): number {
 export function invalidLevel(level: unknown): MeshChainError {
 	return new MeshChainError(
 		'INVALID_LEVEL',
-		`no such level: ${show(level)} (one of ${LOG_LEVELS.join(', ')})`,
+		`no such level: ${show(level)}; valid levels: ${LOG_LEVELS.join(', ')}`,
 	)
 }
 
-/** Checks an id. @throws {MeshChainError} `INVALID_ID`, with the name of the field. */
+/** Checks an id. @throws {MeshChainError} `INVALID_ID`. The message contains the name of the field. */
 export function checkId(name: string, id: unknown): void {
 	if (id === undefined || id === null || isId(id)) return
 	throw new MeshChainError(
 		'INVALID_ID',
 		`${name} must be a string of at most ${NAME_LENGTH_MAX} characters, ` +
-			`a finite number, a bigint of 64 bits or null, not ${show(id)}`,
+			`a finite number, a 64-bit bigint or null, not ${show(id)}`,
 	)
 }
 
@@ -99,7 +99,7 @@ export function isId(id: unknown): id is PublisherId {
 	return typeof id === 'bigint' && id >= BIGINT_MIN && id <= BIGINT_MAX
 }
 
-/** Returns whether a publisher may use this kind. */
+/** Returns whether an application may publish with this kind. */
 export function isKind(kind: unknown): kind is string {
 	return (
 		typeof kind === 'string' && kind !== '' && kind.length <= NAME_LENGTH_MAX && !/^(?:\*$|\$)/.test(kind)
@@ -112,16 +112,16 @@ function checkKind(kind: unknown, dollarAllowed: boolean): void {
 	}
 	if (kind === '*') throw invalidKind(kind, "cannot be '*', which stands for all kinds")
 	if (kind.startsWith('$') && !dollarAllowed) {
-		throw invalidKind(kind, "cannot start with '$', which marks the kinds of mesh-chain itself")
+		throw invalidKind(kind, "cannot start with '$', which is reserved for mesh-chain's own kinds")
 	}
 }
 
 function invalidKind(kind: unknown, why: string): MeshChainError {
-	return new MeshChainError('INVALID_KIND', `a kind ${why}; this one is ${show(kind)}`)
+	return new MeshChainError('INVALID_KIND', `a kind ${why}; got ${show(kind)}`)
 }
 
 function invalidMessage(message: unknown): MeshChainError {
-	const hint = isInstance(message, Error) ? '; pass an Error as data: error("what failed", error)' : ''
+	const hint = isInstance(message, Error) ? '; pass the Error as data: error("what failed", error)' : ''
 	return new MeshChainError('INVALID_LINE', `a message must be a string, not ${show(message)}${hint}`)
 }
 

@@ -1,10 +1,10 @@
-/** The kinds of mesh-chain's own and the data of their records. */
+/** Mesh-chain's own kinds and the data of their records. */
 import type { GapData, LogLevel, PublisherId } from './record.ts'
 
-/** The `data` of a `$crash`: why a process died. */
+/** The `data` of a `$crash` record, which describes the error that ended the process. */
 export interface CrashData {
 	/**
-	 * Thrown value in canonical form: an `Error` becomes an object with its name, message, stack and own
+	 * Thrown value in canonical form. An `Error` becomes an object with its name, message, stack and own
 	 * fields.
 	 */
 	readonly error?: unknown
@@ -13,17 +13,17 @@ export interface CrashData {
 }
 
 interface Recorded {
-	/** Id of the recorder. Several recorders on one loop each have their own session. */
+	/** Id of the recorder. If several recorders record one loop, each recorder has its own session. */
 	readonly recorder: string
 	readonly session: string
 }
 
-/** The `data` of a `$session`: the start or stop of a session. */
+/** The `data` of a `$session` record, which marks the start or stop of a session. */
 export type SessionRecord =
 	| (Recorded & { readonly action: 'start'; readonly firstIndex: number })
 	| (Recorded & { readonly action: 'stop'; readonly nextIndex: number })
 
-/** The `data` of a `$checkpoint`: state of an application. */
+/** The `data` of a `$checkpoint` record, which contains the state of an application. */
 export interface CheckpointRecord extends Recorded {
 	readonly id: string
 	readonly label: string | null
@@ -33,7 +33,7 @@ export interface CheckpointRecord extends Recorded {
 
 /** One line in a `$blackbox` record. */
 export interface BlackBoxLine {
-	/** Time of the line, in ms since 1970. */
+	/** Time of the line, in milliseconds since 1970. */
 	readonly tsMs: number
 	/** Level of the line. */
 	readonly level: LogLevel
@@ -43,17 +43,17 @@ export interface BlackBoxLine {
 	readonly message: string
 	/** Data of the line, if it has any. */
 	readonly data?: unknown
-	/** Daemon of the line. */
+	/** Id of the daemon that published the line. */
 	readonly daemonId: PublisherId | null
-	/** Node of the line. */
+	/** Id of the node that published the line. */
 	readonly nodeId: PublisherId | null
 }
 
 /** The `data` of a `$blackbox` record. */
 export interface BlackBoxData {
-	/** Message of the record that triggered it, or the argument of `trigger`; at most 200 characters. */
+	/** Message of the record that triggered the write, or the argument of `trigger`; at most 200 characters. */
 	readonly reason: string
-	/** Seq of the record that triggered it; null after a call of `trigger`. */
+	/** Seq of the record that triggered the write; null after a call of `trigger`. */
 	readonly bySeq: number | null
 	/** The lines, oldest first. */
 	readonly lines: readonly BlackBoxLine[]
@@ -63,12 +63,9 @@ export interface BlackBoxData {
 
 /** Kinds that exist in every loop, with the `data` of their records. */
 export interface OwnEvents {
-	/** Records of the level methods. */
+	/** Records published by the level methods. */
 	readonly log: unknown
-	/**
-	 * In a loop, only gaps that a replay delivers. Readers of a chain and subscriptions return gaps of their
-	 * own.
-	 */
+	/** In a loop, gaps come only from replays. Chain readers and subscriptions also return their own gaps. */
 	readonly $gap: GapData
 	readonly $crash: CrashData
 	readonly $session: SessionRecord

@@ -1,4 +1,4 @@
-/** The shapes of lines, records, levels and gaps. Nothing here does I/O or keeps state. */
+/** The types of lines, records, levels and gaps. Nothing here performs I/O or keeps state. */
 import { show } from '../guard/show.ts'
 import { TIME_MAX_MS } from '../platform/time-limits.ts'
 import { MeshChainError } from './errors.ts'
@@ -10,25 +10,27 @@ export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error'] as const
 export type LogLevel = (typeof LOG_LEVELS)[number]
 
 /**
- * The id of a daemon or a node. Its type survives the round trip through a chain: a bigint is read back as
- * the same bigint.
+ * The id of a daemon or a node. A chain preserves the type of an id, so a bigint is read back as the same
+ * bigint.
  */
 export type PublisherId = string | number | bigint
 
 /** The fields that a publisher passes to `publish`. */
 export interface LogLine<K extends string = string, D = unknown> {
 	/**
-	 * Kind of the record, 1 to 256 characters. `'*'` and names that start with `$` are refused. Default:
+	 * Kind of the record, 1 to 256 characters. `'*'` and kinds that start with `$` are refused. Default:
 	 * `'log'`.
 	 */
 	readonly kind?: K | undefined
 	/** Level of the record. Default: `'info'`. */
 	readonly level?: LogLevel | undefined
-	/** Message of at most 262,144 UTF-16 units. A longer message is cut and counted. Default: the kind. */
+	/**
+	 * Message of at most 262,144 UTF-16 units. A longer message is truncated and counted. Default: the kind.
+	 */
 	readonly message?: string | undefined
 	/**
-	 * Payload of at most 1 MiB. It is copied into canonical form before `publish` returns, so later mutation
-	 * has no effect.
+	 * Payload of at most 1 MiB. The data is copied in canonical form before `publish` returns, so later
+	 * mutation has no effect.
 	 */
 	readonly data?: D | undefined
 	/** Id of the daemon. Default: null. */
@@ -36,8 +38,8 @@ export interface LogLine<K extends string = string, D = unknown> {
 	/** Id of the node. Default: the node id of the loop. */
 	readonly nodeId?: PublisherId | null | undefined
 	/**
-	 * Time in milliseconds since 1970 UTC. Fractions are cut off; a time before 1970 becomes 0. Default: the
-	 * loop's clock.
+	 * Time in milliseconds since 1970 UTC. Fractions are truncated, and a time before 1970 becomes 0. Default:
+	 * the time of the loop's clock.
 	 */
 	readonly tsMs?: number | undefined
 	/**
@@ -55,21 +57,27 @@ export interface RecordOrigin {
 }
 
 interface RecordFrame<K extends string> {
-	/** Number of the record in its chain: from 1, strictly increasing. */
+	/** Number of the record in its chain, from 1 and strictly increasing. */
 	readonly seq: number
 	/**
-	 * Number of the opening of the chain that wrote the record. A record's identity is `(chainId, epoch,
-	 * seq)`.
+	 * Number of the opening of the chain in which the record was stamped. A record's identity is
+	 * `(chainId, epoch, seq)`.
 	 */
 	readonly epoch: number
-	/** Time in whole milliseconds since 1970 UTC. May step back from one record to the next. */
+	/**
+	 * Time in whole milliseconds since 1970 UTC. The time of a record may be earlier than that of the previous
+	 * record.
+	 */
 	readonly tsMs: number
 	readonly level: LogLevel
 	readonly kind: K
 	readonly message: string
 	readonly daemonId: PublisherId | null
 	readonly nodeId: PublisherId | null
-	/** Whether the appender has not committed the record, or never will. True only in `snapshot()`. */
+	/**
+	 * Whether the appender has not yet committed the record or will never commit it. True only for records from
+	 * `snapshot()`.
+	 */
 	readonly chainPending: boolean
 	/** Identity of the original record. Present only on merged, imported or replayed records. */
 	readonly origin?: RecordOrigin
@@ -78,16 +86,16 @@ interface RecordFrame<K extends string> {
 /**
  * One immutable entry of history.
  *
- * `D` is the type of its `data` in canonical form. `data` is optional if `D` includes undefined.
+ * `D` is the type of the record's `data` in canonical form. `data` is optional if `D` includes undefined.
  */
 export type LogRecord<K extends string = string, D = unknown> = RecordFrame<K> &
 	([undefined] extends [D] ? { readonly data?: D } : { readonly data: D })
 
 /**
  * The reason why records are absent: evicted from a ring (`evicted`) or a queue (`overflow`) before the
- * appender took them; refused by the appender (`appendFailed`); damaged in the file; never synced
- * (`unsynced`); removed by retention (`retained`); evicted before a subscription read them (`lagged`); left
- * out of an import (`notImported`); larger than a message of a stream (`tooLarge`).
+ * appender accepted them, refused by the appender (`appendFailed`), damaged in the file (`damaged`), never
+ * synced (`unsynced`), removed by retention (`retained`), evicted before a subscription read them (`lagged`),
+ * left out of an import (`notImported`), or too large for a message in a stream (`tooLarge`).
  */
 export type GapCause =
 	| 'evicted'
@@ -100,27 +108,32 @@ export type GapCause =
 	| 'notImported'
 	| 'tooLarge'
 
-/** The `data` of a `$gap`: the range of absent records and the cause. */
+/** The `data` of a `$gap` record: the range of absent records and the cause. */
 export interface GapData {
 	/** Seq of the first absent record. */
 	readonly fromSeq: number
 	/** Seq of the last absent record. */
 	readonly toSeq: number
-	/** Number of absent records. Lower than the number of seqs if some seqs were never assigned. */
+	/**
+	 * Number of absent records. It is lower than the number of seqs in the range if some seqs were never
+	 * assigned.
+	 */
 	readonly count: number
 	readonly cause: GapCause
 }
 
 /**
- * The kind of a record that replaces absent records. Its `seq` is the gap's `toSeq`. It passes every filter.
+ * The kind of a record that replaces absent records. The record's `seq` is the gap's `toSeq`. A gap passes
+ * every filter whose range of seqs it overlaps.
  */
 export const GAP_KIND = '$gap'
 
-/** Fields that every level method accepts after message and data. */
+/** Fields that every level method accepts after the message and the data. */
 export type LineFields = Pick<LogLine, 'daemonId' | 'nodeId' | 'tsMs'>
 
 /**
- * Returns whether a record can have this time: whole milliseconds since 1970, within the range of a `Date`.
+ * Returns whether a value is a valid time for a record: whole milliseconds since 1970, within the range of a
+ * `Date`.
  */
 export function isRecordTime(tsMs: unknown): tsMs is number {
 	return Number.isInteger(tsMs) && (tsMs as number) >= 0 && (tsMs as number) <= TIME_MAX_MS
@@ -134,12 +147,12 @@ export function isPointInTime(ms: unknown): ms is number {
 	return typeof ms === 'number' && Math.abs(ms) <= TIME_MAX_MS
 }
 
-/** Returns whether a value can bound a range of times. An infinite value means no bound. */
+/** Returns whether a value can be a bound of a time range. An infinite value means no bound. */
 export function isTimeBound(ms: unknown): ms is number {
 	return isPointInTime(ms) || ms === Number.POSITIVE_INFINITY || ms === Number.NEGATIVE_INFINITY
 }
 
-/** Converts any reading of a clock to the nearest time that a record can have. */
+/** Converts any clock reading to the nearest valid time for a record. */
 export function toRecordTime(tsMs: number): number {
 	return tsMs > 0 ? Math.min(Math.floor(tsMs), TIME_MAX_MS) : 0
 }
@@ -159,9 +172,9 @@ export function isOwnKind(kind: string): boolean {
 	return kind.charCodeAt(0) === 36 /* $ */
 }
 
-/** Returns the position of a level in {@link LOG_LEVELS}; -1 for anything else. */
+/** Returns the index of a level in {@link LOG_LEVELS}; -1 for any other value. */
 export function levelIndex(level: unknown): number {
-	// This function runs several times per record, and a map would hash the name each time.
+	// This function runs several times per record, and a map would hash the level's name each time.
 	switch (level) {
 		case 'trace':
 			return 0
@@ -179,19 +192,22 @@ export function levelIndex(level: unknown): number {
 }
 
 /**
- * Parses a level in upper or lower case; `'warning'` means `'warn'`. For external texts such as environment
- * variables.
+ * Parses a level from an external string, such as an environment variable. Ignores case and accepts
+ * `'warning'` for `'warn'`.
  *
- * @throws {MeshChainError} `INVALID_LEVEL`, with the text and all levels.
+ * @throws {MeshChainError} `INVALID_LEVEL`. The message contains the string and all levels.
  */
 export function parseLevel(text: string): LogLevel {
 	const name = String(text).trim().toLowerCase()
 	const level = name === 'warning' ? 'warn' : name
 	if (levelIndex(level) >= 0) return level as LogLevel
-	throw new MeshChainError('INVALID_LEVEL', `no such level: ${show(text)} (one of ${LOG_LEVELS.join(', ')})`)
+	throw new MeshChainError(
+		'INVALID_LEVEL',
+		`no such level: ${show(text)}; valid levels: ${LOG_LEVELS.join(', ')}`,
+	)
 }
 
-/** Builds the record that replaces absent records. */
+/** Creates the record that replaces absent records. */
 export function gapRecord(gap: GapData, at: { epoch: number; tsMs: number }): LogRecord<'$gap', GapData> {
 	const { fromSeq, toSeq, count, cause } = gap
 	const range = fromSeq === toSeq ? `seq ${fromSeq}` : `seq ${fromSeq} to ${toSeq}`
@@ -209,21 +225,40 @@ export function gapRecord(gap: GapData, at: { epoch: number; tsMs: number }): Lo
 	})
 }
 
+/** Returns the part of a gap that is within a range. The gap and the range must overlap. */
+export function clippedGap(
+	gap: LogRecord<'$gap', GapData>,
+	range: { readonly fromSeq?: number; readonly toSeq?: number },
+): LogRecord<'$gap', GapData> {
+	const { data } = gap
+	const fromSeq = Math.max(data.fromSeq, range.fromSeq ?? data.fromSeq)
+	const toSeq = Math.min(data.toSeq, range.toSeq ?? data.toSeq)
+	if (fromSeq === data.fromSeq && toSeq === data.toSeq) return gap
+	return gapRecord(
+		{ fromSeq, toSeq, count: Math.min(data.count, toSeq - fromSeq + 1), cause: data.cause },
+		gap,
+	)
+}
+
 /**
  * Returns whether a record replaces absent records of this chain. A gap from another chain has an `origin`
- * and counts as a plain record.
+ * and counts as an ordinary record.
  */
 export function isGap(record: LogRecord): record is LogRecord<'$gap', GapData> {
 	return record.kind === GAP_KIND && record.origin === undefined
 }
 
-/** Returns whether a gap has a valid range of absent records. Readers must not trust a gap without one. */
+/**
+ * Returns whether a gap has valid data with a range that ends at its seq. Readers must not trust any other
+ * gap.
+ */
 export function isWholeGap({ seq, data }: Pick<LogRecord, 'seq' | 'data'>): boolean {
 	return gapDataOf(data)?.toSeq === seq
 }
 
 /**
- * Returns the data of a `$gap` from any writer; undefined when the absent records or the cause are missing.
+ * Returns the data of a `$gap` record from any writer; undefined if the range, the count or the cause is
+ * invalid.
  */
 export function gapDataOf(data: unknown): GapData | undefined {
 	const { fromSeq, toSeq, count, cause } = (data ?? {}) as Partial<GapData>
@@ -233,7 +268,7 @@ export function gapDataOf(data: unknown): GapData | undefined {
 }
 
 /**
- * Returns whether a text can be a cause: a word that is not a property of every object. Later versions may
+ * Returns whether a string can be a cause: a word that is not a property of every object. Later versions may
  * add causes.
  */
 export function isGapCause(cause: unknown): cause is string {

@@ -1,5 +1,5 @@
 /**
- * Calls an appender's `flush`, `sync` and `close`, and tolerates any result. Every wait during closing is
+ * Calls an appender's `flush`, `sync` and `close`, and accepts any result. All waits during closing are
  * bounded.
  */
 import type { LogChainAppender } from '../appender.ts'
@@ -11,8 +11,8 @@ import { TIMER_MS_MAX } from '../platform/time-limits.ts'
 /**
  * Flushes an appender.
  *
- * @param rejected gets the failure of a flush that returns a promise. The promise is not awaited, because a
- * flush is synchronous.
+ * @param rejected Receives the failure if `flush` returns a promise that rejects. The promise is not awaited,
+ * because a flush is synchronous.
  * @throws {MeshChainError} `FLUSH_FAILED`
  */
 export function flushAppender(appender: LogChainAppender, rejected: (thrown: unknown) => void): void {
@@ -24,7 +24,7 @@ export function flushAppender(appender: LogChainAppender, rejected: (thrown: unk
 	}
 }
 
-/** Returns the appender's own promise, so that one sync shared by many calls is recognised. */
+/** Returns the appender's own promise, so that a sync that several calls share is recognised. */
 export function syncOf(appender: LogChainAppender): Promise<void> {
 	try {
 		return appender.sync?.() ?? Promise.resolve()
@@ -34,11 +34,12 @@ export function syncOf(appender: LogChainAppender): Promise<void> {
 }
 
 /**
- * Calls `sync` and then `close`, even after a failed sync. Each wait takes at most the appender's
- * `closeTimeoutMs`. If the appender has none, both together take at most `timeoutMs`, half of it for the
- * sync.
+ * Calls `sync` and then `close`, even if the sync failed. Each wait lasts at most the appender's
+ * `closeTimeoutMs`. If the appender has no such property, the wait for the sync lasts at most half of
+ * `timeoutMs`. The wait for `close` then lasts at most `timeoutMs`, or half of it if the sync did not finish
+ * in time.
  *
- * @param keep gets the failures, in order.
+ * @param keep Receives the failures, in order.
  */
 export async function closeWithin(
 	appender: LogChainAppender,
@@ -54,14 +55,16 @@ export async function closeWithin(
 	await waitFor('close', () => appender.close?.(), patienceMs ?? leftMs, keep)
 }
 
-/** Returns the longest duration of {@link closeWithin}. */
+/**
+ * Returns the maximum time for closing an appender that does not respond, including the wait for its appends.
+ */
 export function closeMsMax(appender: LogChainAppender, timeoutMs: number): number {
 	return timeoutMs + 2 * (patienceMsOf(appender) ?? 0)
 }
 
 /**
- * Waits for a promise as long as the number of answers grows at least every `stallMs`. Resolves with whether
- * the promise has settled.
+ * Waits for a promise while the number of answers increases at least once per `stallMs`. Resolves with
+ * whether the promise has settled.
  */
 export async function settledUnlessStalled(
 	promise: Promise<void>,
@@ -77,7 +80,7 @@ export async function settledUnlessStalled(
 
 const CODES = { sync: 'SYNC_FAILED', close: 'CLOSE_FAILED' } as const
 
-/** Resolves with whether the appender answered in time, successfully or not. */
+/** Resolves with whether the appender responded in time, successfully or not. */
 async function waitFor(
 	verb: 'sync' | 'close',
 	act: () => unknown,
@@ -87,7 +90,7 @@ async function waitFor(
 	const outcome = await within((async () => void (await settle(act())))(), ms)
 	if (outcome.is === 'rejected') keep(asCoded(outcome.thrown, CODES[verb], `the appender cannot ${verb}`))
 	if (outcome.is !== 'late') return true
-	const text = `the appender did not ${verb} within ${ms} ms: it was given up`
+	const text = `the appender did not ${verb} within ${ms} ms, and the wait was abandoned`
 	keep(new MeshChainError(CODES[verb], text))
 	return false
 }

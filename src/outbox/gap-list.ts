@@ -1,16 +1,18 @@
 /**
- * Gaps that wait to be appended, in order of position and without overlap. Adjacent gaps with the same cause
- * are joined, so that a long failure leaves one gap, not thousands.
+ * Gaps that wait to be appended, ordered by position and without overlap. Adjacent gaps with the same cause
+ * are joined, so that a long failure produces one gap instead of thousands.
  */
 import { type GapCause, isGap, type LogRecord } from '../model/record.ts'
 
-/** A range of the queue: its first and last positions and seqs, and the number of its records. */
+/**
+ * A range of the queue: its first and last positions, its first and last seqs, and the number of its records.
+ */
 export interface QueueRange {
 	readonly from: number
 	readonly to: number
 	readonly fromSeq: number
 	readonly toSeq: number
-	/** Number of records. A gap within the range counts as the records that it stands for. */
+	/** Number of records. A gap within the range counts as the number of records that it replaces. */
 	readonly count: number
 }
 
@@ -19,7 +21,10 @@ export interface Gap extends QueueRange {
 	readonly cause: GapCause
 }
 
-/** Returns the range that begins at position `from` and holds these records, at least one. */
+/**
+ * Returns the range that starts at position `from` and contains these records. There must be at least one
+ * record.
+ */
 export function queueRangeOf(from: number, records: readonly LogRecord[]): QueueRange {
 	const first = records[0]!
 	const last = records[records.length - 1]!
@@ -36,7 +41,7 @@ export class GapList {
 		return this.#gaps.length
 	}
 
-	/** First position of the first gap; Infinity if no gap waits. */
+	/** First position of the first gap; Infinity if the list is empty. */
 	get first(): number {
 		return this.#gaps.length === 0 ? Number.POSITIVE_INFINITY : this.#gaps[0]!.from
 	}

@@ -1,6 +1,7 @@
 /**
- * Reports the health and the losses of one appender: each time on the diagnostics channels, and once for each
- * change as a warning. An appender with a `failure` of its own issues its own warnings.
+ * Reports the health and the losses of one appender. The diagnostics channels receive every event. A warning
+ * is emitted once per change of state and once per cause of loss. An appender with a `failure` property emits
+ * its own warnings about its health.
  */
 import type { LogChainAppender } from '../appender.ts'
 import { propertyOf } from '../guard/values.ts'
@@ -15,7 +16,7 @@ export class HealthReporter {
 	readonly #saidLost = new Set<GapCause>()
 	#saidFailing = false
 
-	/** @param source what reports name: the loop, or the parent appender. */
+	/** @param source The object to name in reports: the loop or the parent appender. */
 	constructor(source: object, appender: LogChainAppender) {
 		this.#source = source
 		this.#appender = appender
@@ -35,25 +36,25 @@ export class HealthReporter {
 		report('recovered', { source: this.#source })
 		if (!this.#saidFailing) return
 		this.#saidFailing = false
-		warn('APPENDER_RECOVERED', `${nameOf(this.#appender)} takes records again`)
+		warn('APPENDER_RECOVERED', `${nameOf(this.#appender)} accepts records again`)
 	}
 
-	/** Reports each loss, and warns of the first one of each cause. */
+	/** Reports each loss, and emits a warning for the first loss with each cause. */
 	lost(gap: GapData, error: LogAppendError | undefined): void {
 		const { fromSeq, toSeq, count, cause } = gap
 		report('gap', { source: this.#source, gap: { fromSeq, toSeq, count, cause } })
 		if (this.#saidLost.has(cause)) return
 		this.#saidLost.add(cause)
 		const why = error === undefined ? cause : `${cause}, ${error.message}`
-		const what = `${count} ${count === 1 ? 'record' : 'records'} from seq ${fromSeq}`
+		const what = `${count} ${count === 1 ? 'record' : 'records'} from seq ${fromSeq} on`
 		warn(
 			'RECORDS_LOST',
-			`${nameOf(this.#appender)} will not get ${what} (${why}); further losses are only counted`,
+			`${nameOf(this.#appender)} will not receive ${what} (${why}); further losses are only counted`,
 		)
 	}
 }
 
-/** Returns the name of an appender for messages: its class, if it has one. */
+/** Returns the name of an appender for messages: the name of its class, or `otherwise`. */
 export function nameOf(appender: LogChainAppender, otherwise = 'the appender'): string {
 	const name = propertyOf(propertyOf(appender, 'constructor'), 'name')
 	return typeof name === 'string' && name !== '' && name !== 'Object'

@@ -1,6 +1,6 @@
 /**
- * The appends that have begun, oldest first. Invariant: an append counts as taken only when all earlier ones
- * are, and after a failure no append begins until everything in flight has settled.
+ * The appends that have been started, oldest first. Invariants: an append counts as accepted only after all
+ * earlier appends. After a failure, no append starts until all appends in flight have settled.
  */
 import { declaredBy, type LogChainAppender } from '../appender.ts'
 import type { LogAppendError } from '../model/errors.ts'
@@ -10,7 +10,7 @@ import type { Gap, QueueRange } from './gap-list.ts'
 export interface Append {
 	readonly range: QueueRange
 	readonly shape: 'record' | 'batch' | 'gap'
-	/** The gap, with shape `gap` only. */
+	/** The gap, for an append of shape `gap`; otherwise undefined. */
 	readonly gap: Gap | undefined
 	outcome: 'waiting' | 'taken' | LogAppendError
 }
@@ -37,7 +37,7 @@ export class InFlight {
 		return this.#appends[0]
 	}
 
-	/** Whether another append may begin. */
+	/** Whether another append may start. */
 	get hasRoom(): boolean {
 		return !this.#broken && this.#appends.length < this.#max
 	}
@@ -59,26 +59,26 @@ export class InFlight {
 		return this.#appends.filter(({ shape }) => shape === 'gap').length
 	}
 
-	/** Adds an append, whether it still waits for its outcome or not. */
+	/** Adds an append, with or without an outcome. */
 	add(append: Append): void {
 		this.#appends.push(append)
 		if (append.outcome === 'waiting') this.#waiting += 1
 		else if (append.outcome !== 'taken') this.#broken = true
 	}
 
-	/** Sets the outcome of a waiting append. */
+	/** Sets the outcome of an append that was waiting. */
 	settle(append: Append, outcome: 'taken' | LogAppendError): void {
 		append.outcome = outcome
 		this.#waiting -= 1
 		if (outcome !== 'taken') this.#broken = true
 	}
 
-	/** Removes and returns the oldest append, if it was taken. */
+	/** Removes and returns the oldest append, if it was accepted. */
 	shiftTaken(): Append | undefined {
 		return this.#appends[0]?.outcome === 'taken' ? this.#appends.shift() : undefined
 	}
 
-	/** Removes and returns the failed append and all later ones, once everything in flight has settled. */
+	/** Removes and returns the failed append and all later appends, once all appends in flight have settled. */
 	takeFailed(): Append[] | undefined {
 		if (!this.#broken || this.#waiting > 0) return undefined
 		this.#broken = false
@@ -87,7 +87,8 @@ export class InFlight {
 }
 
 /**
- * Returns the maximum number of appends in flight for an appender. @throws {MeshChainError} `INVALID_OPTION`
+ * Returns the maximum number of appends in flight that an appender declares. @throws {MeshChainError}
+ * `INVALID_OPTION`
  */
 export function inFlightMaxOf(appender: LogChainAppender): number {
 	return declaredBy(appender, 'inFlightMax')

@@ -10,16 +10,14 @@ export interface OutboxOptions {
 	readonly queue: RecordQueue
 	readonly nextSeq: number
 	readonly epoch: number
-	/** Stamps the `$gap` records. */
+	/** Clock for the times of `$gap` records. */
 	readonly clock: () => number
-	/** Cause of a gap if the queue drops a record that the appender has not taken. */
+	/** Cause of the gap if the queue drops a record that the appender has not accepted. */
 	readonly evictionCause: 'evicted' | 'overflow'
-	/** Called once when the appender fails, and once when it has recovered. */
+	/** Called once when the appender starts to fail, and once when it has recovered. */
 	readonly health: HealthReporter
-	/**
-	 * Called synchronously for each loss; must not throw. `error` is the appender's error, if there is one.
-	 */
+	/** Called synchronously for each loss. Must not throw. `error` is the appender's error, if any. */
 	readonly lost: (gap: Gap, error: LogAppendError | undefined) => void
-	/** Called after records may have been taken without a call by the owner; must not throw. */
+	/** Called when the appender may have accepted records asynchronously. Must not throw. */
 	readonly progress: () => void
 }

@@ -1,4 +1,4 @@
-/** The statistics of one outbox, as `stats()` returns them. */
+/** The statistics that the `stats()` of an outbox returns. */
 import type { Durability } from '../appender.ts'
 
 /** Records that never reached the appender, by cause. */
@@ -13,32 +13,35 @@ export interface LostCounts {
 	readonly atClose: number
 }
 
-/** Counts of what happened to the records given to one appender, since the start except where noted. */
+/**
+ * Statistics for the records passed to one appender. Unless noted otherwise, counts start at the creation of
+ * the loop or appender.
+ */
 export interface OutboxStats {
-	/** Durability that the appender promises; `memory` if it declares none. */
+	/** Durability that the appender declares; `memory` if it declares none. */
 	readonly durability: Durability
 	/**
-	 * Whether nothing can be committed at present, because the last append failed or the appender reports a
-	 * failure.
+	 * Whether the appender currently cannot commit records, because the last append failed or the appender
+	 * reports a failure.
 	 */
 	readonly failing: boolean
-	/** Message of the last error with which the appender failed or refused a record. */
+	/** Message of the error with which the appender last failed or refused a record. */
 	readonly lastError: string | undefined
-	/** Records taken, without `$gap` records. */
+	/** Records that the appender accepted, excluding `$gap` records. */
 	readonly appended: number
 	/** Appends that threw or rejected. */
 	readonly failures: number
-	/** Appends made while the appender was failing. */
+	/** Appends attempted while the appender was failing. */
 	readonly retries: number
-	/** Records pending at present, including those in flight. */
+	/** Records that are currently pending, including records in flight. */
 	readonly pending: number
-	/** Asynchronous appends in flight at present. */
+	/** Asynchronous appends that are currently in flight. */
 	readonly inFlight: number
-	/** `committedSeq` of the appender, or the last seq that it took. */
+	/** `committedSeq` of the appender. If the appender has no such property, the last seq that it accepted. */
 	readonly committedSeq: number
 	readonly lost: LostCounts
-	/** `$gap` records taken. */
+	/** `$gap` records that the appender accepted. */
 	readonly gapsAppended: number
-	/** Gaps without a `$gap` record, because the appender refused the record or was closed first. */
+	/** Gaps without a `$gap` record, because the appender refused that record or was closed first. */
 	readonly gapsUnwritten: number
 }

@@ -1,11 +1,13 @@
 /**
- * Appends the records of a queue to one appender: in order, each once, kept until the appender has taken it.
- * A loop has one outbox over its ring; a `TeeAppender` has one for each child.
+ * Appends the records in a queue to one appender, each record once and in order. A record stays in the queue
+ * until the appender has accepted it. A loop has one outbox for its ring, and a `TeeAppender` has one outbox
+ * per child.
  *
- * Invariants: everything before the cursor was taken, is in flight, or was counted as lost. The cursor moves
- * back only after a failure, to the append that failed. A loss is counted when it happens and stays in the
- * gap list until the appender has taken its `$gap`. Nothing here throws into the publisher.
- * docs/explanation/architecture.md has a diagram of the states of an outbox and of the other retries.
+ * Invariants: every record before the cursor was accepted, is in flight, or was counted as lost. The cursor
+ * moves back only after a failure, to the append that failed. A loss is counted when it happens, and stays in
+ * the gap list until the appender has accepted its `$gap`. Nothing here throws into the publisher.
+ *
+ * docs/explanation/architecture.md has a diagram of the states of an outbox, and describes the other retries.
  */
 import { committedSeqOf, durabilityOf, failureOf, type LogChainAppender, toAppendError } from '../appender.ts'
 import { follow, isThenable, settle } from '../guard/promises.ts'
@@ -30,7 +32,7 @@ export class Outbox {
 	readonly #queue: RecordQueue
 	readonly #options: OutboxOptions
 	readonly #gaps = new GapList()
-	/** Ranges that must be appended as one, in order, and have not begun. */
+	/** Ranges that must each be appended as one batch and have not been started, in order. */
 	readonly #batches: QueueRange[] = []
 	readonly #inFlight: InFlight
 	readonly #waiters = new PositionWaiters()
@@ -42,7 +44,7 @@ export class Outbox {
 	#pumping = false
 	/** First position of the append that has not returned; Infinity if there is none. */
 	#calling = Number.POSITIVE_INFINITY
-	/** Whether the appender has failed since the pump began; the next call of `pump` tries again. */
+	/** Whether the appender has failed during the current call of `pump`. The next call tries again. */
 	#stalled = false
 	#closed = false
 	#failure: LogAppendError | undefined
@@ -64,7 +66,9 @@ export class Outbox {
 		this.#inFlight = new InFlight(inFlightMaxOf(options.appender))
 	}
 
-	/** First position still needed; the owner of the queue may drop earlier ones without a loss. */
+	/**
+	 * First position that is still needed. The owner of the queue can drop earlier positions without a loss.
+	 */
 	get needed(): number {
 		return Math.min(this.#inFlight.oldest?.range.from ?? this.#cursor, this.#calling)
 	}
@@ -72,19 +76,27 @@ export class Outbox {
 	get committedSeq(): number {
 		const seq = committedSeqOf(this.#appender)
 		if (seq === undefined) return this.#committedSeq
-		// While the appender returns no valid seq, its last valid one applies.
+		// While the appender reports no valid seq, its last valid seq applies.
 		if (!Number.isNaN(seq)) this.#soundCommittedSeq = seq
 		return this.#soundCommittedSeq
 	}
 
-	/** Error of the last append, while the appender is failing. */
+	/** Number of records that the appender has neither accepted nor refused. */
+	get pending(): number {
+		if (this.#closed) return 0
+		return this.#queue.end - this.#cursor - this.#gaps.positions + this.#inFlight.recordPositions
+	}
+
+	/** Error from the last append, while the appender is failing. */
 	get failure(): LogAppendError | undefined {
 		return this.#failure
 	}
 
-	/** Appends the records of the queue until the appender fails or has no room. */
+	/**
+	 * Appends records from the queue until the appender fails or the maximum number of appends is in flight.
+	 */
 	pump(): void {
-		// An appender that publishes causes a nested call; the outer call appends that record too.
+		// An appender that publishes a record causes a nested call. The outer call appends that record, too.
 		if (this.#pumping || this.#closed) return
 		this.#pumping = true
 		this.#stalled = false
@@ -103,8 +115,8 @@ export class Outbox {
 	}
 
 	/**
-	 * Appends as {@link pump} does, and the last `count` records of the queue as one if the appender supports
-	 * batches.
+	 * Appends records like {@link pump}. If the appender supports batches, appends the last `count` records in
+	 * the queue as one batch.
 	 */
 	pumpBatch(count: number): void {
 		const from = this.#queue.end - count
@@ -114,13 +126,18 @@ export class Outbox {
 		this.pump()
 	}
 
-	/** Prepares for the owner to drop the oldest position. A record that was not appended becomes a gap. */
+	/**
+	 * Prepares for the removal of the oldest position from the queue. If its record was not appended, the
+	 * record becomes a gap.
+	 */
 	evicting(position: number): void {
 		if (position < this.#cursor || this.#gaps.covers(position)) return
 		this.#lose(this.#shiftBatchAt(position) ?? this.#rangeAt(position), this.#options.evictionCause)
 	}
 
-	/** Resolves once every record now in the queue was taken or lost; rejects with the next failure. */
+	/**
+	 * Resolves once every record that is now in the queue was accepted or lost. Rejects at the next failure.
+	 */
 	settle(): Promise<void> {
 		this.pump()
 		const { end } = this.#queue
@@ -132,8 +149,8 @@ export class Outbox {
 	/**
 	 * Returns once the operating system has every record.
 	 *
-	 * @throws {MeshChainError} `FLUSH_FAILED` if a record is still pending, or was lost since the last
-	 * `flush` or `sync`.
+	 * @throws {MeshChainError} `FLUSH_FAILED` if a record is still pending, or if a record was lost since the
+	 * last `flush` or `sync`.
 	 */
 	flush(): void {
 		if (this.#closed) return
@@ -148,7 +165,7 @@ export class Outbox {
 	/**
 	 * Resolves once every record published before the call is on disk.
 	 *
-	 * @throws {MeshChainError} `SYNC_FAILED` if that is not possible, or a record was lost since the last
+	 * @throws {MeshChainError} `SYNC_FAILED` if that is not possible, or if a record was lost since the last
 	 * `flush` or `sync`.
 	 */
 	sync(): Promise<void> {
@@ -178,11 +195,11 @@ export class Outbox {
 	}
 
 	/**
-	 * Waits for appends in flight, tries once to append the rest, then syncs and closes the appender. Records
-	 * that the appender has not taken by then are counted as lost. Never waits for a failing appender to
-	 * recover, and waits at most `timeoutMs` for one that does not answer.
+	 * Waits for appends in flight, tries once to append the remaining records, then syncs and closes the
+	 * appender. Records that the appender has not accepted before the sync are counted as lost. Never waits for
+	 * a failing appender to recover, and waits at most `timeoutMs` for an appender that does not respond.
 	 *
-	 * @throws {MeshChainError} the first failure, after everything else is done.
+	 * @throws {MeshChainError} The first failure, after all steps have been attempted.
 	 */
 	async close(timeoutMs: number): Promise<void> {
 		const errors: MeshChainError[] = []
@@ -200,16 +217,11 @@ export class Outbox {
 			durability: durabilityOf(this.#appender),
 			failing: failure !== undefined || this.#failure !== undefined,
 			lastError: failure === undefined ? this.#lastError : messageOf(failure),
-			pending: this.#pending,
+			pending: this.pending,
 			inFlight: this.#inFlight.count,
 			committedSeq: this.committedSeq,
 			lost: this.#losses.counts(),
 		})
-	}
-
-	get #pending(): number {
-		if (this.#closed) return 0
-		return this.#queue.end - this.#cursor - this.#gaps.positions + this.#inFlight.recordPositions
 	}
 
 	#appendNext(): void {
@@ -221,11 +233,14 @@ export class Outbox {
 		else this.#appendRecord(position)
 	}
 
-	/** Appends one record: the most frequent case. Allocates nothing if the appender simply returns. */
+	/**
+	 * Appends one record, which is the most frequent case. Allocates nothing if `append` returns synchronously.
+	 */
 	#appendRecord(position: number): void {
 		const record = this.#queue.at(position)
 		let result: unknown
-		// Moved first, so that a record that the ring evicts during this call does not count as lost.
+		// The cursor moves first, so that the record does not count as lost if the ring evicts it during this
+		// call.
 		this.#cursor = position + 1
 		try {
 			result = this.#appender.append(record)
@@ -286,7 +301,7 @@ export class Outbox {
 	}
 
 	#settled(append: Append, outcome: 'taken' | LogAppendError): void {
-		// The append was given up, and counted, when the appender was closed.
+		// The append was abandoned and counted when the appender was closed.
 		if (this.#closed) return
 		this.#answers += 1
 		this.#inFlight.settle(append, outcome)
@@ -294,13 +309,15 @@ export class Outbox {
 		else this.#options.progress()
 	}
 
-	/** Appends without a call by the owner. */
+	/**
+	 * Calls {@link pump} on the outbox's own initiative, and then reports progress to the owner of the queue.
+	 */
 	#try(): void {
 		this.pump()
 		this.#options.progress()
 	}
 
-	/** Acts on settled appends; false if the appender failed and must be left alone for now. */
+	/** Processes settled appends. Returns false if the appender failed and no further append may start yet. */
 	#advance(): boolean {
 		for (let append = this.#inFlight.shiftTaken(); append; append = this.#inFlight.shiftTaken()) {
 			const { shape, range } = append
@@ -318,14 +335,17 @@ export class Outbox {
 		if (this.#failure !== undefined) this.#recovered()
 	}
 
-	/** Marks the appender as not failing, once it has taken an append or refused it for good. */
+	/** Marks the appender as healthy after it has accepted an append or refused one permanently. */
 	#recovered(): void {
 		this.#failure = undefined
 		this.#retry.reset()
 		this.#options.health.recovered()
 	}
 
-	/** Returns to the append that failed; false if it is retried later, true if it was given up. */
+	/**
+	 * Moves the cursor back to the append that failed. Returns false if the append is retried later, true if it
+	 * was abandoned.
+	 */
 	#rewind(appends: readonly Append[]): boolean {
 		const failed = appends[0]!
 		const error = failed.outcome as LogAppendError
@@ -347,7 +367,7 @@ export class Outbox {
 		return false
 	}
 
-	/** Counts an append as lost that the appender refuses for good. */
+	/** Counts the records of an append as lost, because the appender has permanently refused them. */
 	#giveUp(failed: Append, error: LogAppendError): void {
 		if (failed.shape === 'gap') {
 			this.#counts.gapsUnwritten += 1
@@ -356,7 +376,7 @@ export class Outbox {
 		if (this.#failure !== undefined) this.#recovered()
 	}
 
-	/** Undoes the start of an append. */
+	/** Restores the state from before the start of an append. */
 	#putBack(append: Append): void {
 		const { shape, range, gap, outcome } = append
 		if (gap !== undefined) this.#gaps.insert(gap)
@@ -377,17 +397,17 @@ export class Outbox {
 		return queueRangeOf(position, [this.#queue.at(position)])
 	}
 
-	/** Removes and returns the waiting batch that holds this position. */
+	/** Removes and returns the waiting batch that contains this position. */
 	#shiftBatchAt(position: number): QueueRange | undefined {
 		const batch = this.#batches[0]
 		return batch !== undefined && batch.from <= position ? this.#batches.shift() : undefined
 	}
 
-	/** Schedules a retry of pending records, at the latest when the process exits. */
+	/** Schedules a retry for pending records. The last retry runs when the process exits. */
 	#retryLater(): void {
 		this.#undoExitHook ??= onExit('loop', () => this.pump())
-		// Without a failure and with room left, records are pending only if an appender published from its
-		// own append.
+		// Without a failure and with room for another append, records are pending only if an appender published
+		// them during its own append.
 		if (!this.#stalled && this.#inFlight.hasRoom && !this.#closed) this.#retry.start()
 	}
 
@@ -395,7 +415,7 @@ export class Outbox {
 		const cause = thrown ?? this.#failure
 		const why = cause === undefined ? 'they are in flight; await sync()' : messageOf(cause)
 		const seq = this.#firstPendingSeq()
-		const message = `the appender does not have the records from seq ${seq} yet: ${why}`
+		const message = `the appender has not accepted the records from seq ${seq} on: ${why}`
 		return new MeshChainError(code, message, { seq, cause })
 	}
 
@@ -407,11 +427,11 @@ export class Outbox {
 	}
 
 	/**
-	 * Waits until every published record was taken, or the appender fails. Returns an error if no append has
-	 * settled for `stallMs`.
+	 * Waits until the appender has accepted every published record or has failed. Returns an error if no append
+	 * has settled for `stallMs`.
 	 */
 	async #drain(stallMs: number): Promise<LogAppendError | undefined> {
-		// Appends in flight may fail; the records after them are tried nevertheless.
+		// Appends in flight may fail, but later records are attempted anyway.
 		const first = this.#inFlight.count === 0 || (await this.#settledWithin(stallMs))
 		if (first && (await this.#settledWithin(stallMs))) return undefined
 		return new LogAppendError(`no append has settled for ${stallMs} ms`)
@@ -421,14 +441,14 @@ export class Outbox {
 		return settledUnlessStalled(this.settle(), () => this.#answers, stallMs)
 	}
 
-	/** Ends all appending: no append begins after this, and appends in flight are no longer awaited. */
+	/** Stops appending. No append starts after this, and appends in flight are no longer awaited. */
 	#stop(keep: (error: MeshChainError) => void, hang: LogAppendError | undefined): void {
 		if (this.needed < this.#queue.end) {
 			const error = this.#pendingError('CLOSE_FAILED', hang)
 			keep(error)
 			this.#waiters.failed(error)
 		}
-		if (this.#pending > 0) this.#loseRest(hang ?? this.#failure)
+		if (this.pending > 0) this.#loseRest(hang ?? this.#failure)
 		this.#counts.gapsUnwritten += this.#gaps.count + this.#inFlight.gaps
 		this.#closed = true
 		this.#retry.reset()
@@ -436,7 +456,7 @@ export class Outbox {
 	}
 
 	#loseRest(why: LogAppendError | undefined): void {
-		// The gaps at the front were counted when their records were lost.
+		// The records in the gaps at the front were already counted as lost.
 		const from = this.#cursor + this.#gaps.positions
 		const rest =
 			from < this.#queue.end ? [queueRangeOf(from, this.#queue.slice(from, this.#queue.end - 1))] : []

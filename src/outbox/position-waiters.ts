@@ -1,6 +1,6 @@
 /**
- * Promises that resolve once the appender has taken every position up to some end. Ends only increase, so the
- * oldest promise is always first.
+ * Promises that each resolve once the appender has processed every position before an end position. End
+ * positions never decrease, so the oldest promise always resolves first.
  */
 
 interface Waiter {
@@ -16,21 +16,24 @@ export class PositionWaiters {
 		return this.#waiters.length
 	}
 
-	/** Resolves once the appender has taken every position before `end`; rejects at the next failure. */
+	/** Resolves once the appender has processed every position before `end`. Rejects at the next failure. */
 	wait(end: number): Promise<void> {
 		return new Promise((resolve, reject) => {
 			this.#waiters.push({ end, resolve, reject })
 		})
 	}
 
-	/** Resolves the promises for every position before `end`. */
+	/** Resolves all promises whose end is at most `end`. */
 	reached(end: number): void {
 		let count = 0
 		while (count < this.#waiters.length && this.#waiters[count]!.end <= end) count += 1
 		for (const { resolve } of this.#waiters.splice(0, count)) resolve()
 	}
 
-	/** Rejects every promise after a failed append, except for those whose end is at most `reached`. */
+	/**
+	 * Rejects all promises after a failed append, except promises whose end is at most `reached`, which
+	 * resolve.
+	 */
 	failed(error: unknown, reached = 0): void {
 		if (reached > 0) this.reached(reached)
 		for (const { reject } of this.#waiters.splice(0)) reject(error)

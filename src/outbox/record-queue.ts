@@ -1,14 +1,14 @@
 /**
- * A queue of records addressed by position. Positions increase by one with each push and are never reused, so
- * that several cursors can walk one queue. In a loop's ring the position is the `seq`. The queue grows as
- * needed; its owner bounds it.
+ * A queue of records that are addressed by position. Positions increase by one with each push and are never
+ * reused, so that several cursors can read one queue. In a loop's ring, the position is the `seq`. The queue
+ * grows as needed, and its owner limits its size.
  */
 import type { LogRecord } from '../model/record.ts'
 
 const SLOTS_MIN = 16
 
 export class RecordQueue {
-	/** The slots. Their number is a power of two, so that a mask wraps around. */
+	/** The slots. The number of slots is a power of two, so that a bit mask wraps an index around. */
 	#records: (LogRecord | undefined)[] = new Array(SLOTS_MIN).fill(undefined)
 	#sizes: number[] = new Array(SLOTS_MIN).fill(0)
 	#head = 0
@@ -20,7 +20,7 @@ export class RecordQueue {
 		this.#first = firstPosition
 	}
 
-	/** Position of the oldest record; equals {@link end} if the queue is empty. */
+	/** Position of the oldest record. If the queue is empty, this is {@link end}. */
 	get first(): number {
 		return this.#first
 	}
@@ -34,7 +34,7 @@ export class RecordQueue {
 		return this.#count
 	}
 
-	/** Sum of the sizes given to {@link push}. */
+	/** Total size of the records, as passed to {@link push}. */
 	get bytes(): number {
 		return this.#bytes
 	}
@@ -48,7 +48,7 @@ export class RecordQueue {
 		this.#bytes += bytes
 	}
 
-	/** Removes the oldest record; does nothing if the queue is empty. */
+	/** Removes the oldest record. Does nothing if the queue is empty. */
 	shift(): void {
 		if (this.#count === 0) return
 		this.#records[this.#head] = undefined
@@ -59,8 +59,7 @@ export class RecordQueue {
 	}
 
 	/**
-	 * Returns the record at a position from {@link first} to before {@link end}; the caller checks the
-	 * position.
+	 * Returns the record at a position. The position must be at least {@link first} and less than {@link end}.
 	 */
 	at(position: number): LogRecord {
 		return this.#records[(this.#head + (position - this.#first)) & (this.#records.length - 1)]!
@@ -73,7 +72,7 @@ export class RecordQueue {
 		return records
 	}
 
-	/** Removes all records; positions continue. */
+	/** Removes all records. Positions are not reset. */
 	clear(): void {
 		while (this.#count > 0) this.shift()
 	}
@@ -85,7 +84,7 @@ export class RecordQueue {
 	}
 }
 
-/** Returns the slots of a full queue, with its head first, at twice the capacity. */
+/** Returns the slots of a full queue, rotated so that the head is first, with twice the capacity. */
 function rotated<T>(slots: readonly T[], head: number, empty: T): T[] {
 	const straight = [...slots.slice(head), ...slots.slice(0, head)]
 	for (let index = slots.length; index > 0; index--) straight.push(empty)

@@ -1,18 +1,22 @@
 /**
- * One promise for all callers of one sync of an appender, because promises are most of the cost of a sync.
+ * Shares one promise between all callers that wait for the same sync, because promises account for most of
+ * the cost of a sync.
  */
 export class SharedSync {
 	#last: { readonly sync: Promise<void>; readonly shared: Promise<void> } | undefined
 
-	/** Returns the result of `finish`; callers with the same sync share it until {@link forget}. */
+	/**
+	 * Returns the promise from `finish`. Callers that pass the same sync share this promise until
+	 * {@link forget}.
+	 */
 	of(sync: Promise<void>, finish: (sync: Promise<void>) => Promise<void>): Promise<void> {
 		if (this.#last?.sync !== sync) this.#last = { sync, shared: finish(sync) }
 		return this.#last.shared
 	}
 
 	/**
-	 * Forgets the shared promise. An appender may return the same promise forever, and later losses must
-	 * still be reported.
+	 * Forgets the shared promise. Without this, later losses would not be reported for an appender that always
+	 * returns the same promise.
 	 */
 	forget(): void {
 		this.#last = undefined

@@ -1,29 +1,29 @@
 /**
- * The diagnostics of mesh-chain. Programs receive them on `node:diagnostics_channel`. People receive them
- * through `process.emitWarning`, once for each change of state. This module prints nothing itself.
+ * The diagnostics of mesh-chain. Programs receive them through `node:diagnostics_channel`, and people through
+ * `process.emitWarning`, once per change of state. This module prints nothing itself.
  */
 import { channel } from 'node:diagnostics_channel'
 import { escapeText } from '../text/escape.ts'
 
 const channels = {
-	/** `{ source, error }`: a loop or a chain cannot commit at present. */
+	/** `{ source, error }`: a loop or a chain currently cannot commit records. */
 	failing: channel('mesh-chain:failing'),
-	/** `{ source }`: a loop or a chain can commit again. */
+	/** `{ source }`: a loop or a chain can commit records again. */
 	recovered: channel('mesh-chain:recovered'),
-	/** `{ source, gap }`: records were lost; `gap` is the `GapData`. */
+	/** `{ source, gap }`: records were lost. `gap` is a `GapData` object. */
 	gap: channel('mesh-chain:gap'),
 	/** `{ source, error, record }`: a listener threw or rejected. */
 	listenerError: channel('mesh-chain:listener-error'),
 	/**
-	 * `{ source, record, bound }`: publishing from within listeners exceeded that bound; the record is kept,
-	 * but not delivered.
+	 * `{ source, record, bound }`: nested publishing by listeners exceeded this bound. The record is kept, but
+	 * not delivered to listeners.
 	 */
 	recursionCut: channel('mesh-chain:recursion-cut'),
-	/** `{ source, line }`: a line was published after close. */
+	/** `{ source, line }`: a line was published through a closed loop. */
 	publishedAfterClose: channel('mesh-chain:published-after-close'),
-	/** `{ source, error, hook }`: a `context`, `transform` or `clock` hook of the application failed. */
+	/** `{ source, error, hook }`: a `context`, `transform` or `clock` hook failed. */
 	hookError: channel('mesh-chain:hook-error'),
-	/** `{ source, recovery }`: the end of an opened chain differs from what a writer leaves at a close. */
+	/** `{ source, recovery }`: an opened chain does not end like a chain that its last writer closed. */
 	recovery: channel('mesh-chain:recovery'),
 }
 
@@ -32,13 +32,13 @@ interface Message {
 	readonly [name: string]: unknown
 }
 
-/** The sources of the messages that a channel is publishing at present. */
+/** For each channel, the sources whose messages are being published. */
 const speaking: Partial<Record<keyof typeof channels, Set<object>>> = {}
 
 /**
- * Publishes a message on a channel. Node reports errors of subscribers; they do not reach the caller. A
- * message of the same source and channel that a subscriber causes is not published: otherwise a subscriber
- * that publishes records would cause endless messages.
+ * Publishes a message on a channel. Node reports errors from subscribers, so these errors do not reach the
+ * caller. If a subscriber causes another message from the same source on the same channel, that message is
+ * not published. Otherwise, a subscriber that publishes records could cause endless messages.
  */
 export function report(event: keyof typeof channels, message: Message): void {
 	const target = channels[event]
@@ -55,8 +55,8 @@ export function report(event: keyof typeof channels, message: Message): void {
 }
 
 /**
- * Emits a Node warning, which Node prints. `code` is stable: `MESH_CHAIN_…`. The message is escaped, because
- * it can contain foreign names and errors.
+ * Emits a process warning, which Node prints by default. Its code, `MESH_CHAIN_…`, is stable. The message is
+ * escaped, because it can contain foreign names and error messages.
  */
 export function warn(code: string, message: string): void {
 	try {

@@ -1,6 +1,7 @@
 /**
- * One `exit` listener for the whole process (or worker thread), for any number of loops and chains. Loops run
- * first, so that their pending records reach the appenders; chains run after them and write the records.
+ * One `exit` listener per process or worker thread, for any number of loops and chains. The handlers of loops
+ * run first and pass pending records to the appenders. The handlers of chains run afterwards and write the
+ * records.
  */
 
 import { processWide } from './process-wide.ts'
@@ -9,13 +10,13 @@ type ExitHandler = (exitCode: number) => void
 
 const state = processWide('exit-hook', () => ({
 	handlers: { loop: new Set<ExitHandler>(), chain: new Set<ExitHandler>() },
-	/** The registered listener of the process, if any. */
+	/** The `exit` listener of the process, if registered. */
 	listener: undefined as ((exitCode: number) => void) | undefined,
 	isExiting: false,
 }))
 
 /**
- * Returns whether the process has begun to exit. Queued work no longer runs then, so all work must be
+ * Returns whether the process has started to exit. Queued work no longer runs then, so all work must be
  * synchronous.
  */
 export function isExiting(): boolean {
@@ -23,8 +24,8 @@ export function isExiting(): boolean {
 }
 
 /**
- * Registers a handler that runs synchronously on every exit that allows code to run. Returns a function that
- * removes the handler.
+ * Registers a handler that runs synchronously on every process exit that allows code to run. Returns a
+ * function that removes the handler.
  */
 export function onExit(phase: 'loop' | 'chain', handler: ExitHandler): () => void {
 	if (state.listener === undefined) {
@@ -47,7 +48,7 @@ function runHandlers(exitCode: number): void {
 		try {
 			handler(exitCode)
 		} catch {
-			// An error of one handler must not stop the others.
+			// An error in one handler must not prevent the others from running.
 		}
 	}
 }

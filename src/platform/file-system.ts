@@ -1,6 +1,6 @@
 /**
- * The port to the file system, and the only importer of `node:fs` outside the CLI. Tests inject a file system
- * that fails on command. Each call has the meaning of the `node:fs` call with the same name.
+ * The interface to the file system, and the only importer of `node:fs` outside the CLI. Tests inject a file
+ * system that fails on command. Each call works like the `node:fs` call with the same name.
  */
 import { spawnSync } from 'node:child_process'
 import * as fs from 'node:fs'
@@ -12,7 +12,7 @@ export interface FileStat {
 	readonly ino: number
 	readonly dev: number
 	readonly mode: number
-	/** Number of names of the file; 0 after its removal. */
+	/** Number of hard links to the file; 0 after the file is removed. */
 	readonly nlink: number
 	isFile(): boolean
 	isDirectory(): boolean
@@ -22,11 +22,15 @@ export interface FileStat {
 export interface FileSystem {
 	openSync(path: string, flags: number, mode?: number): number
 	closeSync(fd: number): void
-	/** Reads bytes. May return fewer bytes than requested; returns 0 at the end. */
+	/**
+	 * Reads bytes and returns their number. May read fewer bytes than requested. Returns 0 at the end of the
+	 * file.
+	 */
 	readSync(fd: number, buffer: Uint8Array, offset: number, length: number, position: number): number
 	/**
-	 * Writes bytes. May write fewer bytes than requested without an error, so callers always compare. The
-	 * position `null` means the end of the file at the time of the write; it requires `O_APPEND`.
+	 * Writes bytes and returns their number. May write fewer bytes than requested without an error, so callers
+	 * always compare the numbers. The position `null` means the end of the file at the time of the write, and
+	 * requires `O_APPEND`.
 	 */
 	writeSync(fd: number, buffer: Uint8Array, offset: number, length: number, position: number | null): number
 	fstatSync(fd: number): FileStat
@@ -39,27 +43,27 @@ export interface FileSystem {
 	unlinkSync(path: string): void
 	realpathSync(path: string): string
 	/**
-	 * Creates a directory and its parents; does nothing if the directory exists. Without this call,
-	 * directories must exist.
+	 * Creates a directory and its parents. Does nothing if the directory exists. Without this call, directories
+	 * must already exist.
 	 */
 	mkdirSync?(path: string): void
 	/** Returns the names in a directory, in any order. */
 	readdirSync(path: string): string[]
 	readFileSync(path: string): Buffer
 	/**
-	 * Takes the exclusive kernel lock on an open file. The lock lasts until the descriptor is closed, however
-	 * the process ends. Returns `unavailable` if the system has no such lock.
+	 * Acquires the exclusive kernel lock on an open file. The lock is held until the descriptor is closed,
+	 * however the process ends. Returns `unavailable` if the system has no such lock.
 	 */
 	lockSync(fd: number): 'taken' | 'held' | 'unavailable'
 	open(path: string, flags: number): Promise<number>
 	close(fd: number): Promise<void>
-	/** Reads bytes. Position -1 continues a pipe. */
+	/** Reads bytes and returns their number. For a pipe, the position is -1. */
 	read(fd: number, buffer: Uint8Array, offset: number, length: number, position: number): Promise<number>
 	fstat(fd: number): Promise<FileStat>
 	fdatasync(fd: number): Promise<void>
 	/**
-	 * Calls `hint` when the file may have changed. Hints may be missing or wrong. Returns a function that
-	 * ends the watch. Does nothing if watching is not possible.
+	 * Calls `hint` when the file may have changed. A change may cause no call, and a call does not imply a
+	 * change. Returns a function that stops watching. Does nothing if watching is not possible.
 	 */
 	watch(path: string, hint: () => void): () => void
 }
@@ -73,7 +77,7 @@ export const {
 	O_RDWR,
 	O_TRUNC,
 	O_WRONLY,
-	// Windows defines neither of these flags.
+	// Windows does not define these flags.
 	O_NOFOLLOW = 0,
 	O_NONBLOCK = 0,
 } = fs.constants as Partial<typeof fs.constants> & typeof fs.constants
@@ -107,7 +111,7 @@ export const nodeFileSystem: FileSystem = {
 }
 
 /**
- * Creates a directory level by level. Node's own recursion never ends on a file system that accepts no new
+ * Creates a directory level by level. Node's own recursive call never ends on a file system that refuses new
  * names, such as `/proc`.
  */
 function makeDirectory(path: string): void {
@@ -123,8 +127,8 @@ function makeDirectory(path: string): void {
 }
 
 /**
- * Takes the kernel lock. Node has no flock call, but `flock(1)` locks the open file that it inherits, and the
- * lock stays on the file after `flock` exits.
+ * Acquires the kernel lock. Node has no flock call, but `flock(1)` locks the open file that it inherits, and
+ * the file stays locked after `flock` exits.
  */
 function lockFile(fd: number): 'taken' | 'held' | 'unavailable' {
 	const { status, error } = spawnSync('flock', ['-xn', '3'], { stdio: ['ignore', 'ignore', 'ignore', fd] })
@@ -136,7 +140,7 @@ function lockFile(fd: number): 'taken' | 'held' | 'unavailable' {
 function watchFile(path: string, hint: () => void): () => void {
 	try {
 		const watcher = fs.watch(path, { persistent: false }, hint)
-		// The system has no watches left or does not support them. Polling still finds every change, only
+		// The system has no watches left or does not support watching. Polling still detects every change, but
 		// later.
 		watcher.on('error', () => watcher.close())
 		return () => watcher.close()
@@ -151,7 +155,7 @@ function callback<T>(start: (done: (error: Error | null, value?: T) => void) => 
 	})
 }
 
-/** Closes a descriptor. Errors are ignored: they say nothing about earlier syncs. */
+/** Closes a descriptor. Errors are ignored, because they have no meaning for earlier syncs. */
 export function closeQuietly(system: FileSystem, fd: number): void {
 	try {
 		system.closeSync(fd)
@@ -161,15 +165,15 @@ export function closeQuietly(system: FileSystem, fd: number): void {
 }
 
 /**
- * Opens a file of a chain. Every file of a chain is opened here. Invariant: the call never waits, even if the
- * name leads to a pipe, a folder, a socket, a device or a link.
+ * Opens a file of a chain. All files of a chain are opened with this function. Invariant: the call never
+ * blocks, even if the name refers to a pipe, a folder, a socket, a device or a link.
  *
- * @throws The error of the system, or an error with the code `EFTYPE` for anything except a regular file.
+ * @throws The system error, or an error with the code `EFTYPE` for anything except a regular file.
  */
 export function openOurs(system: FileSystem, path: string, flags: number, mode?: number): number {
-	// Without O_NONBLOCK, opening a named pipe waits for its other end.
+	// Without O_NONBLOCK, opening a named pipe blocks until its other end is opened.
 	const fd = system.openSync(path, flags | O_NOFOLLOW | O_NONBLOCK, mode)
-	// This call has created the file.
+	// With O_EXCL, this call has created the file, so it is a regular file.
 	if ((flags & O_EXCL) !== 0) return fd
 	try {
 		if (system.fstatSync(fd).isFile()) return fd
@@ -186,7 +190,10 @@ export interface OpenFile {
 	readonly fd: number
 }
 
-/** Opens a file like {@link openOurs}, runs `work`, and closes the file. @throws Any error of either. */
+/**
+ * Opens a file like {@link openOurs}, runs `work`, and closes the file. @throws Any error from `openOurs` or
+ * `work`.
+ */
 export function withFile<T>(system: FileSystem, path: string, flags: number, work: (file: OpenFile) => T): T {
 	const fd = openOurs(system, path, flags)
 	try {
@@ -196,21 +203,21 @@ export function withFile<T>(system: FileSystem, path: string, flags: number, wor
 	}
 }
 
-/** Removes a temporary file. Errors are ignored: a leftover is untidy, but harmless. */
+/** Removes a temporary file. Errors are ignored, because a leftover file is harmless. */
 export function removeQuietly(system: FileSystem, path: string): void {
 	try {
 		system.unlinkSync(path)
 	} catch {
-		// No other file uses this name.
+		// The leftover is harmless, because no other file uses this name.
 	}
 }
 
-/** Returns whether two statuses belong to the same file, regardless of its name. */
+/** Returns whether two file statuses belong to the same file, regardless of its name. */
 export function isSameFile(a: Pick<FileStat, 'ino' | 'dev'>, b: Pick<FileStat, 'ino' | 'dev'>): boolean {
 	return a.ino === b.ino && a.dev === b.dev
 }
 
-/** Returns whether a name still leads to the same file as before. */
+/** Returns whether a name still refers to the given file. */
 export function isNamed(system: FileSystem, path: string, file: Pick<FileStat, 'ino' | 'dev'>): boolean {
 	try {
 		return isSameFile(system.statSync(path), file)
@@ -227,18 +234,18 @@ export function systemCode(error: unknown): string | undefined {
 		: undefined
 }
 
-/** Codes of a system that is temporarily out of descriptors, memory or buffers. */
+/** Error codes that indicate a temporary condition, such as a lack of descriptors, memory or buffers. */
 const MOMENTARY = ['EMFILE', 'ENFILE', 'EAGAIN', 'EINTR', 'ENOMEM', 'ENOBUFS']
 
-/** Returns whether a retry may succeed soon. The cause of the error is checked, too. */
+/** Returns whether a retry may succeed soon. The `cause` of the error is also checked. */
 export function isMomentary(error: unknown): boolean {
 	const cause = error instanceof Error ? error.cause : undefined
 	return [error, cause].some((each) => MOMENTARY.includes(systemCode(each) ?? ''))
 }
 
 /**
- * Codes for a name that does not lead to a regular file: nothing, a link, a folder, a socket or a pipe, or a
- * path through something that is not a folder.
+ * Error codes for a name that does not refer to a regular file: a missing file, a link, a folder, a socket, a
+ * pipe, or a path with a component that is not a folder.
  */
 export const NOT_THERE: readonly string[] = ['ENOENT', 'ENOTDIR', 'ELOOP', 'EISDIR', 'ENXIO', 'EFTYPE']
 
@@ -253,7 +260,7 @@ export function exists(system: FileSystem, path: string): boolean {
 	}
 }
 
-/** Reads `length` bytes, or up to the end of the file. */
+/** Reads `length` bytes, or fewer if the file ends earlier. */
 export function readFully(system: FileSystem, fd: number, length: number, position: number): Buffer {
 	const bytes = Buffer.allocUnsafeSlow(length)
 	let done = 0
@@ -266,8 +273,8 @@ export function readFully(system: FileSystem, fd: number, length: number, positi
 }
 
 /**
- * Writes all of `bytes[start, end)` or throws. After a short write, the next attempt yields the error that
- * explains it.
+ * Writes all of `bytes[start, end)` or throws. After a short write, the next attempt throws the error that
+ * caused it.
  */
 export function writeFully(
 	system: FileSystem,
@@ -286,8 +293,8 @@ export function writeFully(
 }
 
 /**
- * Error codes of systems that cannot sync a directory: Windows and some network file systems. Any other code
- * is an error.
+ * Error codes from systems that cannot sync a directory, such as Windows and some network file systems. Any
+ * other code is treated as an error.
  */
 const NO_DIRECTORY_SYNC = ['EINVAL', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EISDIR', 'EBADF', 'EPERM', 'EACCES']
 

@@ -1,14 +1,14 @@
 /**
- * State that exists once per process or worker thread, even if a process loads both builds of mesh-chain (ES
- * modules and CommonJS).
+ * State that exists once per process or worker thread, even if the process loads both builds of mesh-chain
+ * (ES modules and CommonJS).
  *
- * Invariant: shared state is never used through `#private` members of another build, because each build has
- * its own classes.
+ * Invariant: shared state is never accessed through `#private` members, because each build has its own
+ * classes.
  */
 
 const KEY = Symbol.for('mesh-chain.process-wide.1')
 
-/** Returns the value that the first caller with this name created. */
+/** Returns the value with this name. The first call creates the value. */
 export function processWide<T>(name: string, create: () => T): T {
 	const holder = globalThis as { [KEY]?: Map<string, unknown> }
 	holder[KEY] ??= new Map()

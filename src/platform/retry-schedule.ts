@@ -1,19 +1,22 @@
-/** Schedules the retries of a failed operation. The wait doubles with each failure. */
+/** Schedules retries of a failed operation. The delay doubles with each failure. */
 import { Backoff } from './backoff.ts'
 
-/** One timer with a back-off. It never keeps a process alive. */
+/** A timer with a back-off. It never keeps the process alive. */
 export class RetrySchedule {
 	readonly #retry: () => void
 	readonly #backoff: Backoff
 	#timer: NodeJS.Timeout | undefined
 
-	/** @param retry Called when a wait ends. Waits last from `minMs` to `maxMs`. */
+	/** @param retry Called after each delay. Delays range from `minMs` to `maxMs`. */
 	constructor(retry: () => void, minMs: number, maxMs: number) {
 		this.#retry = retry
 		this.#backoff = new Backoff(minMs, maxMs)
 	}
 
-	/** Begins a wait, twice as long as the previous one. Does nothing during a wait. */
+	/**
+	 * Schedules a retry after the next delay, which is twice the previous delay. Does nothing if a retry is
+	 * already scheduled.
+	 */
 	start(): void {
 		if (this.#timer !== undefined) return
 		this.#timer = setTimeout(() => {
@@ -23,7 +26,7 @@ export class RetrySchedule {
 		this.#timer.unref()
 	}
 
-	/** Ends the wait without a retry. The next wait is the shortest again. */
+	/** Cancels a scheduled retry, and resets the delay to its initial value. */
 	reset(): void {
 		clearTimeout(this.#timer)
 		this.#timer = undefined

@@ -1,6 +1,6 @@
 /**
  * Waits that can end early. They use the global `setTimeout` instead of `node:timers/promises`, so that an
- * aborted wait resolves instead of rejecting and fake timers apply.
+ * aborted wait resolves instead of rejecting, and so that fake timers work.
  */
 
 /** Resolves after `ms` milliseconds, or as soon as the signal aborts. */
@@ -25,11 +25,11 @@ export function aborted(signal: AbortSignal): Promise<void> {
 	})
 }
 
-/** A sleep that other code can end. One sleep at a time. */
+/** A sleep that other code can end. Supports one sleep at a time. */
 export class Sleeper {
 	#wake: (() => void) | undefined
 
-	/** Resolves after `ms` milliseconds or at the next {@link wake}, whichever is earlier. */
+	/** Resolves after `ms` milliseconds or at the next {@link wake}, whichever comes first. */
 	async sleep(ms: number): Promise<void> {
 		await new Promise<void>((resolve) => {
 			const timer = setTimeout(resolve, ms)
@@ -41,7 +41,7 @@ export class Sleeper {
 		this.#wake = undefined
 	}
 
-	/** Ends the sleep in progress, if any. */
+	/** Ends the current sleep, if any. */
 	wake(): void {
 		this.#wake?.()
 	}

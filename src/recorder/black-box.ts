@@ -1,55 +1,57 @@
 /**
- * A flight recorder for the lines below a loop's level. The lines are held in a bounded ring of their own and
- * take no seq. A trigger writes them as one record.
+ * A flight recorder for the lines below a loop's level. The lines are held in a separate bounded ring and
+ * have no seq. A trigger writes them as one record.
  */
 import { discard } from '../guard/promises.ts'
 import { checkLoop, coreOf } from '../loop/core-of.ts'
 import type { MeshLoop } from '../loop/mesh-loop.ts'
-import type { Draft } from '../loop/record-builder.ts'
+import { type Draft, sizeOf } from '../loop/record-builder.ts'
 import { checkFunction, checkOptionNames, checkWholeNumber, ifGiven, invalidOption } from '../model/check.ts'
 import type { BlackBoxData, BlackBoxLine } from '../model/own-events.ts'
 import { type LogLevel, type LogRecord, levelIndex, parseLevel } from '../model/record.ts'
 
-/** Kind of the records that hold these lines. */
+/** Kind of the records that contain the lines of a black box. */
 export const BLACK_BOX_KIND = '$blackbox'
 
-/** Data that one record can hold, less room for its other fields. */
+/** Maximum size of the lines in one record, with room for the other fields of its data. */
 const BYTES_MAX = 960 * 1024
 const REASON_LENGTH_MAX = 200
-/** Estimate of the field names and headers of a line. */
+/** Estimated size of the field names and headers of a line. */
 const LINE_BYTES = 256
 
-/** Options of a `BlackBox`. */
+/** Options for a `BlackBox`. */
 export interface BlackBoxOptions {
-	/** Maximum number of lines held; the oldest are dropped first. Default: 1,000. */
+	/** Maximum number of lines to hold. The oldest lines are dropped first. Default: 1,000. */
 	readonly linesMax?: number | undefined
 	/**
-	 * Maximum number of bytes held, by an upper estimate. Default and maximum: 960 KiB, the capacity of one
-	 * record.
+	 * Maximum total size of the held lines in bytes, by an upper estimate. Default and maximum: 960 KiB, which
+	 * fits in one record.
 	 */
 	readonly bytesMax?: number | undefined
-	/** Longest time that a line is held, by the loop's clock. Default: 300,000 (five minutes). */
+	/**
+	 * Maximum time in milliseconds that a line is held, by the loop's clock. Default: 300,000 (five minutes).
+	 */
 	readonly ageMsMax?: number | undefined
 	/**
-	 * Lowest level of a record that triggers a write; `'none'` for no level. Default: `'error'`, which is the
-	 * level of `$crash` too.
+	 * Lowest level at which a record triggers a write; `'none'` if no level triggers a write. Default:
+	 * `'error'`, which is also the level of `$crash` records.
 	 */
 	readonly level?: LogLevel | 'none' | undefined
-	/** Returns true for any other record that triggers a write. */
+	/** Returns true for a record below that level that also triggers a write. */
 	readonly when?: ((record: LogRecord) => boolean) | undefined
 }
 
-/** Counters of a `BlackBox`. */
+/** Statistics for a `BlackBox`. */
 export interface BlackBoxStats {
-	/** Lines held at present. */
+	/** Lines that are currently held. */
 	readonly held: number
-	/** Upper estimate of the bytes held at present. */
+	/** Upper estimate of the total size of the held lines, in bytes. */
 	readonly bytes: number
-	/** Lines taken in so far. */
+	/** Lines that the black box has accepted. */
 	readonly kept: number
 	/** Lines written to the chain. */
 	readonly written: number
-	/** Lines dropped before they were written, by the bound that they exceeded. */
+	/** Lines dropped before they were written, by reason. */
 	readonly dropped: {
 		readonly lines: number
 		readonly bytes: number
@@ -57,7 +59,7 @@ export interface BlackBoxStats {
 		/** Dropped because the loop or the black box was closed. */
 		readonly closed: number
 	}
-	/** Lines that were not taken in, because their kind or level was invalid or `transform` dropped them. */
+	/** Lines that the black box did not accept, because the line was invalid or `transform` dropped it. */
 	readonly refused: number
 	/** Number of `$blackbox` records written. */
 	readonly triggers: number
@@ -70,9 +72,10 @@ interface Held {
 }
 
 /**
- * Keeps the lines below a loop's level until they are needed: a service runs at `info`, and its chain has the
- * minutes before each error at `debug`. A held line is built and copied like a published one. A loop has at
- * most one black box, which also covers its children. The constructor attaches the black box to the loop.
+ * Holds the lines below a loop's level until a trigger occurs. A service can run at level `info`, while its
+ * chain contains the `debug` lines from the minutes before each error. A held line is built and copied like a
+ * published line. A loop has at most one black box, which also covers the loop's children. The constructor
+ * attaches the black box to the loop.
  *
  * @example
  * ```ts
@@ -93,7 +96,7 @@ export class BlackBox {
 	readonly #when: ((record: LogRecord) => boolean) | undefined
 	readonly #letGo: () => void
 	#held: Held[] = []
-	/** Index of the first line that is still held. */
+	/** Index of the first line in `#held` that is still held. */
 	#first = 0
 	#bytes = 0
 	#droppedSince = 0
@@ -107,15 +110,14 @@ export class BlackBox {
 	constructor(loop: MeshLoop, options: BlackBoxOptions = {}) {
 		checkLoop('a black box needs a loop', loop)
 		checkOptionNames(options, ['linesMax', 'bytesMax', 'ageMsMax', 'level', 'when'])
-		const { level = 'error', when } = options
+		const { linesMax = 1000, bytesMax = BYTES_MAX, ageMsMax = 300_000, level = 'error', when } = options
 		this.#loop = loop
 		this.#bounds = {
-			linesMax: checkWholeNumber('linesMax', options.linesMax ?? 1000, 1),
-			bytesMax: checkWholeNumber('bytesMax', options.bytesMax ?? BYTES_MAX, 1),
-			ageMsMax: checkWholeNumber('ageMsMax', options.ageMsMax ?? 300_000, 1),
+			linesMax: checkWholeNumber('linesMax', linesMax, 1),
+			bytesMax: checkWholeNumber('bytesMax', bytesMax, 1),
+			ageMsMax: checkWholeNumber('ageMsMax', ageMsMax, 1),
 		}
-		if (this.#bounds.bytesMax > BYTES_MAX)
-			throw invalidOption('bytesMax', options.bytesMax, `at most ${BYTES_MAX}`)
+		if (bytesMax > BYTES_MAX) throw invalidOption('bytesMax', bytesMax, `at most ${BYTES_MAX}`)
 		this.#levelIndex = level === 'none' ? Number.POSITIVE_INFINITY : levelIndex(parseLevel(level))
 		this.#when = ifGiven('when', when, checkFunction)
 		this.#letGo = coreOf(loop).keepBelow((draft) => this.#keep(draft))
@@ -123,11 +125,11 @@ export class BlackBox {
 	}
 
 	/**
-	 * Writes the held lines as one `$blackbox` record, and empties the black box.
+	 * Writes the held lines as one `$blackbox` record and empties the black box.
 	 *
-	 * @returns the record; undefined after the loop was closed.
+	 * @returns the record, or undefined if the loop is closed.
 	 */
-	trigger(reason = 'asked for'): LogRecord | undefined {
+	trigger(reason = 'requested'): LogRecord | undefined {
 		return this.#write(String(reason), null)
 	}
 
@@ -156,9 +158,7 @@ export class BlackBox {
 		this.#write(record.message, record.seq)
 	}
 
-	/**
-	 * Tells whether a record triggers a write. The loop counts an error thrown by `when`, as of any listener.
-	 */
+	/** Returns whether `when` accepts a record. An error that `when` throws is counted as a listener error. */
 	#isWanted(record: LogRecord): boolean {
 		const answer: unknown = this.#when?.(record)
 		discard(answer)
@@ -170,9 +170,9 @@ export class BlackBox {
 			this.#counts.refused++
 			return
 		}
-		const { tsMs, level, kind, message, data, daemonId, nodeId } = draft.record
+		const { tsMs, level, kind, message, data, daemonId, nodeId } = draft
 		const line = { tsMs, level, kind, message, ...(data === undefined ? {} : { data }), daemonId, nodeId }
-		const bytes = draft.bytes + sizeBeside(line)
+		const bytes = sizeOf(draft) + sizeBeside(line)
 		this.#counts.kept++
 		const sinceMs = coreOf(this.#loop).now()
 		this.#dropAged(sinceMs)
@@ -202,10 +202,11 @@ export class BlackBox {
 		const lines = this.#held.slice(this.#first).map(({ line }) => line)
 		const shortReason = reason.slice(0, REASON_LENGTH_MAX)
 		const data: BlackBoxData = { reason: shortReason, bySeq, lines, dropped: this.#droppedSince }
-		// Cleared before the record is published: lines published during its delivery belong to the next
+		// Cleared before the record is published, because lines published during its delivery belong to the next
 		// record.
 		this.#forget()
-		const message = `${lines.length} ${lines.length === 1 ? 'line' : 'lines'} below ${this.#loop.level}: ${shortReason}`
+		const counted = `${lines.length} ${lines.length === 1 ? 'line' : 'lines'}`
+		const message = `${counted} below ${this.#loop.level}: ${shortReason}`
 		const record = coreOf(this.#loop).publishOwn({ kind: BLACK_BOX_KIND, level: 'debug', message, data })
 		this.#counts.triggers++
 		if (record === undefined) this.#dropped.closed += lines.length
@@ -221,7 +222,10 @@ export class BlackBox {
 	}
 }
 
-/** Returns an upper estimate of a line's size in a record without its data, at three bytes per character. */
+/**
+ * Returns an upper estimate for the size of a line in a record, excluding its data. A character counts as
+ * three bytes.
+ */
 function sizeBeside({ kind, message, daemonId, nodeId }: BlackBoxLine): number {
 	const ids = [daemonId, nodeId].map((id) => (typeof id === 'string' ? id.length : 0))
 	return LINE_BYTES + 2 * message.length + 3 * (kind.length + ids[0]! + ids[1]!)

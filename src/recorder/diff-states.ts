@@ -1,4 +1,4 @@
-/** The differences between two states, as data and as text. */
+/** Finds the differences between two states, as data and as text. */
 import microdiff from 'microdiff'
 import { canonicalState } from '../codec/canonical.ts'
 import { toJson } from '../codec/json-dialect.ts'
@@ -6,13 +6,13 @@ import { invalidOption } from '../model/check.ts'
 
 /** One difference between two states. */
 export interface StateChange {
-	/** Kind of the change. */
+	/** Type of the change. */
 	readonly type: 'added' | 'removed' | 'changed'
-	/** Keys and array indexes from the outside in; empty for the state itself. */
+	/** Keys and array indexes from the root to the value; empty for the state itself. */
 	readonly path: readonly (string | number)[]
-	/** Earlier value; undefined if the value was added. */
+	/** Value in the first state; undefined if the value was added. */
 	readonly from: unknown
-	/** Later value; undefined if the value was removed. */
+	/** Value in the second state; undefined if the value was removed. */
 	readonly to: unknown
 }
 
@@ -20,10 +20,10 @@ const TYPES = { CREATE: 'added', REMOVE: 'removed', CHANGE: 'changed' } as const
 const SIGNS = { added: '+', removed: '-', changed: '~' } as const
 
 /**
- * Returns the changes that turn one state into another, in the order of their keys; none for equal states.
- * States are compared in canonical form, as a chain stores them, but without the bound on their size. A Map
- * is compared as an object, a Set as an array, an Error as its fields. A function, a cycle and anything
- * deeper than 256 levels is compared as a marker.
+ * Returns the changes from one state to another, in the order of their keys. Returns an empty array for equal
+ * states. States are compared in canonical form, as a chain stores them, but without a limit on their size. A
+ * Map is compared as an object, a Set as an array, and an Error as its fields. Functions, cycles and values
+ * deeper than 256 levels are compared as markers.
  */
 export function diffStates(from: unknown, to: unknown): StateChange[] {
 	return diffCanonical(canonicalState(from), canonicalState(to))
@@ -42,7 +42,8 @@ function diffCanonical(from: unknown, to: unknown): StateChange[] {
 }
 
 /**
- * Formats changes as text, one line for each: `~ cart.items[0]: 1 -> 2`. Control characters are escaped.
+ * Formats changes as text, with one line per change, such as `~ cart.items[0]: 1 -> 2`. Control characters
+ * are escaped.
  *
  * @throws {MeshChainError} `INVALID_OPTION`
  */
@@ -69,7 +70,7 @@ function pathText(path: readonly (string | number)[]): string {
 }
 
 /**
- * Prepares a state for microdiff: dates and bytes become one unique symbol per value, and maps lose their
+ * Prepares a state for microdiff. Equal dates and equal bytes become the same symbol, and objects lose their
  * prototype.
  */
 function comparable(value: unknown, leaves: Map<string, symbol>): unknown {

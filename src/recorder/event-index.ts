@@ -1,15 +1,15 @@
-/** Maps the events of a session to their seqs and back, independently of a chain. */
+/** Maps the event indexes of a session to seqs and back, independently of a chain. */
 
-/** Seqs that are not events, both ends inclusive. */
+/** A range of seqs that are not events, inclusive at both ends. */
 interface SeqRange {
 	readonly fromSeq: number
 	readonly toSeq: number
 }
 
 /**
- * The index of the events of one session. Every record is an event, except mesh-chain's own. The next session
- * record after a gap shows how many of the absent records were events; without one, all of them count as
- * events.
+ * The index of the events in one session. Every record is an event, except mesh-chain's own records. After a
+ * gap, the next session record shows how many of the absent records were events. Without such a record, all
+ * absent records count as events.
  */
 export class EventIndex {
 	readonly #startSeq: number
@@ -31,8 +31,8 @@ export class EventIndex {
 	}
 
 	/**
-	 * Adds a record that is not an event. For a record of the session, `index` is the index of the next
-	 * event.
+	 * Adds a record that is not an event. If the record belongs to the session, `index` is the index of the
+	 * next event.
 	 */
 	addOwn(seq: number, index: number | undefined): void {
 		if (index !== undefined) {
@@ -42,7 +42,7 @@ export class EventIndex {
 		this.#push({ fromSeq: seq, toSeq: seq })
 	}
 
-	/** Returns how many seqs of `[fromSeq, toSeq]` are events. */
+	/** Returns the number of events in `[fromSeq, toSeq]`. */
 	eventsWithin(fromSeq: number, toSeq: number): number {
 		return Math.max(0, this.indexOf(toSeq + 1) - this.indexOf(fromSeq))
 	}
@@ -62,8 +62,8 @@ export class EventIndex {
 	}
 
 	/**
-	 * Marks `count` absent records as non-events: the newest ones, because it is unknown which ones they
-	 * were.
+	 * Marks the newest `count` absent records as non-events. It is unknown which of the absent records were
+	 * events.
 	 */
 	#explainGaps(count: number): void {
 		let left = count

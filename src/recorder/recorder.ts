@@ -1,6 +1,6 @@
 /**
- * Sessions of a loop's history with checkpoints of application state, in bounded memory and in the loop's
- * chain.
+ * Records sessions of a loop's history, with checkpoints of application state, in bounded memory and in the
+ * loop's chain.
  */
 import { randomUUID } from 'node:crypto'
 import { canonicalise } from '../codec/canonical.ts'
@@ -15,24 +15,30 @@ import { type Checkpoint, checkTime, type EventSlice, type Session } from './ses
 import { SessionMemory } from './session-memory.ts'
 import { CHECKPOINT_KIND, checkpointRecordOf, SESSION_KIND } from './session-record.ts'
 
-/** Options of a `Recorder`. */
+/** Options for a `Recorder`. */
 export interface RecorderOptions {
-	/** Maximum number of events in memory; the oldest are dropped first. Default: 50,000; 0 acts as 1. */
+	/**
+	 * Maximum number of events in memory. The oldest events are dropped first. Whole number; 0 acts as 1.
+	 * Default: 50,000.
+	 */
 	readonly eventsMax?: number | undefined
-	/** Maximum number of checkpoints in memory; the oldest are dropped first. Default: 1,000; 0 acts as 1. */
+	/**
+	 * Maximum number of checkpoints in memory. The oldest checkpoints are dropped first. Whole number; 0 acts
+	 * as 1. Default: 1,000.
+	 */
 	readonly checkpointsMax?: number | undefined
 }
 
 const NOTHING: EventSlice = Object.freeze({ events: Object.freeze([]), missing: 0 })
 
 /**
- * Records the records that a loop publishes, as sessions. At most one session is active. While none is,
- * nothing is recorded, and queries return data of the previous session. An event is any record except
- * mesh-chain's own (kinds that start with `$`).
+ * Records the events of a loop in sessions. At most one session is active. While no session is active,
+ * nothing is recorded, and queries return data from the previous session. An event is any record except
+ * mesh-chain's own records, whose kinds start with `$`.
  *
- * In memory, a session holds its newest `eventsMax` events, and every result states how many are missing. If
- * the loop has a chain, the chain holds a record for every start, stop and checkpoint among the events.
- * `openSession` finds them there, also after a restart.
+ * In memory, a session holds its newest `eventsMax` events, and every result states how many events are
+ * missing. If the loop has a chain, the chain also contains a record for every start, stop and checkpoint.
+ * `openSession` reads sessions from a chain, even after a restart.
  *
  * @example
  * ```ts
@@ -55,19 +61,18 @@ export class Recorder {
 	/** Identifies this recorder in its session records. */
 	readonly #id = randomUUID()
 	#session: SessionMemory | undefined
-	/**
-	 * Seq of the newest record that the session has processed; each record is processed once and in order.
-	 */
+	/** Seq of the newest record that the session has processed. Each record is processed once and in order. */
 	#seenSeq = 0
 
 	/** @throws {MeshChainError} `INVALID_OPTION` */
 	constructor(loop: MeshLoop, options: RecorderOptions = {}) {
 		checkLoop('a recorder needs a loop', loop)
 		checkOptionNames(options, ['eventsMax', 'checkpointsMax'])
+		const { eventsMax = 50_000, checkpointsMax = 1000 } = options
 		this.#loop = loop
 		this.#bounds = {
-			eventsMax: Math.max(1, checkWholeNumber('eventsMax', options.eventsMax ?? 50_000, 0)),
-			checkpointsMax: Math.max(1, checkWholeNumber('checkpointsMax', options.checkpointsMax ?? 1000, 0)),
+			eventsMax: Math.max(1, checkWholeNumber('eventsMax', eventsMax, 0)),
+			checkpointsMax: Math.max(1, checkWholeNumber('checkpointsMax', checkpointsMax, 0)),
 		}
 	}
 
@@ -76,16 +81,16 @@ export class Recorder {
 		return this.#session !== undefined && this.#session.stoppedMs === undefined
 	}
 
-	/** Number of events of the session in memory, at most `eventsMax`; 0 before the first session. */
+	/** Number of events in memory, at most `eventsMax`; 0 before the first session. */
 	get eventCount(): number {
 		return this.#known()?.eventCount ?? 0
 	}
 
 	/**
-	 * Starts a session, and drops the previous one from memory.
+	 * Starts a session and removes the previous session from memory.
 	 *
-	 * @param id default: a random UUID.
-	 * @returns the id.
+	 * @param id the id of the session. Default: a random UUID.
+	 * @returns the id of the session.
 	 * @throws {MeshChainError} `SESSION_ACTIVE`; `INVALID_OPTION`
 	 */
 	start(id: string = randomUUID()): string {
@@ -97,7 +102,10 @@ export class Recorder {
 		return id
 	}
 
-	/** Stops the session and returns it; undefined if none is active. Queries still work afterwards. */
+	/**
+	 * Stops the active session and returns it; undefined if no session is active. Queries still work
+	 * afterwards.
+	 */
 	stop(): Session | undefined {
 		const session = this.#known()
 		if (session === undefined || !this.isActive) return undefined
@@ -110,12 +118,12 @@ export class Recorder {
 	}
 
 	/**
-	 * Stores the present application state, before the next event.
+	 * Records the current application state as a checkpoint before the next event.
 	 *
-	 * @param state is copied. It must be plain data, at most 1 MiB. A checkpoint never holds data that the
+	 * @param state plain data of at most 1 MiB, which is copied. A checkpoint never contains data that the
 	 * loop's `transform` removes.
-	 * @param options `id` (default: a random UUID; an id that is used twice refers to its first checkpoint)
-	 * and `label`.
+	 * @param options `id`: the id of the checkpoint. Default: a random UUID. If several checkpoints have the
+	 * same id, the id refers to the first of them. `label`: an optional label.
 	 * @throws {MeshChainError} `NO_SESSION` if no session is active; `INVALID_STATE`; `INVALID_OPTION`.
 	 */
 	checkpoint<S>(state: S, options: { readonly id?: string; readonly label?: string } = {}): Checkpoint<S> {
@@ -145,7 +153,7 @@ export class Recorder {
 	}
 
 	/**
-	 * Returns the events from this index on.
+	 * Returns the events with this index or a higher index.
 	 *
 	 * @throws {MeshChainError} `INVALID_OPTION`
 	 */
@@ -154,7 +162,8 @@ export class Recorder {
 	}
 
 	/**
-	 * Returns the events with a time from `from` to `to`, both inclusive; none if `from` is later than `to`.
+	 * Returns the events with a time from `from` to `to`, both inclusive. Returns no events if `from` is later
+	 * than `to`.
 	 *
 	 * @throws {MeshChainError} `INVALID_OPTION`
 	 */
@@ -164,9 +173,11 @@ export class Recorder {
 	}
 
 	/**
-	 * Returns the events between two checkpoints, in either order; none between a checkpoint and itself.
+	 * Returns the events between two checkpoints, which can be passed in either order. Returns no events if
+	 * both are the same checkpoint.
 	 *
-	 * @throws {MeshChainError} `CHECKPOINT_NOT_FOUND`, naming the first one that is missing; `NO_SESSION`.
+	 * @throws {MeshChainError} `CHECKPOINT_NOT_FOUND`, naming the first checkpoint that is missing;
+	 * `NO_SESSION`.
 	 */
 	eventsBetweenCheckpoints(a: string, b: string): EventSlice {
 		const session = this.#known()
@@ -186,24 +197,24 @@ export class Recorder {
 		return this.#known()?.ofKind(kind) ?? NOTHING
 	}
 
-	/** Returns the checkpoints of the session in memory, oldest first. */
+	/** Returns the checkpoints in memory, oldest first. */
 	checkpoints(): readonly Checkpoint[] {
 		return this.#session?.checkpoints ?? []
 	}
 
 	/**
-	 * Returns the part of the session that is in memory, and leaves it active; undefined before the first
-	 * session.
+	 * Returns the part of the session that is in memory; undefined before the first session. An active session
+	 * remains active.
 	 */
 	export(): Session | undefined {
 		return this.#known()?.toJSON()
 	}
 
 	/**
-	 * Makes an exported session the active one; new events continue its indexes. Events and checkpoints
-	 * beyond the bounds are dropped and counted.
+	 * Resumes an exported session as the active session. The indexes of new events continue from the next index
+	 * of that session. Events and checkpoints beyond the bounds are dropped and counted.
 	 *
-	 * @throws {MeshChainError} `SESSION_ACTIVE`, `INVALID_SESSION`; nothing changes then.
+	 * @throws {MeshChainError} `SESSION_ACTIVE`, `INVALID_SESSION`. After an error, the recorder is unchanged.
 	 */
 	import(session: Session): void {
 		this.#refuseActive('import')
@@ -219,7 +230,7 @@ export class Recorder {
 
 	#begin(session: SessionMemory): LogRecord | undefined {
 		this.#session = session
-		// Records published earlier may still be in delivery to the listeners.
+		// Records published before the session may still be in delivery to the listeners.
 		this.#seenSeq = this.#loop.stats().lastSeq
 		this.#loop.on('*', this.#onRecord)
 		const { id, nextIndex: firstIndex } = session
@@ -227,9 +238,9 @@ export class Recorder {
 	}
 
 	/**
-	 * Returns the session with every record published so far. Records that have not reached this listener,
-	 * because a listener publishes or delivery was cut, are read from the ring. Records that have left the
-	 * ring count as missing.
+	 * Returns the session after processing every published record. Some records may not have reached this
+	 * listener, because their delivery is pending or was cut. Such records are read from the ring. Records that
+	 * have left the ring count as missing.
 	 */
 	#known(): SessionMemory | undefined {
 		const session = this.#session
@@ -253,12 +264,12 @@ export class Recorder {
 
 	#refuseActive(what: string): void {
 		if (!this.isActive) return
-		const text = `the session ${show(this.#session?.id)} is active: stop() it before ${what}()`
+		const text = `the session ${show(this.#session?.id)} is active: call stop() before ${what}()`
 		throw new MeshChainError('SESSION_ACTIVE', text)
 	}
 }
 
-/** Returns the state as it was published, without data that a transform removed. */
+/** Returns the state as published, without data that `transform` removed. */
 function stateOf(record: LogRecord): unknown {
 	const data = checkpointRecordOf(record)
 	return data === undefined ? record.data : data.state
@@ -270,6 +281,6 @@ function canonicalRecord(data: CheckpointRecord): CheckpointRecord {
 	if (markers === 0) return value as CheckpointRecord
 	const wanted = 'a state must be plain data, less than 1 MiB and at most 31 levels deep'
 	const found =
-		'it holds a function, a symbol, a cycle or another object that is not data, or it is too large'
+		'this state contains a function, a symbol, a cycle or another value that is not data, or is too large'
 	throw new MeshChainError('INVALID_STATE', `${wanted}: ${found}`)
 }

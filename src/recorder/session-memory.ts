@@ -1,5 +1,6 @@
 /**
- * One session in memory: the newest events and checkpoints, within bounds, independently of loop and chain.
+ * Holds the newest events and checkpoints of one session in memory, within bounds and independently of loops
+ * and chains.
  */
 import { fromTagged, recordFromFields, recordToFields, toTagged } from '../codec/json-dialect.ts'
 import { show } from '../guard/show.ts'
@@ -19,15 +20,15 @@ export class SessionMemory {
 	startedMs: number
 	stoppedMs: number | undefined
 	readonly #bounds: SessionBounds
-	/** Events by index. Indexes of missing events are skipped; slots before the first event are empty. */
+	/** Events, ordered by index. Indexes of missing events are skipped. Slots before `#first` are empty. */
 	#events: (SessionEvent | undefined)[] = []
 	#first = 0
 	#nextIndex = 0
 	#checkpoints: Checkpoint[] = []
 	#droppedCheckpoints = 0
-	/** Number of missing events with unknown times. */
+	/** Number of missing events whose times are unknown. */
 	#lostEvents = 0
-	/** Earliest and latest time of the other missing events. */
+	/** Earliest and latest times of the other missing events. */
 	#droppedMinMs = Number.POSITIVE_INFINITY
 	#droppedMaxMs = Number.NEGATIVE_INFINITY
 
@@ -37,18 +38,19 @@ export class SessionMemory {
 		this.#bounds = bounds
 	}
 
-	/** @throws {MeshChainError} `INVALID_SESSION`, naming the invalid part. */
+	/** @throws {MeshChainError} `INVALID_SESSION`. The message names the invalid part. */
 	static from(session: Session, bounds: SessionBounds): SessionMemory {
 		const { id, startedMs, events, checkpoints } = checked(session)
 		const memory = new SessionMemory({ id, startedMs }, bounds)
 		for (const [place, { index, record }] of events.entries()) {
 			if (index < memory.nextIndex)
-				throw invalid(`events[${place}].index must be higher than the previous one, not ${show(index)}`)
+				throw invalid(`events[${place}].index must be higher than the previous index, not ${show(index)}`)
 			memory.lose(index - memory.nextIndex)
 			memory.add(readable(`events[${place}].record`, () => eventFrom(record)))
 		}
 		const isCounted = session.droppedEvents >= memory.#lostEvents
-		if (!isCounted) throw invalid(`droppedEvents must be at least ${memory.#lostEvents}, by the indexes`)
+		if (!isCounted)
+			throw invalid(`droppedEvents must be at least the ${memory.#lostEvents} events that the indexes skip`)
 		memory.lose(session.droppedEvents - memory.#lostEvents)
 		for (const [place, { id, label, state, eventIndex, tsMs, seq }] of checkpoints.entries()) {
 			const known = readable(`checkpoints[${place}].state`, () => fromTagged(state))
@@ -89,7 +91,7 @@ export class SessionMemory {
 		this.#droppedCheckpoints++
 	}
 
-	/** Returns the events of `[from, to)`, by index. */
+	/** Returns the events whose index is in `[from, to)`. */
 	range(from: number, to: number): EventSlice {
 		const end = Math.min(to, this.#nextIndex)
 		if (from >= end) return { events: [], missing: 0 }
@@ -97,7 +99,7 @@ export class SessionMemory {
 		return { events, missing: end - from - events.length }
 	}
 
-	/** Returns the events with a time in `[fromMs, toMs]`, both inclusive. */
+	/** Returns the events whose time is in `[fromMs, toMs]`. */
 	between(fromMs: number, toMs: number): EventSlice {
 		const isTouched = this.#droppedMinMs <= toMs && this.#droppedMaxMs >= fromMs
 		const events = this.#all(({ tsMs }) => tsMs >= fromMs && tsMs <= toMs)
@@ -109,12 +111,14 @@ export class SessionMemory {
 		return { events: this.#all((record) => record.kind === kind), missing: this.#droppedEvents }
 	}
 
-	/** Returns a checkpoint. @throws {MeshChainError} `CHECKPOINT_NOT_FOUND`, naming the checkpoint. */
+	/**
+	 * Returns a checkpoint. @throws {MeshChainError} `CHECKPOINT_NOT_FOUND`. The message names the checkpoint.
+	 */
 	checkpoint(id: string): Checkpoint {
 		const found = this.#checkpoints.find((each) => each.id === id)
 		if (found !== undefined) return found
 		const dropped =
-			this.#droppedCheckpoints === 0 ? '' : `; the oldest ${this.#droppedCheckpoints} were dropped`
+			this.#droppedCheckpoints === 0 ? '' : `; older checkpoints were dropped (${this.#droppedCheckpoints})`
 		throw new MeshChainError(
 			'CHECKPOINT_NOT_FOUND',
 			`there is no checkpoint ${show(id)} in session ${show(this.id)}${dropped}`,
@@ -154,7 +158,7 @@ export class SessionMemory {
 		this.#first = 0
 	}
 
-	/** Returns the slot of the first event with this index or a higher one. */
+	/** Returns the slot of the first event with this index or a higher index. */
 	#placeOf(index: number): number {
 		let low = this.#first
 		let high = this.#events.length
@@ -174,7 +178,7 @@ export class SessionMemory {
 
 function checked(session: Session): Session {
 	if (typeof session !== 'object' || session === null)
-		throw invalid(`it must be an object, not ${show(session)}`)
+		throw invalid(`a session must be an object, not ${show(session)}`)
 	const { id, startedMs, events, checkpoints, droppedEvents, droppedCheckpoints } = session
 	if (typeof id !== 'string' || id === '') throw invalid(`id must be a non-empty string, not ${show(id)}`)
 	for (const [name, value] of Object.entries({ startedMs, droppedEvents, droppedCheckpoints })) {
@@ -184,11 +188,11 @@ function checked(session: Session): Session {
 	if (stoppedMs !== null && !isIndex(stoppedMs))
 		throw invalid(`stoppedMs must be null or a whole number from 0`)
 	if (!Array.isArray(events)) throw invalid('events must be an array')
-	if (events.some((event) => !isIndex(event?.index))) throw invalid('every event needs an index from 0')
+	if (events.some((event) => !isIndex(event?.index))) throw invalid('every event must have an index from 0')
 	if (!Array.isArray(checkpoints)) throw invalid('checkpoints must be an array')
 	for (const [place, checkpoint] of checkpoints.entries()) {
 		if (!isCheckpoint(checkpoint)) {
-			throw invalid(`checkpoints[${place}] needs id, eventIndex, tsMs and seq, and a string or null as label`)
+			throw invalid(`checkpoints[${place}] must have id, eventIndex, tsMs, seq, and a label (string or null)`)
 		}
 	}
 	return session

@@ -1,6 +1,6 @@
 /**
- * The records that sessions leave in a chain, and their data. Anyone can write such a record, for example
- * through an import, so it counts as a session record only if every field has its type.
+ * The session records in a chain and their data. Any program can write records with these kinds, for example
+ * through an import. Such a record counts as a session record only if every field has the right type.
  */
 import type { CheckpointRecord, SessionRecord } from '../model/own-events.ts'
 import type { LogRecord } from '../model/record.ts'
@@ -8,20 +8,20 @@ import type { Checkpoint } from './session.ts'
 
 /** Kind of the records that start and stop sessions. */
 export const SESSION_KIND = '$session'
-/** Kind of the record of a checkpoint. */
+/** Kind of the records for checkpoints. */
 export const CHECKPOINT_KIND = '$checkpoint'
 
 type Raw = { readonly [Name in keyof CheckpointRecord | 'action' | 'firstIndex' | 'nextIndex']?: unknown }
 
 /**
- * Returns the data of a session record or a checkpoint; undefined for a record of another origin under the
- * same kind.
+ * Returns the data of a session record, including a checkpoint; undefined for any other record with the same
+ * kind.
  */
 export function sessionRecordOf(record: LogRecord): SessionRecord | CheckpointRecord | undefined {
 	return record.kind === CHECKPOINT_KIND ? checkpointRecordOf(record) : startOrStopOf(record)
 }
 
-/** Returns the data of a checkpoint; undefined for a record of another origin under the same kind. */
+/** Returns the data of a checkpoint record; undefined for any other record with the same kind. */
 export function checkpointRecordOf({ data }: LogRecord): CheckpointRecord | undefined {
 	const { recorder, session, id, label = null, eventIndex, state } = (data ?? {}) as Raw
 	if (typeof recorder !== 'string' || typeof session !== 'string' || typeof id !== 'string') return undefined
@@ -37,13 +37,13 @@ function startOrStopOf({ data }: LogRecord): SessionRecord | undefined {
 	return undefined
 }
 
-/** Returns the index of the next event after the record. */
+/** Returns the index of the next event after a session record. */
 export function indexIn(data: SessionRecord | CheckpointRecord): number {
 	if ('eventIndex' in data) return data.eventIndex
 	return data.action === 'start' ? data.firstIndex : data.nextIndex
 }
 
-/** Returns the checkpoint in a record. */
+/** Returns the checkpoint that a record contains. */
 export function checkpointOf<S>({ seq, tsMs }: LogRecord, data: CheckpointRecord): Checkpoint<S> {
 	const { id, label, eventIndex, state } = data
 	return { id, label: label ?? undefined, state: state as S, eventIndex, tsMs, seq }

@@ -1,4 +1,4 @@
-/** Derives the sessions of a chain from its session records. */
+/** Derives the sessions in a chain from its session records. */
 import type { Chain } from '../chain/index.ts'
 import { firstSeqAfterEpoch, lastUpTo } from '../consume/epoch-end.ts'
 import type { CheckpointRecord, SessionRecord } from '../model/own-events.ts'
@@ -10,11 +10,11 @@ type OpenSession = Omit<SessionInfo, 'stoppedMs' | 'endSeq'>
 type StartRecord = SessionRecord & { readonly action: 'start' }
 type StopRecord = SessionRecord & { readonly action: 'stop' }
 
-/** Follows the session records of a chain, in order. Some of them may be absent. */
+/** Processes the session records of a chain in order. Some of the records may be absent. */
 export class SessionWalk {
 	readonly sessions: SessionInfo[] = []
 	readonly #chain: Chain
-	/** Open sessions by recorder, because several recorders may record at a time. */
+	/** Open sessions by recorder id, because several recorders may record at the same time. */
 	readonly #open = new Map<string, OpenSession>()
 
 	constructor(chain: Chain) {
@@ -35,14 +35,14 @@ export class SessionWalk {
 		this.#open.delete(data.recorder)
 	}
 
-	/** Adds the sessions without a stop. */
+	/** Adds the sessions that have no stop record. */
 	async end(): Promise<void> {
 		for (const session of this.#open.values()) await this.#unended(session, Number.MAX_SAFE_INTEGER)
 	}
 
 	/**
-	 * Ends a session without a stop, because its process died or the session is active. It ends with its
-	 * epoch, or before the recorder's next session.
+	 * Adds a session without a stop record, because its process died or the session is still active. Such a
+	 * session ends with its epoch, or before the recorder's next session.
 	 */
 	async #unended(session: OpenSession, toSeq: number): Promise<void> {
 		const endSeq = await lastSeqOfEpoch(this.#chain, session, toSeq)
@@ -56,8 +56,8 @@ function startedBy(start: LogRecord, data: StartRecord): OpenSession {
 }
 
 /**
- * Finds the beginning of a session whose start record is damaged or was removed by retention. A later record
- * states how many events preceded it.
+ * Finds the beginning of a session whose start record is damaged or was removed by retention. A later session
+ * record contains the number of events before it.
  */
 async function startedBefore(
 	chain: Chain,
@@ -79,9 +79,7 @@ async function startedBefore(
 	return { id: data.session, epoch, startedMs, startSeq, firstIndex: 0 }
 }
 
-/**
- * Returns the last seq of an epoch. Records that are absent before the next epoch count as part of this one.
- */
+/** Returns the last seq of an epoch. Absent records before the next epoch count as part of this epoch. */
 async function lastSeqOfEpoch(
 	chain: Chain,
 	{ epoch, startSeq }: OpenSession,

@@ -1,10 +1,10 @@
-/** The types of recorded history: sessions, their events, their checkpoints. */
+/** The types of recorded history: sessions, events and checkpoints. */
 import { invalidOption } from '../model/check.ts'
 import { isTimeBound, type LogRecord } from '../model/record.ts'
 
 /** An event of a session. */
 export interface SessionEvent {
-	/** Position in the session, from 0; it does not change when older events are dropped. */
+	/** Index of the event in the session, from 0. It does not change when older events are dropped. */
 	readonly index: number
 	/** The record of the event. */
 	readonly record: LogRecord
@@ -14,25 +14,25 @@ export interface SessionEvent {
 export interface Checkpoint<S = unknown> {
 	/** Id of the checkpoint. */
 	readonly id: string
-	/** Label of the checkpoint, if it has one. */
+	/** Label of the checkpoint, if any. */
 	readonly label: string | undefined
-	/** The state of the application. */
+	/** State of the application. */
 	readonly state: S
 	/** Index of the next event. */
 	readonly eventIndex: number
-	/** Time of the checkpoint, in ms since 1970. */
+	/** Time of the checkpoint, in milliseconds since 1970. */
 	readonly tsMs: number
-	/** Seq of its record in the chain; 0 without a chain. */
+	/** Seq of the checkpoint record; 0 if no record was published. */
 	readonly seq: number
 }
 
-/** Events that match a query, and the number of missing ones. */
+/** The events that match a query, and the number of missing events. */
 export interface EventSlice {
 	/** The events, in order. */
 	readonly events: readonly SessionEvent[]
 	/**
 	 * Number of matching events that were dropped from memory or are absent from the chain. Exact for a query
-	 * by index, an upper bound for a query by time or kind.
+	 * by index, and an upper bound for a query by time or kind.
 	 */
 	readonly missing: number
 }
@@ -41,23 +41,17 @@ export interface EventSlice {
 export interface SessionInfo {
 	/** Id of the session. */
 	readonly id: string
-	/** Epoch of the chain in which it was recorded. */
+	/** Epoch of the chain in which the session was recorded. */
 	readonly epoch: number
-	/**
-	 * Time of the record that started it; if that record is absent, the time of the first record that is
-	 * present.
-	 */
+	/** Time of the start record. If that record is absent, the time of the first record that is present. */
 	readonly startedMs: number
-	/** Time of the record that stopped it; undefined for an active session and if its process died. */
+	/** Time of the stop record; undefined if the session is active or its process died. */
 	readonly stoppedMs: number | undefined
-	/**
-	 * Seq of the record that started it. If that record is absent, the seq of the record before its first
-	 * event, as far as known.
-	 */
+	/** Seq of the start record. If that record is absent, the seq before the first event, as far as known. */
 	readonly startSeq: number
-	/** Seq of the record that stopped it, or of its last record. */
+	/** Seq of the stop record. If there is none, the seq of the session's last record. */
 	readonly endSeq: number
-	/** Index of its first event in this chain; above 0 for an imported session. */
+	/** Index of the session's first event in this chain; above 0 for an imported session. */
 	readonly firstIndex: number
 }
 
@@ -65,13 +59,13 @@ export interface SessionInfo {
 export interface Session {
 	/** Id of the session. */
 	readonly id: string
-	/** Time of its start, in ms since 1970. */
+	/** Time of the start, in milliseconds since 1970. */
 	readonly startedMs: number
-	/** Time of its stop, in ms since 1970; null for an active session. */
+	/** Time of the stop, in milliseconds since 1970; null for an active session. */
 	readonly stoppedMs: number | null
-	/** The events, with their records in the JSON dialect. */
+	/** The events. Their records are in the JSON dialect. */
 	readonly events: readonly { readonly index: number; readonly record: Readonly<Record<string, unknown>> }[]
-	/** The checkpoints, with their `state` in the JSON dialect. */
+	/** The checkpoints. Their `state` is in the JSON dialect. */
 	readonly checkpoints: readonly {
 		readonly id: string
 		readonly label: string | null
@@ -81,7 +75,7 @@ export interface Session {
 		readonly seq: number
 	}[]
 	/**
-	 * Number of events of this session that are not in `events`: every index below the next one is in
+	 * Number of events of this session that are not in `events`. Every event before the next index is either in
 	 * `events` or counted here.
 	 */
 	readonly droppedEvents: number
@@ -97,9 +91,5 @@ export interface Session {
 export function checkTime(name: string, time: number | Date): number {
 	const ms = time instanceof Date ? time.getTime() : time
 	if (isTimeBound(ms)) return ms
-	throw invalidOption(
-		name,
-		time,
-		'a valid Date, or milliseconds since 1970 that a Date can hold, or infinite',
-	)
+	throw invalidOption(name, time, 'a valid Date, Infinity, -Infinity, or milliseconds in the range of a Date')
 }

@@ -1,4 +1,6 @@
-/** Finds the sessions of a chain by seeks, in a chain of any size and also after a restart. */
+/**
+ * Finds the sessions in a chain by seeking, regardless of the size of the chain. Works even after a restart.
+ */
 import { type Chain, checkChain } from '../chain/index.ts'
 import { recordToFields, toTagged } from '../codec/json-dialect.ts'
 import { show } from '../guard/show.ts'
@@ -26,9 +28,9 @@ import {
 import { SessionWalk } from './session-walk.ts'
 
 /**
- * Returns all sessions of a chain, in the order of their starts. Reads only session records. Session records
- * that came from other chains by a merge or a replay do not count: the seqs and epochs of a session are those
- * of the chain that it was recorded in.
+ * Returns all sessions in a chain, ordered by their starts. Reads only session records. Session records that
+ * a merge or a replay copied from other chains do not count, because the seqs and epochs of a session are
+ * valid only in the chain in which it was recorded.
  *
  * @throws {MeshChainError} `INVALID_OPTION`
  */
@@ -43,15 +45,15 @@ export async function listSessions(chain: Chain): Promise<SessionInfo[]> {
 }
 
 /**
- * Returns an explanation if sessions are not listed because their records came from other chains; otherwise
- * undefined.
+ * Returns an explanation if the chain contains session records from other chains, whose sessions are not
+ * listed; otherwise undefined.
  */
 export async function sessionRecordsFromElsewhere(chain: Chain): Promise<string | undefined> {
 	let count = 0
 	for await (const { record } of sessionRecordsIn(chain)) if (record.origin !== undefined) count++
 	if (count === 0) return undefined
 	const came = count === 1 ? '1 session record came' : `${count.toLocaleString('en-US')} session records came`
-	return `${came} from other chains (merge, replay): list them in the chain they came from`
+	return `${came} from other chains (merge, replay): list those sessions in their original chains`
 }
 
 async function* sessionRecordsIn(
@@ -64,10 +66,11 @@ async function* sessionRecordsIn(
 }
 
 /**
- * Opens one session of a chain. It answers the same queries as a `Recorder`, over all of its events.
+ * Opens one session in a chain. The result supports the same queries as a `Recorder`, for all events of the
+ * session.
  *
- * @param id the newest session with this id.
- * @throws {MeshChainError} `INVALID_OPTION`; `SESSION_NOT_FOUND`, naming the sessions that exist.
+ * @param id the id of the session. If several sessions have this id, the newest of them is opened.
+ * @throws {MeshChainError} `INVALID_OPTION`; `SESSION_NOT_FOUND`, naming the newest sessions in the chain.
  */
 export async function openSession(chain: Chain, id: string): Promise<ChainSession> {
 	checkChain('a session needs a chain', chain, ['records'])
@@ -76,11 +79,11 @@ export async function openSession(chain: Chain, id: string): Promise<ChainSessio
 	const info = sessions.findLast((session) => session.id === id)
 	if (info !== undefined) return new ChainSession(chain, info)
 	const known = sessions.slice(-5).map((session) => show(session.id))
-	const text = known.length === 0 ? 'the chain holds none' : `the newest are ${known.join(', ')}`
+	const text = known.length === 0 ? 'the chain has no sessions' : `the newest are ${known.join(', ')}`
 	throw await sessionNotFound(chain, `there is no session ${show(id)}: ${text}`)
 }
 
-/** Returns the error for a missing session, with a hint where else to look. */
+/** Returns the error for a missing session, with a hint about sessions in other chains. */
 export async function sessionNotFound(chain: Chain, text: string): Promise<MeshChainError> {
 	const elsewhere = await sessionRecordsFromElsewhere(chain)
 	const message = elsewhere === undefined ? text : `${text}; ${elsewhere}`
@@ -93,9 +96,9 @@ interface SliceQuery {
 	readonly kind?: string
 }
 
-/** One session of a chain, for queries about all of its events. */
+/** One session in a chain, with queries for all of its events. */
 export class ChainSession {
-	/** The session that is queried. */
+	/** Description of the session. */
 	readonly info: SessionInfo
 	readonly #chain: Chain
 
@@ -108,7 +111,7 @@ export class ChainSession {
 		this.info = info
 	}
 
-	/** Returns its checkpoints, oldest first. Reads only mesh-chain's own records. */
+	/** Returns the checkpoints of the session, oldest first. Reads only mesh-chain's own records. */
 	async checkpoints(): Promise<Checkpoint[]> {
 		const checkpoints: Checkpoint[] = []
 		const { startSeq: fromSeq, endSeq: toSeq } = this.info
@@ -120,14 +123,14 @@ export class ChainSession {
 		return checkpoints
 	}
 
-	/** Returns the number of its events, including absent ones. */
+	/** Returns the number of events in the session, including absent events. */
 	async count(): Promise<number> {
 		const { startSeq, endSeq, firstIndex } = this.info
 		return endSeq === startSeq ? 0 : (await this.#lookup()).indexOf(endSeq + 1) - firstIndex
 	}
 
 	/**
-	 * Yields the events of `[from, to)`, by index. Indexes of absent records are skipped.
+	 * Yields the events whose index is in `[from, to)`. Indexes of absent records are skipped.
 	 *
 	 * @throws {MeshChainError} `INVALID_OPTION`
 	 */
@@ -141,7 +144,7 @@ export class ChainSession {
 	}
 
 	/**
-	 * Returns the events from this index on.
+	 * Returns the events with this index or a higher index.
 	 *
 	 * @throws {MeshChainError} `INVALID_OPTION`
 	 */
@@ -153,7 +156,8 @@ export class ChainSession {
 	}
 
 	/**
-	 * Returns the events with a time from `from` to `to`, both inclusive; none if `from` is later than `to`.
+	 * Returns the events with a time from `from` to `to`, both inclusive. Returns no events if `from` is later
+	 * than `to`.
 	 *
 	 * @throws {MeshChainError} `INVALID_OPTION`
 	 */
@@ -164,9 +168,10 @@ export class ChainSession {
 	}
 
 	/**
-	 * Returns the events between two checkpoints, in either order; none between a checkpoint and itself.
+	 * Returns the events between two checkpoints, which can be passed in either order. Returns no events if
+	 * both are the same checkpoint.
 	 *
-	 * @throws {MeshChainError} `CHECKPOINT_NOT_FOUND`, naming the first one that is missing.
+	 * @throws {MeshChainError} `CHECKPOINT_NOT_FOUND`, naming the first checkpoint that is missing.
 	 */
 	async eventsBetweenCheckpoints(a: string, b: string): Promise<EventSlice> {
 		const checkpoints = await this.checkpoints()
@@ -190,7 +195,7 @@ export class ChainSession {
 		return this.#slice({ query: { kind } })
 	}
 
-	/** Returns the whole session as plain data, in memory. */
+	/** Returns the complete session as plain data in memory. */
 	async export(): Promise<Session> {
 		const { id, startedMs, stoppedMs } = this.info
 		const { events, missing } = await this.#slice({})
@@ -210,7 +215,10 @@ export class ChainSession {
 		}
 	}
 
-	/** @param wanted `elsewhere`: number of events recorded before the session was imported here. */
+	/**
+	 * @param wanted `elsewhere`: number of matching events that were recorded before the session was imported
+	 * into this chain.
+	 */
 	async #slice(wanted: {
 		readonly lookup?: EventIndex
 		readonly elsewhere?: number
@@ -260,7 +268,10 @@ export class ChainSession {
 	}
 }
 
-/** Returns the absent records of a gap within the queried range, which the gap may exceed. */
+/**
+ * Returns an upper bound for the absent events of a gap within the queried range. The gap may exceed that
+ * range.
+ */
 function absentWithin(
 	lookup: EventIndex,
 	{ data }: LogRecord<'$gap', GapData>,

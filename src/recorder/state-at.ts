@@ -1,4 +1,4 @@
-/** The state of an application at any position of its history. */
+/** Computes the state of an application at any position in its history. */
 import { type Chain, checkChain } from '../chain/index.ts'
 import { copyOfInitial } from '../consume/initial-state.ts'
 import { isThenable, settle } from '../guard/promises.ts'
@@ -11,38 +11,46 @@ import type { Checkpoint } from './session.ts'
 import { CHECKPOINT_KIND, checkpointOf, checkpointRecordOf } from './session-record.ts'
 
 /**
- * A position in history, or the newest checkpoint with this id; with `session`, the newest one in sessions of
- * that id.
+ * A position in history, or the newest checkpoint with an id. With `session`, only checkpoints in sessions
+ * with that id count.
  *
- * The state at a seq includes that record. The state at a time includes all records up to the last one, by
- * seq, that is not later than that time. Before the first record, the state is the initial one; after the
- * last record, it is the state at the end.
+ * The state at a seq includes the record with that seq. The state at a time includes all records up to the
+ * last record, by seq, that is not later than that time. Before the first record, the state is `initial`.
+ * After the last record, it is the state at the end of the chain.
  */
 export type StatePosition = HistoryPosition | { readonly checkpoint: string; readonly session?: string }
 
-/** Options of {@link stateAt}. */
+/** Options for {@link stateAt}. */
 export interface StateOptions<S> {
 	/**
-	 * Returns the next state, or a promise of it. Called for each record in order, except mesh-chain's own
-	 * records.
+	 * Returns the next state or a promise of the next state. Called for each record in order, except
+	 * mesh-chain's own records.
 	 */
 	readonly fold: (state: S, record: LogRecord) => S | Promise<S>
 	/**
-	 * State before the first record of the chain. The fold gets a copy and may change it; a value that
-	 * `structuredClone` cannot copy faithfully, such as a class instance or a function, is passed as it is.
+	 * State before the first record of the chain. The fold receives a copy and may modify it. A value that
+	 * `structuredClone` cannot copy faithfully, such as a class instance or a function, is passed without
+	 * copying.
 	 */
 	readonly initial: S
-	/** Returns whether a checkpoint holds this state. Default: every checkpoint does. */
+	/**
+	 * Returns whether a checkpoint contains the state that this fold computes. Default: every checkpoint does.
+	 */
 	readonly checkpoint?: ((checkpoint: Checkpoint) => boolean) | undefined
-	/** Behaviour if records are absent: reject with `CHAIN_GAP`, or fold the others. Default: `'throw'`. */
+	/**
+	 * Behaviour if records are absent: `'throw'` rejects with `CHAIN_GAP`, and `'skip'` folds the remaining
+	 * records. Default: `'throw'`.
+	 */
 	readonly gaps?: 'throw' | 'skip' | undefined
 }
 
 /**
- * Returns the state at a position: the state of the nearest earlier checkpoint, or `initial` without one,
- * with all later records folded into it. Reads only the checkpoint and those records.
+ * Returns the state at a position. Starts with the state of the nearest earlier checkpoint, or with `initial`
+ * if there is none, and folds all later records up to the position. Reads only the checkpoint and those
+ * records.
  *
- * @throws {MeshChainError} `INVALID_OPTION`; `CHECKPOINT_NOT_FOUND`; `CHAIN_GAP` if a record is absent.
+ * @throws {MeshChainError} `INVALID_OPTION`; `CHECKPOINT_NOT_FOUND`; `CHAIN_GAP` if a record is absent and
+ * `gaps` is `'throw'`.
  *
  * @example
  * ```ts
@@ -60,9 +68,9 @@ export interface StateOptions<S> {
 export async function stateAt<S>(chain: Chain, at: StatePosition, options: StateOptions<S>): Promise<S> {
 	checkOptionNames(options, ['fold', 'initial', 'checkpoint', 'gaps'])
 	checkChain('a state needs a chain', chain, ['records', 'batches'])
-	const { fold, initial } = options
+	const { fold, initial, gaps = 'throw' } = options
 	checkFunction('fold', fold)
-	const gaps = checkWord('gaps', options.gaps ?? 'throw', ['throw', 'skip'])
+	checkWord('gaps', gaps, ['throw', 'skip'])
 	ifGiven('checkpoint', options.checkpoint, checkFunction)
 	const toSeq = await seqAt(chain, at)
 	if (toSeq === 0) return copyOfInitial(initial)
@@ -82,7 +90,7 @@ export async function stateAt<S>(chain: Chain, at: StatePosition, options: State
 
 type Given = { readonly [Name in 'seq' | 'tsMs' | 'checkpoint' | 'session']?: unknown }
 
-/** Returns the seq of the last record up to a position; 0 before the first record. */
+/** Returns the seq of the last record at or before a position; 0 before the first record. */
 async function seqAt(chain: Chain, at: StatePosition): Promise<number> {
 	const { seq, tsMs, checkpoint, session } = (at ?? {}) as Given
 	const isNamed = checkpoint !== undefined || session !== undefined
@@ -94,14 +102,14 @@ async function seqAt(chain: Chain, at: StatePosition): Promise<number> {
 	const fields = Object.entries({ seq, tsMs, checkpoint, session }).filter(([, value]) => value !== undefined)
 	const given = fields.map(([name, value]) => `${name} ${show(value)}`).join(', ')
 	const wanted = '{ seq } from 0, { tsMs } or { checkpoint, session? }'
-	const text = `a position is ${wanted}, not ${given === '' ? show(at) : given}`
+	const text = `a position must be ${wanted}, not ${given === '' ? show(at) : given}`
 	throw new MeshChainError('INVALID_OPTION', text)
 }
 
 async function seqAtTime(chain: Chain, tsMs: number): Promise<number> {
 	for await (const { seq } of chain.records({ until: tsMs, reverse: true, limit: 1, gaps: 'skip' }))
 		return seq
-	// The times of records that are absent before the first one are unknown.
+	// The times of absent records before the first record are unknown.
 	for await (const first of chain.records({ limit: 1 })) return isGap(first) ? first.seq : 0
 	return 0
 }

@@ -1,4 +1,4 @@
-/** The clock of a replay. A test can inject its own, so that nothing really waits. */
+/** The clock of a replay. A test can inject its own clock to avoid real waits. */
 import { hush } from '../guard/hush.ts'
 import { discard } from '../guard/promises.ts'
 import { attempt, propertyOf } from '../guard/values.ts'
@@ -10,18 +10,18 @@ import { TIMER_MS_MAX } from '../platform/time-limits.ts'
 /** The time that a paced replay follows. */
 export interface ReplayClock {
 	/**
-	 * Returns the time in milliseconds, from any origin. If a reading steps back, or jumps more than a day
-	 * beyond the waited time, the progress of the system clock replaces it.
+	 * Returns the time in milliseconds since any fixed origin. If a reading steps back, or is more than a day
+	 * ahead of the waited time, the replay uses the progress of the system clock instead.
 	 */
 	now(): number
 	/**
-	 * Calls back after `ms` milliseconds or earlier; the caller checks the time again. Returns a function
-	 * that cancels the call.
+	 * Calls `callback` after at most `ms` milliseconds. The caller then checks the time again. Returns a
+	 * function that cancels the call.
 	 */
 	after(ms: number, callback: () => void): () => void
 }
 
-/** The monotonic clock of the system. */
+/** The monotonic system clock. */
 export const systemClock: ReplayClock = {
 	now: () => performance.now(),
 	after(ms, callback) {
@@ -31,7 +31,7 @@ export const systemClock: ReplayClock = {
 }
 
 /**
- * Calls back once the clock has reached a time, although `after` may call back sooner. Returns a function
+ * Calls `callback` once the clock has reached a time, even if `after` calls back earlier. Returns a function
  * that cancels the call.
  */
 export function callAt(clock: ReplayClock, atMs: number, callback: () => void): () => void {
@@ -45,7 +45,7 @@ export function callAt(clock: ReplayClock, atMs: number, callback: () => void): 
 	return () => cancel()
 }
 
-/** Resolves after `ms` milliseconds of the clock, or as soon as the signal aborts. */
+/** Resolves after `ms` milliseconds by this clock, or as soon as the signal aborts. */
 export function waitBy(clock: ReplayClock, ms: number, signal?: AbortSignal): Promise<void> {
 	return new Promise((resolve) => {
 		if (signal?.aborted) return resolve()
@@ -60,9 +60,9 @@ export function waitBy(clock: ReplayClock, ms: number, signal?: AbortSignal): Pr
 }
 
 /**
- * Makes a given clock safe to use. The result never steps back. It follows the system clock while the given
- * one throws, returns no number, steps back, or jumps more than a day beyond the waited time. If a wait
- * cannot start, the system clock waits instead.
+ * Checks a clock and returns a safe version of it, which never steps back. The safe clock follows the system
+ * clock while the given clock throws, returns no number, steps back, or is more than a day ahead of the
+ * waited time. If the given clock cannot start a wait, the system clock waits instead.
  *
  * @throws {MeshChainError} `INVALID_OPTION`
  */
@@ -75,15 +75,15 @@ export function checkClock(clock: ReplayClock): ReplayClock {
 }
 
 /**
- * Starts at 0 and advances by the difference between readings. If that is not plausible, advances by the
- * progress of the system clock. One wrong reading or an adjusted clock therefore cannot stall a replay or end
- * its pacing.
+ * Returns a clock that starts at 0 and advances by the difference between readings. If the difference is not
+ * plausible, it advances by the progress of the system clock. A wrong reading or an adjusted clock therefore
+ * cannot stall a replay or end its pacing.
  */
 function soundReplayClock(clock: ReplayClock): ReplayClock {
 	let isTold = false
 	let nowMs = 0
 	let last: { readonly readingMs: number | undefined; readonly atMs: number } | undefined
-	/** Duration of the waits since the last reading: a clock that is moved by hand skips that time. */
+	/** Longest wait requested since the last reading. A manually advanced clock may skip that time. */
 	let waitedMs = 0
 	const failed = () => {
 		if (!isTold)
@@ -91,8 +91,8 @@ function soundReplayClock(clock: ReplayClock): ReplayClock {
 		isTold = true
 	}
 	/**
-	 * Returns the progress; undefined if this reading or the previous one is missing, steps back or is far
-	 * ahead.
+	 * Returns the progress since the previous reading. Returns undefined if either reading is missing, or if
+	 * this reading steps back or is too far ahead.
 	 */
 	const progressTo = (readingMs: number | undefined) => {
 		if (last === undefined) return readingMs === undefined ? undefined : 0

@@ -1,11 +1,10 @@
 /**
- * Decides when each record is due: at its distance from the first one, divided by the speed. Distances are
- * measured from one anchor, so that errors do not add up. A new speed, a pause and a seek set a new anchor;
- * waiting callers wake up and ask again.
+ * Decides when each record is due: at its distance in time from the first record, divided by the speed.
+ * Distances are measured from one anchor, so that errors do not accumulate. A new speed, a pause or a seek
+ * sets a new anchor, and waiting callers wake up and check again.
  *
- * The times of a recording are input: one wild reading must neither stop a replay for years nor end its
- * pacing. The wait between two records is therefore bounded, and the anchor moves by the time that is
- * skipped.
+ * The times in a recording are untrusted input. One wrong time must neither stop a replay for years nor end
+ * its pacing. The wait between two records is therefore bounded, and the anchor moves by the skipped time.
  */
 import { CLOCK_JUMP_MS } from '../model/limits.ts'
 import type { ReplayClock } from './clock.ts'
@@ -15,28 +14,31 @@ interface Anchor {
 	readonly tsMs: number
 }
 
-/** Distances between two records that a replay did not wait for in full. */
+/** Distances in time between records for which a replay did not wait in full. */
 export interface Shortened {
-	/** Number of those distances. */
+	/** Number of shortened distances. */
 	readonly count: number
-	/** Total time skipped, in milliseconds of the recording. */
+	/** Total time that was skipped, in milliseconds of the recording. */
 	readonly ms: number
 }
 
-/** Waits for the times of a recording. */
+/** Waits until records are due. */
 export class Pacer {
 	readonly #clock: ReplayClock
 	readonly #gapMsMax: number | undefined
 	#speed: number
-	/** Pair of times: when the clock is at `atMs`, the recording is at `tsMs`. */
+	/** Pair of corresponding times: when the clock is at `atMs`, the recording is at `tsMs`. */
 	#anchor: Anchor | undefined
 	/** Latest time requested since the anchor was last set. */
 	#newestMs: number | undefined
-	/** Position before the last shortened distance: the next record may show that one reading was wild. */
+	/**
+	 * Position before the last shortened distance. The next record may show that the distance was caused by one
+	 * wrong time.
+	 */
 	#beforeJump: { readonly anchor: Anchor; readonly newestMs: number } | undefined
 	/**
-	 * Size of the last record's step back, below an hour. It counts only if the next record continues from
-	 * there.
+	 * Step back in time before the last record, if less than an hour. It counts only if the next record
+	 * continues from there.
 	 */
 	#steppedBackMs = 0
 	#shortened = { count: 0, ms: 0 }
@@ -45,9 +47,9 @@ export class Pacer {
 	#stopped = false
 
 	/**
-	 * @param speed factor; 1 is real time, and Infinity never waits.
-	 * @param gapMsMax longest distance between two records, in recorded time; longer ones are shortened to
-	 * it. Without it, a distance of an hour or more is skipped.
+	 * @param speed the playback speed. 1 is real time, and Infinity means no waits.
+	 * @param gapMsMax the maximum distance between two records, in recorded time. Longer distances are
+	 * shortened to this value. If it is undefined, distances of an hour or more are skipped.
 	 */
 	constructor(clock: ReplayClock, speed: number, gapMsMax?: number) {
 		this.#clock = clock
@@ -63,7 +65,7 @@ export class Pacer {
 		return this.#speed
 	}
 
-	/** Changes the speed from now on. */
+	/** Changes the speed, starting at the current time. */
 	set speed(speed: number) {
 		const tsMs = this.#position()
 		this.#speed = speed
@@ -87,7 +89,9 @@ export class Pacer {
 		this.wake()
 	}
 
-	/** Sets the present time of the recording. Without one, the next record is the first one again. */
+	/**
+	 * Sets the current time of the recording. If `tsMs` is undefined, pacing starts again with the next record.
+	 */
 	restart(tsMs?: number): void {
 		if (this.#pausedAt !== undefined) this.#pausedAt = this.#clock.now()
 		this.#newestMs = tsMs
@@ -100,17 +104,17 @@ export class Pacer {
 		this.wake()
 	}
 
-	/** Wakes waiting callers, which check again. */
+	/** Wakes the waiting caller, which checks again. */
 	wake(): void {
 		this.#wake?.()
 	}
 
 	/**
-	 * Resolves when a record of this time is due, with the delay in milliseconds. Resolves at once after
-	 * {@link stop}.
+	 * Resolves when a record with this time is due. The result is the delay in milliseconds. Resolves
+	 * immediately after {@link stop}.
 	 *
-	 * @param waiting is called before each wait with its length in milliseconds, and returns the number of
-	 * milliseconds until its next call.
+	 * @param waiting Called before each wait with the length of the wait in milliseconds. Returns the number of
+	 * milliseconds until the next call.
 	 */
 	async due(
 		tsMs: number,
@@ -136,12 +140,12 @@ export class Pacer {
 		}
 	}
 
-	/** Resolves when the pacer is not paused. */
+	/** Resolves when the pacer is no longer paused. */
 	async resumed(isStillWanted: () => boolean): Promise<void> {
 		while (this.isPaused && !this.#stopped && isStillWanted()) await this.#wait(Number.POSITIVE_INFINITY)
 	}
 
-	/** Resolves when the recording has reached this time; at once if no record has been paced yet. */
+	/** Resolves when the recording has reached this time, or immediately if no record has been paced yet. */
 	async reached(tsMs: number, isStillWanted: () => boolean): Promise<void> {
 		if (this.#anchor === undefined || this.#newestMs === undefined) return
 		const aheadMs = Math.max(0, tsMs - this.#newestMs)
@@ -149,9 +153,9 @@ export class Pacer {
 	}
 
 	/**
-	 * Moves the anchor by the time that is skipped. After a step back the recording continues from there,
-	 * unless the next record returns. A small step back counts only if the next record does not return,
-	 * because several clocks may write in turn.
+	 * Moves the anchor by the skipped time. After a step back, the recording continues from the earlier time,
+	 * unless the next record returns to the later time. If the next record returns, a small step back does not
+	 * count, because records from several clocks may alternate.
 	 */
 	#shorten(tsMs: number): void {
 		this.#returnTo(tsMs)
@@ -177,7 +181,7 @@ export class Pacer {
 		this.#shortened.ms += Math.abs(leftOutMs)
 	}
 
-	/** Continues from the position before a jump, unless that is farther away. */
+	/** Continues from the position before a jump, unless that position is farther from the given time. */
 	#returnTo(tsMs: number): void {
 		const before = this.#beforeJump
 		if (before === undefined || this.#newestMs === undefined) return
@@ -188,7 +192,7 @@ export class Pacer {
 		this.#steppedBackMs = 0
 	}
 
-	/** Returns the part of a distance between two records to wait for. */
+	/** Returns the part of a distance between two records that is waited for. */
 	#waitedMs(distanceMs: number): number {
 		if (this.#gapMsMax !== undefined) return Math.max(0, Math.min(distanceMs, this.#gapMsMax))
 		return distanceMs >= CLOCK_JUMP_MS ? 0 : Math.max(0, distanceMs)
@@ -202,7 +206,7 @@ export class Pacer {
 		return now - dueMs
 	}
 
-	/** The present time of the recording. */
+	/** Returns the current time of the recording. */
 	#position(): number | undefined {
 		if (this.#anchor === undefined || this.#speed === Number.POSITIVE_INFINITY) return undefined
 		const now = this.#pausedAt ?? this.#clock.now()

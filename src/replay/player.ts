@@ -1,4 +1,4 @@
-/** A replay under manual control: play, pause, change the speed, step, and seek. */
+/** A replay with manual control: play, pause, change the speed, step and seek. */
 import { type Chain, checkChain } from '../chain/index.ts'
 import { show } from '../guard/show.ts'
 import { checkBoolean, checkIsObject, checkWholeNumber } from '../model/check.ts'
@@ -19,16 +19,16 @@ import { asTarget, type ReplayTarget, wantsGaps } from './target.ts'
 import { TargetWriter } from './target-writer.ts'
 
 /**
- * Options of a player. Records go to the target one at a time, so `concurrency` and `key` do not apply.
- * `limit` counts from zero after each seek and each time that a looping player starts again.
+ * Options for a player. Records are delivered one at a time, so `concurrency` and `key` do not apply. The
+ * count for `limit` restarts at zero after each seek and each time a looping player starts again.
  */
 export interface PlayerOptions extends Omit<ReplayOptions, 'concurrency' | 'key' | 'stopOnError' | 'dryRun'> {
-	/** Start again at the end. Default: false. */
+	/** Whether to start again at the end of the window. Default: false. */
 	readonly loop?: boolean | undefined
 }
 
 /**
- * Plays a window of a chain into a target, by default in real time.
+ * Replays a window of a chain into a target, by default in real time.
  *
  * @example
  * ```ts
@@ -51,9 +51,9 @@ export class Player {
 	readonly #tally: Tally
 	#playing: Promise<ReplaySummary> | undefined
 	#records: AsyncIterator<LogRecord> | undefined
-	/** Next record, once it is known. */
+	/** Next record, if already read. */
 	#ahead: LogRecord | undefined
-	/** Number of seeks: a wait that started before the latest seek is obsolete. */
+	/** Number of seeks. A wait that started before the latest seek is obsolete. */
 	#visit = 0
 	#from: LogFilter | undefined
 	#until: HistoryPosition | undefined
@@ -65,8 +65,8 @@ export class Player {
 	#isEnded = false
 
 	/**
-	 * @param options `speed`: default 1.
-	 * @throws {MeshChainError} as `replay`.
+	 * @param options the options. The default for `speed` is 1.
+	 * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_FILTER`, `INVALID_LEVEL`
 	 */
 	constructor(
 		chain: Chain,
@@ -80,7 +80,7 @@ export class Player {
 			if (name in rest)
 				throw new MeshChainError(
 					'INVALID_OPTION',
-					`${name} is an option of replay, and does not apply to a player`,
+					`${name} is an option of replay and does not apply to a player`,
 				)
 		}
 		this.#chain = chain
@@ -100,8 +100,8 @@ export class Player {
 	}
 
 	/**
-	 * Playback speed: 1 is real time, 10 is 10×, `'max'` is as fast as the target accepts records. May be set
-	 * at any time.
+	 * Playback speed: 1 is real time, 10 is 10×, and `'max'` is as fast as the target accepts records. Can be
+	 * changed at any time.
 	 *
 	 * @throws {MeshChainError} `INVALID_OPTION`
 	 */
@@ -114,7 +114,7 @@ export class Player {
 		this.#pacer.speed = checkSpeed('speed', speed)
 	}
 
-	/** Seq of the next record; undefined before it is known, and at the end. */
+	/** Seq of the next record; undefined at the end or if the record has not been read yet. */
 	get nextSeq(): number | undefined {
 		return this.#ahead?.seq
 	}
@@ -124,16 +124,18 @@ export class Player {
 		return this.#pacer.isPaused
 	}
 
-	/** Starts or resumes. Resolves with the summary at the end or after {@link stop}. */
+	/**
+	 * Starts or resumes the replay. Resolves with the summary at the end of the window or after {@link stop}.
+	 */
 	play(): Promise<ReplaySummary> {
 		this.#until = undefined
 		return this.#goOn()
 	}
 
 	/**
-	 * Plays up to a position and pauses there: no record with a later seq, or with a later time, is
-	 * delivered. Resolves there or at the end of the window, also for a looping player. Delivers nothing if
-	 * the position has already been reached.
+	 * Plays up to a position and pauses there, before the first record with a higher seq or a later time.
+	 * Resolves at the position or at the end of the window, even for a looping player. Delivers nothing if the
+	 * position has already been reached.
 	 *
 	 * @throws {MeshChainError} `INVALID_OPTION`; `INVALID_USAGE` after {@link stop}.
 	 */
@@ -150,14 +152,14 @@ export class Player {
 		this.#pacer.pause()
 	}
 
-	/** Continues after a pause, at the same distance from the next record. */
+	/** Continues after a pause, with the same remaining wait for the next record. */
 	resume(): void {
 		this.#pacer.resume()
 	}
 
 	/**
-	 * Delivers the next records at once, whatever their time, and pauses. Resolves when they are delivered or
-	 * the end is reached.
+	 * Delivers the next records immediately, regardless of their times, and pauses. Resolves when the records
+	 * have been delivered or the end of the window is reached.
 	 *
 	 * @throws {MeshChainError} `INVALID_OPTION`; `INVALID_USAGE` after {@link stop}.
 	 */
@@ -172,8 +174,9 @@ export class Player {
 	}
 
 	/**
-	 * Moves to a position in the window. A playing player continues there, and delivers that record at once.
-	 * A position before the window means its beginning, one after the window its end.
+	 * Moves to a position in the window. A player that is playing continues there and delivers the record at
+	 * that position immediately. A position before the window means its beginning, and a position after the
+	 * window means its end.
 	 *
 	 * @throws {MeshChainError} `INVALID_OPTION`; `INVALID_USAGE` after {@link stop}.
 	 */
@@ -186,7 +189,9 @@ export class Player {
 		this.#goTo({ ...query, fromSeq: Math.max(filter.fromSeq, seq) })
 	}
 
-	/** Ends {@link play}. The player cannot be used afterwards; another `play` ends at once. */
+	/**
+	 * Ends the replay. The player cannot be used afterwards, and another call of {@link play} ends immediately.
+	 */
 	stop(): void {
 		this.#isStopped = true
 		this.#delivery.abort()
@@ -195,7 +200,7 @@ export class Player {
 
 	#refuseStopped(what: string): void {
 		if (!this.#isStopped) return
-		throw new MeshChainError('INVALID_USAGE', `the player was stopped: create a new one to ${what}()`)
+		throw new MeshChainError('INVALID_USAGE', `the player was stopped: use a new player for ${what}()`)
 	}
 
 	#goOn(): Promise<ReplaySummary> {
@@ -204,7 +209,10 @@ export class Player {
 		return this.#start()
 	}
 
-	/** Resolves when the steps are done or the position is reached; releases the previous caller. */
+	/**
+	 * Returns a promise that resolves when the steps are complete or the position is reached. Resolves the
+	 * previous caller's promise.
+	 */
 	#arrival(): Promise<void> {
 		this.#arrived?.()
 		return new Promise((resolve) => {
@@ -218,13 +226,13 @@ export class Player {
 			this.#playing = undefined
 		}
 		this.#playing ??= this.#runUntilAborted()
-		// A caller that only steps does not await the end.
+		// A caller that only steps does not await this promise.
 		this.#playing.catch(() => {})
 		this.#pacer.wake()
 		return this.#playing
 	}
 
-	/** @param from undefined for the end of the window. */
+	/** @param from the query to continue with; undefined for the end of the window. */
 	#goTo(from: LogFilter | undefined): void {
 		this.#from = from
 		this.#taken = 0
@@ -242,8 +250,8 @@ export class Player {
 	}
 
 	/**
-	 * Runs the replay, and listens to the signal only meanwhile, so that a long-lived signal does not retain
-	 * the player.
+	 * Runs the replay, and listens to the signal only during the run, so that a long-lived signal does not
+	 * retain the player.
 	 */
 	async #runUntilAborted(): Promise<ReplaySummary> {
 		const { signal } = this.#options
@@ -264,13 +272,13 @@ export class Player {
 				const record = this.#taken < this.#options.limit ? await this.#next() : undefined
 				if (visit !== this.#visit) continue
 				if (record === undefined) {
-					// An empty window would repeat without end.
+					// An empty window would repeat endlessly.
 					const isEmpty = this.#taken === 0 && this.#from === this.#options.query
 					if (!this.#loops || isEmpty) break
 					await this.#pacer.resumed(() => this.#steps === 0 && visit === this.#visit)
 					if (visit !== this.#visit || this.#isStopped) continue
 					this.#goTo(this.#options.query)
-					// A target that accepts everything synchronously would starve all other work.
+					// Without this, a target that accepts every record synchronously would starve all other work.
 					await new Promise((resolve) => setImmediate(resolve))
 					if (this.#until !== undefined) this.#arrive()
 				} else if (isBeyond(record, this.#until)) await this.#reach(this.#until!, visit)
@@ -289,7 +297,7 @@ export class Player {
 		return this.#isStopped || this.#delivery.isGone
 	}
 
-	/** Handles a next record after the position: pauses when the recording has reached the position. */
+	/** Handles a next record that is after the position. Pauses when the recording has reached the position. */
 	async #reach(until: HistoryPosition, visit: number): Promise<void> {
 		const isStillWanted = () => this.#steps === 0 && visit === this.#visit && this.#until === until
 		if ('tsMs' in until) await this.#pacer.reached(until.tsMs, isStillWanted)
@@ -302,7 +310,7 @@ export class Player {
 		this.#arrived?.()
 	}
 
-	/** Delivers a record when it is due or stepped to, unless a seek precedes it. */
+	/** Delivers a record when it is due or when a step requests it, unless a seek occurs first. */
 	async #hand(record: LogRecord, visit: number): Promise<void> {
 		const wanted = this.#tally.forTarget(record)
 		if (wanted === undefined) {
@@ -326,7 +334,7 @@ export class Player {
 
 	#afterStep(record: LogRecord): void {
 		this.#steps--
-		// The recording continues from where the steps have led.
+		// Playback later continues from the last record that was stepped to.
 		this.#pacer.restart(record.tsMs)
 		if (this.#steps === 0) this.#arrived?.()
 	}
@@ -342,7 +350,7 @@ export class Player {
 	}
 }
 
-/** Tells whether a record is after the position to play to, if there is one. */
+/** Returns whether a record is after the position to play to; false if there is no such position. */
 function isBeyond(record: LogRecord, until: HistoryPosition | undefined): boolean {
 	if (until === undefined) return false
 	return 'seq' in until ? record.seq > until.seq : record.tsMs > until.tsMs
@@ -352,6 +360,6 @@ function checkPosition(given: HistoryPosition): HistoryPosition {
 	const position = positionFrom(given)
 	if (position !== undefined) return position
 	const { seq, tsMs } = (given ?? {}) as { readonly seq?: unknown; readonly tsMs?: unknown }
-	const text = `a position is { seq } from 0 or { tsMs }, not ${show(seq ?? tsMs ?? given)}`
+	const text = `a position must be { seq } from 0 or { tsMs }, not ${show(seq ?? tsMs ?? given)}`
 	throw new MeshChainError('INVALID_OPTION', text)
 }

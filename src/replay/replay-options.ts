@@ -22,45 +22,55 @@ import type { LogRecord } from '../model/record.ts'
 import { checkClock, type ReplayClock, systemClock } from './clock.ts'
 import type { ReplayProgress } from './replay-summary.ts'
 
-/** Options of a replay: which records, when, and what to do if the target does not accept a record. */
+/**
+ * Options for a replay: which records are delivered, when, and what happens if the target does not accept a
+ * record.
+ */
 export interface ReplayOptions extends LogFilter {
 	/** Maximum number of matching records to replay. Default: no limit. */
 	readonly limit?: number | undefined
 	/**
-	 * Playback speed: 1 is real time, 10 is 10×, `'max'` is as fast as the target accepts records. Default:
+	 * Playback speed: 1 is real time, 10 is 10×, and `'max'` is as fast as the target accepts records. Default:
 	 * `'max'`.
 	 */
 	readonly speed?: 'max' | number | undefined
 	/**
-	 * Longest wait between two records of a paced replay, in milliseconds of the recording; longer distances
-	 * are shortened to it. `Infinity` waits for any distance. Default: distances of an hour or more, where
-	 * the clock was adjusted or nothing happened, are skipped. The summary counts them in `shortened`.
+	 * Maximum wait between two records of a paced replay, in milliseconds of the recording. Longer distances
+	 * are shortened to this value. `Infinity` waits for any distance. Default: distances of an hour or more are
+	 * skipped, because the clock was adjusted or nothing happened. The summary counts shortened and skipped
+	 * distances in `shortened`.
 	 */
 	readonly gapMsMax?: number | undefined
-	/** Maximum number of records in delivery at a time. Default: 1, which keeps all records in order. */
+	/** Maximum number of concurrent deliveries. Default: 1, which keeps all records in order. */
 	readonly concurrency?: number | undefined
 	/**
-	 * Key of a record: with `concurrency`, records with the same key stay in order. Default: node and daemon
-	 * of the record.
+	 * Returns the key of a record. With `concurrency`, records with the same key stay in order. Default: the
+	 * node id and daemon id of the record.
 	 */
 	readonly key?: ((record: LogRecord) => unknown) | undefined
-	/** Retries of a failed delivery, after 100 ms, 200 ms and so on up to 5 s. Default: 2. */
+	/**
+	 * Maximum number of retries of a failed delivery. The delay starts at 100 ms and doubles up to 5 s.
+	 * Default: 2.
+	 */
 	readonly retries?: number | undefined
-	/** Time limit for the delivery of one record. Default: 30,000 ms. */
+	/** Time limit for one attempt to deliver a record. Default: 30,000 ms. */
 	readonly timeoutMs?: number | undefined
-	/** Whether to end after the first failed record. Default: false. */
+	/** Whether to end the replay after the first failed record. Default: false. */
 	readonly stopOnError?: boolean | undefined
-	/** Whether to deliver nothing and only count the records, at their times. Default: false. */
+	/** Whether to deliver nothing and only count the records, with the same pacing. Default: false. */
 	readonly dryRun?: boolean | undefined
-	/** Signal that ends the replay after the deliveries in flight. */
+	/** Signal that ends the replay once the deliveries in flight have finished. */
 	readonly signal?: AbortSignal | undefined
-	/** Called about once per `progressIntervalMs`, also during a wait. */
+	/** Called about once per `progressIntervalMs`, even during a wait. */
 	readonly onProgress?: ((progress: ReplayProgress) => void) | undefined
-	/** Interval of the calls of `onProgress`. Default: 1,000 ms. */
+	/** Interval between calls of `onProgress`. Default: 1,000 ms. */
 	readonly progressIntervalMs?: number | undefined
-	/** Chain of records without an origin, if the source does not name one. Default: `'replay'`. */
+	/**
+	 * Chain id for the origin of records without an origin, if the source has no `chainId`. Default:
+	 * `'replay'`.
+	 */
 	readonly sourceId?: string | undefined
-	/** The clock. Default: `systemClock`. */
+	/** Clock that paces the replay. Default: `systemClock`. */
 	readonly clock?: ReplayClock | undefined
 }
 
@@ -90,7 +100,7 @@ export interface ResolvedReplayOptions extends ResolvedOptions<typeof REPLAY_RUL
 }
 
 /**
- * Checks and completes the options before anything is read.
+ * Checks and completes the options, before anything is read from the source.
  *
  * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_FILTER`, `INVALID_LEVEL`
  */

@@ -1,7 +1,7 @@
-/** The report of a replay, during and after it. */
+/** The types for the result and the progress of a replay. */
 import type { Shortened } from './pacer.ts'
 
-/** The result of a replay. Plain data: `JSON.stringify` preserves all of it. */
+/** The result of a replay. It is plain data, which `JSON.stringify` preserves completely. */
 export interface ReplaySummary {
 	/** Records that the target accepted. */
 	readonly replayed: number
@@ -9,63 +9,64 @@ export interface ReplaySummary {
 	readonly failed: number
 	/** Retries of failed deliveries. */
 	readonly retries: number
-	/** Records, or lines of a recording, that are not meant for the target, by reason. */
+	/** Number of records, or lines of a recording, that are not for the target, by reason. */
 	readonly skipped: Readonly<Record<string, number>>
-	/** Gaps in the source, and the number of records absent in them. */
+	/** Number of gaps in the source, and number of records absent in these gaps. */
 	readonly gaps: { readonly count: number; readonly records: number }
-	/** First failure. */
+	/** First failure, if any. */
 	readonly firstError: ReplayFailure | undefined
-	/** Seq of the first record that was started. */
+	/** Seq of the first record whose delivery was started. */
 	readonly firstSeq: number | undefined
-	/** Seq of the last record that was started. */
+	/** Seq of the last record whose delivery was started. */
 	readonly lastSeq: number | undefined
-	/** Time of the first record that was started. */
+	/** Time of the first record whose delivery was started. */
 	readonly fromMs: number | undefined
-	/** Time of the last record that was started. */
+	/** Time of the last record whose delivery was started. */
 	readonly toMs: number | undefined
 	/**
-	 * Why the replay ended.
+	 * Reason why the replay ended.
 	 *
 	 * - `end`: the source has no more records, or `limit` was reached.
-	 * - `aborted`: the signal ended it.
-	 * - `error`: a record failed, with `stopOnError`.
-	 * - `targetGone`: the target reported that it is gone, did not answer three times in a row, or could not
-	 * be flushed; or an appender could not commit, for example on a full disk.
+	 * - `aborted`: the signal or `Player.stop` ended the replay.
+	 * - `error`: a record failed, and `stopOnError` was set.
+	 * - `targetGone`: the target reported that it is gone, timed out three times in a row, or could not be
+	 *   flushed, or an appender could not commit records, for example because the disk was full.
 	 */
 	readonly ended: 'end' | 'aborted' | 'error' | 'targetGone'
 	/**
-	 * Seq to resume from: every record below it was handled. If the target could not be flushed, the first
-	 * record that it has not kept, or, if the target cannot determine it, the first record of this replay.
+	 * Seq to resume from. Every record with a lower seq was handled. If the target could not be flushed, this
+	 * is the seq of the first record that the target has not kept. If the target cannot determine that record,
+	 * this is the seq of the first record in this replay.
 	 */
 	readonly nextSeq: number | undefined
-	/** Duration of the replay. */
+	/** Duration of the replay in milliseconds. */
 	readonly elapsedMs: number
-	/** Distances between records that a paced replay did not wait for in full. */
+	/** Distances in time between records for which a paced replay did not wait in full. */
 	readonly shortened: Shortened
-	/** Largest delay of a record; 0 without pacing. */
+	/** Maximum delay of a record in milliseconds; 0 without pacing. */
 	readonly lateMsMax: number
 }
 
-/** Why a record was not delivered. */
+/** The failure to deliver a record. */
 export interface ReplayFailure {
 	/** Seq of the record in the source, if known. */
 	readonly seq: number | undefined
-	/** Code of the error, if it has one. */
+	/** Code of the error, if any. */
 	readonly code: string | undefined
 	/** Message of the error. */
 	readonly message: string
 }
 
-/** The progress of a replay. */
+/** Progress of a replay. */
 export interface ReplayProgress {
-	/** Records that the target accepted so far. */
+	/** Number of records that the target has accepted so far. */
 	readonly replayed: number
-	/** Records that failed so far. */
+	/** Number of records that have failed so far. */
 	readonly failed: number
-	/** Seq of the record that was started last. */
+	/** Seq of the last record whose delivery was started. */
 	readonly seq: number
-	/** Time of the record that was started last. */
+	/** Time of the last record whose delivery was started. */
 	readonly tsMs: number
-	/** Next record, and the length of the wait for it; absent while records are delivered. */
+	/** Next record and the length of the wait for it; absent while records are being delivered. */
 	readonly waitsFor?: { readonly seq: number; readonly tsMs: number; readonly waitMs: number }
 }

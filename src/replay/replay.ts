@@ -1,6 +1,6 @@
 /**
- * Delivers a window of history to a target: in order, each record at its time or as fast as the target
- * accepts records, and counts everything that is not delivered.
+ * Delivers a window of history to a target in order. Each record is delivered at its time, or as fast as the
+ * target accepts records. Everything that is not delivered is counted.
  */
 import pLimit from 'p-limit'
 import { discard, isThenable, type Outcome, within } from '../guard/promises.ts'
@@ -23,24 +23,29 @@ import { Tally } from './tally.ts'
 import { asTarget, type ReplayTarget, wantsGaps } from './target.ts'
 import { TargetWriter } from './target-writer.ts'
 
-/** Number of records read ahead for each delivery in flight, which wait for others with the same key. */
+/**
+ * Number of records read ahead per concurrent delivery. Such records wait for earlier records with the same
+ * key.
+ */
 const AHEAD = 16
 
 /**
- * Replays the matching records into a target, in the order of the source. Replayed records keep their time.
- * Their `origin` identifies the source chain, which distinguishes a replay from live records. Gaps are
- * counted, and passed to targets that keep them.
+ * Replays the matching records into a target, in the order of the source. Replayed records keep their times.
+ * Their `origin` identifies the source chain, which distinguishes replayed records from live records. Gaps
+ * are counted, and passed to targets that keep gaps.
  *
- * Failed deliveries are retried, then counted; the replay continues unless `stopOnError` is set. A paced
- * replay delivers the first record at once and every other record at its distance from the first. A record
- * with an earlier time is delivered at once, and a slow target catches up.
+ * Failed deliveries are retried, then counted. The replay continues unless `stopOnError` is set. A paced
+ * replay delivers the first record immediately and every other record at its distance in time from the first.
+ * A record whose time has already passed is delivered immediately, so that the replay catches up after a
+ * delay.
  *
- * @param source a chain, which seeks the window, or any iterable of records: an array, a generator,
+ * @param source a chain, which seeks the window, or any iterable of records, such as an array, a generator or
  * `readJsonl(path)`.
- * @param target is flushed at the end, and never closed.
- * @returns the summary, also after the signal has ended the replay.
+ * @param target a target, or a function that receives each record. The target is flushed at the end, but
+ * never closed.
+ * @returns the summary, even if the signal has ended the replay.
  * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_FILTER`, `INVALID_LEVEL` before anything is read;
- * `REPLAY_FAILED` if the source fails, with the first seq that was not handled.
+ * `REPLAY_FAILED` if the source or `key` fails, with the seq of the first record that was not handled.
  *
  * @example
  * ```ts
@@ -110,7 +115,7 @@ class Replay {
 		return this.#aborted || this.#delivery.isGone || isStopped
 	}
 
-	/** Delivers up to `concurrency` records at a time, with one queue per key. */
+	/** Delivers up to `concurrency` records concurrently, with one queue per key. */
 	async #severalAtATime(): Promise<void> {
 		const { concurrency, key } = this.#options
 		const limit = pLimit(concurrency)
@@ -133,12 +138,12 @@ class Replay {
 			})
 			while (running.size >= concurrency * AHEAD && !this.#isOver) await Promise.race(running)
 		})
-		// Waits even if the source fails: the caller may release the target after the rejection.
+		// Waits even if the source fails, because the caller may release the target after the rejection.
 		await each.finally(() => Promise.allSettled(running))
 		await Promise.all(running)
 	}
 
-	/** Passes on every record for the target, when it is due. */
+	/** Passes each record for the target to `take` when the record is due. */
 	async #each(take: (record: LogRecord) => void | Promise<void>): Promise<void> {
 		const batches = batchesOf(this.#source, this.#options.query, this.#options.timeoutMs)
 		try {
@@ -158,8 +163,7 @@ class Replay {
 				}
 			}
 		} finally {
-			// A source that waits for new records may never answer, so the replay requests its end, with a
-			// time limit.
+			// A source that waits for new records may never return, so the replay ends it with a time limit.
 			const returned = within(batches.return(undefined), this.#options.timeoutMs)
 			if (!this.#aborted) tellEnd(await returned, this.#options.timeoutMs)
 		}
@@ -173,7 +177,7 @@ class Replay {
 		return this.#isOver || this.#tally.taken >= this.#options.limit
 	}
 
-	/** Returns the next batch; undefined after the replay has ended. */
+	/** Returns the next batch; undefined if the replay was aborted. */
 	#next<T>(batches: AsyncIterator<T>): Promise<IteratorResult<T> | undefined> {
 		return new Promise((resolve, reject) => {
 			this.#wakeSource = () => resolve(undefined)
@@ -196,7 +200,7 @@ class Replay {
 
 	#end(record: LogRecord, isThere: boolean): void {
 		if (!isThere) this.#hasError = true
-		// The record that ends the replay is where the next replay starts.
+		// If a failed record ends the replay, the next replay starts with that record.
 		if (isThere || !this.#isOver) this.#tally.end(record)
 	}
 
@@ -204,7 +208,7 @@ class Replay {
 		const { replayed, failed } = this.#delivery.counts
 		const seq = this.#tally.nextSeq
 		const isKey = isInstance(error, KeyFailure)
-		const what = isKey ? "the option 'key' failed" : 'the source failed'
+		const what = isKey ? 'the key function failed' : 'the source failed'
 		const text = `${what} after ${replayed} records (${failed} failed): ${messageOf(error)}`
 		return new MeshChainError('REPLAY_FAILED', text, {
 			cause: isKey ? error.cause : error,
@@ -220,29 +224,30 @@ class Replay {
 }
 
 /**
- * Rethrows an error of the source at its end, and warns of a source that does not end.
+ * Rethrows an error that the source threw when it was ended, and emits a warning if the source did not end in
+ * time.
  *
- * @throws {unknown} the error of the source.
+ * @throws {unknown} The error from the source.
  */
 function tellEnd(returned: Outcome<unknown>, timeoutMs: number): void {
 	if (returned.is === 'rejected') throw returned.thrown
 	if (returned.is === 'late') warnLeft(timeoutMs)
 }
 
-/** A failure of `key`, as opposed to one of the source. */
+/** A failure of the `key` function, as opposed to a failure of the source. */
 class KeyFailure extends Error {}
 
 /**
  * Returns the key of a record.
  *
- * @throws {KeyFailure} if `key` throws or returns a promise, which would never equal another key.
+ * @throws {KeyFailure} If `key` throws or returns a promise. A promise would never equal another key.
  */
 function keyOf(key: ResolvedReplayOptions['key'], record: LogRecord): unknown {
 	try {
 		const name: unknown = key(record)
 		if (!isThenable(name)) return name
 		discard(name)
-		throw new TypeError('it returned a promise, and must return a value')
+		throw new TypeError('it must return a value, not a promise')
 	} catch (thrown) {
 		throw new KeyFailure(messageOf(thrown), { cause: thrown })
 	}

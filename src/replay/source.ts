@@ -1,4 +1,4 @@
-/** The sources that a replay reads in batches: a chain, or an iterable of records. */
+/** The sources that a replay reads in batches: chains and iterables of records. */
 import { type Chain, whatWasGiven } from '../chain/index.ts'
 import { ForeignItems } from '../guard/items.ts'
 import { show } from '../guard/show.ts'
@@ -8,19 +8,22 @@ import type { LogFilter } from '../model/filter.ts'
 import { isRecordTime, type LogRecord } from '../model/record.ts'
 import { warn } from '../platform/diagnostics.ts'
 
-/** A source that seeks the window itself: a chain, or an object with the same method. */
+/** A source that seeks the window by itself: a chain or an object with the same `batches` method. */
 export interface BatchSource extends Pick<Chain, 'batches'> {
 	/** Id of the chain that the records belong to. */
 	readonly chainId?: string
-	/** Lines that are not records, by reason. */
+	/** Number of lines that are not records, by reason. */
 	readonly skipped?: Readonly<Record<string, number>>
 }
 
-/** An iterable of single records, such as an array. A replay uses its `chainId` and reports its `skipped`. */
+/**
+ * An iterable of single records, such as an array. A replay uses its `chainId`, and includes its `skipped` in
+ * the summary.
+ */
 export type RecordSource = (AsyncIterable<LogRecord> | Iterable<LogRecord>) &
 	Pick<BatchSource, 'chainId' | 'skipped'>
 
-/** Tells whether a source seeks its window itself. */
+/** Returns whether a source seeks the window by itself. */
 export function isBatchSource(source: BatchSource | RecordSource): source is BatchSource {
 	return typeof propertyOf(source, 'batches') === 'function'
 }
@@ -31,15 +34,15 @@ export function checkSource(source: unknown): void {
 		if (typeof propertyOf(source, 'batches') === 'function') return
 		if (attempt(() => Symbol.asyncIterator in source || Symbol.iterator in source, false)) return
 	}
-	const what = `a source is a chain or an iterable of records, not ${whatWasGiven(source)}`
-	throw new MeshChainError('INVALID_OPTION', `${what}, and readJsonl(path) reads JSON Lines`)
+	const what = `a source must be a chain or an iterable of records, not ${whatWasGiven(source)}`
+	throw new MeshChainError('INVALID_OPTION', `${what}; for a JSON Lines file, use readJsonl(path)`)
 }
 
 /**
- * Reads a source in batches. A chain seeks the window; any other source is read from its beginning.
+ * Reads a source in batches. A chain seeks the window. Any other source is read from its beginning.
  *
- * @param timeoutMs time limit for the source to end when no more records are needed. A slower source is
- * abandoned, with a warning.
+ * @param timeoutMs Time limit for ending the source when no more records are needed. A slower source is
+ * abandoned with a warning.
  */
 export async function* batchesOf(
 	source: BatchSource | RecordSource,
@@ -53,13 +56,13 @@ export async function* batchesOf(
 		for await (const record of new ForeignItems<LogRecord>(source, timeoutMs, left)) yield [checked(record)]
 }
 
-/** Rejects a record without a time: a paced replay would wait for it forever. */
+/** Refuses a record without a valid time, for which a paced replay would wait forever. */
 function checked(record: LogRecord): LogRecord {
 	if (isRecordTime(propertyOf(record, 'tsMs'))) return record
 	throw new MeshChainError('INVALID_LINE', `a source must yield records with a time, not ${show(record)}`)
 }
 
-/** Warns that a source was abandoned. */
+/** Emits a warning that a source was abandoned. */
 export function warnLeft(timeoutMs: number): void {
-	warn('SOURCE_LEFT', `the source of a replay did not end within ${timeoutMs} ms: it was abandoned`)
+	warn('SOURCE_LEFT', `the source of a replay did not end within ${timeoutMs} ms and was abandoned`)
 }

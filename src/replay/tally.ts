@@ -1,6 +1,6 @@
 /**
- * The counters of a replay: which records are meant for the target, which were delivered, and where to
- * resume.
+ * The counters of a replay. They track which records are for the target, which records were delivered, and
+ * where to resume.
  */
 import { hush } from '../guard/hush.ts'
 import { discard } from '../guard/promises.ts'
@@ -12,9 +12,9 @@ import type { Pacer } from './pacer.ts'
 import type { ReplayProgress, ReplaySummary } from './replay-summary.ts'
 import type { TargetWriter } from './target-writer.ts'
 
-/** The options of a replay that concern its counters. */
+/** The options of a replay that the counters use. */
 export interface TallyOptions {
-	/** Chain of records without an origin. */
+	/** Chain id for the origin of records without an origin. */
 	readonly sourceId: string
 	readonly keepsGaps: boolean
 	readonly pacer: Pacer
@@ -37,7 +37,7 @@ export class Tally {
 	#nextSeq: number | undefined
 	#toldMs: number
 	#saidFailing = false
-	/** Number of records started. */
+	/** Number of records whose delivery was started. */
 	taken = 0
 
 	constructor(delivery: TargetWriter, options: TallyOptions) {
@@ -53,11 +53,11 @@ export class Tally {
 	}
 
 	/**
-	 * Returns a record for the target, with its identity; undefined if the record is not meant for the
-	 * target.
+	 * Returns a record for the target, with its original identity as the origin. Returns undefined if the
+	 * record is not for the target.
 	 */
 	forTarget(record: LogRecord): LogRecord | undefined {
-		// Gaps of merged chains have an origin, and count too.
+		// Gaps from merged chains have an origin, and are also counted.
 		if (record.kind === GAP_KIND) {
 			this.#gaps.count++
 			this.#gaps.records += gapDataOf(record.data)?.count ?? 0
@@ -68,12 +68,12 @@ export class Tally {
 		return { ...record, origin: { chainId: this.#options.sourceId, epoch, seq } }
 	}
 
-	/** Notes the next record, which may have to wait for its time. */
+	/** Sets the next record, which may have to wait until it is due. */
 	next({ seq }: LogRecord): void {
 		this.#nextSeq = seq
 	}
 
-	/** Reports a wait. Returns the milliseconds after which to ask again. */
+	/** Reports a wait as progress. Returns the number of milliseconds until the next call. */
 	waiting({ seq, tsMs }: LogRecord, waitMs: number): number {
 		const { onProgress, progressIntervalMs, clock } = this.#options
 		if (onProgress === undefined || this.#last === undefined) return Number.POSITIVE_INFINITY
@@ -101,24 +101,24 @@ export class Tally {
 			discard(this.#options.onProgress?.({ replayed, failed, seq, tsMs, ...more }))
 		} catch (thrown) {
 			hush(thrown)
-			if (!this.#saidFailing) warn('HOOK_FAILED', `onProgress of a replay failed: ${messageOf(thrown)}`)
+			if (!this.#saidFailing) warn('HOOK_FAILED', `the onProgress hook failed: ${messageOf(thrown)}`)
 			this.#saidFailing = true
 		}
 	}
 
 	end(record: LogRecord): void {
 		this.#outstanding.delete(record)
-		// Deliveries may end in a different order.
+		// Concurrent deliveries may end in a different order.
 		this.#nextSeq = Math.max(this.#nextSeq ?? 0, record.seq + 1)
 	}
 
-	/** First seq that was not handled. */
+	/** Seq of the first record that was not handled. */
 	get nextSeq(): number | undefined {
 		const [oldest] = this.#outstanding
 		return oldest?.seq ?? this.#nextSeq
 	}
 
-	/** Seq to resume from: records that the target could not keep must be delivered again. */
+	/** Seq to resume from. Records that the target could not keep must be delivered again. */
 	get #goOnSeq(): number | undefined {
 		const { undeliveredFrom } = this.#delivery
 		if (undeliveredFrom === 'first') return this.#first?.seq

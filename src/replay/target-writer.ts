@@ -1,4 +1,4 @@
-/** Delivers records to a target one by one: retries, gives up, and detects that the target is gone. */
+/** Delivers records to a target. Retries failed deliveries, and detects when the target is gone. */
 import { isRetryable } from '../appender.ts'
 import { hush } from '../guard/hush.ts'
 import { discard, follow, isThenable } from '../guard/promises.ts'
@@ -11,10 +11,10 @@ import { callAt, type ReplayClock, waitBy } from './clock.ts'
 import type { ReplayFailure } from './replay-summary.ts'
 import type { ReplayTarget, UndeliveredRecords } from './target.ts'
 
-/** Number of consecutive time-outs after which a target counts as gone. */
+/** Number of consecutive timeouts after which a target counts as gone. */
 const TIMEOUTS_MAX = 3
 
-/** The options of a replay that concern deliveries. */
+/** The options of a replay that deliveries use. */
 export interface TargetWriterOptions {
 	readonly retries: number
 	readonly timeoutMs: number
@@ -29,11 +29,13 @@ export class TargetWriter {
 	firstError: ReplayFailure | undefined
 	/** Whether the target accepts no more records. */
 	isGone = false
-	/** Accepted records that the target may not have kept: all of them, or those from this seq on. */
+	/**
+	 * Seq of the first accepted record that the target may not have kept; `'first'` for all accepted records.
+	 */
 	undeliveredFrom: 'first' | number | undefined
 	readonly #aborted = new AbortController()
 	#timeoutsInRow = 0
-	/** Whether the last record failed; the next ones are tried only once. */
+	/** Whether the last record failed. The next record is then tried only once. */
 	#isFailing = false
 
 	constructor(target: ReplayTarget, options: TargetWriterOptions) {
@@ -47,8 +49,8 @@ export class TargetWriter {
 	}
 
 	/**
-	 * Returns whether the record was delivered, or a promise of it if the target returns one or after a
-	 * failure.
+	 * Returns whether the record was delivered. If the target returns a promise or the delivery fails, returns
+	 * a promise of the result.
 	 */
 	deliver(record: LogRecord): boolean | Promise<boolean> {
 		try {
@@ -60,7 +62,10 @@ export class TargetWriter {
 		}
 	}
 
-	/** Flushes the target. A failure counts as the first error, and the target counts as gone. */
+	/**
+	 * Flushes the target. After a failure, the target counts as gone, and the error is recorded if it is the
+	 * first.
+	 */
 	async flush(): Promise<void> {
 		try {
 			const flushed = this.#target.flush?.()
@@ -72,7 +77,7 @@ export class TargetWriter {
 	}
 
 	/**
-	 * Counts the records that the target could not keep as failed. Returns the seq of the first one, if
+	 * Counts the records that the target could not keep as failed. Returns the seq of the first such record, if
 	 * known.
 	 */
 	#takeBack(): number | undefined {
@@ -157,7 +162,9 @@ export class TargetWriter {
 	}
 }
 
-/** Tells whether an error means that an appender fails as a whole: only such an error is retryable. */
+/**
+ * Returns whether an error means that an appender cannot commit any records. Only such an error is retryable.
+ */
 function isFailing(thrown: unknown): boolean {
 	return isInstance(thrown, LogAppendError) && isRetryable(thrown)
 }
@@ -166,7 +173,7 @@ function isGoneError(thrown: unknown): boolean {
 	return isInstance(thrown, MeshChainError) && codeOf(thrown) === 'TARGET_GONE'
 }
 
-/** Returns the target's own report if it is plausible. */
+/** Returns the target's report if it is plausible; otherwise undefined. */
 function soundUndelivered(undelivered: UndeliveredRecords | undefined): UndeliveredRecords | undefined {
 	if (undelivered === undefined) return undefined
 	discard(undelivered)

@@ -1,4 +1,4 @@
-/** The options of `SourceManager.archive`, checked and complete. */
+/** Checks the options of `SourceManager.archive` and applies the defaults. */
 import { canonicalise } from '../codec/canonical.ts'
 import { invalidOption } from '../model/check.ts'
 import {
@@ -16,7 +16,8 @@ const DETAILS_BYTES_MAX = 16 * 1024
 /** Options of `SourceManager.archive`. */
 export interface ArchiveOptions {
 	/**
-	 * Mode of the source; a policy that matches the name of the source overrides it. Default: `'monitor'`.
+	 * Mode of the source. A policy that matches the name of the source overrides this mode. Default:
+	 * `'monitor'`.
 	 */
 	readonly mode?: SampleMode | undefined
 	/** Names of extra fields to attach to each sample, if the source can follow fields. At most 256. */
@@ -35,10 +36,10 @@ const ARCHIVE_RULES = {
 
 const ARCHIVE_OPTIONS = defineOptions(ARCHIVE_RULES)
 
-/** The options of `archive`, with every default in place. */
+/** Archive options with all defaults applied. */
 export type ResolvedArchiveOptions = ResolvedOptions<typeof ARCHIVE_RULES>
 
-/** Checks and completes the options. @throws {MeshChainError} `INVALID_OPTION` */
+/** Validates the options and applies the defaults. @throws {MeshChainError} `INVALID_OPTION` */
 export function checkArchiveOptions(options: ArchiveOptions): ResolvedArchiveOptions {
 	return ARCHIVE_OPTIONS.resolve(options)
 }
@@ -46,8 +47,8 @@ export function checkArchiveOptions(options: ArchiveOptions): ResolvedArchiveOpt
 function checkDetails(_name: string, details: unknown): unknown {
 	const { value, bytes, markers } = canonicalise(details)
 	if (markers === 0 && bytes <= DETAILS_BYTES_MAX) return value
-	const text = `details must be plain data of at most ${DETAILS_BYTES_MAX} bytes: they are kept in the registry`
-	throw new MeshChainError('INVALID_OPTION', text)
+	const rule = `plain data of at most ${DETAILS_BYTES_MAX} bytes`
+	throw new MeshChainError('INVALID_OPTION', `details must be ${rule}: the registry stores them`)
 }
 
 /**

@@ -1,16 +1,16 @@
-/** Determines whether a source is connected: the first sample shows that it is. */
+/** Tracks whether a source is connected. A source is connected once its first sample has arrived. */
 
 /**
  * The connection of a source.
  *
- * - `idle`: the source does not run.
- * - `connecting`: the source was started, and no sample has arrived yet.
+ * - `idle`: the source is not running.
+ * - `connecting`: the source was started, but no sample has arrived yet.
  * - `connected`: samples arrive.
  * - `disconnected`: the connection was lost; the source is being retried.
  */
 export type ConnectionState = 'idle' | 'connecting' | 'connected' | 'disconnected'
 
-/** A connection that was lost and came back. Times in ms since 1970. */
+/** A connection that was lost and regained. Times are in ms since 1970. */
 export interface Regained {
 	/** Time of the loss. */
 	readonly lostMs: number
@@ -22,7 +22,7 @@ export interface Regained {
 export class Connection {
 	#state: ConnectionState = 'idle'
 	#sinceMs: number | undefined
-	/** Time of a loss, until a sample ends it. */
+	/** Time of the last loss; undefined once a sample arrives again. */
 	#lostMs: number | undefined
 
 	constructor(lostMs?: number) {
@@ -33,7 +33,7 @@ export class Connection {
 		return this.#state
 	}
 
-	/** Time of the first sample of this connection; undefined without a connection. */
+	/** Time of the first sample of this connection; undefined if the source is not connected. */
 	get sinceMs(): number | undefined {
 		return this.#sinceMs
 	}
@@ -51,7 +51,7 @@ export class Connection {
 		if (this.#state === 'idle') this.#state = 'connecting'
 	}
 
-	/** Records a sample. Returns the loss that it ends, once. */
+	/** Records a sample. If this is the first sample after a loss, returns the regained connection. */
 	seen(nowMs: number): Regained | undefined {
 		if (this.#sinceMs !== undefined) return undefined
 		this.#state = 'connected'
@@ -62,7 +62,7 @@ export class Connection {
 		return regained
 	}
 
-	/** Records a loss. Returns whether there was a connection to lose. */
+	/** Records a loss. Returns whether the source was connected. */
 	lost(nowMs: number): boolean {
 		if (this.#state !== 'connected') return false
 		this.#state = 'disconnected'

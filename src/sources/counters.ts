@@ -1,59 +1,64 @@
-/** Counts the samples of one source by their outcome. The counters continue through pauses and restarts. */
+/** Counts the samples of one source by their outcome. The counters survive pauses and restarts. */
 
-/** Samples that were received and not stored, by cause. */
+/** Number of samples that were received but not stored, by cause. */
 export interface DroppedCounts {
-	/** Sample for which the queue had no room. */
+	/** Samples for which the queue had no room. */
 	overflow: number
-	/** Time of the sample before 1991, or more than 1,800 s from the present. */
+	/** Samples with a time before 1991, or more than 1,800 s from the current time. */
 	timestamp: number
-	/** Sample older than one that is already stored. */
+	/** Samples that are older than a sample that is already stored. */
 	order: number
-	/** Value of another type than the first one, or not a value. */
+	/** Samples without a value, or whose value has a different type from the first value. */
 	type: number
 	/**
-	 * Sample that the loop did not take, because it is closed or its level or `transform` excludes samples.
+	 * Samples that the loop did not accept because it is closed, or because its level or `transform` excludes
+	 * samples.
 	 */
 	refused: number
 }
 
 /**
- * The counters of one source: `received` = `stored` + all of `dropped` + samples that are queued or wait for
- * room in the queue.
+ * The counters of one source. At every moment, `received` equals the sum of `stored`, all `dropped` counts,
+ * and the samples that are in the queue or wait for room in the queue.
  */
 export interface SourceCounts {
-	/** Samples that arrived, valid or not. */
+	/** Number of samples that arrived, valid or not. */
 	received: number
-	/** Samples that the loop took. */
+	/** Number of samples that the loop accepted. */
 	stored: number
-	/** Samples that were not stored, by cause. */
+	/** Number of samples that were not stored, by cause. */
 	dropped: DroppedCounts
-	/** `{ $unserializable }` markers in its values, each for something that a record cannot hold. */
+	/**
+	 * Number of `{ $unserializable }` markers in the values. Each marker replaces a value that a record cannot
+	 * contain.
+	 */
 	unserializable: number
-	/** Times that the source had to wait for room in the queue. Waiting loses nothing. */
+	/** Number of times that the source had to wait for room in the queue. Waiting does not lose samples. */
 	waits: number
 	/**
-	 * Periods of a scan without a read, because the previous read was still running or the process was busy.
+	 * Number of scan periods without a read, because the previous read was still running or the process was
+	 * busy.
 	 */
 	missedScans: number
-	/** Upper estimate of the bytes of the stored samples in a chain. */
+	/** Upper estimate of the size of the stored samples in a chain, in bytes. */
 	storedBytes: number
 	/** Time of the first sample, in ms since 1970. */
 	firstEventMs: number | undefined
 	/** Time of the last sample, in ms since 1970. */
 	lastEventMs: number | undefined
-	/** Connections that were established and then lost. */
+	/** Number of connections that were established and then lost. */
 	disconnects: number
 	/** Time of the last lost connection, in ms since 1970. */
 	lastDisconnectMs: number | undefined
-	/** Failed attempts to subscribe, failed reads and lost connections. */
+	/** Number of failed attempts to subscribe, failed reads and lost connections. */
 	transientErrors: number
-	/** Message of the last such failure. */
+	/** Message of the last of these failures. */
 	lastError: string | undefined
-	/** Type of the newest value, including a dropped one. */
+	/** Type of the newest value, even if its sample was dropped. */
 	latestType: string | undefined
 }
 
-/** Returns counters at zero. */
+/** Returns counters that are all zero. */
 export function newCounts(): SourceCounts {
 	return {
 		received: 0,
@@ -78,7 +83,7 @@ export function copyOf(counts: SourceCounts): SourceCounts {
 	return { ...counts, dropped: { ...counts.dropped } }
 }
 
-/** Returns the number of samples that were not stored, for any cause. */
+/** Returns the number of samples that were not stored, over all causes. */
 export function droppedTotal({ dropped }: Pick<SourceCounts, 'dropped'>): number {
 	return Object.values(dropped).reduce((sum, count) => sum + count, 0)
 }

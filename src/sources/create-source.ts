@@ -7,15 +7,16 @@ import type { SourceEntry } from './entry.ts'
 import type { Source } from './source.ts'
 
 /**
- * Recreates a source after a restart. The status of that source shows an error; the other sources still
- * start.
+ * Recreates a source after a restart. If this function fails, the status of that source contains the error,
+ * and the other sources still start.
  */
 export type CreateSource = (entry: SourceEntry) => Source | Promise<Source>
 
 /**
- * Calls `create`, and waits for at most `ms` milliseconds.
+ * Calls `create`, and waits at most `ms` milliseconds for the source.
  *
- * @throws {MeshChainError} `SOURCE_UNAVAILABLE` if it takes longer; otherwise the error that `create` throws.
+ * @throws {MeshChainError} `SOURCE_UNAVAILABLE` if `create` takes longer; otherwise, the error that `create`
+ * throws.
  */
 export async function createWithin(create: CreateSource, entry: SourceEntry, ms: number): Promise<Source> {
 	const made = await within(settle(create(entry)), ms)

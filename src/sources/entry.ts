@@ -1,4 +1,4 @@
-/** The registry's entry for a source: its identity, how it is archived, and the counts of its samples. */
+/** The registry's entry for a source: its identity, its archive options and its counters. */
 import type { LogRecord } from '../model/record.ts'
 import type { ConnectionState } from './connection.ts'
 import { newCounts, type SourceCounts } from './counters.ts'
@@ -6,22 +6,22 @@ import type { CheckMemory } from './sample-checks.ts'
 import { checkSampleMode, type SampleMode } from './source.ts'
 
 /**
- * State of a source. `paused` and `inactive` (stopped) outlive restarts: `restore` starts only active
+ * State of a source. `paused` and `inactive` (stopped) survive restarts: `restore` starts only active
  * sources.
  */
 export type SourceState = 'active' | 'paused' | 'inactive'
 
-/** The newest value of a source. Times in ms since 1970. */
+/** The newest value of a source. Times are in ms since 1970. */
 export interface LiveValue {
 	/** The value, in canonical form. */
 	readonly value: unknown
-	/** Time by the source's own clock, if it has one. */
+	/** Time from the source's own clock, or the time of receipt if the source has no clock. */
 	readonly tsMs: number
-	/** Time when it was received. */
+	/** Time when the value was received. */
 	readonly receivedMs: number
 }
 
-/** A source in the registry. A field without a value is undefined here, and absent from the record. */
+/** A source in the registry. A field without a value is undefined here and absent from the record. */
 export interface SourceEntry {
 	/** Name of the source. */
 	readonly name: string
@@ -31,29 +31,29 @@ export interface SourceEntry {
 	readonly mode: SampleMode
 	/** Name of the policy that decided the mode, if one matched. */
 	readonly policy: string | undefined
-	/** Whether it is archived at present. */
+	/** Whether the source is active, paused or stopped. */
 	readonly state: SourceState
 	/** Extra fields that are attached to each sample. */
 	readonly fields: readonly string[]
 	/** The `details` option of `archive`, for the code that recreates the source after a restart. */
 	readonly details: unknown
-	/** Whether it is connected. */
+	/** Connection state of the source. */
 	readonly connection: ConnectionState
-	/** Time of the first sample of the present connection. */
+	/** Time of the first sample of the current connection; undefined if the source is not connected. */
 	readonly connectedSinceMs: number | undefined
-	/** Time of a lost connection, until a sample arrives again. */
+	/** Time of the last lost connection; undefined once a sample arrives again. */
 	readonly lostMs: number | undefined
-	/** Counts of its samples. */
+	/** Counters of the source. */
 	readonly counts: Readonly<SourceCounts>
-	/** State of the checks of its samples. */
+	/** State of the sample checks. */
 	readonly memory: Readonly<CheckMemory>
-	/** Samples per second that were received between the last two writes of this entry. */
+	/** Samples received per second between the last two writes of this entry. */
 	readonly rate: number
 	/** Time when the source was first archived. */
 	readonly sinceMs: number
 }
 
-/** Returns the entry of a source that was not archived before. */
+/** Returns the entry for a source that was not archived before. */
 export function newEntry(
 	name: string,
 	nowMs: number,
@@ -75,7 +75,8 @@ export function newEntry(
 type Raw = { readonly [Name in keyof SourceEntry]?: unknown }
 
 /**
- * Returns the entry in a record of the registry; undefined for a record of another origin that holds none.
+ * Returns the entry in a registry record; undefined if the record contains none because another program wrote
+ * it.
  */
 export function entryFrom({ daemonId, data, tsMs }: LogRecord): SourceEntry | undefined {
 	if (typeof daemonId !== 'string' || typeof data !== 'object' || data === null) return undefined
@@ -109,7 +110,7 @@ function countsOf(raw: unknown): SourceCounts {
 	return counts
 }
 
-/** Copies the fields of `raw` that have the right type; the others keep their value. */
+/** Copies the fields of `raw` that have the right type. The other fields of `into` keep their values. */
 function take(into: object, raw: unknown): void {
 	const given = (raw ?? {}) as Record<string, unknown>
 	for (const [name, value] of Object.entries(into)) {

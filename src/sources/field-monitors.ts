@@ -16,10 +16,10 @@ export interface FieldBounds extends MonitorBounds {
 	readonly retryIntervalMs: number
 }
 
-/** The events that the owner of the fields gets. */
+/** The events that the owner of the fields receives. */
 export interface FieldEvents {
 	failed(error: string): void
-	/** Reports that a monitor was told to end and did not within this time. */
+	/** Reports that a monitor did not end within this time after its signal was aborted. */
 	abandoned(ms: number): void
 }
 
@@ -29,10 +29,10 @@ export class FieldMonitors {
 	readonly #events: FieldEvents
 	readonly #bounds: FieldBounds
 	#names: readonly string[]
-	/** Monitors by name, in the order of the names. */
+	/** Monitors by field name, in sorted order. */
 	#monitors = new Map<string, FieldMonitor>()
 
-	/** @param source the name of the source, for messages. */
+	/** @param source Name of the source, for messages. */
 	constructor(source: string, names: readonly string[], events: FieldEvents, bounds: FieldBounds) {
 		this.#source = source
 		this.#names = names
@@ -44,14 +44,14 @@ export class FieldMonitors {
 		return this.#names
 	}
 
-	/** Number of fields that are followed at present. */
+	/** Number of fields that are currently followed. */
 	get size(): number {
 		return this.#monitors.size
 	}
 
 	/**
-	 * Changes the list of names. A field in both lists is followed without interruption; a new one starts
-	 * with {@link start}.
+	 * Changes the list of names. Fields in both lists are followed without interruption. New fields are
+	 * followed after a call to {@link start}.
 	 */
 	setNames(names: readonly string[]): void {
 		this.#names = names
@@ -62,7 +62,7 @@ export class FieldMonitors {
 		}
 	}
 
-	/** Follows every field of the list that is not followed yet, if the source can follow fields. */
+	/** Starts following every field in the list that is not followed yet, if the source can follow fields. */
 	start(source: Source): void {
 		for (const name of this.#names) if (!this.#monitors.has(name)) this.#startOne(source, name)
 		this.#monitors = new Map([...this.#monitors].sort(([a], [b]) => (a < b ? -1 : 1)))
@@ -80,7 +80,7 @@ export class FieldMonitors {
 		return Object.fromEntries(known.map(([name, monitor]) => [name, monitor.value]))
 	}
 
-	/** Returns an upper estimate of the bytes of {@link values} in a record. */
+	/** Returns an upper estimate of the size of {@link values} in a record, in bytes. */
 	bytes(): number {
 		let bytes = 0
 		for (const [name, monitor] of this.#monitors) bytes += 3 * name.length + monitor.bytes
@@ -148,7 +148,9 @@ class FieldMonitor {
 		this.#options.events.failed(`field ${this.#options.name}: ${messageOf(cause)}`)
 	}
 
-	/** Warns once the waits have grown to their maximum, and again only if the field has worked meanwhile. */
+	/**
+	 * Warns once the delay has grown to its maximum, and again only if the field has worked in the meantime.
+	 */
 	#warnOnce(cause: unknown, waitMs: number): void {
 		if (this.#hasWarned || !this.#backoff.isAtMax(waitMs)) return
 		this.#hasWarned = true

@@ -1,4 +1,4 @@
-/** `mesh-chain/sources`: lists names, defines nothing. */
+/** Entry point `mesh-chain/sources`, which only lists names. */
 export type { ArchiveOptions } from './archive-options.ts'
 export type { ConnectionState, Regained } from './connection.ts'
 export type { DroppedCounts, SourceCounts } from './counters.ts'

@@ -21,9 +21,9 @@ import type { Sample, SampleSink, Source } from './source.ts'
 export interface SampleData {
 	/** The value, in canonical form. */
 	readonly value: unknown
-	/** Extra fields, sorted by name; a field without a value so far is left out. */
+	/** Extra fields, sorted by name. Fields that do not have a value yet are omitted. */
 	readonly fields?: Readonly<Record<string, unknown>>
-	/** Regained connection, in the first sample after a lost connection only. */
+	/** Regained connection; present only in the first sample after a lost connection. */
 	readonly connection?: Regained
 }
 
@@ -36,8 +36,8 @@ export interface QueuedSample {
 }
 
 /**
- * The sample to drop if a source that cannot wait finds no room in the queue: the `'newest'`, which has just
- * arrived, or the `'oldest'` of that source in the queue.
+ * Which sample is dropped if a source that cannot wait finds no room in the queue. `'newest'` drops the
+ * sample that has just arrived. `'oldest'` drops the oldest sample of that source in the queue.
  */
 export type DropPolicy = 'newest' | 'oldest'
 
@@ -53,7 +53,7 @@ export interface Pipeline extends FieldBounds {
 	room(signal: AbortSignal): Promise<void>
 }
 
-/** Estimated size of a record without its data. */
+/** Estimated size of a record without its data, in bytes. */
 const ROW_BYTES = 24
 
 /** A source, with all of its state in the manager. */
@@ -67,11 +67,11 @@ export class ManagedSource {
 	mode: SourceEntry['mode']
 	policy: string | undefined
 	state: SourceState
-	/** Reason why the source does not run although it is active. */
+	/** Reason why an active source is not running. */
 	failure: string | undefined
 	live: LiveValue | undefined
 	aliases: readonly string[]
-	/** Whether something has changed since the registry was written. */
+	/** Whether the entry has changed since it was last saved to the registry. */
 	isUnsaved = false
 	readonly #pipeline: Pipeline
 	readonly #connection: Connection
@@ -79,7 +79,7 @@ export class ManagedSource {
 	readonly #rate: RateMeter
 	#source: Source | undefined
 	#task: MonitorTask | ScanTask | undefined
-	/** Regained connection, until a sample carries it to the queue. */
+	/** Regained connection; undefined once a sample in the queue contains it. */
 	#regained: Regained | undefined
 	#isWaiting = false
 
@@ -92,7 +92,8 @@ export class ManagedSource {
 		this.state = entry.state
 		this.aliases = entry.aliases
 		this.counts = copyOf(entry.counts)
-		// The queue of the process that wrote the entry is lost, and the outcome of its samples is unknown.
+		// The queue of the process that wrote the entry is lost, and the outcome of the queued samples is
+		// unknown.
 		this.counts.received = this.counts.stored + droppedTotal(this.counts)
 		this.checks = new SampleChecks({ ...entry.memory })
 		this.#pipeline = pipeline
@@ -103,7 +104,7 @@ export class ManagedSource {
 		}
 		this.#fields = new FieldMonitors(entry.name, entry.fields, events, pipeline)
 		this.#rate = new RateMeter(entry.rate, this.counts.received)
-		// It may have been connected when its process was killed, and is not connected now.
+		// The source may have been connected when its process was killed, but it is not connected now.
 		this.isUnsaved = entry.connection !== 'idle'
 	}
 
@@ -117,14 +118,17 @@ export class ManagedSource {
 	}
 
 	/**
-	 * Number of samples that were received and neither stored nor dropped yet: in the queue, or waiting for
-	 * room in it.
+	 * Number of received samples that are neither stored nor dropped yet. They are in the queue or wait for
+	 * room in the queue.
 	 */
 	get queued(): number {
 		return this.share.count + (this.#isWaiting ? 1 : 0)
 	}
 
-	/** Returns the entry to save. Queued samples count as not received: they may not outlive the process. */
+	/**
+	 * Returns the entry to save. Queued samples are not counted as received, because they may not survive the
+	 * process.
+	 */
 	toSavedEntry(): SourceEntry {
 		const entry = this.toEntry()
 		return { ...entry, counts: { ...entry.counts, received: entry.counts.received - this.queued } }
@@ -162,7 +166,7 @@ export class ManagedSource {
 		this.#fields.start(source)
 	}
 
-	/** Stops taking samples from the source; samples delivered earlier are still stored. */
+	/** Stops accepting samples from the source. Samples that were delivered earlier are still stored. */
 	async end(): Promise<void> {
 		const ending = [this.#task?.stop(), this.#fields.stop()]
 		this.#task = undefined
@@ -171,16 +175,16 @@ export class ManagedSource {
 		if (this.#task === undefined) this.#letGo()
 	}
 
-	/** Calls the source's own `end`. A failure of that call is recorded and changes nothing else. */
+	/** Calls the source's own `end`. If that call fails, the error is recorded and has no other effect. */
 	#letGo(): void {
 		const failed = (cause: unknown) => this.#failed(messageOf(cause))
-		// An async function, so that a synchronous throw becomes a rejection too.
+		// The function is async so that a synchronous throw also becomes a rejection.
 		void (async () => settle(methodOf(this.#source ?? {}, 'end')?.()))().catch(failed)
 	}
 
-	/** Measures the rate. @param seconds since the last measurement. */
+	/** Measures the rate. @param seconds Time since the last measurement. */
 	measureRate(seconds: number): void {
-		// A source that falls silent is written once more, with a rate of 0.
+		// The entry of a source that no longer delivers samples is saved once more, with a rate of 0.
 		if (this.#rate.measure(this.counts.received, seconds)) this.isUnsaved = true
 	}
 
@@ -197,7 +201,7 @@ export class ManagedSource {
 		this.isUnsaved = true
 	}
 
-	/** Counts a sample that the loop did not take. */
+	/** Counts a sample that the loop did not accept. */
 	refused(): void {
 		this.counts.dropped.refused++
 		this.isUnsaved = true
@@ -246,8 +250,8 @@ export class ManagedSource {
 
 	#put(sample: Sample, signal: AbortSignal): Promise<void> | undefined {
 		const { queue } = this.#pipeline
-		// A caller that did not wait for the previous sample cannot wait for this one, so that waiting
-		// samples do not pile up.
+		// A caller that did not wait for the previous sample cannot wait for this one. Otherwise, waiting samples
+		// would accumulate.
 		if (this.#isWaiting || queue.hasRoomFor(this.share)) return void this.#push(sample)
 		const queued = this.#receive(sample)
 		if (queued === undefined) return undefined
@@ -267,7 +271,7 @@ export class ManagedSource {
 		else this.counts.dropped.overflow++
 	}
 
-	/** Counts a sample and checks it; undefined if it is dropped. */
+	/** Counts a sample and checks it. Returns undefined if the sample is dropped. */
 	#receive(sample: Sample | null | undefined): Received | undefined {
 		const { value, tsMs } = readSample(sample)
 		const { counts } = this
@@ -303,7 +307,7 @@ export class ManagedSource {
 	}
 
 	#abandoned(ms: number): void {
-		this.#failed(`the source did not end within ${ms} ms of its signal: it was abandoned`)
+		this.#failed(`the source did not end within ${ms} ms after its signal was aborted: it was abandoned`)
 	}
 
 	#failed(error: string): void {
@@ -325,7 +329,7 @@ interface Received {
 	readonly value: unknown
 	readonly bytes: number
 	readonly type: string | undefined
-	/** Time of the sample by the source's own clock. */
+	/** Time of the sample from the source's own clock. */
 	readonly ownMs: number | undefined
 	readonly nowMs: number
 }

@@ -1,4 +1,4 @@
-/** The options of a `SourceManager`, checked and complete. */
+/** Checks the options of a `SourceManager` and applies the defaults. */
 import { toldClock } from '../guard/clock.ts'
 import { checkFileOption, checkFileSystem, checkFunction } from '../model/check.ts'
 import {
@@ -26,28 +26,29 @@ import { Policies, type SourcePolicy } from './policies.ts'
 export interface SourceManagerOptions {
 	/**
 	 * Path of the chain that holds the registry: the archived sources, their options and their counters. The
-	 * chain is bounded to some 200,000 records. Default: no registry, and none of this survives the process.
+	 * chain is limited to about 200,000 records. Default: no registry. This information is then lost when the
+	 * process ends.
 	 */
 	readonly registry?: string | undefined
 	/**
-	 * Policies that override the mode passed to `archive`: the policy for the exact name, or else the first
-	 * matching glob.
+	 * Policies that override the mode passed to `archive`. If there is no policy for the exact name, the first
+	 * matching glob applies.
 	 */
 	readonly policies?: readonly SourcePolicy[] | undefined
 	/** Maximum number of samples in the queue, for all sources together. Default: 500,000. */
 	readonly queueSamplesMax?: number | undefined
-	/** Maximum number of bytes of samples in the queue. Default: 256 MiB. */
+	/** Maximum size of the samples in the queue, in bytes. Default: 256 MiB. */
 	readonly queueBytesMax?: number | undefined
-	/** Sample to drop if a source that cannot wait finds no room. Default: `'newest'`. */
+	/** Which sample is dropped if a source that cannot wait finds no room in the queue. Default: `'newest'`. */
 	readonly drop?: DropPolicy | undefined
 	/**
-	 * Longest time that a sample stays in the queue before it goes to the loop; a killed process loses its
-	 * queue. Default: 0 ms, until the end of the turn.
+	 * Maximum time that a sample stays in the queue before it is passed to the loop. A killed process loses its
+	 * queue. Default: 0 ms, which means until the end of the turn.
 	 */
 	readonly flushIntervalMs?: number | undefined
 	/**
-	 * Interval at which the counters are saved to the registry, and their maximum age after a kill. Default:
-	 * 10,000 ms.
+	 * Interval at which the counters are saved to the registry. After a kill, the saved counters are at most
+	 * this old. Default: 10,000 ms.
 	 */
 	readonly saveIntervalMs?: number | undefined
 	/**
@@ -56,29 +57,31 @@ export interface SourceManagerOptions {
 	 */
 	readonly connectTimeoutMs?: number | undefined
 	/**
-	 * Delay before a failed source is retried. For extra fields it doubles up to a minute. Default: 5,000 ms.
+	 * Delay before a failed source is retried. For extra fields, the delay doubles up to one minute. Default:
+	 * 5,000 ms.
 	 */
 	readonly retryIntervalMs?: number | undefined
-	/** Maximum number of concurrent scans; further ones wait. Default: 1,000. */
+	/** Maximum number of concurrent reads in scan mode. Further reads wait. Default: 1,000. */
 	readonly concurrency?: number | undefined
 	/**
-	 * Time limit for a source to end, and for the appender to keep up during `close`. A source that takes
-	 * longer is abandoned: no more samples are taken from it, and its `lastError` states the reason. Default:
-	 * 5,000 ms.
+	 * Time limit for a source to end, and for the appender to accept the queued samples during `close`. A
+	 * source that takes longer is abandoned: the manager accepts no more samples from it, and its `lastError`
+	 * contains the reason. Default: 5,000 ms.
 	 */
 	readonly closeTimeoutMs?: number | undefined
 	/**
-	 * Returns the time in ms since 1970. Default: `Date.now`, which also replaces a reading if this function
-	 * throws or returns no time; the first such failure is reported.
+	 * Function that returns the time in ms since 1970. If it throws or does not return a time, the manager uses
+	 * `Date.now` for that reading, and reports the first such failure. Default: `Date.now`.
 	 */
 	readonly clock?: (() => number) | undefined
-	/** File system of the registry. Default: that of Node. */
+	/** File system for the registry. Default: the file system of Node. */
 	readonly fs?: FileSystem | undefined
 }
 
 const MANAGER_RULES = {
 	registry: optional(checkFileOption),
-	policies: (_name, policies) => new Policies((policies ?? []) as readonly SourcePolicy[]),
+	policies: (_name, policies) =>
+		new Policies((policies === undefined ? [] : policies) as readonly SourcePolicy[]),
 	queueSamplesMax: withDefault(QUEUE_SAMPLES_DEFAULT, wholeNumber(1)),
 	queueBytesMax: withDefault(QUEUE_BYTES_DEFAULT, wholeNumber(1)),
 	drop: withDefault('newest', oneOf('newest', 'oldest')),
@@ -88,18 +91,18 @@ const MANAGER_RULES = {
 	retryIntervalMs: withDefault(SOURCE_RETRY_MS_DEFAULT, timerMs()),
 	concurrency: withDefault(1000, wholeNumber(1)),
 	closeTimeoutMs: withDefault(SOURCE_CLOSE_TIMEOUT_MS_DEFAULT, timerMs()),
-	// Read at each call: a program may have replaced Date, as fake timers do.
+	// `Date.now` is read for each manager, because a program may have replaced it, as fake timers do.
 	clock: (name, clock) => checkFunction(name, (clock === undefined ? Date.now : clock) as () => number),
 	fs: optional(checkFileSystem),
 } satisfies OptionRules<SourceManagerOptions>
 
 const MANAGER_OPTIONS = defineOptions(MANAGER_RULES)
 
-/** The complete options. */
+/** Manager options with all defaults applied. */
 export type ResolvedManagerOptions = ResolvedOptions<typeof MANAGER_RULES>
 
 /**
- * Checks and completes the options.
+ * Validates the options and applies the defaults.
  *
  * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_POLICY`
  */

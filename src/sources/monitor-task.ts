@@ -1,6 +1,6 @@
 /**
- * Keeps one subscription of a source alive: subscribes, and subscribes again after a delay when the
- * subscription fails or ends.
+ * Keeps one subscription of a source alive. When the subscription fails or ends, subscribes again after a
+ * delay.
  */
 import { hush } from '../guard/hush.ts'
 import { settle, within } from '../guard/promises.ts'
@@ -9,7 +9,8 @@ import { wait } from '../platform/wait.ts'
 import type { Sample, SampleSink } from './source.ts'
 
 /**
- * Maximum number of ended attempts that have not settled. At the bound, no attempt starts until one settles.
+ * Maximum number of ended attempts that have not settled. At this limit, no attempt starts until one of them
+ * settles.
  */
 const HANGING_MAX = 8
 
@@ -17,11 +18,14 @@ const HANGING_MAX = 8
 export interface MonitorEvents {
 	push(sample: Sample): void
 	put(sample: Sample, signal: AbortSignal): Promise<void> | undefined
-	/** Reports that the source has lost its connection, and reconnects by itself. */
+	/** Reports that the source lost its connection and reconnects by itself. */
 	lost(cause: unknown): void
 	/** Reports that the subscription failed or ended; the next attempt starts after `waitMs`. */
 	failed(cause: unknown, waitMs: number): void
-	/** Reports that the source was told to end, did not within this time, and is abandoned. */
+	/**
+	 * Reports that the source was abandoned, because it did not end within this time after its signal was
+	 * aborted.
+	 */
 	abandoned(ms: number): void
 }
 
@@ -54,7 +58,7 @@ export class MonitorTask {
 		this.#done = this.#keepOn()
 	}
 
-	/** Ends the subscription; no more samples are taken from the source. */
+	/** Ends the subscription. No more samples are accepted from the source. */
 	async stop(): Promise<void> {
 		this.#stop.abort()
 		const { closeTimeoutMs } = this.#bounds
@@ -73,12 +77,12 @@ export class MonitorTask {
 	}
 
 	/**
-	 * Runs one attempt. Resolves to the reason for its end; never rejects. The cause may be a thenable, which
+	 * Runs one attempt. Resolves to the cause of its end, and never rejects. The cause may be a thenable, which
 	 * must not be awaited.
 	 */
 	async #attempt(): Promise<{ readonly cause: unknown }> {
 		if (this.#unsettled >= HANGING_MAX) {
-			const text = `${HANGING_MAX} attempts have not ended; the next one starts when one of them does`
+			const text = `${HANGING_MAX} attempts have not ended; the next one starts when one of them ends`
 			return { cause: new Error(text) }
 		}
 		const attempt = new Attempt(this.#events, this.#bounds.connectTimeoutMs)
@@ -98,7 +102,7 @@ export class MonitorTask {
 	}
 
 	/**
-	 * Begins an attempt. An async function, so that a synchronous throw of the source becomes a rejection.
+	 * Starts an attempt. The method is async so that a synchronous throw from the source becomes a rejection.
 	 */
 	async #begin(attempt: Attempt): Promise<void> {
 		this.#unsettled++
@@ -110,7 +114,7 @@ export class MonitorTask {
 	}
 }
 
-/** The sink of one attempt; it accepts nothing after the attempt is over. */
+/** The sink of one attempt, which ignores samples after the attempt has ended. */
 class Attempt implements SampleSink {
 	readonly timedOut: Promise<never>
 	readonly #events: MonitorEvents
@@ -168,7 +172,7 @@ function withResolvers(): { promise: Promise<never>; reject: (error: Error) => v
 	const promise = new Promise<never>((_resolve, onReject) => {
 		reject = onReject
 	})
-	// It may have no other handler any more.
+	// By the time the promise rejects, it may no longer have another handler.
 	promise.catch(() => {})
 	return { promise, reject }
 }

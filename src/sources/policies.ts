@@ -1,4 +1,4 @@
-/** Policies choose the mode of a source by its name, and override the options of `archive`. */
+/** Policies choose the mode of a source by its name, and override the mode passed to `archive`. */
 import { RE2JS } from 're2js'
 import { show } from '../guard/show.ts'
 import { checkName, checkOptionNames } from '../model/check.ts'
@@ -9,9 +9,9 @@ import { checkSampleMode, type SampleMode } from './source.ts'
 export interface SourcePolicy {
 	/** Name of the policy; it is recorded with each source that the policy applies to. */
 	readonly name: string
-	/** Name of a source, or a glob: `*` stands for any number of characters, `?` for one. */
+	/** Name of a source, or a glob: `*` matches any number of characters, and `?` matches one character. */
 	readonly match: string
-	/** Mode of those sources. */
+	/** Mode of the matching sources. */
 	readonly mode: SampleMode
 }
 
@@ -20,7 +20,7 @@ export class Policies {
 	readonly #exact = new Map<string, SourcePolicy>()
 	readonly #globs: { readonly policy: SourcePolicy; readonly pattern: RE2JS }[] = []
 
-	/** @throws {MeshChainError} `INVALID_POLICY`, naming the policy at fault. */
+	/** @throws {MeshChainError} `INVALID_POLICY`, which names the invalid policy. */
 	constructor(policies: readonly SourcePolicy[]) {
 		if (!Array.isArray(policies)) throw invalid(`policies must be an array, not ${show(policies)}`)
 		const names = new Set<string>()
@@ -34,8 +34,8 @@ export class Policies {
 	}
 
 	/**
-	 * Returns the policy for the exact name, or else the first glob that matches. Takes time linear in the
-	 * length of the name, for any globs.
+	 * Returns the policy for the exact name. If there is none, returns the first policy whose glob matches. The
+	 * search takes time linear in the length of the name, for all globs.
 	 */
 	find(name: string): SourcePolicy | undefined {
 		return this.#exact.get(name) ?? this.#globs.find(({ pattern }) => pattern.testExact(name))?.policy
@@ -47,7 +47,7 @@ export class Policies {
 	}
 }
 
-/** Compiles a glob. RE2 never backtracks, so a glob with many stars costs as much as a glob with one. */
+/** Compiles a glob. RE2 never backtracks, so a glob with many stars takes no longer than a glob with one. */
 function patternOf(glob: string): RE2JS {
 	const parts = glob
 		.split(/([*?])/)

@@ -6,15 +6,17 @@ export class RateMeter {
 	#countBefore: number
 
 	/**
-	 * @param rate the rate that was measured before a restart.
-	 * @param count samples received so far.
+	 * @param rate Rate that was measured before a restart.
+	 * @param count Number of samples received so far.
 	 */
 	constructor(rate: number, count: number) {
 		this.rate = rate
 		this.#countBefore = count
 	}
 
-	/** Measures again, `seconds` after the last measurement. Returns whether the rate has changed. */
+	/**
+	 * Measures the rate over the `seconds` since the last measurement. Returns whether the rate has changed.
+	 */
 	measure(count: number, seconds: number): boolean {
 		const rate = (count - this.#countBefore) / seconds
 		const isChanged = rate !== this.rate

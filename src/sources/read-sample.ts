@@ -1,4 +1,4 @@
-/** Reads the samples that a source delivers. They come from other code, whose getters may throw. */
+/** Reads the samples that a source delivers. Samples come from foreign code, and their getters may throw. */
 import { hush } from '../guard/hush.ts'
 import { attempt } from '../guard/values.ts'
 import type { Sample } from './source.ts'
@@ -9,18 +9,18 @@ export interface ReadSample {
 	readonly tsMs?: number | undefined
 }
 
-/** Stands for anything that is not a sample, and has no value. */
+/** Replaces anything that is not a sample. It has no value. */
 const NOTHING: Sample = Object.freeze({ value: undefined })
 
 /**
- * Reads a sample once. A sample that cannot be read has no value and is dropped; its source, which is in the
- * middle of a push, gets no error.
+ * Reads a sample once. A sample that cannot be read has no value and is dropped. Its source, which is in the
+ * middle of a push, does not receive an error.
  */
 export function readSample(sample: Sample | null | undefined): ReadSample {
 	return attempt<ReadSample>(() => {
 		hush(sample)
 		const { value, tsMs }: { value: unknown; tsMs?: number | undefined } = sample ?? NOTHING
-		// Neither may be a promise, and the promise of a dropped sample would reject unhandled.
+		// Neither field should be a promise. If one is, its rejection must be handled.
 		hush(value)
 		hush(tsMs)
 		return { value, tsMs }

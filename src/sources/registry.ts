@@ -1,10 +1,10 @@
 /**
- * The registry of sources, a chain of its own. Each record is the state of one source at that time, and the
- * newest record of a source applies.
+ * Stores the registry of sources in its own chain. Each record contains the state of one source at that time.
+ * The newest record of each source applies.
  *
  * The chain is bounded, so its old files are removed. A source that was not written for a long time is
- * written again before its record is removed. Each record names the record from which the registry must be
- * read: a start reads a few records per source, however long the history is.
+ * written again before its record is removed. Each record contains the seq from which the registry must be
+ * read. A start therefore reads only a few records for each source, no matter how long the history is.
  */
 import { type Chain, FileChainAppender, openChain } from '../chain/index.ts'
 import { MeshLoop } from '../loop/mesh-loop.ts'
@@ -15,30 +15,33 @@ import { modeText } from './source.ts'
 
 const SOURCE_KIND = 'source'
 const FORGOTTEN_KIND = 'forgotten'
-/** Maximum number of retained records: more than any window. */
+/** Maximum number of retained records, which exceeds the size of any window. */
 const RECORDS_MAX = 200_000
 /**
- * Minimum size of the window in which every source is written once; otherwise it has twice as many records as
- * there are sources.
+ * Minimum size of the window in which every source is written at least once. With many sources, the window
+ * has twice as many records as there are sources.
  */
 const WINDOW_RECORDS_MIN = 10_000
 
 /** The contents of a registry. */
 export interface RegistryContents {
-	/** The sources, by name, in the order of their newest records. */
+	/** Entries by source name, in the order of the newest records. */
 	readonly entries: ReadonlyMap<string, SourceEntry>
-	/** Seq of the record of each entry. */
+	/** Seq of the record that contains each entry, by source name. */
 	readonly seqs: ReadonlyMap<string, number>
 	/** Time of the newest record; undefined for an empty registry. */
 	readonly savedMs: number | undefined
-	/** Records lost to damage: the affected sources come from older records, or are missing. */
+	/**
+	 * Number of records that are lost because of damage. The affected sources come from older records or are
+	 * missing.
+	 */
 	readonly missing: number
 }
 
 /**
  * Reads a registry, including one that is being written.
  *
- * @throws {MeshChainError} as `openChain`.
+ * @throws {MeshChainError} As for `openChain`.
  */
 export async function readRegistry(path: string, fs?: FileSystem): Promise<RegistryContents> {
 	await using chain = await openChain(path, fs === undefined ? {} : { fs })
@@ -59,7 +62,7 @@ async function readFrom(chain: Chain, fromSeq: number): Promise<RegistryContents
 			if (kind === GAP_KIND) missing += countMissing(data)
 			const entry = kind === SOURCE_KIND ? entryFrom(record) : undefined
 			if (entry === undefined && kind !== FORGOTTEN_KIND) continue
-			// Deleted first, so that the map has the order of the newest records.
+			// The entry is deleted first, so that the map has the order of the newest records.
 			seqs.delete(daemonId as string)
 			savedMs = record.tsMs
 			if (entry === undefined) {
@@ -73,7 +76,10 @@ async function readFrom(chain: Chain, fromSeq: number): Promise<RegistryContents
 	return { entries, seqs, savedMs, missing }
 }
 
-/** Returns the first seq to read, by the newest record: every source has its newest record from there on. */
+/**
+ * Returns the first seq to read, according to the newest record. The newest record of every source is at or
+ * after this seq.
+ */
 async function firstNeeded(chain: Chain): Promise<number> {
 	for await (const { data, seq } of chain.records({
 		kind: [SOURCE_KIND, FORGOTTEN_KIND],
@@ -89,8 +95,8 @@ async function firstNeeded(chain: Chain): Promise<number> {
 }
 
 /**
- * Counts the missing records of a gap. Records removed by retention do not count: newer records hold their
- * sources.
+ * Returns the number of missing records in a gap. Records that retention removed do not count, because newer
+ * records contain the same sources.
  */
 function countMissing(data: unknown): number {
 	const gap = gapDataOf(data)
@@ -106,8 +112,9 @@ export class Registry {
 	readonly #seqs = new Map<string, number>()
 
 	/**
-	 * @param path path of the chain; without it, nothing survives the process.
-	 * @throws {MeshChainError} as `FileChainAppender`: `CHAIN_LOCKED` if another manager uses the registry.
+	 * @param path Path of the chain. If it is undefined, the registry does not survive the process.
+	 * @throws {MeshChainError} As for `FileChainAppender`; for example, `CHAIN_LOCKED` if another manager uses
+	 * the registry.
 	 */
 	constructor(path: string | undefined, fs: FileSystem | undefined) {
 		this.#path = path
@@ -142,7 +149,7 @@ export class Registry {
 		this.#loop.publish({ kind: FORGOTTEN_KIND, daemonId: name, data: { oldestSeq: this.#oldestSeq } })
 	}
 
-	/** Returns the sources that must be written again before retention removes their records. */
+	/** Returns the names of the sources that must be written again before retention removes their records. */
 	ageing(): string[] {
 		const oldest = this.#loop.stats().lastSeq - Math.max(WINDOW_RECORDS_MIN, 2 * this.#seqs.size)
 		const names: string[] = []
@@ -153,7 +160,7 @@ export class Registry {
 		return names
 	}
 
-	/** Seq of the oldest record that applies, or of the next record if there is none. */
+	/** Seq of the oldest record that still applies; if there is none, the seq of the next record. */
 	get #oldestSeq(): number {
 		const [oldest = this.#loop.stats().lastSeq + 1] = this.#seqs.values()
 		return oldest
@@ -168,7 +175,7 @@ export class Registry {
 		this.#loop.flush()
 	}
 
-	/** Closes the registry. @throws {MeshChainError} as `MeshLoop.close`. */
+	/** Closes the registry. @throws {MeshChainError} As for `MeshLoop.close`. */
 	close(): Promise<void> {
 		return this.#loop.close()
 	}

@@ -1,5 +1,6 @@
 /**
- * Checks that a sample can be stored. Keeps the last time and the type as long as the source is registered.
+ * Checks whether samples can be stored. The last time and the type are remembered as long as the source is
+ * registered.
  */
 import { types } from 'node:util'
 import { SAMPLE_TIME_MIN_MS, SAMPLE_TIME_WINDOW_MS } from '../model/limits.ts'
@@ -10,7 +11,7 @@ export type CheckVerdict = 'timestamp' | 'order' | 'type'
 
 /** The state of the checks, which survives pauses and restarts. */
 export interface CheckMemory {
-	/** Time of the last stored sample, by the source's own clock. */
+	/** Time of the last stored sample, from the source's own clock. */
 	lastMs: number | undefined
 	/** Type of the first value that had a type. */
 	type: string | undefined
@@ -31,18 +32,20 @@ export class SampleChecks {
 	}
 
 	/**
-	 * @param tsMs time by the source's own clock; undefined for a source without one, whose samples are in
-	 * the order of arrival and have no time to check.
-	 * @param isFirst whether this is the first sample since the source (re)connected. Its time may be long
-	 * past, because many sources send their last value again. No sample may be more than half an hour in the
-	 * future: later samples would be dropped until then.
+	 * Checks a sample.
+	 *
+	 * @param tsMs Time from the source's own clock; undefined for a source without a clock. Samples without a
+	 * time are in order of arrival, and their time is not checked.
+	 * @param isFirst Whether this is the first sample since the source connected or reconnected. The time of
+	 * such a sample may be long past, because many sources resend their last value. No sample may be more than
+	 * half an hour in the future, because all later samples would be dropped until that time.
 	 */
 	judge(value: unknown, tsMs: unknown, nowMs: number, isFirst: boolean): Judged {
 		const type = typeOf(value)
 		return { type, verdict: this.#judgeTime(tsMs, nowMs, isFirst) ?? this.#judgeType(type) }
 	}
 
-	/** Records a sample that passed. */
+	/** Records a sample that passed the checks. */
 	accept(type: string | undefined, tsMs: number | undefined, nowMs: number): void {
 		if (type !== 'null' && type !== undefined) this.memory.type ??= type
 		if (tsMs === undefined) return
@@ -60,8 +63,8 @@ export class SampleChecks {
 	}
 
 	/**
-	 * Returns the earliest time allowed. A last time in the future does not bind a sample with a present
-	 * time: the clock was corrected.
+	 * Returns the earliest allowed time; undefined if every time is allowed. If the last time is in the future
+	 * but the time of the sample is not, the last time is ignored, because the clock was corrected.
 	 */
 	#lastMs(tsMs: number, nowMs: number): number | undefined {
 		const { lastMs } = this.memory
@@ -74,7 +77,7 @@ export class SampleChecks {
 	}
 }
 
-/** Returns the type of a value, as sources name it; undefined for something that is not a value. */
+/** Returns the name of a value's type; undefined for something that is not a value. */
 export function typeOf(value: unknown): string | undefined {
 	if (value === null) return 'null'
 	if (typeof value === 'object') return classOf(value)

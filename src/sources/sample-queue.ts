@@ -1,14 +1,14 @@
 /**
- * One queue for the samples of all sources: bounded, in the order of arrival, and shared fairly.
+ * A queue for the samples of all sources. It is bounded, ordered by arrival, and shared fairly.
  *
- * A source may hold at most 8 times the free space (a dynamic threshold: Choudhury and Hahne, "Dynamic queue
- * length thresholds for shared-memory packet switches", 1998). A flooding source therefore takes at most 8/9
- * of the queue, however long it floods, and there is always room for the others. The same applies to bytes.
- * Invariant: `count` never exceeds `capacity`.
+ * The samples of one source may occupy at most 8 times the free space (a dynamic threshold: Choudhury and
+ * Hahne, "Dynamic queue length thresholds for shared-memory packet switches", 1998). A source that floods the
+ * queue therefore occupies at most 8/9 of the queue at any time, and there is always room for the other
+ * sources. The same limit applies to bytes. Invariant: `count` never exceeds `capacity`.
  */
 
 const SHARE_FACTOR = 8
-/** Estimated size of an entry without its data. */
+/** Estimated size of an entry without its data, in bytes. */
 const ENTRY_BYTES = 200
 
 /** The part of the queue that belongs to one source. */
@@ -51,13 +51,13 @@ export class SampleQueue<T> {
 		return this.#bytes
 	}
 
-	/** Tells whether another item fits. The last item may exceed the bound on bytes. */
+	/** Returns whether another item fits. The last item may exceed the limit on bytes. */
 	hasRoomFor(share: Share<T>): boolean {
 		const isWithinCount = share.count < SHARE_FACTOR * (this.capacity - this.#count)
 		return isWithinCount && share.bytes < SHARE_FACTOR * (this.bytesMax - this.#bytes)
 	}
 
-	/** Adds an item; requires {@link hasRoomFor}. */
+	/** Adds an item. The caller must check {@link hasRoomFor} first. */
 	push(share: Share<T>, item: T, dataBytes: number): void {
 		const bytes = dataBytes + ENTRY_BYTES
 		const entry: Entry<T> = { item, bytes, share, previous: this.#last, next: undefined, younger: undefined }
@@ -73,12 +73,12 @@ export class SampleQueue<T> {
 		this.#bytes += bytes
 	}
 
-	/** Removes the oldest item. */
+	/** Removes and returns the oldest item. */
 	shift(): T | undefined {
 		return this.#first === undefined ? undefined : this.#take(this.#first)
 	}
 
-	/** Removes the oldest item of one source, wherever it is. */
+	/** Removes and returns the oldest item of one source, wherever it is in the queue. */
 	shiftOf(share: Share<T>): T | undefined {
 		return share.oldest === undefined ? undefined : this.#take(share.oldest)
 	}

@@ -1,8 +1,9 @@
 /**
- * Moves samples from the queue into the loop, in order, and only as fast as its appender accepts them. With a
- * slow or failing appender, samples wait in the queue, which is bounded and counts its losses, and not in the
- * loop's ring.
+ * Moves samples from the queue to the loop, in order, and only as fast as the loop's appender accepts them.
+ * If the appender is slow or fails, samples do not wait in the loop's ring but in the queue, which is bounded
+ * and counts its losses.
  */
+import { coreOf } from '../loop/core-of.ts'
 import type { MeshLoop } from '../loop/mesh-loop.ts'
 import type { QueuedSample } from './managed-source.ts'
 import type { SampleQueue } from './sample-queue.ts'
@@ -12,7 +13,10 @@ export const SAMPLE_KIND = 'sample'
 
 /** Number of samples passed on before the loop's room is checked again. */
 const CHUNK = 1024
-/** Longest uninterrupted run. A time, because a busy machine gives the queue fewer turns. */
+/**
+ * Maximum duration of an uninterrupted run, in ms. The limit is a duration because a busy machine gives the
+ * queue fewer turns.
+ */
 const TURN_MS = 10
 /** Delay before a loop without room is checked again. */
 const RETRY_MS = 50
@@ -41,7 +45,7 @@ export class SampleWriter {
 		else this.#later(this.#flushIntervalMs)
 	}
 
-	/** Resolves when a sample has left the queue, or the signal is aborted. */
+	/** Resolves when a sample has left the queue, or when the signal is aborted. */
 	room(signal: AbortSignal): Promise<void> {
 		return new Promise((resolve) => {
 			if (signal.aborted) return resolve()
@@ -55,12 +59,14 @@ export class SampleWriter {
 		})
 	}
 
-	/** Writes the whole queue even if the appender does not keep up, because there is no later chance. */
+	/**
+	 * Writes the complete queue, even if the appender does not keep up, because there is no later opportunity.
+	 */
 	drain(): void {
 		this.#write(Number.POSITIVE_INFINITY)
 	}
 
-	/** Writes what the appender accepts within the timeout, then the rest. */
+	/** Writes the samples that the appender accepts within the timeout, and then all remaining samples. */
 	async close(timeoutMs: number): Promise<void> {
 		const deadlineMs = performance.now() + timeoutMs
 		while (this.#queue.count > 0 && performance.now() < deadlineMs) {
@@ -83,7 +89,7 @@ export class SampleWriter {
 		else this.#later(RETRY_MS)
 	}
 
-	/** Writes for one turn. Returns the room in the loop at its end. */
+	/** Writes samples for one turn. Returns the last measured room in the loop. */
 	#writeForATurn(): number {
 		const endMs = performance.now() + TURN_MS
 		let room = this.#roomInLoop()
@@ -97,20 +103,12 @@ export class SampleWriter {
 
 	#later(ms: number): void {
 		if (this.#immediate !== undefined) return
-		// Unref'd: a process that exits earlier writes the remaining samples on exit.
+		// The timer is unref'd. A process that exits earlier writes the remaining samples on exit.
 		this.#timer ??= setTimeout(() => this.#flush(), ms).unref()
 	}
 
-	/**
-	 * Returns how many records the loop can certainly take: records that its appender has not accepted stay
-	 * in the ring.
-	 */
 	#roomInLoop(): number {
-		const { appender, ring } = this.#loop.stats()
-		if (appender.failing) return 0
-		const isHalfFull = ring.bytesMax !== undefined && appender.pending > 0 && 2 * ring.bytes > ring.bytesMax
-		if (isHalfFull) return 0
-		return Math.max(0, Math.min(CHUNK, Math.ceil(ring.capacity / 2) - appender.pending))
+		return Math.min(CHUNK, coreOf(this.#loop).core.room)
 	}
 
 	#write(max: number): void {

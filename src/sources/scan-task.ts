@@ -1,10 +1,13 @@
-/** Reads a source once per period. Periods are counted from one anchor, so that they do not drift. */
+/** Reads a source once per period. All periods are counted from the same start time, so they do not drift. */
 import type { LimitFunction } from 'p-limit'
 import { hush } from '../guard/hush.ts'
 import { settle } from '../guard/promises.ts'
 import { TIMER_MS_MAX } from '../platform/time-limits.ts'
 
-/** Maximum number of abandoned reads that have not ended. At the bound, no read starts until one ends. */
+/**
+ * Maximum number of abandoned reads that have not ended. At this limit, no read starts until one of them
+ * ends.
+ */
 const HANGING_MAX = 8
 
 /** The read function and the events of a scan. */
@@ -29,7 +32,7 @@ export class ScanTask {
 	#isReading = false
 	#hanging = 0
 
-	/** @param limit bounds the concurrent reads of all sources. */
+	/** @param limit Limit on the concurrent reads of all sources. */
 	constructor(events: ScanEvents, periodMs: number, timeoutMs: number, limit: LimitFunction) {
 		this.#events = events
 		this.#periodMs = periodMs
@@ -57,7 +60,7 @@ export class ScanTask {
 		this.#arm()
 	}
 
-	/** Sets the timer. It may fire early, and accepts at most some 24 days. */
+	/** Sets the timer. A timer may fire early, and its delay is limited to about 24 days. */
 	#arm(): void {
 		const waitMs = this.#anchorMs + this.#period * this.#periodMs - performance.now()
 		if (waitMs <= 0) this.#timer = setTimeout(() => this.#due(), 0)
@@ -86,7 +89,7 @@ export class ScanTask {
 
 	async #answer(): Promise<unknown> {
 		if (this.#hanging >= HANGING_MAX) {
-			throw new Error(`${HANGING_MAX} reads have not ended; the next one starts when one of them does`)
+			throw new Error(`${HANGING_MAX} reads have not ended; the next one starts when one of them ends`)
 		}
 		const over = new AbortController()
 		const stop = () => over.abort(new Error('the source was stopped'))
@@ -102,7 +105,7 @@ export class ScanTask {
 		}
 	}
 
-	/** Reads once. A read that ignores its signal is abandoned, and counted as long as it hangs. */
+	/** Reads once. A read that ignores its signal is abandoned, and is counted until it ends. */
 	#readUntil(signal: AbortSignal): Promise<unknown> {
 		return new Promise((resolve, reject) => {
 			let isHanging = false
@@ -116,7 +119,7 @@ export class ScanTask {
 				signal.removeEventListener('abort', giveUp)
 				if (isHanging) this.#hanging--
 			}
-			// An async function, so that a synchronous throw of the source becomes a rejection.
+			// The function is async so that a synchronous throw from the source becomes a rejection.
 			const reading = (async () => settle(this.#events.read(signal)))()
 			void reading.then(resolve, reject).then(ended)
 		})

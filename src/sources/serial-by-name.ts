@@ -1,10 +1,10 @@
-/** Runs the operations on one name one by one; operations on different names run concurrently. */
+/** Runs operations on the same name one after another. Operations on different names run concurrently. */
 import pLimit, { type LimitFunction } from 'p-limit'
 
 export class SerialByName {
 	readonly #limits = new Map<string, LimitFunction>()
 
-	/** Runs an operation after all earlier ones on that name. Rejects if the operation does. */
+	/** Runs an operation after all earlier operations on the same name. Rejects if the operation rejects. */
 	async run(name: string, operation: () => Promise<void>): Promise<void> {
 		const limit = this.#limits.get(name) ?? pLimit(1)
 		this.#limits.set(name, limit)

@@ -1,4 +1,7 @@
-/** Many producers, one bounded pipeline into a loop. Operators control each source and see its losses. */
+/**
+ * Passes the samples of many sources through one bounded queue to a loop. Operators can control each source
+ * and see its losses.
+ */
 import pLimit from 'p-limit'
 import { show } from '../guard/show.ts'
 import { checkLoop } from '../loop/core-of.ts'
@@ -29,14 +32,14 @@ import { type SourceStatus, statusOf } from './source-status.ts'
 const SAVED_AT_ONCE = 64
 
 /**
- * Archives the samples of many sources. Each sample becomes a record of the loop, of kind `sample`, with the
- * name of the source as `daemonId`, and the value, the extra fields and a regained connection in `data`. For
- * every source, at every moment: received = stored + dropped (by cause) + queued.
+ * Archives the samples of many sources. Each sample becomes a record of kind `sample` in the loop. The
+ * `daemonId` of the record is the name of the source. Its `data` contains the value, the extra fields and a
+ * regained connection. For every source, at every moment, received = stored + dropped (by cause) + queued.
  *
- * Samples go through one queue, bounded in number and in bytes; a flooding source leaves room for the others.
- * Samples leave the queue only as fast as the loop's appender accepts them. While a disk is full, the queue
- * fills. Then sources that can wait do so, and samples of the others are dropped and counted. Close the
- * manager before its loop.
+ * All samples pass through one queue, which is bounded in number and in bytes. A source that floods the queue
+ * leaves room for the other sources. Samples leave the queue only as fast as the loop's appender accepts
+ * them. While a disk is full, the queue fills up. Sources that can wait then do so. Samples from all other
+ * sources are dropped and counted. Close the manager before its loop.
  *
  * @example
  * ```ts
@@ -61,7 +64,7 @@ export class SourceManager implements AsyncDisposable {
 	readonly #sources = new Map<string, ManagedSource>()
 	readonly #aliases = new Map<string, string>()
 	readonly #operations = new SerialByName()
-	/** Names whose `archive` call is in progress. */
+	/** Names for which an `archive` call is in progress. */
 	readonly #archiving = new Set<string>()
 	readonly #ready: Promise<void>
 	readonly #saveTimer: NodeJS.Timeout
@@ -70,7 +73,9 @@ export class SourceManager implements AsyncDisposable {
 	#create: CreateSource | undefined
 	#closing: Promise<void> | undefined
 
-	/** @throws {MeshChainError} `INVALID_OPTION`, `INVALID_POLICY`; `CHAIN_LOCKED` for a registry in use. */
+	/**
+	 * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_POLICY`; `CHAIN_LOCKED` if the registry is in use.
+	 */
 	constructor(loop: MeshLoop, options: SourceManagerOptions = {}) {
 		checkLoop('a SourceManager needs a loop', loop)
 		this.#options = resolveManagerOptions(options)
@@ -92,8 +97,8 @@ export class SourceManager implements AsyncDisposable {
 	}
 
 	/**
-	 * Archives a source. Resolves when the registry has it and the first attempt has started. A source that
-	 * cannot be reached yet is retried until it can.
+	 * Archives a source. Resolves when the registry contains the source and the first attempt has started. A
+	 * source that cannot be reached yet is retried until it can be reached.
 	 *
 	 * @throws {MeshChainError} `SOURCE_EXISTS`, `SOURCE_BUSY`, `INVALID_SOURCE`, `INVALID_OPTION`,
 	 * `SOURCES_CLOSED`; `WRITE_FAILED` or `FLUSH_FAILED` if the registry could not be written, in which case
@@ -126,23 +131,27 @@ export class SourceManager implements AsyncDisposable {
 		}
 	}
 
-	/** Pauses a source; does nothing if it is not running. It stays paused after a restart. */
+	/**
+	 * Pauses a source until {@link resume}. The source stays paused after a restart. Pausing a source that is
+	 * not running only changes its state.
+	 */
 	pause(name: string): Promise<void> {
 		return this.#change(name, (source) => this.#end(source, 'paused'))
 	}
 
 	/**
-	 * Stops a source until {@link resume}; does nothing if it is not running. It stays stopped after a
-	 * restart.
+	 * Stops a source until {@link resume}. The source stays stopped after a restart. Stopping a source that is
+	 * not running only changes its state.
 	 */
 	stop(name: string): Promise<void> {
 		return this.#change(name, (source) => this.#end(source, 'inactive'))
 	}
 
 	/**
-	 * Starts a source again; does nothing if it is running.
+	 * Starts a source again. Does nothing if the source is running.
 	 *
-	 * @param given the source. Required if this process has not seen it and `restore` has not been called.
+	 * @param given Source to start. Required if the source was archived before a restart and `restore` has not
+	 * been called.
 	 * @throws {MeshChainError} `SOURCE_NOT_FOUND`, `SOURCE_UNAVAILABLE`, `INVALID_SOURCE`
 	 */
 	resume(name: string, given?: Source): Promise<void> {
@@ -151,8 +160,8 @@ export class SourceManager implements AsyncDisposable {
 			const entry = managed.toEntry()
 			const source = given ?? managed.source ?? (await this.#createAgain(entry))
 			if (source === undefined) {
-				const advice = 'resume(name, source), or restore(create) first'
-				const text = `${show(entry.name)} is known from the registry only: ${advice}`
+				const advice = 'call resume(name, source), or restore(create) first'
+				const text = `${show(entry.name)} is known only from the registry: ${advice}`
 				throw new MeshChainError('SOURCE_UNAVAILABLE', text)
 			}
 			this.#start(managed, source)
@@ -161,7 +170,7 @@ export class SourceManager implements AsyncDisposable {
 	}
 
 	/**
-	 * Ends a source and removes it from the registry, with its aliases. If the name is an alias, removes only
+	 * Ends a source and removes it and its aliases from the registry. If the name is an alias, removes only
 	 * that alias. Stored samples stay in the chain.
 	 *
 	 * @throws {MeshChainError} `SOURCE_NOT_FOUND`
@@ -183,10 +192,9 @@ export class SourceManager implements AsyncDisposable {
 	}
 
 	/**
-	 * Gives a source another name, which every method accepts.
+	 * Adds another name for a source. Every method accepts this name.
 	 *
-	 * @throws {MeshChainError} `SOURCE_NOT_FOUND`, `SOURCE_EXISTS`; `INVALID_USAGE` for more than 256
-	 * aliases.
+	 * @throws {MeshChainError} `SOURCE_NOT_FOUND`, `SOURCE_EXISTS`; `INVALID_USAGE` for more than 256 aliases.
 	 */
 	async alias(alias: string, name: string): Promise<void> {
 		checkName('an alias', alias)
@@ -199,11 +207,11 @@ export class SourceManager implements AsyncDisposable {
 	}
 
 	/**
-	 * Starts every source that was active before a restart, concurrently.
+	 * Concurrently starts every source that was active before a restart.
 	 *
-	 * @param create returns the source of an entry; also used by `resume` later.
-	 * @returns the number of started sources. A source that could not be started has the reason in `failure`
-	 * of its status and stays active: the next `restore` or `resume` tries it again.
+	 * @param create Returns the source for an entry. Later calls to `resume` also use this function.
+	 * @returns The number of started sources. If a source could not be started, `failure` in its status
+	 * contains the reason. The source stays active, and the next `restore` or `resume` tries to start it again.
 	 */
 	async restore(create: CreateSource): Promise<number> {
 		checkFunction('create', create)
@@ -215,8 +223,8 @@ export class SourceManager implements AsyncDisposable {
 	}
 
 	/**
-	 * Changes the extra fields that are attached to the samples. Fields in both lists are followed without
-	 * interruption.
+	 * Changes the extra fields that are attached to the samples. Fields in both the old and the new list are
+	 * followed without interruption.
 	 *
 	 * @throws {MeshChainError} `SOURCE_NOT_FOUND`, `INVALID_OPTION`
 	 */
@@ -226,7 +234,8 @@ export class SourceManager implements AsyncDisposable {
 	}
 
 	/**
-	 * Returns the newest value that passed the checks, stored or not; undefined before the first one.
+	 * Returns the newest value that passed the checks, whether or not it was stored; undefined before the first
+	 * value.
 	 *
 	 * @throws {MeshChainError} `SOURCE_NOT_FOUND`
 	 */
@@ -245,13 +254,13 @@ export class SourceManager implements AsyncDisposable {
 		return statusOf(this.#find(name))
 	}
 
-	/** Returns the status of every source, in the order of their names. */
+	/** Returns the status of every source, sorted by name. */
 	async statuses(): Promise<SourceStatus[]> {
 		await this.#open()
 		return this.#statuses()
 	}
 
-	/** Returns the sources that need attention, and all losses. */
+	/** Returns a report of the sources that need attention and of all losses. */
 	async report(): Promise<SourceReport> {
 		await this.#open()
 		this.#measureRates()
@@ -260,9 +269,9 @@ export class SourceManager implements AsyncDisposable {
 
 	/**
 	 * Ends every source, passes the queue to the loop, and writes the registry. Active sources stay active in
-	 * the registry, for the next start. Idempotent.
+	 * the registry, so that `restore` starts them again. Idempotent.
 	 *
-	 * @throws {MeshChainError} if the registry cannot be closed.
+	 * @throws {MeshChainError} If the registry cannot be closed.
 	 */
 	close(): Promise<void> {
 		this.#closing ??= this.#close()
@@ -299,7 +308,7 @@ export class SourceManager implements AsyncDisposable {
 			for (const alias of entry.aliases) this.#aliases.set(alias, entry.name)
 		}
 		if (missing === 0) return
-		const text = `${missing} records of the registry are lost: sources may be missing, or have an older state`
+		const text = `${missing} registry records are lost: sources may be missing or outdated`
 		warn('REGISTRY_DAMAGED', text)
 	}
 
@@ -342,7 +351,7 @@ export class SourceManager implements AsyncDisposable {
 			this.#save(managed)
 		} catch (error) {
 			this.#sources.delete(managed.name)
-			// The failed record is written once the disk works again; this one revokes it then.
+			// The failed record is written once the disk works again. The `forget` record then revokes it.
 			this.#registry.forget(managed.name)
 			throw error
 		}
@@ -355,7 +364,10 @@ export class SourceManager implements AsyncDisposable {
 		managed.start(checkSource(managed.name, source, managed.mode))
 	}
 
-	/** Starts a source after a restart. It may have been paused or forgotten while it waited for its turn. */
+	/**
+	 * Starts a source after a restart. The source may have been paused or forgotten while it waited for its
+	 * turn.
+	 */
 	async #restart(managed: ManagedSource, create: CreateSource): Promise<boolean> {
 		let isStarted = false
 		try {
@@ -379,7 +391,7 @@ export class SourceManager implements AsyncDisposable {
 		return managed.state === 'active' && !managed.isRunning && this.#sources.get(managed.name) === managed
 	}
 
-	/** Saves a source. Saves the ageing entries too, so that retention never removes a source. */
+	/** Saves a source. Also saves the ageing entries, so that retention never removes a source. */
 	#save(source: ManagedSource): void {
 		this.#keep(source)
 		for (const name of this.#registry.ageing()) this.#keepNamed(name)
@@ -409,7 +421,7 @@ export class SourceManager implements AsyncDisposable {
 		this.#registry.save(source.toSavedEntry())
 	}
 
-	/** Measures the rates over the time since the last measurement, which is at least a second. */
+	/** Measures the rates since the last measurement. Does nothing if less than one second has passed. */
 	#measureRates(): void {
 		const nowMs = performance.now()
 		const seconds = (nowMs - this.#savedAtMs) / 1000
@@ -434,7 +446,7 @@ export class SourceManager implements AsyncDisposable {
 
 	#refuseKnown(name: string): void {
 		if (this.#sources.has(name) || this.#aliases.has(name)) {
-			const advice = 'after a restart, restore(create) or resume(name, source) starts it'
+			const advice = 'after a restart, call restore(create) or resume(name, source) to start it'
 			throw new MeshChainError('SOURCE_EXISTS', `${show(name)} is already being archived; ${advice}`)
 		}
 		if (this.#sources.size < SOURCES_MAX) return
@@ -443,5 +455,5 @@ export class SourceManager implements AsyncDisposable {
 }
 
 function tooMany(of: string, max: number, things: string): MeshChainError {
-	return new MeshChainError('INVALID_USAGE', `one ${of} has at most ${max} ${things}`)
+	return new MeshChainError('INVALID_USAGE', `a ${of} can have at most ${max} ${things}`)
 }

@@ -1,9 +1,12 @@
-/** The report of all sources for an operator: sources that need attention, and losses by cause. */
+/**
+ * Creates the report on all sources for an operator: the sources that need attention, and the losses by
+ * cause.
+ */
 import { SILENT_MS } from '../model/limits.ts'
 import { type DroppedCounts, droppedTotal, newCounts } from './counters.ts'
 import type { SourceEntry } from './entry.ts'
 
-/** The state and losses of all sources. Times in ms since 1970. */
+/** The state and losses of all sources. Times are in ms since 1970. */
 export interface SourceReport {
 	/** Number of sources. */
 	readonly sources: number
@@ -17,20 +20,20 @@ export interface SourceReport {
 	readonly neverConnected: readonly string[]
 	/** Active sources whose connection is lost. */
 	readonly disconnected: readonly { readonly name: string; readonly lostMs: number }[]
-	/** Active sources that have delivered nothing for an hour. */
+	/** Active sources that have delivered samples, but none in the last hour. */
 	readonly silent: readonly { readonly name: string; readonly lastEventMs: number }[]
-	/** Samples received per second. */
+	/** Samples received per second from all active sources. */
 	readonly rate: number
-	/** Estimated size of the stored samples. */
+	/** Estimated size of the stored samples, in bytes. */
 	readonly storedBytes: number
-	/** Samples received from all sources. */
+	/** Number of samples received from all sources. */
 	readonly received: number
 	readonly stored: number
-	/** Samples of all sources that were not stored, by cause. */
+	/** Number of samples that were not stored, by cause, over all sources. */
 	readonly dropped: Readonly<DroppedCounts>
-	/** Sources with dropped samples, most dropped samples first. */
+	/** Sources with dropped samples, sorted by the number of dropped samples, largest first. */
 	readonly losses: readonly ({ readonly name: string; readonly total: number } & Readonly<DroppedCounts>)[]
-	/** Sources that lost their connection, most lost connections first. */
+	/** Sources that lost their connection, sorted by the number of lost connections, largest first. */
 	readonly lostConnections: readonly {
 		readonly name: string
 		readonly disconnects: number
@@ -38,7 +41,7 @@ export interface SourceReport {
 	}[]
 }
 
-/** Returns a report of the entries of a registry, as of `nowMs`. */
+/** Returns the report for the entries of a registry, as of `nowMs`. */
 export function sourceReport(entries: readonly SourceEntry[], nowMs: number): SourceReport {
 	const active = entries.filter(({ state }) => state === 'active')
 	return {

@@ -2,14 +2,14 @@
 import type { SourceEntry } from './entry.ts'
 import type { ManagedSource } from './managed-source.ts'
 
-/** The status of a source: its current entry, and state that only this process has. */
+/** The status of a source: its current entry, and the state that only this process has. */
 export interface SourceStatus extends SourceEntry {
 	/**
-	 * Number of samples that were received and neither stored nor dropped yet: in the queue, or waiting for
-	 * room in it.
+	 * Number of received samples that are neither stored nor dropped yet. They are in the queue or wait for
+	 * room in the queue.
 	 */
 	readonly queued: number
-	/** Reason why the source does not run although it is active. */
+	/** Reason why an active source is not running. */
 	readonly failure: string | undefined
 }
 

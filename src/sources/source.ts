@@ -1,4 +1,4 @@
-/** The contract between a producer of samples and the pipeline, independent of queue and chain. */
+/** Defines the contract between a source and its manager, independent of the queue and the chain. */
 import { show } from '../guard/show.ts'
 import { propertyOf } from '../guard/values.ts'
 import { invalidOption } from '../model/check.ts'
@@ -8,64 +8,71 @@ import { TIMER_MS_MAX } from '../platform/time-limits.ts'
 /** One value that a source produced. */
 export interface Sample {
 	/**
-	 * The value, any data. `null` means that there is no value at present; it fits every type. Functions,
-	 * symbols and `undefined` are not values: such a sample is dropped as `type`.
+	 * Value of the sample, which can be any data. `null` means that there is currently no value, and is allowed
+	 * for every type. Functions, symbols and `undefined` are not values. A sample that contains one of them is
+	 * dropped and counted under `type`.
 	 */
 	readonly value: unknown
-	/** Time by the source's own clock, in ms since 1970. Default: the time when the sample was received. */
+	/** Time from the source's own clock, in ms since 1970. Default: the time when the sample was received. */
 	readonly tsMs?: number
 }
 
 /**
- * How samples are obtained. `'monitor'`: the source pushes them. `{ scanIntervalMs }`: the source is read
- * once per interval.
+ * How samples are obtained. With `'monitor'`, the source pushes samples. With `{ scanIntervalMs }`, the
+ * manager reads the source once per interval.
  */
 export type SampleMode = 'monitor' | { readonly scanIntervalMs: number }
 
 /**
- * Takes the samples of a source that pushes. Each attempt to subscribe gets a new sink, which accepts nothing
- * after the attempt has ended.
+ * Receives the samples of a source that pushes. Each attempt to subscribe gets a new sink, which ignores
+ * samples after the attempt has ended.
  */
 export interface SampleSink {
-	/** Aborted when the source must end: it was paused, stopped, or took too long to subscribe. */
+	/**
+	 * Signal that is aborted when the source must end, for example because it was paused or stopped, or took
+	 * too long to subscribe.
+	 */
 	readonly signal: AbortSignal
 	/**
-	 * Confirms the subscription, as a first sample does. Without either, the attempt ends after
-	 * `connectTimeoutMs`.
+	 * Confirms the subscription. The first sample also confirms it. Without a confirmation, the attempt ends
+	 * after `connectTimeoutMs`.
 	 */
 	opened(): void
 	/**
-	 * Takes a sample of a source that cannot wait. Without room, a sample is dropped by the drop policy and
-	 * counted.
+	 * Accepts a sample from a source that cannot wait. If the queue has no room, a sample is dropped according
+	 * to the drop policy, and counted.
 	 */
 	push(sample: Sample): void
 	/**
-	 * Takes a sample of a source that can wait. Returns a promise if there is no room, otherwise undefined.
-	 * One call at a time.
+	 * Accepts a sample from a source that can wait. If the queue has no room, returns a promise that the source
+	 * must await before the next call. Otherwise, returns undefined.
 	 */
 	put(sample: Sample): Promise<void> | undefined
-	/** Reports a lost connection that the source restores itself; its next sample ends the loss. */
+	/** Reports a lost connection that the source restores by itself. The next sample ends the loss. */
 	lost(cause: unknown): void
 }
 
-/** A producer of samples. It has at least one of `monitor` and `read`. */
+/** A producer of samples. It implements `monitor`, `read` or both. */
 export interface Source {
 	/**
-	 * Pushes into the sink until its signal is aborted, and settles soon afterwards with every resource
-	 * released. Settling earlier, successfully or not, is a lost connection; the method is called again after
-	 * a delay.
+	 * Pushes samples into the sink until the signal of the sink is aborted. The returned promise must settle
+	 * soon afterwards, when all resources are released. If the promise settles earlier, whether it resolves or
+	 * rejects, the connection is lost, and the method is called again after a delay.
 	 */
 	monitor?(sink: SampleSink): Promise<void>
-	/** Returns the present value, or a promise of it. An error is counted; the next period reads again. */
+	/**
+	 * Returns the current value, or a promise of it. An error is counted, and the source is read again in the
+	 * next period.
+	 */
 	read?(signal: AbortSignal): unknown
 	/**
-	 * Follows one extra field that is attached to each sample, as {@link monitor} does. Not throttled: the
-	 * newest value applies.
+	 * Follows one extra field, in the same way as {@link monitor}. The newest value of the field is attached to
+	 * each sample. Values are not throttled.
 	 */
 	monitorField?(field: string, sink: SampleSink): Promise<void>
 	/**
-	 * Releases the resources of `read`, because the source was paused, stopped or forgotten. A later `read`
-	 * starts anew.
+	 * Releases the resources that `read` uses, because the source was paused, stopped or forgotten. A later
+	 * `read` acquires them again.
 	 */
 	end?(): void
 }
@@ -75,13 +82,13 @@ export function checkSource(name: string, source: unknown, mode: SampleMode): So
 	const monitor = propertyOf(source, 'monitor')
 	const read = propertyOf(source, 'read')
 	if (typeof monitor !== 'function' && typeof read !== 'function') {
-		const wanted = 'an object with monitor(sink) or read(), such as fromFunction() returns'
-		const given = `${show(name)} was given ${show(source)}`
+		const wanted = 'an object with monitor(sink) or read(), such as the result of fromFunction()'
+		const given = `the source passed for ${show(name)} is ${show(source)}`
 		throw new MeshChainError('INVALID_SOURCE', `a source must be ${wanted}; ${given}`)
 	}
 	const [needed, has] = mode === 'monitor' ? ['monitor(sink)', typeof monitor] : ['read()', typeof read]
 	if (has === 'function') return source as Source
-	const text = `the mode of ${show(name)} is ${modeText(mode)}, and its source has no ${needed}`
+	const text = `the mode of ${show(name)} is ${modeText(mode)}, but its source has no ${needed}`
 	throw new MeshChainError('INVALID_SOURCE', text)
 }
 
@@ -94,7 +101,7 @@ export function checkSampleMode(mode: unknown): SampleMode {
 	throw invalidOption('mode', mode, `'monitor' or { scanIntervalMs: 1 to ${TIMER_MS_MAX} }`)
 }
 
-/** Formats a mode as text. */
+/** Formats a mode as a string. */
 export function modeText(mode: SampleMode): string {
 	return mode === 'monitor' ? 'monitor' : `scan every ${mode.scanIntervalMs} ms`
 }

@@ -1,6 +1,6 @@
 /**
- * The requirements of a loop on every `LogChainAppender`, as a suite for any test runner with `describe` and
- * `test`.
+ * The requirements that a loop places on every `LogChainAppender`, as a suite for any test runner with
+ * `describe` and `test`.
  */
 import assert from 'node:assert/strict'
 import type { LogChainAppender } from '../appender.ts'
@@ -9,7 +9,7 @@ import { MeshLoop } from '../loop/mesh-loop.ts'
 import { checkFunction, checkIsObject, checkOptionNames, ifGiven } from '../model/check.ts'
 import { isGap, type LogRecord } from '../model/record.ts'
 
-/** The functions of a test runner, for example of vitest, jest or `node:test`. */
+/** The functions of a test runner, such as vitest, jest or `node:test`. */
 export interface TestFunctions {
 	// biome-ignore lint/complexity/noBannedTypes: overloads differ; all take a title and a function
 	readonly describe: Function
@@ -17,13 +17,17 @@ export interface TestFunctions {
 	readonly test: Function
 }
 
-/** Helpers for checks that the suite cannot do on its own. */
+/** Functions for checks that the suite cannot perform by itself. */
 export interface ContractOptions<A extends LogChainAppender = LogChainAppender> {
-	/** Returns the records that the appender holds or has stored, oldest first; may be called after close. */
+	/**
+	 * Returns the records that the appender has stored, oldest first. May be called after the appender is
+	 * closed.
+	 */
 	readonly readBack?: ((appender: A) => readonly LogRecord[] | Promise<readonly LogRecord[]>) | undefined
 	/**
-	 * Makes the appender fail as its medium would, by throwing or by falling behind. Returns a function that
-	 * repairs it. Without this option, the failure tests wrap the appender in one that throws.
+	 * Makes the appender fail as a failing medium would, either by throwing or by not committing records.
+	 * Returns a function that repairs the medium. Without this option, the failure test replaces the methods
+	 * of the appender with methods that throw.
 	 */
 	readonly breakMedium?: ((appender: A) => () => void) | undefined
 }
@@ -32,9 +36,10 @@ const DURABILITIES = ['none', 'memory', 'os', 'disk', undefined]
 const SETTLE_MS_MAX = 10_000
 
 /**
- * Registers the contract suite for one kind of appender: what a loop requires of every `LogChainAppender`.
+ * Registers the contract suite for a kind of appender. The suite checks the requirements that a loop places
+ * on every `LogChainAppender`.
  *
- * @param create makes a fresh, empty appender for every test.
+ * @param create Creates a new, empty appender for each test.
  * @throws {MeshChainError} `INVALID_OPTION`
  *
  * @example
@@ -63,7 +68,7 @@ export function appenderContract<A extends LogChainAppender>(
 	})
 }
 
-/** Checks the arguments that all contracts share. @throws {MeshChainError} `INVALID_OPTION` */
+/** Checks the arguments that all contract suites share. @throws {MeshChainError} `INVALID_OPTION` */
 export function checkContract(create: () => unknown, functions: TestFunctions): void {
 	checkFunction('create', create)
 	checkIsObject('the functions of the test runner', functions)
@@ -83,15 +88,15 @@ class Suite<A extends LogChainAppender> {
 	checks(): Record<string, () => Promise<void>> {
 		return {
 			'has a valid nextSeq, epoch and durability': () => this.#describesItself(),
-			'takes records in order, and commits them': () => this.#commitsInOrder(),
+			'accepts records in order, and commits them': () => this.#commitsInOrder(),
 			'never decreases committedSeq': () => this.#committedNeverFalls(),
-			'takes a whole batch, and ignores an empty one': () => this.#takesBatches(),
-			'flushes and syncs with nothing to do': () => this.#idleFlush(),
+			'accepts a batch as a whole, and ignores an empty batch': () => this.#takesBatches(),
+			'can be flushed and synced with nothing to write': () => this.#idleFlush(),
 			'has committed every record when sync resolves': () => this.#syncCommits(),
 			'can be closed more than once, and keeps its records': () => this.#closesTwice(),
-			'refuses records for good after close': () => this.#refusesAfterClose(),
+			'refuses records permanently after close': () => this.#refusesAfterClose(),
 			'belongs to one loop at a time': () => this.#oneLoop(),
-			'never throws into a publisher and loses nothing while it fails': () => this.#failsWithoutLoss(),
+			'never makes a publisher throw, and loses no record while it fails': () => this.#failsWithoutLoss(),
 		}
 	}
 
@@ -100,10 +105,13 @@ class Suite<A extends LogChainAppender> {
 		for (const name of ['nextSeq', 'epoch'] as const) {
 			const value = appender[name]
 			if (value !== undefined)
-				assert.ok(Number.isSafeInteger(value) && value >= 1, `${name} is a whole number from 1`)
+				assert.ok(Number.isSafeInteger(value) && value >= 1, `${name} must be a positive integer`)
 		}
-		assert.ok(DURABILITIES.includes(appender.durability), 'durability is none, memory, os or disk')
-		assert.equal(appender.failure, undefined, 'a fresh appender has no failure')
+		assert.ok(
+			DURABILITIES.includes(appender.durability),
+			'durability must be none, memory, os, disk or undefined',
+		)
+		assert.equal(appender.failure, undefined, 'a new appender must have no failure')
 		await appender.close?.()
 	}
 
@@ -112,7 +120,7 @@ class Suite<A extends LogChainAppender> {
 		const loop = new MeshLoop(appender)
 		const published = range(20).map((index) => loop.publish({ message: `m${index}`, data: { index } }))
 		await loop.sync()
-		assert.equal(loop.committedSeq, published.at(-1)?.seq, 'everything published is committed')
+		assert.equal(loop.committedSeq, published.at(-1)?.seq, 'every published record must be committed')
 		await loop.close()
 		await this.#expectStored(appender, published)
 	}
@@ -124,10 +132,10 @@ class Suite<A extends LogChainAppender> {
 		for (const index of range(50)) {
 			loop.info(`m${index}`)
 			if (index % 7 === 0) await turn()
-			assert.ok(loop.committedSeq >= highest, 'committedSeq does not step back')
+			assert.ok(loop.committedSeq >= highest, 'committedSeq must not decrease')
 			assert.ok(
 				loop.committedSeq <= (appender.nextSeq ?? Number.POSITIVE_INFINITY) + 50,
-				'committedSeq is not ahead of the records',
+				'committedSeq must not be ahead of the records',
 			)
 			highest = loop.committedSeq
 		}
@@ -161,7 +169,7 @@ class Suite<A extends LogChainAppender> {
 		assert.equal(loop.committedSeq, seq)
 		assert.ok(
 			loop.snapshot().every((record) => !record.chainPending),
-			'nothing is pending',
+			'no record may be pending',
 		)
 		await loop.close()
 	}
@@ -183,13 +191,13 @@ class Suite<A extends LogChainAppender> {
 		const record = loop.info('only')
 		assert.ok(record)
 		await loop.close()
-		assert.equal(loop.info('late'), undefined, 'the loop drops a late line')
+		assert.equal(loop.info('late'), undefined, 'a closed loop must drop a line')
 		if (appender.durability === 'none') return
 		const late = { ...record, seq: record.seq + 1 }
 		await assert.rejects(
 			async () => appender.append(late),
 			(error) => !isRetryable(error),
-			'a closed appender refuses for good',
+			'a closed appender must refuse a record permanently',
 		)
 	}
 
@@ -208,7 +216,7 @@ class Suite<A extends LogChainAppender> {
 			loop.publish({ message: `m${index}` }),
 		)
 		await turn()
-		assert.ok(!published.includes(undefined), 'every line was stamped')
+		assert.ok(!published.includes(undefined), 'every line must be stamped')
 		heal()
 		published.push(loop.publish({ message: 'healed' }))
 		await until(() => loop.committedSeq === published.at(-1)?.seq)
@@ -216,7 +224,7 @@ class Suite<A extends LogChainAppender> {
 		await this.#expectStored(appender, published)
 	}
 
-	/** Requires the same records in the same order; of a bounded appender, the newest. */
+	/** Requires the appender to have stored the same records in the same order. */
 	async #expectStored(appender: A, published: readonly (LogRecord | undefined)[]): Promise<void> {
 		const stored = await this.#options.readBack?.(appender)
 		if (stored === undefined) return
@@ -232,7 +240,7 @@ class Suite<A extends LogChainAppender> {
 	}
 }
 
-/** Simulates an unavailable medium: every append throws until it is repaired. */
+/** Simulates an unavailable medium: every append throws until the returned function is called. */
 function failByThrowing(appender: LogChainAppender): () => void {
 	const undo: (() => void)[] = []
 	for (const method of ['append', 'appendBatch'] as const) {
@@ -263,7 +271,7 @@ function turn(): Promise<void> {
 async function until(holds: () => boolean): Promise<void> {
 	const deadline = Date.now() + SETTLE_MS_MAX
 	while (!holds()) {
-		assert.ok(Date.now() < deadline, `not within ${SETTLE_MS_MAX} ms`)
+		assert.ok(Date.now() < deadline, `records were not committed within ${SETTLE_MS_MAX} ms`)
 		await new Promise((resolve) => setTimeout(resolve, 5))
 	}
 }

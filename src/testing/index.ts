@@ -1,4 +1,4 @@
-/** `mesh-chain/testing`: lists names, defines nothing. */
+/** Entry point `mesh-chain/testing`, which only lists names. */
 export { appenderContract, type ContractOptions, type TestFunctions } from './appender-contract.ts'
 export { type SourceContractOptions, sourceContract } from './source-contract.ts'
 export { type TargetContractOptions, targetContract } from './target-contract.ts'

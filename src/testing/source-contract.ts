@@ -1,27 +1,32 @@
 /**
- * The requirements of a `SourceManager` on every `Source`, as a suite for any test runner with `describe` and
- * `test`.
+ * The requirements that a `SourceManager` places on every `Source`, as a suite for any test runner with
+ * `describe` and `test`.
  */
 import assert from 'node:assert/strict'
 import { checkFunction, checkOptionNames, ifGiven } from '../model/check.ts'
 import type { Sample, SampleSink, Source } from '../sources/source.ts'
 import { checkContract, type TestFunctions } from './appender-contract.ts'
 
-/** Helpers for checks that the suite cannot do on its own. */
+/** Functions for checks that the suite cannot perform by itself. */
 export interface SourceContractOptions<S extends Source = Source> {
-	/** Makes the origin of a monitored source produce one sample; repeated until one arrives. */
+	/**
+	 * Makes the origin of a monitored source produce one sample. Called repeatedly until a sample arrives.
+	 */
 	readonly produce?: ((source: S) => unknown) | undefined
-	/** Counts the resources that the source holds at present: listeners, sockets, subscriptions. */
+	/**
+	 * Returns the number of resources that the source currently holds, such as listeners, sockets and
+	 * subscriptions.
+	 */
 	readonly held?: ((source: S) => number | Promise<number>) | undefined
 }
 
 const SETTLE_MS_MAX = 10_000
 
 /**
- * Registers the contract suite for one kind of source: the requirements of a `SourceManager` on every
- * `Source`.
+ * Registers the contract suite for a kind of source. The suite checks the requirements that a `SourceManager`
+ * places on every `Source`.
  *
- * @param create makes a fresh source, whose origin exists, for every test.
+ * @param create Creates a new source for each test. The origin of the source must already exist.
  *
  * @throws {MeshChainError} `INVALID_OPTION`
  *
@@ -68,21 +73,24 @@ class Suite<S extends Source> {
 		return {
 			'has monitor or read': () => this.#isSource(),
 			'confirms its subscription': () => this.#opens(),
-			'settles soon after its signal aborts, and releases everything': () => this.#letsGo(),
-			'settles at once if its signal is already aborted': () => this.#abortedBefore(),
-			'settles if its signal aborts while it subscribes': () => this.#abortedMeanwhile(),
+			'settles soon after its signal aborts, and releases its resources': () => this.#letsGo(),
+			'settles immediately if its signal is already aborted': () => this.#abortedBefore(),
+			'settles if its signal aborts while it is subscribing': () => this.#abortedMeanwhile(),
 			'pushes nothing after its signal aborts': () => this.#silentAfterwards(),
 			'can be monitored again': () => this.#again(),
-			'waits while a sink has no room': () => this.#waits(),
-			'answers a read, or throws, before its signal aborts': () => this.#reads(),
+			'waits while its sink is full': () => this.#waits(),
+			'settles a read before its signal aborts': () => this.#reads(),
 			'settles a read when its signal aborts': () => this.#readAborted(),
-			'can be ended more than once, and read afterwards': () => this.#ends(),
+			'can be ended more than once, and can be read afterwards': () => this.#ends(),
 		}
 	}
 
 	async #isSource(): Promise<void> {
 		const { monitor, read } = await this.#create()
-		assert.ok(typeof monitor === 'function' || typeof read === 'function', 'one of them is a function')
+		assert.ok(
+			typeof monitor === 'function' || typeof read === 'function',
+			'monitor or read must be a function',
+		)
 	}
 
 	async #opens(): Promise<void> {
@@ -100,7 +108,7 @@ class Suite<S extends Source> {
 		const before = await this.#options.held?.(source)
 		await this.#monitored(source)
 		if (before === undefined) return
-		await until(async () => (await this.#options.held!(source)) <= before, 'everything is released')
+		await until(async () => (await this.#options.held!(source)) <= before, 'the release of all resources')
 	}
 
 	async #abortedBefore(): Promise<void> {
@@ -127,7 +135,7 @@ class Suite<S extends Source> {
 		const { length } = sink.samples
 		await produce(source)
 		await new Promise((resolve) => setTimeout(resolve, 20))
-		assert.equal(sink.samples.length, length, 'no sample arrives after the signal')
+		assert.equal(sink.samples.length, length, 'no sample may arrive after the signal aborts')
 	}
 
 	async #again(): Promise<void> {
@@ -144,7 +152,7 @@ class Suite<S extends Source> {
 		await until(() => this.#produced(source, sink), 'a sample')
 		for (let times = 0; times < 5; times++) await this.#options.produce(source)
 		await new Promise((resolve) => setTimeout(resolve, 20))
-		assert.ok(sink.waitingMax <= 1, 'one sample waits at a time')
+		assert.ok(sink.waitingMax <= 1, 'at most one sample may wait at a time')
 		await sink.abort(ended)
 	}
 
@@ -176,11 +184,14 @@ class Suite<S extends Source> {
 		source.end?.()
 		source.end?.()
 		const second = await source.read(new AbortController().signal)
-		assert.equal(typeof second, typeof first, 'it can be read as before')
+		assert.equal(typeof second, typeof first, 'a read after end must return the same type as before')
 		source.end?.()
 	}
 
-	/** Monitors until a sample has arrived, where one can be produced, and then ends. */
+	/**
+	 * Monitors the source until a sample arrives, then ends. Does not wait for a sample if none can be
+	 * produced.
+	 */
 	async #monitored(source: S): Promise<Sink> {
 		const sink = new Sink()
 		const ended = source.monitor!(sink)
@@ -197,7 +208,7 @@ class Suite<S extends Source> {
 	}
 }
 
-/** Keeps every sample, also a late one. */
+/** Records every sample, including samples that arrive too late. */
 class Sink implements SampleSink {
 	readonly samples: Sample[] = []
 	isOpen = false
@@ -222,7 +233,7 @@ class Sink implements SampleSink {
 		this.samples.push(sample)
 	}
 
-	/** A full sink has room only after its signal. */
+	/** A full sink accepts samples only after its signal aborts. */
 	put(sample: Sample): Promise<void> | undefined {
 		this.samples.push(sample)
 		if (!this.#isFull || this.signal.aborted) return undefined
@@ -238,12 +249,12 @@ class Sink implements SampleSink {
 	}
 }
 
-/** Requires that a promise settles in time, either way. */
+/** Requires a promise to settle within the time limit, whether it resolves or rejects. */
 async function settles(promise: Promise<unknown>): Promise<void> {
 	let timer: NodeJS.Timeout | undefined
 	const late = new Promise((_resolve, reject) => {
 		timer = setTimeout(() => {
-			reject(new assert.AssertionError({ message: `not settled within ${SETTLE_MS_MAX} ms` }))
+			reject(new assert.AssertionError({ message: `the promise did not settle within ${SETTLE_MS_MAX} ms` }))
 		}, SETTLE_MS_MAX)
 	})
 	const settled = promise.then(
@@ -260,7 +271,7 @@ async function settles(promise: Promise<unknown>): Promise<void> {
 async function until(holds: () => boolean | Promise<boolean>, what: string): Promise<void> {
 	const deadline = Date.now() + SETTLE_MS_MAX
 	while (!(await holds())) {
-		assert.ok(Date.now() < deadline, `${what}: not within ${SETTLE_MS_MAX} ms`)
+		assert.ok(Date.now() < deadline, `expected ${what} within ${SETTLE_MS_MAX} ms`)
 		await new Promise((resolve) => setTimeout(resolve, 2))
 	}
 }

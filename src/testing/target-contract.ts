@@ -1,6 +1,6 @@
 /**
- * The requirements of a replay on every `ReplayTarget`, as a suite for any test runner with `describe` and
- * `test`.
+ * The requirements that a replay places on every `ReplayTarget`, as a suite for any test runner with
+ * `describe` and `test`.
  */
 import assert from 'node:assert/strict'
 import { checkFunction, checkOptionNames, ifGiven } from '../model/check.ts'
@@ -11,13 +11,14 @@ import { checkContract, type TestFunctions } from './appender-contract.ts'
 
 type Target = ReplayTarget | ((record: LogRecord) => unknown)
 
-/** Helpers for checks that the suite cannot do on its own. */
+/** Functions for checks that the suite cannot perform by itself. */
 export interface TargetContractOptions<T extends Target = Target> {
 	/**
-	 * Returns the records that have arrived, oldest first; called after the target was flushed and closed.
+	 * Returns the records that the target received, oldest first. Called after the target is flushed and
+	 * closed.
 	 */
 	readonly readBack?: ((target: T) => readonly LogRecord[] | Promise<readonly LogRecord[]>) | undefined
-	/** Breaks the other end of the target: kills the program, closes the socket. */
+	/** Breaks the other end of the target, for example by killing the program or closing the socket. */
 	readonly breakEnd?: ((target: T) => unknown) | undefined
 }
 
@@ -25,10 +26,10 @@ const RECORDS = 500
 const SOURCE_ID = 'the-source'
 
 /**
- * Registers the contract suite for one kind of replay target: the requirements of a replay on every
- * `ReplayTarget`.
+ * Registers the contract suite for a kind of replay target. The suite checks the requirements that a replay
+ * places on every `ReplayTarget`.
  *
- * @param create makes a fresh target for every test.
+ * @param create Creates a new target for each test.
  * @throws {MeshChainError} `INVALID_OPTION`
  *
  * @example
@@ -68,8 +69,8 @@ class Suite<T extends Target> {
 	checks(): Record<string, () => Promise<void>> {
 		return {
 			'receives every record, in order and unchanged': () => this.#takesAll(),
-			'takes gaps, or declares that it does not keep them': () => this.#takesGaps(),
-			'can be flushed more than once, and with nothing to do': () => this.#flushes(),
+			'receives gaps, or declares that it does not keep them': () => this.#takesGaps(),
+			'can be flushed more than once, even with nothing to flush': () => this.#flushes(),
 			'receives nothing from a dry run': () => this.#dryRun(),
 			'can be closed more than once, and refuses later records': () => this.#closes(),
 			'never blocks a replay when its other end is gone': () => this.#loses(),
@@ -87,7 +88,10 @@ class Suite<T extends Target> {
 	async #takesGaps(): Promise<void> {
 		const target = await this.#create()
 		const { keepsGaps } = asTarget(target)
-		assert.ok(keepsGaps === undefined || typeof keepsGaps === 'boolean', 'keepsGaps is true, false or absent')
+		assert.ok(
+			keepsGaps === undefined || typeof keepsGaps === 'boolean',
+			'keepsGaps must be true, false or undefined',
+		)
 		async function* withGap() {
 			yield record(1)
 			yield gapRecord({ fromSeq: 2, toSeq: 4, count: 3, cause: 'evicted' }, { epoch: 1, tsMs: 1 })
@@ -120,7 +124,7 @@ class Suite<T extends Target> {
 		await target.write(withOrigin(record(1)))
 		await target.close()
 		await target.close()
-		await assert.rejects(async () => target.write(withOrigin(record(2))), 'a write after close rejects')
+		await assert.rejects(async () => target.write(withOrigin(record(2))), 'a write after close must reject')
 	}
 
 	async #loses(): Promise<void> {
@@ -130,8 +134,8 @@ class Suite<T extends Target> {
 		await asTarget(target).write(withOrigin(record(1)))
 		await breakEnd(target)
 		const summary = await replay(some(), target, { sourceId: SOURCE_ID, retries: 0, timeoutMs: 500 })
-		assert.ok(summary.firstError !== undefined, 'a lost record has an error')
-		assert.ok(summary.failed > 0 && summary.replayed < RECORDS, 'lost records are counted')
+		assert.ok(summary.firstError !== undefined, 'lost records must produce a first error')
+		assert.ok(summary.failed > 0 && summary.replayed < RECORDS, 'lost records must be counted as failed')
 	}
 
 	async #assertHas(target: T, expected: readonly LogRecord[]): Promise<void> {
@@ -143,7 +147,7 @@ class Suite<T extends Target> {
 	}
 }
 
-/** Returns the fields that a target may not change: all except seq and epoch. */
+/** Returns the fields that a target must not change: all except seq and epoch. */
 function essence({ tsMs, level, kind, message, data, daemonId, nodeId, origin }: LogRecord) {
 	return { tsMs, level, kind, message, data, daemonId, nodeId, origin }
 }
@@ -160,7 +164,7 @@ function record(seq: number): LogRecord {
 	return {
 		seq,
 		epoch: 3,
-		// Some times step back.
+		// Some records are older than the record before them.
 		tsMs: 1_700_000_000_000 + seq * 10 - (seq % 7) * 100,
 		level: seq % 10 === 0 ? 'error' : 'info',
 		kind: seq % 50 === 0 ? '$checkpoint' : 'order',

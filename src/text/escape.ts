@@ -1,45 +1,46 @@
 /**
- * Escapes characters that must not reach a terminal, in text for people and in JSON. Everything that prints
- * or warns uses this module: the CLI through `cli/printable.ts`, warnings through `diagnostics.ts`, JSON
- * through `codec/`.
+ * Escapes characters that must not reach a terminal, both in text for people and in JSON. All output uses
+ * this module: the CLI through `cli/printable.ts`, warnings through `diagnostics.ts`, and JSON through
+ * `codec/`.
  *
- * - Control characters (C0, DEL, C1) move the cursor, colour the screen or set titles.
+ * - Control characters (C0, DEL, C1) can move the cursor, colour the screen or set the window title.
  * - Format characters (bidi marks, embeddings and isolates, zero-width characters, tags, interlinear
- *   annotations) reorder or hide text.
- * - Also escaped: other characters that Unicode defines as invisible, line and paragraph separators, lone
- *   surrogates.
+ *   annotations) can reorder or hide text.
+ * - Other characters that Unicode defines as invisible, line and paragraph separators, and lone surrogates
+ *   are escaped too.
  */
 
 const UNSAFE = String.raw`[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{DI}]`
 
 /**
- * Invisible characters that are part of the spelling: they join the parts of an emoji or the letters of some
- * scripts.
+ * Invisible characters that are not escaped, because they belong to the spelling: they join the parts of an
+ * emoji or, in some scripts, letters.
  */
 const SPELLING = [
 	String.raw`(?<=\p{Emoji})\ufe0f`,
 	String.raw`(?<=\p{Extended_Pictographic}[\ufe0f\p{Emoji_Modifier}]?)\u200d(?=\p{Extended_Pictographic})`,
-	String.raw`(?<=[\p{Script=Arabic}\p{Script=Syriac}\p{Script=Devanagari}\p{Script=Bengali}\p{Script=Gurmukhi}` +
-		String.raw`\p{Script=Gujarati}\p{Script=Oriya}\p{Script=Tamil}\p{Script=Telugu}\p{Script=Kannada}` +
-		String.raw`\p{Script=Malayalam}\p{Script=Sinhala}\p{Script=Khmer}\p{Script=Myanmar}])[\u200c\u200d](?=\p{L})`,
+	String.raw`(?<=[\p{Script=Arabic}\p{Script=Syriac}\p{Script=Devanagari}\p{Script=Bengali}` +
+		String.raw`\p{Script=Gurmukhi}\p{Script=Gujarati}\p{Script=Oriya}\p{Script=Tamil}\p{Script=Telugu}` +
+		String.raw`\p{Script=Kannada}\p{Script=Malayalam}\p{Script=Sinhala}\p{Script=Khmer}\p{Script=Myanmar}])` +
+		String.raw`[\u200c\u200d](?=\p{L})`,
 ].join('|')
 
 const IN_TEXT = new RegExp(`(${SPELLING})|${UNSAFE}`, 'gu')
-/** Line breaks stay: JSON has them only between tokens, never within a string. */
+/** Excludes line breaks, because JSON contains them only between tokens, never within a string. */
 const IN_JSON = new RegExp(UNSAFE.replace(String.raw`\p{Cc}`, String.raw`\x00-\x09\x0b-\x1f\x7f-\x9f`), 'gu')
 const NAMED: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' }
 
 /**
- * Returns the text on one line, with unsafe characters as `
- * `, `\x1b`, `\u202e`, `\u{e0041}`. Safe texts are unchanged.
+ * Returns the text on one line, with unsafe characters escaped, for example as `\n`, `\x1b`, `\u202e` or
+ * `\u{e0041}`. Returns safe text unchanged.
  */
 export function escapeText(text: string): string {
 	return text.replace(IN_TEXT, (char, spelling?: string) => spelling ?? NAMED[char] ?? hex(char))
 }
 
 /**
- * Escapes unsafe characters in JSON as `\uXXXX`. The value stays the same, and nothing controls a terminal or
- * breaks a line.
+ * Escapes unsafe characters in JSON as `\uXXXX`. The result has the same value, and cannot control a terminal
+ * or break a line.
  */
 export function escapeJson(json: string): string {
 	return json.replace(IN_JSON, (char) => {

@@ -1,22 +1,22 @@
-/** Formats numbers in texts for people. */
+/** Formats numbers for people. */
 
 const UNITS = ['KiB', 'MiB', 'GiB', 'TiB'] as const
 
-/** Formats a number with thousands separators: `2,000`. */
+/** Formats a number with thousands separators, as in `2,000`. */
 export function count(value: number): string {
 	return value.toLocaleString('en-US')
 }
 
 /**
- * Formats a number with its noun: `1 record`, `2,000 records`.
+ * Formats a number with a noun, as in `1 record` or `2,000 records`.
  *
- * @param many The plural. Default: the singular with an `s`.
+ * @param many Plural of the noun. Default: the singular with an `s`.
  */
 export function counted(value: number, one: string, many = `${one}s`): string {
 	return `${count(value)} ${value === 1 ? one : many}`
 }
 
-/** Formats a size, both rounded and exact: `1.5 KiB (1,536 bytes)`. */
+/** Formats a size as a rounded and an exact number: `1.5 KiB (1,536 bytes)`. */
 export function bytes(value: number): string {
 	const exact = counted(value, 'byte')
 	let scaled = value

@@ -129,7 +129,7 @@ describe('waitFor', () => {
 		appender.append(record(1))
 		const waiting = expect(appender.waitFor({ kind: ['a', 'b'], grep: /x/i })).rejects.toMatchObject({
 			code: 'WAIT_TIMEOUT',
-			message: 'no record matched { kind: ["a", "b"], grep: /x/i } within 1000 ms; 1 are held',
+			message: 'no record matched { kind: ["a", "b"], grep: /x/i } within 1000 ms; records held: 1',
 		})
 		await vi.advanceTimersByTimeAsync(999)
 		expect(vi.getTimerCount()).toBe(1)

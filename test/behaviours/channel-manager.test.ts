@@ -184,7 +184,7 @@ describe('Match', () => {
 		expect([source.attempts.length, source.sink.signal.aborted]).toEqual([2, false])
 	})
 
-	test('pause and stop: the task ends, the state is paused or inactive; harmless if not running', async () => {
+	test('pause and stop end the task: the state is paused or inactive; harmless if not running', async () => {
 		const { manager, source, status, values } = await archived()
 		source.push(1)
 		const { sink } = source

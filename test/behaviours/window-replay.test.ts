@@ -255,7 +255,9 @@ describe('Beat', () => {
 
 	test('arrays do not become NULL, other text than ASCII is kept: every type as recorded', async () => {
 		const columns =
-			'n int primary key, b bool, i8 bigint, f float8, d numeric, t text, c varchar(20), by bytea, j json, jb jsonb, ts timestamptz, da date, u uuid, ia int[], ta text[], ja jsonb[], ba bytea[], na int[], inet inet, iv interval, p point, r int4range'
+			'n int primary key, b bool, i8 bigint, f float8, d numeric, t text, c varchar(20), by bytea, ' +
+			'j json, jb jsonb, ts timestamptz, da date, u uuid, ia int[], ta text[], ja jsonb[], ba bytea[], ' +
+			'na int[], inet inet, iv interval, p point, r int4range'
 		const values = [
 			1,
 			true,

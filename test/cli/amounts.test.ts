@@ -20,7 +20,7 @@ describe('a duration', () => {
 			expect(() => parseDuration('--linger', text)).toThrow(
 				expect.objectContaining({
 					code: 'INVALID_USAGE',
-					message: `--linger takes a duration such as 90s, 2m, 12h or 30d, not ${JSON.stringify(text)}`,
+					message: `--linger must be a duration such as 90s, 2m, 12h or 30d, not ${JSON.stringify(text)}`,
 				}),
 			)
 		},
@@ -40,11 +40,11 @@ describe('the amount to keep', () => {
 	})
 
 	test.each([
-		[['1m', '2m'], '--retain takes at most one duration and one size, not 1m and 2m'],
-		[['1MB', '2h', '3KiB'], '--retain takes at most one duration and one size'],
+		[['1m', '2m'], '--retain accepts at most one duration and one size, not 1m and 2m'],
+		[['1MB', '2h', '3KiB'], '--retain accepts at most one duration and one size'],
 		[
 			['10'],
-			'--retain takes a duration such as 90s, 2m, 12h or 30d, or a size such as 512MiB or 10GB, not "10"',
+			'--retain must be a duration such as 90s, 2m, 12h or 30d, or a size such as 512MiB or 10GB, not "10"',
 		],
 		[['0B'], 'not "0B"'],
 		[['1M'], 'not "1M"'],

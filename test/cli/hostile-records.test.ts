@@ -17,7 +17,8 @@ import { record } from '../support/records.ts'
 
 const FAKE = '2026-01-01T00:00:00.000Z ERROR FAKE'
 const RAW =
-	'\u001b]0;PWNED\u0007\r\b\u007f\u009b2J\u061c\u200b\u200e\u202e\u2066\u2028\u2029\ufeff\ufff9\u{e0041}\u3164\t'
+	'\u001b]0;PWNED\u0007\r\b\u007f\u009b2J\u061c\u200b\u200e\u202e\u2066\u2028\u2029\ufeff\ufff9\u{e0041}' +
+	'\u3164\t'
 const EVIL = `${RAW}\n${FAKE}\r\n${FAKE}\u2028${FAKE}`
 const UNSAFE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{DI}]/u
 // biome-ignore lint/suspicious/noControlCharactersInRegex: our colours, and the line that is written over
@@ -151,7 +152,11 @@ beforeAll(async () => {
 	)
 	writeFileSync(
 		fold,
-		`export const initial = []; export default (state, { data, message }) => { if (state.length > 300) throw new Error(message); return [...state, data] }`,
+		`export const initial = []
+		export default (state, { data, message }) => {
+			if (state.length > 300) throw new Error(message)
+			return [...state, data]
+		}`,
 	)
 })
 

@@ -86,7 +86,7 @@ describe('a typed pattern', () => {
 	)
 
 	test('that is invalid is refused, with the reason', () => {
-		expect(() => patternOf('grep', '(a')).toThrow(/--grep is not a regular expression: .*group/)
+		expect(() => patternOf('grep', '(a')).toThrow(/--grep is not a valid regular expression: .*group/)
 	})
 })
 

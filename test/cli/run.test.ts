@@ -78,7 +78,7 @@ test('info --head prints only heads that verify accepts', async () => {
 	writeFileSync(path, readFileSync(path).subarray(0, HEADER_BYTES))
 	const { status, stdout, stderr } = await onTerminal(['info', path, '--head'])
 	expect([status, stdout]).toEqual([2, ''])
-	expect(stderr).toContain('there is no head to keep')
+	expect(stderr).toContain('there is no head: a stream has none')
 })
 
 test('$unserializable markers are shown, and do not count as a loss', async () => {

@@ -34,8 +34,9 @@ const WRONG = 'nor is this to be shown'
 const GIVEN =
 	/Authorization Violation: the given user, token, nkey or JWT is wrong, expired or unknown to the server$/
 const NOT_GIVEN =
-	/Authorization Violation: the server requires a user, token, nkeyFile or credsFile, and none/
-const NOT_TRUSTED = /caFile must hold the authority that signed the server's certificate$/
+	/Authorization Violation: the server requires a user, token, nkeyFile or credsFile, but none/
+const NOT_TRUSTED =
+	/caFile must contain the certificate of the authority that signed the server's certificate$/
 const NO_CERTIFICATE = /no answer in time; .*: check certFile and keyFile$/
 
 let folder: string
@@ -218,7 +219,7 @@ test.each(WAYS)('a client with %s is admitted', async (way) => {
 })
 
 // These tests run concurrently, because they wait for answers that never arrive.
-test.concurrent('a forwarder warns when its access is revoked, and continues once it is readmitted', async () => {
+test.concurrent('a forwarder warns when its access is revoked, and continues when readmitted', async () => {
 	const storeDir = newPath('store')
 	const users = (password: string) => `authorization { user: mesh, password: "${password}" }`
 	const first = await serverFor(users(PASSWORD), undefined, storeDir)
@@ -329,7 +330,7 @@ test.concurrent.each<[string, 'credentials' | 'a client certificate', () => Reco
 	expectNoSecret([sent, refused, unusable])
 })
 
-test('a credentials file may have Windows line ends, and a seed file may include its public key', async () => {
+test('a credentials file may have Windows line ends, a seed file may include its public key', async () => {
 	const text = creds().trimEnd().replaceAll('\n', '\r\n')
 	const { seed } = nkey()
 	const publicKey = nkeys.fromSeed(Buffer.from(seed)).getPublicKey()
@@ -356,18 +357,18 @@ const aFolder = () => {
 	return path
 }
 const FILES: readonly (readonly [name: string, access: (path: string) => NatsAccess, rightly: string])[] = [
-	['nkeyFile', (nkeyFile) => ({ nkeyFile }), 'it holds no seed of a user'],
-	['credsFile', (credsFile) => ({ credsFile }), 'it holds no JWT of a user with its seed'],
-	['caFile', (caFile) => ({ tls: { caFile } }), 'it holds no certificate in PEM'],
+	['nkeyFile', (nkeyFile) => ({ nkeyFile }), 'it contains no user seed'],
+	['credsFile', (credsFile) => ({ credsFile }), 'it contains no user JWT with its seed'],
+	['caFile', (caFile) => ({ tls: { caFile } }), 'it contains no certificate in PEM'],
 	[
 		'certFile',
 		(certFile) => ({ tls: { certFile, keyFile: client.keyFile } }),
-		'it holds no certificate in PEM',
+		'it contains no certificate in PEM',
 	],
 	[
 		'keyFile',
 		(keyFile) => ({ tls: { certFile: client.certFile, keyFile } }),
-		'it holds no private key in PEM',
+		'it contains no private key in PEM',
 	],
 ]
 
@@ -398,7 +399,7 @@ test.each(FILES)(
 				const error = (await outcome(call)) as MeshChainError
 				expect(error).toBeInstanceOf(MeshChainError)
 				expect([error.code, error.path]).toEqual(['FILE_UNREADABLE', path])
-				expect(error.message).toContain(`${path}", the ${name}: `)
+				expect(error.message).toContain(` the ${name} ${JSON.stringify(path)}: `)
 				expect(error.message).toContain(why)
 				expectNoSecret(error)
 			}
@@ -419,12 +420,12 @@ test.each(FILES)(
 )
 
 test.each<[string, () => NatsAccess, string]>([
-	['a certificate without its key', () => ({ tls: { certFile: client.certFile } }), 'give both'],
-	['a key without its certificate', () => ({ tls: { keyFile: client.keyFile } }), 'give both'],
+	['a certificate without its key', () => ({ tls: { certFile: client.certFile } }), 'must be set together'],
+	['a key without its certificate', () => ({ tls: { keyFile: client.keyFile } }), 'must be set together'],
 	[
 		'the key of another certificate',
 		() => ({ tls: { certFile: client.certFile, keyFile: stranger.keyFile } }),
-		'stranger.key", the keyFile, does not belong to the certificate',
+		'stranger.key" does not belong to the certificate in the certFile',
 	],
 ])('%s is refused before any server is contacted', async (_what, access, message) => {
 	const error = (await outcome(() => openStream('nats://localhost:1/mesh', access()))) as Error

@@ -27,8 +27,10 @@ const READER = [
 	'$JS.API.CONSUMER.DELETE.mesh.>',
 ]
 
-const userOf = (name: string, publish: readonly string[]) =>
-	`{ user: ${name}, password: p, permissions: { publish: ${JSON.stringify(publish)}, subscribe: "_INBOX.>" } }`
+const userOf = (name: string, publish: readonly string[]) => {
+	const permissions = `{ publish: ${JSON.stringify(publish)}, subscribe: "_INBOX.>" }`
+	return `{ user: ${name}, password: p, permissions: ${permissions} }`
+}
 const server = natsForFile({
 	config: `authorization { users: [
 		{ user: admin, password: p }
@@ -80,7 +82,8 @@ test('a full stream is reported once, and gets all records once it has room', as
 	})
 	await sleep(50)
 	expect([...said]).toEqual([
-		'the stream "full" accepts no more messages: maximum bytes exceeded; raise its limits or those of its account, or let it remove the oldest (discard: old)',
+		'the stream "full" accepts no more messages: maximum bytes exceeded. Raise the limits of the stream ' +
+			'or its account, or let the stream remove the oldest messages (discard: old)',
 	])
 	expect(warningsOf(path)).toHaveLength(1)
 	await server.manager.streams.update('full', { ...stream, max_bytes: 10_000 })
@@ -99,8 +102,10 @@ test('a missing publish permission is reported once; with endWhenRefused it ends
 	await server.manager.streams.add({ name: 'mute', subjects: ['mute.*.*'] })
 	const forwarder = forwarderOf(path, optionsOf('mute', 'mute'))
 	await eventually('it has tried', async () => forwarder.stats().failures >= 3)
+	const reason = String.raw`Permissions Violation for Publish to "mute\.api-1\..*"`
+	const advice = String.raw`docs/guarantees/cluster\.md lists the required permissions`
 	expect(forwarder.stats().lastError).toMatch(
-		/^the stream "mute" is closed to this user: Permissions Violation for Publish to "mute\.api-1\..*" \(docs\/guarantees\/cluster\.md lists the permissions that are needed\)$/,
+		new RegExp(String.raw`^the stream "mute" refuses this user: ${reason} \(${advice}\)$`),
 	)
 	expect(warningsOf(path)).toHaveLength(1)
 	await forwarder.close()

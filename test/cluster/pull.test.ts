@@ -562,7 +562,7 @@ describe('is refused, and everything stays unchanged, for', () => {
 		expect(readdirSync(into)).toEqual(['n.chain'])
 	})
 
-	test('a path that is not a folder, a missing or empty stream, an unknown node, a silent server', async () => {
+	test('a path that is not a folder, a missing or empty stream, unknown node, silent server', async () => {
 		const { stream, address, into } = newStream()
 		await expect(pullStream(address, into)).rejects.toMatchObject({ code: 'STREAM_NOT_FOUND' })
 		await published(stream, 'n', [])

@@ -100,7 +100,7 @@ describe('messages that cannot be read', () => {
 			expect(found.damagedBytes).toBeGreaterThanOrEqual(bytes)
 			expect(found.warnings).toEqual([
 				expect.stringMatching(
-					new RegExp(`^MESH_CHAIN_STREAM_DAMAGED: message \\d of the stream "${stream}", .* cannot be read`),
+					new RegExp(`^MESH_CHAIN_STREAM_DAMAGED: message \\d in the stream "${stream}", .* cannot be read`),
 				),
 			])
 			const backward = await readFrom(address, { reverse: true })
@@ -136,7 +136,7 @@ describe('messages that cannot be read', () => {
 		])
 		for (const { status, stdout, stderr } of [dump, exported]) {
 			expect([status, stdout.trim().split('\n').length]).toEqual([3, 10])
-			expect(stderr).toContain(`mesh-chain: ${address}: 8 bytes of its messages cannot be read\n`)
+			expect(stderr).toContain(`mesh-chain: ${address}: 8 bytes of messages cannot be read\n`)
 		}
 		expect([info.status, info.stdout]).toEqual([3, expect.stringMatching(/^records +10, seq 1 to 10$/m)])
 		expect(info.stdout).toMatch(/^damage +8 bytes in 1 message$/m)
@@ -179,7 +179,7 @@ test.each([false, true])('repeated records are returned once, and reported: reve
 	expect(given).toEqual(reverse ? seqs(1, 20).reverse() : seqs(1, 20))
 	expect([damagedBytes, warnings]).toEqual([
 		0,
-		[expect.stringMatching(/^MESH_CHAIN_STREAM_REPEATS: message 3 .* each record is returned once$/)],
+		[expect.stringMatching(/^MESH_CHAIN_STREAM_REPEATS: message 3 .* Each record is returned once$/)],
 	])
 })
 

@@ -6,7 +6,8 @@ describe('the JSON dialect', () => {
 	test('tags values that JSON cannot express', () => {
 		const value = { big: 5n, bytes: Uint8Array.from([1, 2]), when: new Date(0), not: Number.NaN }
 		expect(toJson(value)).toBe(
-			'{"big":{"$bigint":"5"},"bytes":{"$bytes":"AQI="},"when":{"$date":"1970-01-01T00:00:00.000Z"},"not":{"$number":"NaN"}}',
+			'{"big":{"$bigint":"5"},"bytes":{"$bytes":"AQI="},' +
+				'"when":{"$date":"1970-01-01T00:00:00.000Z"},"not":{"$number":"NaN"}}',
 		)
 	})
 

@@ -21,7 +21,7 @@ const OPTIONS: readonly (readonly [option: string, value: unknown, message: stri
 	['durableOnly', 1, 'durableOnly must be true or false, not 1'],
 	['cursorPath', '', 'cursorPath must be the path of a file, not ""'],
 	['cursorPath', 'a\0b', 'cursorPath must be the path of a file'],
-	['fs', {}, 'fs must be a file system such as nodeFileSystem'],
+	['fs', {}, 'fs must be a FileSystem, such as nodeFileSystem'],
 ]
 
 describe('consume', () => {

@@ -83,7 +83,12 @@ test('a killed projection has folded each record once after a restart', async ()
 			`import { openChain } from 'mesh-chain'
 			import { project } from 'mesh-chain/consume'
 			const chain = await openChain(process.argv.at(-1))
-			const p = project(chain, 'sums', { fold: (n, { seq }) => n + seq, initial: 0, saveIntervalRecords: 7, pollIntervalMs: 5 })
+			const p = project(chain, 'sums', {
+				fold: (n, { seq }) => n + seq,
+				initial: 0,
+				saveIntervalRecords: 7,
+				pollIntervalMs: 5,
+			})
 			await p.reached(${200 + round * 100})
 			console.log('there')
 			setInterval(() => {}, 1000)`,

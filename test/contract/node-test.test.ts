@@ -6,8 +6,11 @@ test('the contract suite runs under node:test too, and detects an appender that 
 		import { describe, test } from 'node:test'
 		import { BufferingAppender } from 'mesh-chain'
 		import { appenderContract } from 'mesh-chain/testing'
-		class Forgetful extends BufferingAppender { append(record) { if (record.seq % 5 > 0) super.append(record) } }
-		appenderContract(() => new ${appender}(), { describe, test }, { readBack: (appender) => appender.captured() })
+		class Forgetful extends BufferingAppender {
+			append(record) { if (record.seq % 5 > 0) super.append(record) }
+		}
+		const readBack = (appender) => appender.captured()
+		appenderContract(() => new ${appender}(), { describe, test }, { readBack })
 	`
 	const good = await run(process.execPath, [
 		'--test-reporter=tap',

@@ -29,7 +29,10 @@ const CONTENDER = `
 		const appender = new FileChainAppender(path, { lockWaitMs: Number(waitMs) })
 		const append = async () => {
 			const seq = appender.nextSeq
-			appender.append({ seq, epoch: appender.epoch, tsMs: seq, level: 'info', kind: 'log', message: 'of ' + name, daemonId: null, nodeId: null, chainPending: false })
+			appender.append({
+				seq, epoch: appender.epoch, tsMs: seq, level: 'info', kind: 'log', message: 'of ' + name,
+				daemonId: null, nodeId: null, chainPending: false,
+			})
 			await appender.sync()
 			return seq
 		}
@@ -64,7 +67,7 @@ async function startHolder(path: string, options: RunOptions = {}) {
 	return { child, told: JSON.parse(String(first)) as Told }
 }
 
-test('sixteen contenders: one holder at a time; a killed one blocks nobody, a stopped one stays', async () => {
+test('16 contenders: one holder at a time; a killed one blocks nobody, a stopped one stays', async () => {
 	const rounds = sizeOf('CONTENTIONS')
 	let won = 0
 	let refused = 0
@@ -161,7 +164,8 @@ test('of two containers with the same pid on a shared volume, only one has the c
 	const { status, stderr } = await run('unshare', [...CONTAINER.slice(1), 'true'])
 	if (status !== 0) {
 		throw new Error(
-			`this test is not allowed to create pid namespaces: ${stderr}\ntype: sudo -E npm test (or run it as root in a container with --cap-add SYS_ADMIN)`,
+			`this test is not allowed to create pid namespaces: ${stderr}\n` +
+				'type: sudo -E npm test (or run it as root in a container with --cap-add SYS_ADMIN)',
 		)
 	}
 	for (const kernel of [true, false]) {
@@ -187,7 +191,15 @@ test('a holder without flock keeps its lock against one with it; worker threads 
 		`
 		import { Worker } from 'node:worker_threads'
 		import { once } from 'node:events'
-		const body = "import('mesh-chain').then(({ FileChainAppender }) => { const { parentPort, workerData } = require('node:worker_threads'); try { const appender = new FileChainAppender(workerData); parentPort.postMessage('open'); parentPort.once('message', () => appender.close().then(() => process.exit(0))) } catch (error) { parentPort.postMessage(error.code) } })"
+		const body = \`
+			import('mesh-chain').then(({ FileChainAppender }) => {
+				const { parentPort, workerData } = require('node:worker_threads')
+				try {
+					const appender = new FileChainAppender(workerData)
+					parentPort.postMessage('open')
+					parentPort.once('message', () => appender.close().then(() => process.exit(0)))
+				} catch (error) { parentPort.postMessage(error.code) }
+			})\`
 		const start = () => new Worker(body, { eval: true, execArgv: [], workerData: process.argv.at(-1) })
 		const first = start()
 		const [a] = await once(first, 'message')

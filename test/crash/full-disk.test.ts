@@ -18,14 +18,15 @@ function smallDisk(bytes: number): string {
 	const { status, stderr } = spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${bytes}`, 'tmpfs', disk])
 	if (status !== 0) {
 		throw new Error(
-			`this test is not allowed to mount a small disk: ${stderr}\ntype: sudo -E npm test (or run it as root in a container with --cap-add SYS_ADMIN)`,
+			`this test is not allowed to mount a small disk: ${stderr}\n` +
+				'type: sudo -E npm test (or run it as root in a container with --cap-add SYS_ADMIN)',
 		)
 	}
 	onTestFinished(() => void spawnSync('umount', ['-l', disk]))
 	return disk
 }
 
-test('a service survives a full disk: afterwards the chain has every record and the file is whole', async () => {
+test('a service survives a full disk: its chain then has every record, and the file is whole', async () => {
 	const disk = smallDisk(512 * 1024)
 	const path = join(disk, 'node.chain')
 	const loop = new MeshLoop(new FileChainAppender(path))
@@ -52,7 +53,7 @@ test('a service survives a full disk: afterwards the chain has every record and 
 	tellCounts(6, 'a real full disk', { published: published + 1, 'in the chain': found.length, lost: 0 })
 })
 
-test('on a volume filled and freed 100 times, the chain resumes by itself and counts every loss', async () => {
+test('on a disk filled and freed 100 times, the chain resumes by itself and counts every loss', async () => {
 	const retainBytes = 256 * 1024
 	const rotateBytes = retainBytes / 4
 	// The size in docs/guarantees/files.md.

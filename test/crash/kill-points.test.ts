@@ -37,13 +37,17 @@ const VICTIM = `
 			die()
 			Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10_000)
 		}
-		if (failing && name === 'fdatasync') return Promise.reject(Object.assign(new Error('forced'), { code: 'EIO' }))
+		if (failing && name === 'fdatasync')
+			return Promise.reject(Object.assign(new Error('forced'), { code: 'EIO' }))
 		return call(...args)
 	}]))
 	const messageOf = ${messageOf.toString()}
 	const arm = () => { left = Number(killAt) }
 	const tell = (seq) => writeSync(1, seq + '\\n')
-	const line = (seq, epoch) => ({ seq, epoch, tsMs: seq, level: 'info', kind: 'log', message: messageOf(seq), daemonId: null, nodeId: null, chainPending: false })
+	const line = (seq, epoch) => ({
+		seq, epoch, tsMs: seq, level: 'info', kind: 'log', message: messageOf(seq),
+		daemonId: null, nodeId: null, chainPending: false,
+	})
 	if (task === 'repair') {
 		arm()
 		await repairChain(path, { fs })
@@ -51,7 +55,8 @@ const VICTIM = `
 	} else {
 		if (task === 'open') arm()
 		const disk = task === 'disk' || task === 'move'
-		const appender = new FileChainAppender(path, { fs, durability: disk ? 'disk' : 'os', ...(task === 'rotate' ? { rotateRecords: 32 } : {}) })
+		const rotation = task === 'rotate' ? { rotateRecords: 32 } : {}
+		const appender = new FileChainAppender(path, { fs, durability: disk ? 'disk' : 'os', ...rotation })
 		const first = appender.nextSeq
 		for (let seq = first; seq < first + 19; seq++) {
 			appender.append(line(seq, appender.epoch))

@@ -15,7 +15,7 @@ import { temporaryFolder } from '../support/temporary.ts'
 const KILLS = sizeOf('CONSUMER_KILLS')
 const SAVE_RECORDS = 200
 
-/** Writes until it is told to end, then closes the chain after a last record. */
+/** Writes until SIGTERM, then closes the chain after a last record. */
 const WRITER = `
 	import { FileChainAppender, MeshLoop } from 'mesh-chain'
 	const loop = new MeshLoop(new FileChainAppender(process.argv.at(-1), { rotateBytes: 100_000 }))

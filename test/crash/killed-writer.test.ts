@@ -20,13 +20,17 @@ const ROUNDS = sizeOf('KILLS')
 const WRITER = `
 	import { writeSync } from 'node:fs'
 	import { FileChainAppender, MeshLoop } from 'mesh-chain'
-	const loop = new MeshLoop(new FileChainAppender(process.argv.at(-2), { rotateBytes: 8_000_000 }), { nodeId: 'writer' })
+	const appender = new FileChainAppender(process.argv.at(-2), { rotateBytes: 8_000_000 })
+	const loop = new MeshLoop(appender, { nodeId: 'writer' })
 	const isLarge = process.argv.at(-1) === 'large'
 	let turns = 0
 	function turn() {
 		const count = isLarge ? 3 : 1 + (turns * 7919) % 900
 		let seq
-		for (let index = 0; index < count; index++) seq = loop.info('record of turn ' + turns + ' ' + 'x'.repeat(isLarge ? 200_000 : index % 300)).seq
+		for (let index = 0; index < count; index++) {
+			const text = 'x'.repeat(isLarge ? 200_000 : index % 300)
+			seq = loop.info('record of turn ' + turns + ' ' + text).seq
+		}
 		turns++
 		if (turns % 3 === 0) {
 			loop.flush()
@@ -42,7 +46,7 @@ const WRITER = `
 	turn()
 `
 
-test(`${ROUNDS} SIGKILLs under load lose no record covered by the guarantee of os (seed ${SEED})`, async () => {
+test(`${ROUNDS} SIGKILLs under load lose no record within the guarantee of os (seed ${SEED})`, async () => {
 	const path = join(temporaryFolder(), 'node.chain')
 	const random = randomFrom(SEED)
 	const acknowledged: number[] = []

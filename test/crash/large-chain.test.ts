@@ -30,7 +30,8 @@ const WRITER = `
 	while (appender.stats().bytes < Number(bytes)) {
 		for (let left = 1000; left > 0; left--) {
 			tsMs = ${START_MS} + ++index
-			loop.info('request ' + index + ' for order ' + ((index * 7919) % 1e6) + ' answered', undefined, { daemonId: 'api' })
+			const text = 'request ' + index + ' for order ' + ((index * 7919) % 1e6) + ' answered'
+			loop.info(text, undefined, { daemonId: 'api' })
 		}
 		await new Promise(setImmediate)
 	}

@@ -72,7 +72,8 @@ function overview(pages: readonly string[]): string {
 		NOTE,
 		'Every export of the package, with its options, defaults, bounds and error codes.',
 		table([['import from', 'what it is for'], ...rows]),
-		'[Errors](../errors.md) explains every error code, and the [command line](../cli.md) has a page of its own.',
+		'[Errors](../errors.md) explains every error code, ' +
+			'and the [command line](../cli.md) has a page of its own.',
 	]
 	return `${wrapped(text.join('\n\n'))}\n`
 }

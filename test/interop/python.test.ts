@@ -144,7 +144,9 @@ test('they agree on the file of a killed writer', async () => {
 		`import { FileChainAppender, MeshLoop } from 'mesh-chain'
 		const loop = new MeshLoop(new FileChainAppender(process.argv[1]))
 		let index = 0
-		setInterval(() => { for (let left = 50; left > 0; left--) loop.info('message ' + ++index, { index, at: new Date() }) }, 1)
+		setInterval(() => {
+			for (let left = 50; left > 0; left--) loop.info('message ' + ++index, { index, at: new Date() })
+		}, 1)
 		console.log('writing')`,
 		[path],
 	)

@@ -28,7 +28,8 @@ test('a statement is recorded with its parameters as sent, and its answer is unc
 	const { client, last } = await journaled()
 	const values = [7, [1, 2, null], { text: 'ü' }, Buffer.of(0, 255), '日本', null, true, new Date(0)]
 	const { rows } = await client.query(
-		'select $1::int as a, $2::int[] as b, $3::jsonb as c, $4::bytea as d, $5::text as e, $6::text as f, $7::bool as g, $8::timestamptz as h',
+		'select $1::int as a, $2::int[] as b, $3::jsonb as c, $4::bytea as d, $5::text as e, $6::text as f, ' +
+			'$7::bool as g, $8::timestamptz as h',
 		values,
 	)
 	expect(rows).toEqual([

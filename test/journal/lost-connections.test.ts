@@ -201,7 +201,7 @@ async function cutBetween(path: string, target: PgConfig, text: string, next: st
 	)
 }
 
-test('as recorded, statements for a lost temporary table never reach the table of the same name', async () => {
+test('as recorded, statements for a lost temporary table never reach a table of the same name', async () => {
 	const { source, target } = await twoDatabases(postgres, TABLE)
 	const path = await recorded(
 		source,

@@ -254,7 +254,8 @@ describe('against Postgres', () => {
 		create table seen (what text);
 		create function pay(f int) returns int language plpgsql as $$ begin
 			update acc set b = b - f where id = 1; update acc set b = b + f where id = 2; return f; end $$;
-		create function note(t text) returns boolean language plpgsql as $$ begin insert into seen values (t); return true; end $$;
+		create function note(t text) returns boolean language plpgsql as $$ begin
+			insert into seen values (t); return true; end $$;
 		create function "count"(acc) returns int language sql as 'select pay(1)';
 		create function spent(acc) returns int language sql as 'select pay(1)';
 		create view v as select pay(3) as n;
@@ -297,8 +298,10 @@ describe('against Postgres', () => {
 		expect(await state(target)).toEqual(await state(source))
 	})
 
-	const CHECKED = `create domain dom as int check (note(value::text)); create domain over as dom; create domain free as int;
-		create type comp as (a int, d over); create type comps as (c comp[]); create table tt (c comps); create table plain (f free);
+	const CHECKED = `create domain dom as int check (note(value::text));
+		create domain over as dom; create domain free as int;
+		create type comp as (a int, d over); create type comps as (c comp[]);
+		create table tt (c comps); create table plain (f free);
 		create table part (like tt); create type span as range (subtype = dom);`
 	/** A value of each type, as text. */
 	const VALUES: Readonly<Record<string, string>> = {
@@ -344,13 +347,15 @@ describe('against Postgres', () => {
 	const BY_FUNCTION = `create function mk() returns void language plpgsql as $f$ begin
 		create view made as select pay(1) as x; end $f$;`
 	const BY_TRIGGER = `${BY_FUNCTION} create function fired() returns trigger language plpgsql as $f$ begin
-		perform mk(); return new; end $f$; create trigger fired after insert on seen for each row execute function fired();`
+		perform mk(); return new; end $f$;
+		create trigger fired after insert on seen for each row execute function fired();`
 	test.each([
 		['', 'do $$ begin create view made as select pay(1) as x; end $$', 'select * from made'],
 		['', "do $$ begin execute 'cre' || 'ate view made as select pay(1) as x'; end $$", 'table made'],
 		[
 			'',
-			"do $$ begin create function lower(x int) returns int language plpgsql as 'begin return pay(x); end'; end $$",
+			`do $$ begin create function lower(x int) returns int language plpgsql
+				as 'begin return pay(x); end'; end $$`,
 			'select lower(10)',
 		],
 		[BY_FUNCTION, 'select mk()', 'select x from made'],

@@ -190,7 +190,8 @@ test('a deadlock in the replay is retried; committed transactions are not repeat
 		postgres,
 		`${T}; create sequence tries;
 		create function once() returns int language plpgsql as $$ begin
-			if nextval('tries') = 1 then raise exception 'deadlock' using errcode = '40P01'; end if; return 1; end $$`,
+			if nextval('tries') = 1 then raise exception 'deadlock' using errcode = '40P01'; end if;
+			return 1; end $$`,
 	)
 	const begun = { tx: 's:1', seq: 1, text: 'begin', commands: ['BEGIN'] }
 	const insert = { text: 'insert into t select once()', commands: ['INSERT'] }
@@ -233,7 +234,7 @@ test('the reason for a failed connection states what to change', async () => {
 	const { password: _, ...none } = postgres.config
 	const chain = statements()
 	await expect(run(chain, none as PgConfig)).rejects.toThrow(
-		'connect to target: the target requires a password, and none was given',
+		'connect to target: the target requires a password, but none was given',
 	)
 	await expect(run(chain, { ...postgres.config, port: 70_000 })).rejects.toMatchObject({
 		code: 'INVALID_OPTION',

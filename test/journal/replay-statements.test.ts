@@ -65,7 +65,7 @@ test('exactly those pgbench statements that read a changed row are reported', as
 
 const ITEMS = 'create table items (id int primary key, name text unique deferrable initially deferred)'
 
-test('after a failed statement, the rest of its transaction is skipped and the replay continues', async () => {
+test('after a failed statement, the rest of its transaction is skipped; the replay continues', async () => {
 	const { source, target } = await twoDatabases(postgres, ITEMS)
 	const path = await recorded(
 		source,
@@ -152,9 +152,8 @@ test('a server restart neither loses nor repeats a transaction', async () => {
 	})
 	expect(restarted).toBeDefined()
 	await restarted
-	process.stdout.write(
-		`after a restart: ${report.reconnects} reconnects, ${report.retries} retries, ${report.unknown} unknown\n`,
-	)
+	const { reconnects, retries, unknown } = report
+	process.stdout.write(`after a restart: ${reconnects} reconnects, ${retries} retries, ${unknown} unknown\n`)
 	const { rows } = await ask(target, 'select n, count(*)::int as times from t group by n order by n')
 	expect(rows.every(({ times }) => times === 1)).toBe(true)
 	// Unless it was committing at that moment, which is reported.
@@ -385,8 +384,10 @@ test('as recorded, a statement that waits for a later one does not block the rep
 
 test('a commit whose connection was lost is reported as unknown, and not retried', async () => {
 	const script = `create table t (n int);
-		create function slow() returns trigger language plpgsql as 'begin perform pg_sleep(0.5); return null; end';
-		create constraint trigger slow after insert on t deferrable initially deferred for each row execute function slow()`
+		create function slow() returns trigger language plpgsql
+			as 'begin perform pg_sleep(0.5); return null; end';
+		create constraint trigger slow after insert on t deferrable initially deferred
+			for each row execute function slow()`
 	const { source, target } = await twoDatabases(postgres, script)
 	const path = await recorded(source, async (pool) => {
 		const client = await pool.connect()
@@ -411,7 +412,7 @@ test('a commit whose connection was lost is reported as unknown, and not retried
 		failures: 1,
 		unknown: 1,
 		retries: 0,
-		failed: [{ seq: 3, isUnknown: true, error: expect.stringContaining('lost while it was committing') }],
+		failed: [{ seq: 3, isUnknown: true, error: expect.stringContaining('lost during the commit') }],
 	})
 })
 

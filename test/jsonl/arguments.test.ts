@@ -20,8 +20,8 @@ const chain = { batches: () => (async function* () {})() }
 const OPTIONS: readonly (readonly [option: string, value: unknown, message: string])[] = [
 	['format', 'pino', 'format must be a format with read and write, such as eventFormat(), not "pino"'],
 	['format', eventFormat, 'format must be a format with read and write'],
-	['mode', '600', 'mode must be file permissions such as 0o600, not "600"'],
-	['fs', {}, 'fs must be a file system such as nodeFileSystem'],
+	['mode', '600', 'mode must be file permissions, such as 0o600, not "600"'],
+	['fs', {}, 'fs must be a FileSystem, such as nodeFileSystem'],
 ]
 const WATCHED: typeof OPTIONS = [
 	['signal', new AbortController(), 'signal must be an AbortSignal, not [object AbortController]'],
@@ -55,13 +55,13 @@ describe('readJsonl', () => {
 			'of an empty path',
 			() => readJsonl(''),
 			'INVALID_PATH',
-			'the path of a file of JSON Lines must be a non-empty text',
+			'the path of a file of JSON Lines must be a non-empty string',
 		],
 		[
 			'of texts',
 			() => collect(readJsonl(wrong(Readable.from(['{}\n'])))),
 			'INVALID_OPTION',
-			'must be bytes: set no encoding on a stream, not "{}\\n"',
+			'must be bytes (from a stream without an encoding), not "{}\\n"',
 		],
 		...each((options) => readJsonl('a.jsonl', options), OPTIONS, READING),
 	])
@@ -70,8 +70,8 @@ describe('readJsonl', () => {
 describe('JsonlAppender', () => {
 	testRefusals([
 		['without a path', () => new JsonlAppender(wrong()), 'INVALID_PATH', 'the path of a file of JSON Lines'],
-		['with an empty path', () => new JsonlAppender(''), 'INVALID_PATH', 'a non-empty text, not ""'],
-		['with a zero in its path', () => new JsonlAppender('a\0b'), 'INVALID_PATH', 'a non-empty text'],
+		['with an empty path', () => new JsonlAppender(''), 'INVALID_PATH', 'a non-empty string, not ""'],
+		['with a zero in its path', () => new JsonlAppender('a\0b'), 'INVALID_PATH', 'a non-empty string'],
 		...each((options) => new JsonlAppender('/nowhere/a.jsonl', options), OPTIONS, READING),
 	])
 })
@@ -88,7 +88,7 @@ describe('importJsonl', () => {
 			'without a chain',
 			() => importJsonl('a.jsonl', wrong()),
 			'INVALID_PATH',
-			'the path of a chain must be a non-empty text, not undefined',
+			'the path of a chain must be a non-empty string, not undefined',
 		],
 		[
 			'into something open',
@@ -97,7 +97,7 @@ describe('importJsonl', () => {
 			'not [object Object]',
 		],
 		...each((options) => importJsonl('a.jsonl', '/nowhere/a.chain', options), OPTIONS, READING, WATCHED, [
-			['sourceId', 7, 'sourceId must be a text of 1 to 256 characters, not 7'],
+			['sourceId', 7, 'sourceId must be a string of 1 to 256 characters, not 7'],
 		]),
 	])
 })
@@ -126,7 +126,7 @@ describe('exportJsonl', () => {
 			'without a path',
 			() => exportJsonl(chain, wrong()),
 			'INVALID_PATH',
-			'the path of the file to export to must be a non-empty text',
+			'the path of the file to export to must be a non-empty string',
 		],
 		...each((options) => exportJsonl(chain, '/nowhere/a.jsonl', options), OPTIONS, WATCHED),
 	])
@@ -168,7 +168,7 @@ describe('eventFormat', () => {
 			'of a field name that the format uses',
 			() => eventFormat({ order: { ts: 'number' } }),
 			'INVALID_OPTION',
-			'the format uses it',
+			'the format uses this name',
 		],
 	])
 })

@@ -281,10 +281,8 @@ describe('import', () => {
 	test("counts altered records, keeps the source's error, and refuses an impossible epoch", async () => {
 		const folder = temporaryFolder()
 		const big = join(folder, 'big.jsonl')
-		writeFileSync(
-			big,
-			`${JSON.stringify({ level: 30, time: 1.7e12, msg: 'x'.repeat(300_000), text: 'y'.repeat(2_000_000) })}\n`,
-		)
+		const line = { level: 30, time: 1.7e12, msg: 'x'.repeat(300_000), text: 'y'.repeat(2_000_000) }
+		writeFileSync(big, `${JSON.stringify(line)}\n`)
 		const made = await importJsonl(big, join(folder, 'big.chain'), { format: pinoFormat })
 		expect(made).toMatchObject({ records: 1, altered: 1 })
 		const epochs = jsonlOf([record(1), record(2, { epoch: 2 ** 40 })])

@@ -74,7 +74,8 @@ describe('lines', () => {
 	test('are trimmed, and may have any JSON spelling, key order and additional keys', async () => {
 		const { records, skipped } = await read(
 			fileOf(
-				'\ufeff  { "peer" : "\\u0061\\"b", "other": [1], "ev":"client_connect" , "ts" : 1714200000.123 }  \r\n',
+				'\ufeff  { "peer" : "\\u0061\\"b", "other": [1], ' +
+					'"ev":"client_connect" , "ts" : 1714200000.123 }  \r\n',
 			),
 			beacons,
 		)
@@ -458,7 +459,7 @@ describe('bad calls', () => {
 	test('a missing file is named when it is read', async () => {
 		await expect(collect(readJsonl('/nowhere/x.jsonl'))).rejects.toMatchObject({
 			code: 'FILE_UNREADABLE',
-			message: 'cannot read "/nowhere/x.jsonl": there is no such file',
+			message: 'cannot read "/nowhere/x.jsonl": the file does not exist',
 		})
 	})
 

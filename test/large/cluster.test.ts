@@ -34,15 +34,17 @@ const FROZEN_MS = 3_500
 /** Number of messages of a chain that count as progress. */
 const MORE = 3
 
-/** Writes until it is told to end. */
+/** Writes until SIGTERM. */
 const WRITER = `
 	import { FileChainAppender, MeshLoop } from 'mesh-chain'
 	const [path, nodeId] = process.argv.slice(-2)
 	const loop = new MeshLoop(new FileChainAppender(path), { nodeId })
 	let index = 0
 	const ticking = setInterval(() => {
-		for (let count = 0; count < 10; count++)
-			loop.emit('order', { index: index++, text: 'x'.repeat(index % 100) }, { level: index % 50 ? 'info' : 'error' })
+		for (let count = 0; count < 10; count++) {
+			const data = { index: index++, text: 'x'.repeat(index % 100) }
+			loop.emit('order', data, { level: index % 50 ? 'info' : 'error' })
+		}
 		loop.flush()
 	}, 50)
 	process.once('SIGTERM', async () => {
@@ -52,7 +54,7 @@ const WRITER = `
 	console.log('open')
 `
 
-/** Forwards until it is told that no more records follow. */
+/** Forwards until SIGTERM, after which no more records follow. */
 const FORWARDER = `
 	import { forwardChain } from 'mesh-chain/cluster'
 	const [path, options] = process.argv.slice(-2)
@@ -324,7 +326,7 @@ function accountOf(written: readonly LogRecord[], sent: readonly LogRecord[]): A
 	}
 }
 
-test(`8 killed nodes, a killed cluster: the stream has each record once, in order (seed ${SEED})`, async () => {
+test(`8 nodes and the cluster killed: the stream has each record once, in order (seed ${SEED})`, async () => {
 	const cluster = await newNatsCluster()
 	const fleet = new Fleet(cluster)
 	// Forwarders may start before the servers.

@@ -20,7 +20,7 @@ const SHARE_MAX = 0.02
 /** Any query reads a few spans of 64 KiB. One percent of the file is more than that at either size. */
 const TEXT = 'what an order of an ordinary shop has to say for itself '.repeat(Math.ceil(1_400_000 / RECORDS))
 
-test(`the state at any of ${RECORDS} records needs at most ${SHARE_MAX * 100} % of the file (seed ${SEED})`, async () => {
+test(`any of ${RECORDS} states needs at most ${SHARE_MAX * 100} % of the file (seed ${SEED})`, async () => {
 	const path = join(temporaryFolder(), 'node.chain')
 	const loop = new MeshLoop(new FileChainAppender(path), { clock: () => 0 })
 	const recorder = new Recorder(loop, { eventsMax: 1 })

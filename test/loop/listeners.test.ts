@@ -215,9 +215,9 @@ describe('a listener that publishes', () => {
 		}
 		vi.restoreAllMocks()
 		expect(texts).toEqual([
-			expect.stringMatching(/up to nestedDepthMax, 3: record \d+ \(log\) is kept, but no listener gets it/),
+			expect.stringMatching(/exceeded nestedDepthMax \(3\): record \d+ \(log\) is kept, but not delivered/),
 			expect.stringMatching(
-				/up to nestedDeliveriesMax, 7: record \d+ \(log\) is kept, but no listener gets it/,
+				/exceeded nestedDeliveriesMax \(7\): record \d+ \(log\) is kept, but not delivered/,
 			),
 		])
 	})

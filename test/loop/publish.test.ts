@@ -188,7 +188,7 @@ describe('misuse throws at once, and nothing is stamped', () => {
 
 	test('an Error as message is refused, with the advice to pass it as data', () => {
 		const loop = new MeshLoop()
-		expect(() => loop.error(new Error('boom') as never)).toThrow(/pass an Error as data/)
+		expect(() => loop.error(new Error('boom') as never)).toThrow(/pass the Error as data/)
 	})
 
 	test('a kind with $ is accepted if the line has an origin', () => {

@@ -44,7 +44,9 @@ test('a time is parsed exactly if the calendar has it, by comparison with an ora
 		fc.property(parts, ({ year, month, day, hours, minutes, seconds, fraction, offset, separator }) => {
 			const zoneText =
 				offset === undefined ? 'Z' : `${offset[0] < 0 ? '-' : '+'}${pad(offset[1])}:${pad(offset[2])}`
-			const text = `${pad(year, 4)}-${pad(month)}-${pad(day)}${separator}${pad(hours)}:${pad(minutes)}:${pad(seconds)}.${pad(fraction, 3)}${zoneText}`
+			const dateText = [pad(year, 4), pad(month), pad(day)].join('-')
+			const timeText = [pad(hours), pad(minutes), pad(seconds)].join(':')
+			const text = `${dateText}${separator}${timeText}.${pad(fraction, 3)}${zoneText}`
 			const exists =
 				year >= 1 &&
 				month >= 1 &&
@@ -214,7 +216,7 @@ describe('where the clocks change', () => {
 		expect(timeOfText('2026-03-29T02:30')).toBeUndefined()
 		expect(timeOfText('2026-03-29T03:00')).toBe(Date.UTC(2026, 2, 29, 1))
 		expect(timeOfText('2026-10-25T02:30')).toBe(Date.UTC(2026, 9, 25, 0, 30))
-		expect(() => parseTime('02:30', Date.UTC(2026, 2, 29, 12))).toThrow(/no such time/)
+		expect(() => parseTime('02:30', Date.UTC(2026, 2, 29, 12))).toThrow(/is not a valid time/)
 	})
 
 	test('a day without a midnight begins with its first moment', () => {
@@ -263,7 +265,8 @@ describe('where the clocks change', () => {
 					const ms = timeOfText(text)
 					const shown = (tsMs: number) => {
 						const at = new Date(tsMs)
-						return `${at.getFullYear()}-${pad(at.getMonth() + 1)}-${pad(at.getDate())}T${pad(at.getHours())}:${pad(at.getMinutes())}:${pad(at.getSeconds())}`
+						const date = `${at.getFullYear()}-${pad(at.getMonth() + 1)}-${pad(at.getDate())}`
+						return `${date}T${pad(at.getHours())}:${pad(at.getMinutes())}:${pad(at.getSeconds())}`
 					}
 					if (ms !== undefined) expect(shown(ms)).toBe(text)
 					else

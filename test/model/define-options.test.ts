@@ -95,8 +95,8 @@ describe('defined options', () => {
 	test.each<[given: unknown, message: string]>([
 		[undefined, 'options must be an object, not undefined'],
 		[[], 'options must be an object'],
-		[{}, 'name must be a text of 1 to 256 characters, not undefined'],
-		[{ name: 'a', cuont: 1 }, 'no such option: "cuont" (one of name, count, '],
+		[{}, 'name must be a string of 1 to 256 characters, not undefined'],
+		[{ name: 'a', cuont: 1 }, 'no such option: "cuont"; valid options: name, count, '],
 		[{ name: 'a', count: 11 }, 'count must be a whole number from 1 to 10, not 11'],
 		[{ name: 'a', retries: -1 }, 'retries must be a whole number from 0, not -1'],
 		[{ name: 'a', waitMs: TIMER_MS_MAX + 1 }, `waitMs must be at most ${TIMER_MS_MAX}`],
@@ -104,8 +104,8 @@ describe('defined options', () => {
 		[{ name: 'a', isDry: null }, 'isDry must be true or false, not null'],
 		[{ name: 'a', onEnd: 1 }, 'onEnd must be a function, not 1'],
 		[{ name: 'a', clock: null }, 'clock must be a function, not null'],
-		[{ name: 'a', label: '' }, 'label must be a text of 1 to 256 characters, not ""'],
-		[{ name: 'a', extra: Promise.resolve() }, 'extra must be a value that is available at once'],
+		[{ name: 'a', label: '' }, 'label must be a string of 1 to 256 characters, not ""'],
+		[{ name: 'a', extra: Promise.resolve() }, 'extra must be a value that is available immediately'],
 	])('refuse %j', (given, message) => {
 		expect(() => OPTIONS.resolve(given)).toThrow(
 			expect.objectContaining({ code: 'INVALID_OPTION', message: expect.stringContaining(message) }),

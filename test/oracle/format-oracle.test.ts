@@ -179,7 +179,7 @@ describe('files on which mesh-chain and the oracle once differed', () => {
 		expect(await compare('from seq 5', forge.files())).toEqual(['not ok, 0'])
 	})
 
-	test('a file without its header and first anchor begins with the first seq of its first frame', async () => {
+	test('without header and first anchor, a file begins with the first seq of its first frame', async () => {
 		const forge = forged()
 		forge.seal()
 		const first = forge.file.length - 263
@@ -221,7 +221,7 @@ describe('files on which mesh-chain and the oracle once differed', () => {
 		return { files: [{ ...sealed!, bytes: repaired }, live!, ...kept], heads: headsOf([sealed!, live!]) }
 	}
 
-	test('the next file links to one original, the repaired file takes over another: no head holds', async () => {
+	test('the next file links to one original, a repaired file takes over another: no head holds', async () => {
 		const { whole, repaired } = rewritten((forge) => {
 			forge.frame([line('first'), line('second')])
 			forge.gap(3, 'evicted')
@@ -231,7 +231,7 @@ describe('files on which mesh-chain and the oracle once differed', () => {
 		expect([answer, ...ofHeads]).toEqual(['ok, records lost, 1', 'not ok, 1'])
 	})
 
-	test('a repaired file takes over two originals, and the next file links to the second: heads hold', async () => {
+	test('a file takes over two originals, and the next file links to the second: heads hold', async () => {
 		const { repaired } = rewritten((forge) => {
 			forge.frame([line('first'), line('second')])
 			forge.frame([line('third')])

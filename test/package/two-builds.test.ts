@@ -22,7 +22,8 @@ async function mixed(
 	const program = `
 		import { createRequire } from 'node:module'
 		const require = createRequire(import.meta.url)
-		const [esm, cjs, root, rootCjs] = [await import(${esm}), require(${cjs}), await import(${root}), require(${rootCjs})]
+		const [esm, cjs] = [await import(${esm}), require(${cjs})]
+		const [root, rootCjs] = [await import(${root}), require(${rootCjs})]
 		${source}
 	`
 	const ended = await run(process.execPath, ['--input-type=module', '-e', program], {
@@ -70,7 +71,8 @@ describe.each([
 			const append = new one.LogAppendError('full')
 			class Own extends other.MeshChainError {}
 			console.log(JSON.stringify([
-				missing instanceof other.MeshChainError, missing instanceof other.LogAppendError, missing instanceof Own,
+				missing instanceof other.MeshChainError, missing instanceof other.LogAppendError,
+				missing instanceof Own,
 				append instanceof other.LogAppendError, append instanceof other.MeshChainError,
 				new Error('x') instanceof other.MeshChainError, ({}) instanceof other.MeshChainError,
 			]))
@@ -97,8 +99,10 @@ describe.each([
 			process.on('exit', () => { a.info('last of a'); b.info('last of b') })
 			process.on('exit', () => {
 				const { execFileSync } = require('node:child_process')
-				for (const name of ['a', 'b'])
-					console.log(JSON.parse(execFileSync(process.execPath, [${PROGRAM}, 'dump', name + '.chain'])).message)
+				for (const name of ['a', 'b']) {
+					const line = execFileSync(process.execPath, [${PROGRAM}, 'dump', name + '.chain'])
+					console.log(JSON.parse(line).message)
+				}
 			})
 			console.log(process.listenerCount('exit') - before - 2)
 		`)

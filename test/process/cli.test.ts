@@ -110,7 +110,8 @@ describe('mesh-chain dump', () => {
 	test('ends quietly when its reader goes away', async () => {
 		const many = Array.from({ length: 20_000 }, (_unused, index) => record(index + 1))
 		const path = await sampleChain(many)
-		const pipe = `"${process.execPath}" dist/cli/main.js dump "${path}" | head -n 2; echo "status \${PIPESTATUS[0]}"`
+		const dump = `"${process.execPath}" dist/cli/main.js dump "${path}"`
+		const pipe = `${dump} | head -n 2; echo "status \${PIPESTATUS[0]}"`
 		const { stdout, stderr } = await run('bash', ['-c', pipe])
 		expect(stderr).toBe('')
 		expect(stdout.trimEnd().split('\n')).toHaveLength(3)
@@ -144,7 +145,7 @@ describe('mesh-chain dump', () => {
 		truncateSync(path, whole.length - 3)
 		const torn = await meshChain(['dump', path])
 		expect(torn.status).toBe(0)
-		expect(torn.stderr).toContain('torn tail skipped (normal after a crash)')
+		expect(torn.stderr).toContain('torn tail were skipped (normal after a crash)')
 		whole[2000]! ^= 1
 		writeFileSync(path, whole)
 		const damaged = await meshChain(['dump', path])
@@ -190,15 +191,15 @@ describe('bad input', () => {
 		['no command', () => [], 'Usage'],
 		['an unknown command', () => ['dmup'], 'did you mean dump?'],
 		['an unknown option', () => ['dump', path, '--sinc', '1'], 'did you mean --since?'],
-		['no file', () => ['dump'], 'which file?'],
-		['two files', () => ['dump', path, path], 'one file at a time'],
+		['no file', () => ['dump'], 'dump requires a file'],
+		['two files', () => ['dump', path, path], 'expected one file, not 2'],
 		['an invalid level', () => ['dump', path, '-l', 'loud'], 'trace, debug, info, warn, error'],
 		['an invalid time', () => ['dump', path, '-S', 'soonish'], 'INVALID_TIME'],
-		['times in the wrong order', () => ['dump', path, '-S', '-1h', '-U', '-2h'], 'nothing can match'],
-		['an invalid pattern', () => ['dump', path, '-g', '('], 'not a regular expression'],
-		['a count that is none', () => ['dump', path, '-n', 'ten'], 'a whole number from 0'],
+		['times in the wrong order', () => ['dump', path, '-S', '-1h', '-U', '-2h'], 'no time can match'],
+		['an invalid pattern', () => ['dump', path, '-g', '('], 'not a valid regular expression'],
+		['a count that is none', () => ['dump', path, '-n', 'ten'], 'a non-negative integer'],
 		['a format that is none', () => ['dump', path, '-o', 'xml'], 'pretty, ndjson, msgpack'],
-		['an option without its value', () => ['dump', path, '-S'], '-S takes a value'],
+		['an option without its value', () => ['dump', path, '-S'], '-S requires a value'],
 	])('%s ends with status 2, one clear message and nothing on stdout', async (_name, args, message) => {
 		const { status, stdout, stderr } = await meshChain(args())
 		expect([status, stdout]).toEqual([2, ''])

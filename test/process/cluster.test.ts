@@ -36,7 +36,8 @@ test('the same commands read the forwarded chains of two nodes and their files',
 	const unknown = await meshChain(['dump', `${address}?chain=zz`])
 	expect([unknown.status, unknown.stderr]).toEqual([
 		2,
-		'mesh-chain: CHAIN_NOT_FOUND: the stream "two" has no chain with the id "zz": is it forwarded there?\n',
+		'mesh-chain: CHAIN_NOT_FOUND: the stream "two" has no chain with the id "zz": ' +
+			'check that the chain is forwarded to this stream\n',
 	])
 
 	const dumpOf = async (...args: string[]) =>
@@ -47,7 +48,7 @@ test('the same commands read the forwarded chains of two nodes and their files',
 	const merged = await meshChain(['merge', ...paths])
 	expect(await dumpOf(address)).toEqual(lines(merged.stdout))
 	const asMerge = await meshChain(['merge', address, '--to', join(temporaryFolder(), 'all.chain')])
-	expect([asMerge.status, asMerge.stderr]).toEqual([0, expect.stringContaining('40 records of 2 chains')])
+	expect([asMerge.status, asMerge.stderr]).toEqual([0, expect.stringContaining('40 records from 2 chains')])
 	const exported = await meshChain(['export', `${address}?node=a`])
 	expect(exported.stdout).toBe((await meshChain(['export', paths[0]!])).stdout)
 	const newest = await meshChain(['tail', `${address}?node=a`, '-n', '3', '-o', 'ndjson'])
@@ -103,10 +104,10 @@ describe('reports errors', () => {
 			() => ['dump', there().replace('nats', 'tls')],
 			'CLUSTER_UNREACHABLE: cannot use JetStream at tls://127.0.0.1:',
 		],
-		['nothing to forward', () => ['forward', '--to', there()], 'which chains?'],
-		['nowhere to forward to', () => ['forward', 'a.chain'], 'which stream?'],
+		['nothing to forward', () => ['forward', '--to', there()], 'forward requires at least one chain'],
+		['nowhere to forward to', () => ['forward', 'a.chain'], '--to is missing: name the stream'],
 		['a password in --to', () => ['forward', 'a.chain', '--to', 'nats://me:secret@h/mesh'], 'NATS_PASSWORD'],
-		['an address to forward', () => ['forward', there(), '--to', there()], 'forward takes files'],
+		['an address to forward', () => ['forward', there(), '--to', there()], 'forward sends files'],
 		[
 			'settings without --create',
 			() => ['forward', 'a.chain', '--to', there(), '--replicas', '3'],
@@ -115,12 +116,12 @@ describe('reports errors', () => {
 		[
 			'a length of time',
 			() => ['forward', 'a.chain', '--to', there(), '--create', '--retain', 'long'],
-			'--retain takes a duration such as',
+			'--retain must be a duration such as',
 		],
 		[
 			'two durations to keep',
 			() => ['forward', 'a.chain', '--to', there(), '--create', '--retain', '1d', '--retain', '2d'],
-			'--retain takes at most one duration and one size, not 1d and 2d',
+			'--retain accepts at most one duration and one size, not 1d and 2d',
 		],
 		[
 			'a chain that is not there',

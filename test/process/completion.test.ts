@@ -24,7 +24,8 @@ async function folderWith(shell: string): Promise<string> {
 
 async function inBash(cwd: string, ...words: string[]): Promise<string[]> {
 	const line = words.map((word) => `'${word}'`).join(' ')
-	const script = `. ./script; COMP_WORDS=(${line}); COMP_CWORD=${words.length - 1}; _mesh_chain; printf '%s\\n' "\${COMPREPLY[@]}"`
+	const asked = `COMP_WORDS=(${line}); COMP_CWORD=${words.length - 1}`
+	const script = `. ./script; ${asked}; _mesh_chain; printf '%s\\n' "\${COMPREPLY[@]}"`
 	const { stdout, stderr } = await run('bash', ['-c', script], { cwd })
 	expect(stderr).toBe('')
 	return stdout.split('\n').filter(Boolean)
@@ -45,10 +46,15 @@ async function inFish(cwd: string, line: string): Promise<string[]> {
 
 /** Returns the completions of zsh, whose completion system runs in a terminal of its own. */
 async function inZsh(cwd: string, line: string): Promise<string> {
+	const setup = [
+		'PS1=; unsetopt zle_bracketed_paste; autoload -U compinit; compinit -u -d ./zcompdump; . ./script',
+		'zstyle ":completion:*" list-prompt ""; setopt no_list_beep',
+		'zle-line-init() { echo EDITOR-$((1+1)) }; zle -N zle-line-init',
+	].join('; ')
 	const script = `
 		zmodload zsh/zpty
 		zpty shell 'zsh -f -i'
-		zpty -w shell 'PS1=; unsetopt zle_bracketed_paste; autoload -U compinit; compinit -u -d ./zcompdump; . ./script; zstyle ":completion:*" list-prompt ""; setopt no_list_beep; zle-line-init() { echo EDITOR-$((1+1)) }; zle -N zle-line-init'
+		zpty -w shell '${setup}'
 		zpty -r shell chunk '*EDITOR-2*'
 		zpty -w -n shell $'${line}\\t\\t'
 		zpty -w shell $'\\x15echo DONE-$((1+1))'

@@ -63,7 +63,8 @@ const MEETING_IT = `
 		}
 	}
 	function replaying() {
-		const records = [{ seq: 1, epoch: 1, tsMs: 1, level: 'info', kind: 'log', message: 'x', daemonId: null, nodeId: null }]
+		const line = { level: 'info', kind: 'log', message: 'x', daemonId: null, nodeId: null }
+		const records = [{ seq: 1, epoch: 1, tsMs: 1, ...line }]
 		return () => replay(records, { write: settled, flush: settled }, { retries: 0 })
 	}
 	async function consuming() {

@@ -14,9 +14,11 @@ const ENDING = `
 	const [, config, path, ending] = process.argv
 	const loop = new MeshLoop(new FileChainAppender(path))
 	const pool = journalPg(new pg.Pool({ ...JSON.parse(config), max: 2 }), loop)
-	await pool.query('create temp table t (n int); create function pg_temp.wait() returns trigger language plpgsql as ' +
+	await pool.query('create temp table t (n int); ' +
+		'create function pg_temp.wait() returns trigger language plpgsql as ' +
 		"'begin perform pg_sleep(60); return null; end'; " +
-		'create constraint trigger w after insert on t deferrable initially deferred for each row execute function pg_temp.wait()')
+		'create constraint trigger w after insert on t deferrable initially deferred ' +
+		'for each row execute function pg_temp.wait()')
 	const client = await pool.connect()
 	await client.query('begin')
 	await client.query('insert into t values (1)')

@@ -55,7 +55,8 @@ test.each(['x.jsonl', 'x.ndjson', 'X.JSON'])('a chain cannot have the name %s', 
 		const { status, stderr } = await meshChain([...args, '--to', path])
 		expect(status).toBe(2)
 		expect(stderr).toContain(
-			`.chain; mesh-chain export ${path.replace(/\.\w+$/, '.chain')} --to ${path} then writes`,
+			'.chain, and then write JSON Lines with mesh-chain export ' +
+				`${path.replace(/\.\w+$/, '.chain')} --to ${path}`,
 		)
 		expect(existsSync(path)).toBe(false)
 	}
@@ -84,7 +85,7 @@ describe('mesh-chain merge', () => {
 		const { a, b, output, folder } = twoNodes()
 		const { status, stdout, stderr } = await meshChain(['merge', a, b, '--to', output])
 		expect([status, stdout]).toEqual([0, ''])
-		expect(stderr).toBe(`mesh-chain: 10 records of 2 chains in ${output}\n`)
+		expect(stderr).toBe(`mesh-chain: 10 records from 2 chains written to ${output}\n`)
 		const found = await readAll(output, nodeFileSystem)
 		expect(messages(found)).toEqual([1, 2, 3, 4, 5].flatMap((seq) => [`a ${seq}`, `b ${seq}`]))
 		expect(found.map(({ seq, epoch }) => [seq, epoch])).toEqual(found.map((_each, index) => [index + 1, 1]))
@@ -123,7 +124,7 @@ describe('mesh-chain merge', () => {
 		const made = await meshChain(['merge', output, a, '--to', again])
 		expect(made.status).toBe(0)
 		expect(made.stderr).toContain(
-			'mesh-chain: 3 records are in more than one of the chains, and written once\n',
+			'mesh-chain: 3 repeats skipped, because a record in several chains is written only once\n',
 		)
 		expect(messages(await readAll(again, nodeFileSystem))).toEqual(
 			messages(await readAll(output, nodeFileSystem)),
@@ -180,7 +181,7 @@ describe('mesh-chain merge', () => {
 		expect(found.map(({ seq }) => seq)).toEqual(expected.map((_message, index) => index + 1))
 	})
 
-	test('with --strict ends with status 3 after a loss, to stdout or a chain, but not after retention', async () => {
+	test('with --strict ends with status 3 after a loss to stdout or chain, not after retention', async () => {
 		const { a, b, output, folder } = twoNodes()
 		await appendGap(a, 'retained', START_MS + 1_000)
 		expect((await meshChain(['merge', a, b, '--strict'])).status).toBe(0)
@@ -234,7 +235,7 @@ describe('mesh-chain merge', () => {
 			child.kill(signal)
 			const [status] = await once(child, 'close')
 			const expected = 128 + constants.signals[signal]
-			expect([status, stderr]).toEqual([expected, `mesh-chain: interrupted: ${output} was not made\n`])
+			expect([status, stderr]).toEqual([expected, `mesh-chain: interrupted: ${output} was not created\n`])
 			expect(readdirSync(folder).sort()).toEqual(['a.chain', 'b.chain'])
 		},
 	)
@@ -249,9 +250,9 @@ describe('mesh-chain merge refuses', () => {
 
 	test('too few chains, duplicates, and things other than chains', async () => {
 		const { folder, a, b, output } = twoNodes()
-		await refused([], 'Name two or more chains')
-		await refused([a], 'Name two or more chains')
-		await refused([a, '--to', output], 'Name two or more chains')
+		await refused([], 'merge requires at least two chains')
+		await refused([a], 'merge requires at least two chains')
+		await refused([a, '--to', output], 'merge requires at least two chains')
 		await refused([a, b, a, '--to', output], 'the same chain')
 		await refused([a, join(folder, 'none.chain'), '--to', output], 'CHAIN_NOT_FOUND')
 		writeFileSync(join(folder, 'foreign'), 'no chain at all, but long enough to hold a header')
@@ -285,6 +286,6 @@ describe('mesh-chain merge refuses', () => {
 		truncateSync(a, statSync(a).size - 100)
 		const { status, stderr } = await meshChain(['merge', a, b, '--to', output])
 		expect(status).toBe(0)
-		expect(stderr).toContain(`${a}: 163 bytes of a torn tail skipped`)
+		expect(stderr).toContain(`${a}: 163 bytes in a torn tail were skipped`)
 	})
 })

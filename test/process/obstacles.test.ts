@@ -16,39 +16,63 @@ import { temporaryFolder } from '../support/temporary.ts'
  */
 const EVERYTHING = `
 	import { execFileSync } from 'node:child_process'
-	import { cpSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+	import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 	import { join } from 'node:path'
 	import { FileChainAppender, openChain, repairChain, verifyChain } from 'mesh-chain'
 	process.on('warning', () => {})
 	const folder = process.argv.at(-1)
-	const record = (seq, epoch) => ({ seq, epoch, tsMs: seq, level: 'info', kind: 'log', message: 'm' + seq, daemonId: null, nodeId: null, chainPending: false })
+	const record = (seq, epoch) => ({
+		seq, epoch, tsMs: seq, level: 'info', kind: 'log', message: 'm' + seq,
+		daemonId: null, nodeId: null, chainPending: false,
+	})
 	const append = async (path) => {
 		const appender = new FileChainAppender(path, { rotateRecords: 3 })
-		try { for (let index = 0; index < 7; index++) { appender.append(record(appender.nextSeq, appender.epoch)); await appender.sync() } }
-		finally { await appender.close() }
+		try {
+			for (let index = 0; index < 7; index++) {
+				appender.append(record(appender.nextSeq, appender.epoch))
+				await appender.sync()
+			}
+		} finally { await appender.close() }
 	}
-	const read = async (path) => { const chain = await openChain(path); try { for await (const each of chain.records()) each.seq; await chain.info(); await chain.end() } finally { await chain.close() } }
+	const read = async (path) => {
+		const chain = await openChain(path)
+		try {
+			for await (const each of chain.records()) each.seq
+			await chain.info()
+			await chain.end()
+		} finally { await chain.close() }
+	}
+	const bind = 'import socket,sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])'
 	const obstacles = {
 		pipe: (path) => execFileSync('mkfifo', [path]),
 		folder: (path) => mkdirSync(path),
 		nowhere: (path) => symlinkSync('/nowhere/at/all', path),
 		loop: (path) => symlinkSync(path, path),
-		elsewhere: (path) => { writeFileSync(folder + '/precious', 'precious'); symlinkSync(folder + '/precious', path) },
-		socket: (path) => execFileSync('python3', ['-c', 'import socket,sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])', path]),
+		elsewhere: (path) => {
+			writeFileSync(folder + '/precious', 'precious')
+			symlinkSync(folder + '/precious', path)
+		},
+		socket: (path) => execFileSync('python3', ['-c', bind, path]),
 		device: (path) => execFileSync('mknod', [path, 'c', '1', '5']),
 	}
 	const whole = mkdtempSync(folder + '/whole-')
 	await append(join(whole, 'node.chain'))
 	const names = ['node.chain', 'node.chain.lock', 'node.chain.durable', 'node-1.chain', 'node-8.chain']
+	const works = Object.entries({ append, read, verify: verifyChain, repair: repairChain })
 	let done = 0
 	const odd = []
-	for (const name of names) for (const [kind, put] of Object.entries(obstacles)) for (const [what, work] of Object.entries({ append, read, verify: verifyChain, repair: repairChain })) {
+	for (const name of names)
+	for (const [kind, put] of Object.entries(obstacles))
+	for (const [what, work] of works) {
 		const place = mkdtempSync(folder + '/p-')
 		cpSync(whole, place, { recursive: true })
 		rmSync(join(place, name), { force: true })
 		try { put(join(place, name)) } catch { continue }
 		const begun = performance.now()
-		try { await work(join(place, 'node.chain')) } catch (error) { if (typeof error.code !== 'string' || error.name !== 'MeshChainError') odd.push([name, kind, what, String(error)]) }
+		try { await work(join(place, 'node.chain')) } catch (error) {
+			if (typeof error.code !== 'string' || error.name !== 'MeshChainError')
+				odd.push([name, kind, what, String(error)])
+		}
 		if (performance.now() - begun > 20_000) odd.push([name, kind, what, 'took too long'])
 		done++
 		rmSync(place, { recursive: true, force: true })
@@ -105,7 +129,7 @@ test('another user never sees a live writer as dead: the state is open or unknow
 	const main = join(import.meta.dirname, '../../dist/cli/main.js')
 	for (const [mode, lockMode, expected] of [
 		[0o644, undefined, /open by process/],
-		[0o644, 0o600, /whether a writer has it open is unknown/],
+		[0o644, 0o600, /it is unknown whether a writer has it open/],
 	] as const) {
 		const folder = temporaryFolder()
 		chmodSync(folder, 0o755)

@@ -59,7 +59,7 @@ test('a normal end without close loses nothing, and nothing keeps the process al
 	expect(info).toMatchObject({ state: 'exited', exitCode: 0 })
 })
 
-test('records published during exit are written through, before and after the exit hook of mesh-chain', async () => {
+test('records published during exit are written, before and after the exit hook of mesh-chain', async () => {
 	const { messages, info } = await endOf(`
 		process.on('exit', () => loop.info('late'))
 		process.prependListener('exit', () => loop.info('early'))
@@ -136,7 +136,8 @@ test('a worker thread that ends loses nothing; a second writer in another thread
 					\${more}
 				} catch (error) { parentPort.postMessage(error.code) }
 			})\`
-		const first = new Worker(code("parentPort.postMessage('open'); parentPort.once('message', () => process.exit(5))"), { eval: true, execArgv: [] })
+		const untilAsked = "parentPort.postMessage('open'); parentPort.once('message', () => process.exit(5))"
+		const first = new Worker(code(untilAsked), { eval: true, execArgv: [] })
 		const [opened] = await once(first, 'message')
 		const second = new Worker(code(''), { eval: true, execArgv: [] })
 		const [refused] = await once(second, 'message')

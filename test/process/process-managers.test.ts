@@ -49,7 +49,8 @@ test('under node --watch, each start is an opening of one chain, and earlier one
 		writeFileSync(
 			program,
 			`import { closeOnSignal, FileChainAppender, MeshLoop } from 'mesh-chain'
-			const loop = new MeshLoop(new FileChainAppender(${JSON.stringify(join(folder, 'node.chain'))}, { lockWaitMs: 5000 }))
+			const path = ${JSON.stringify(join(folder, 'node.chain'))}
+			const loop = new MeshLoop(new FileChainAppender(path, { lockWaitMs: 5000 }))
 			closeOnSignal(loop)
 			loop.info(${JSON.stringify(name)})
 			setInterval(() => {}, 1000)

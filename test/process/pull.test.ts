@@ -49,7 +49,7 @@ test('writes the files of all nodes, adds new records, and reproduces the origin
 	const first = await meshChain(['pull', address, '--to', into], { env: ACCESS })
 	expect([first.status, first.stdout]).toEqual([0, ''])
 	const told = ['a', 'b'].map(
-		(node) => `mesh-chain: 1,000 records (seq 1 to 1000) to ${join(into, `${node}.chain`)}\n`,
+		(node) => `mesh-chain: 1,000 records (seq 1 to 1000) written to ${join(into, `${node}.chain`)}\n`,
 	)
 	expect(first.stderr).toBe(told.join(''))
 	expect(readdirSync(into).sort()).toEqual(['a.chain', 'b.chain'])
@@ -59,7 +59,10 @@ test('writes the files of all nodes, adds new records, and reproduces the origin
 		expect((await meshChain(['dump', pulled])).stdout).toBe((await meshChain(['dump', path])).stdout)
 	}
 	const second = await meshChain(['pull', `${address}?node=b`, '--to', into], { env: ACCESS })
-	expect([second.status, second.stderr]).toEqual([0, `mesh-chain: 0 records to ${join(into, 'b.chain')}\n`])
+	expect([second.status, second.stderr]).toEqual([
+		0,
+		`mesh-chain: 0 records written to ${join(into, 'b.chain')}\n`,
+	])
 	const quiet = await meshChain(['pull', address, '-q', '--to', into], { env: ACCESS })
 	expect(quiet).toMatchObject({ status: 0, stdout: '', stderr: '' })
 })
@@ -76,7 +79,7 @@ test('an interrupted pull keeps its records, and the next one continues from the
 	child.kill('SIGINT')
 	expect(await ended).toBe(130)
 	expect(stderr).toMatch(
-		/mesh-chain: interrupted: [\d,]+ records pulled so far; the next pull continues from there\n$/,
+		/mesh-chain: interrupted: [\d,]+ records pulled so far; the next pull resumes from there\n$/,
 	)
 	expect((await meshChain(['verify', join(into, 'a.chain')])).status).toBe(0)
 	expect((await meshChain(['pull', address, '--to', into], { env: ACCESS })).status).toBe(0)
@@ -86,7 +89,7 @@ test('an interrupted pull keeps its records, and the next one continues from the
 	}
 })
 
-test('a pull onto a full disk reports the error and its records, and the next one continues from there', async () => {
+test('a pull onto a full disk reports the error and its records; the next one continues there', async () => {
 	const { address, paths, into } = await twoNodes(20_000)
 	const cli = join(ROOT, 'dist', 'cli', 'main.js')
 	const bounded = [
@@ -101,12 +104,9 @@ test('a pull onto a full disk reports the error and its records, and the next on
 		into,
 	]
 	const { status, stderr } = await run('bash', bounded, { env: ACCESS })
-	expect([status, stderr]).toEqual([
-		2,
-		expect.stringMatching(
-			/^mesh-chain: [\d,]+ records pulled so far; the next pull continues from there\nmesh-chain: CHAIN_UNWRITABLE: cannot write to .*a\.chain": EFBIG/,
-		),
-	])
+	const pulled = String.raw`mesh-chain: [\d,]+ records pulled so far; the next pull resumes from there`
+	const failed = String.raw`mesh-chain: CHAIN_UNWRITABLE: cannot write to .*a\.chain": EFBIG`
+	expect([status, stderr]).toEqual([2, expect.stringMatching(new RegExp(`^${pulled}\n${failed}`))])
 	expect((await meshChain(['pull', address, '--to', into], { env: ACCESS })).status).toBe(0)
 	expect((await meshChain(['dump', join(into, 'a.chain')])).stdout).toBe(
 		(await meshChain(['dump', paths[0]!])).stdout,
@@ -121,9 +121,9 @@ test('reports errors with a code and without a secret', async () => {
 		expect(stderr).toContain(message)
 		expect(stderr).not.toContain(SECRET)
 	}
-	await refused([], 'which stream?')
-	await refused(['node.chain', '--to', into], 'which stream?')
-	await refused([address], '--to names the folder')
+	await refused([], 'requires the address of one stream')
+	await refused(['node.chain', '--to', into], 'requires the address of one stream')
+	await refused([address], '--to is missing: name the folder')
 	await refused([address, '--to', paths[0]!], 'INVALID_PATH')
 	await refused([address, '--to', '/proc/nothing/can/be/here'], 'INVALID_PATH')
 	await refused([address, '--to', into], 'CLUSTER_UNREACHABLE', {})

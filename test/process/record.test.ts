@@ -70,7 +70,8 @@ async function until(condition: () => boolean): Promise<void> {
 
 test('plain lines, JSON lines and pino lines become records, and pass through unchanged', async () => {
 	const input =
-		'starting\n{"level":40,"time":1700000000000,"msg":"slow","ms":912}\n\n{"level":"error","message":"no","code":7}\n'
+		'starting\n{"level":40,"time":1700000000000,"msg":"slow","ms":912}\n' +
+		'\n{"level":"error","message":"no","code":7}\n'
 	const { path, status, stdout, stderr } = await recordBytes(
 		Buffer.from(input),
 		'--node',
@@ -103,15 +104,20 @@ test('no byte of any input is lost: binary, very long lines, no newline at the e
 	const { path, status, stdout, stderr } = await recordBytes(input)
 	expect(status).toBe(0)
 	expect(stdout.equals(input)).toBe(true)
-	expect(stderr).toMatch(
-		/lines recorded; [\d,]+ parts of lines that paused, or are longer than 64 KiB; [\d,]+ lines? not UTF-8, kept as bytes/,
-	)
+	const parts = String.raw`[\d,]+ parts of lines that were interrupted by a pause or are longer than 64 KiB`
+	const bytes = String.raw`[\d,]+ lines? recorded as bytes because of invalid UTF-8`
+	expect(stderr).toMatch(new RegExp(`lines recorded; ${parts}; ${bytes}`))
 	expect(rebuild(await read(path)).equals(input)).toBe(true)
 })
 
 test('a line of 64 MiB takes no more memory than a short one', async () => {
 	const path = chainPath()
-	const source = `process.stdout.write(Buffer.alloc(1 << 20, 'x'), function next() { if (++count < 64) process.stdout.write(Buffer.alloc(1 << 20, 'x'), next) }); let count = 0`
+	const source = `
+		let count = 0
+		process.stdout.write(Buffer.alloc(1 << 20, 'x'), function next() {
+			if (++count < 64) process.stdout.write(Buffer.alloc(1 << 20, 'x'), next)
+		})
+	`
 	const measured = `"$0" -e "$1" | "$0" --max-old-space-size=48 "$2" record "$3" -q`
 	const { status, stderr } = await run('bash', [
 		'-o',
@@ -289,6 +295,6 @@ test('usage errors are reported before any input is read', async () => {
 		`"${process.execPath}" "${CLI}" record "${path}"`,
 		'/dev/null',
 	])
-	expect(inTerminal.stdout).toContain('record reads the output of a program')
+	expect(inTerminal.stdout).toContain('pipe the output of a program into record')
 	expect(inTerminal.status).toBe(2)
 })

@@ -96,7 +96,7 @@ describe('replay', () => {
 		expect([counted.status, counted.stdout.trim()]).toEqual([0, '10'])
 		const failed = await meshChain(['replay', path, '--to', 'exec:cat > /dev/null; exit 4'])
 		expect(failed.status).toBe(2)
-		expect(failed.stderr).toContain('TARGET_FAILED: "cat > /dev/null; exit 4" ended with status 4')
+		expect(failed.stderr).toContain('TARGET_FAILED: "cat > /dev/null; exit 4" exited with status 4')
 	})
 
 	test('into a program that exits reports the seq to resume from', async () => {
@@ -114,10 +114,10 @@ describe('replay', () => {
 			const full = ['-c', 'ulimit -f 100; exec "$@"', 'sh', process.execPath, CLI, 'replay', path, '--to', to]
 			const { status, stderr } = await run('bash', full)
 			expect(status).toBe(2)
-			const [, replayed = '', next = ''] =
-				/ ([\d,]+) records replayed in \S+ s, [\d,]+ failed\n.+EFBIG.+\n {2}the target is gone: resume with --from-seq (\d+)\n$/.exec(
-					stderr,
-				) ?? []
+			const counted = String.raw` ([\d,]+) records replayed in \S+ s, [\d,]+ failed`
+			const advice = String.raw`the target is gone: resume with --from-seq (\d+)`
+			const told = new RegExp(`${counted}\n.+EFBIG.+\n {2}${advice}\n$`)
+			const [, replayed = '', next = ''] = told.exec(stderr) ?? []
 			expect(Number(replayed.replace(',', ''))).toBe(Number(next) - 1)
 			expect((await meshChain(['replay', path, '--to', to, '--from-seq', next])).status).toBe(0)
 			expect(existsSync(`${to}.lock`)).toBe(false)
@@ -200,7 +200,7 @@ describe('replay', () => {
 		const args = ['replay', '/nowhere/x.jsonl', '--format', 'pino', '--to', 'exec:cat']
 		const { status, stderr } = await meshChain(args)
 		expect(status).toBe(2)
-		expect(stderr).toContain('there is no such file')
+		expect(stderr).toContain('the file does not exist')
 	})
 
 	test('ends quietly when its reader is gone', async () => {
@@ -215,9 +215,9 @@ describe('replay', () => {
 		const path = await chainOf(some(5))
 		const { status, stderr } = await piecesOf(`"${process.execPath}" "${CLI}" replay "${path}" > /dev/full`)
 		expect(status).toBe(2)
-		expect(stderr).toMatch(
-			/first error at seq 1: stdout accepts no more records: ENOSPC: .+\n {2}the target is gone: resume with --from-seq 1\n$/,
-		)
+		const reason = 'first error at seq 1: stdout accepts no more records: ENOSPC: '
+		const advice = 'the target is gone: resume with --from-seq 1'
+		expect(stderr).toMatch(new RegExp(`${reason}.+\n {2}${advice}\n$`))
 	})
 
 	test('a damaged recording is replayed around its gaps, which are counted, with status 3', async () => {
@@ -236,7 +236,8 @@ describe('replay', () => {
 		const { status, stderr } = await meshChain(['replay', path, '-f'])
 		expect(status).toBe(2)
 		expect(stderr).toContain(
-			`--follow needs a chain, which ${path} is not: tail -f ${path} | mesh-chain replay -`,
+			`--follow requires a chain, and ${path} is not one: ` +
+				`to follow JSON Lines, run tail -f ${path} | mesh-chain replay -`,
 		)
 	})
 
@@ -244,7 +245,7 @@ describe('replay', () => {
 		const path = await chainOf(some(20))
 		const { status, stderr } = await meshChain(['replay', path, '--to', 'exec:cat > /dev/null; exit 3'])
 		expect(status).toBe(2)
-		expect(stderr).toMatch(/TARGET_FAILED: .+ ended with status 3; it had received 20 records\n/)
+		expect(stderr).toMatch(/TARGET_FAILED: .+ exited with status 3; 20 records had been sent\n/)
 	})
 
 	test('of JSON Lines counts the lines that are not records', async () => {
@@ -257,13 +258,13 @@ describe('replay', () => {
 	})
 
 	test.each([
-		[['--speed', '0'], '--speed takes max or a number above 0'],
-		[['--speed', 'fast'], '--speed takes max or a number above 0'],
-		[['--to', 'x.txt'], '--to is exec:COMMAND, FILE.chain, FILE.jsonl or -'],
-		[['--to', 'exec: '], '--to exec: takes a command'],
-		[['--from-seq', '9', '--to-seq', '3'], 'nothing can match'],
-		[['--follow', '--format', 'pino'], '--follow needs a chain'],
-		[['--format', 'xml'], '--format is one of mesh-chain, events, pino, otel'],
+		[['--speed', '0'], '--speed must be max or a number greater than 0'],
+		[['--speed', 'fast'], '--speed must be max or a number greater than 0'],
+		[['--to', 'x.txt'], '--to must be exec:COMMAND, FILE.chain, FILE.jsonl or -'],
+		[['--to', 'exec: '], '--to exec: requires a command'],
+		[['--from-seq', '9', '--to-seq', '3'], 'no seq can match'],
+		[['--follow', '--format', 'pino'], '--follow requires a chain'],
+		[['--format', 'xml'], '--format must be one of mesh-chain, events, pino, otel'],
 	])('%j is refused before anything is done', async (args, message) => {
 		const { status, stdout, stderr } = await meshChain(['replay', await chainOf(some(3)), ...args])
 		expect([status, stdout]).toEqual([2, ''])
@@ -275,7 +276,7 @@ describe('replay', () => {
 		const before = readFileSync(path)
 		const { status, stderr } = await meshChain(['replay', path, '--to', path])
 		expect(status).toBe(2)
-		expect(stderr).toContain('name another one')
+		expect(stderr).toContain('name a different file')
 		expect(readFileSync(path)).toEqual(before)
 	})
 })
@@ -291,7 +292,10 @@ describe('export and import', () => {
 		expect(exported.stderr).toContain('5 lines written to')
 		expect((await meshChain(['export', path, '--strict'])).status).toBe(3)
 		const imported = await meshChain(['import', lines, '--to', copy])
-		expect([imported.status, imported.stderr]).toEqual([0, `mesh-chain: 4 records in ${copy}, 2 absent\n`])
+		expect([imported.status, imported.stderr]).toEqual([
+			0,
+			`mesh-chain: 4 records written to ${copy}, 2 absent\n`,
+		])
 		expect((await meshChain(['export', copy])).stdout).toBe(readFileSync(lines, 'utf8'))
 		expect(await read(copy)).toEqual(await read(path))
 		const other = join(folder, 'other.chain')
@@ -344,10 +348,10 @@ describe('export and import', () => {
 		expect(exists.status).toBe(2)
 		expect(exists.stderr).toContain('FILE_EXISTS')
 		expect(readFileSync(path)).toEqual(before)
-		expect((await meshChain(['import', path])).stderr).toContain('--to names the chain')
+		expect((await meshChain(['import', path])).stderr).toContain('--to is missing: name the chain')
 		expect(
 			(await meshChain(['import', '/nowhere/x.jsonl', '--to', join(temporaryFolder(), 'x.chain')])).stderr,
-		).toContain('FILE_UNREADABLE: cannot read "/nowhere/x.jsonl": there is no such file')
+		).toContain('FILE_UNREADABLE: cannot read "/nowhere/x.jsonl": the file does not exist')
 	})
 
 	test('export to a file accepts a limit, and ids by their text', async () => {
@@ -381,13 +385,13 @@ describe('export and import', () => {
 			writeFileSync(file, content)
 			const { status, stderr } = await meshChain(['import', file, '--to', path])
 			expect(status).toBe(2)
-			expect(stderr).toContain('IMPORT_FAILED: none of the lines is a record')
+			expect(stderr).toContain('IMPORT_FAILED: no line is a record')
 			expect(existsSync(path)).toBe(false)
 		}
 		const twice = join(folder, 'twice.jsonl')
 		writeFileSync(twice, `${recordToJson(record(1))}\n`.repeat(2))
 		const { status, stderr } = await meshChain(['import', twice, '--to', path])
-		expect([status, stderr]).toEqual([3, `mesh-chain: 1 record in ${path}, 1 out of order\n`])
+		expect([status, stderr]).toEqual([3, `mesh-chain: 1 record written to ${path}, 1 out of order\n`])
 	})
 
 	test('import of two exports in one file creates no chain, and gives advice', async () => {

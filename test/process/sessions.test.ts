@@ -40,7 +40,9 @@ async function shop() {
 	const fold = join(folder, 'fold.mjs')
 	writeFileSync(
 		fold,
-		'export const initial = { items: 0 }\nexport default (state, { kind }) => (kind === "item" ? { items: state.items + 1 } : state)\n',
+		`export const initial = { items: 0 }
+		export default (state, { kind }) => (kind === "item" ? { items: state.items + 1 } : state)
+		`,
 	)
 	return { path, fold }
 }
@@ -86,12 +88,13 @@ describe('sessions', () => {
 		const merged = join(temporaryFolder(), 'merged.chain')
 		expect((await meshChain(['merge', path, other, '--to', merged])).status).toBe(0)
 		const why =
-			'5 session records came from other chains (merge, replay): list them in the chain they came from\n'
+			'5 session records came from other chains (merge, replay): ' +
+			'list those sessions in their original chains\n'
 		const listed = await meshChain(['sessions', merged])
 		expect(listed).toMatchObject({
 			status: 0,
 			stdout: '',
-			stderr: `mesh-chain: the chain has no session\nmesh-chain: ${why}`,
+			stderr: `mesh-chain: the chain contains no session\nmesh-chain: ${why}`,
 		})
 		expect((await meshChain(['dump', merged, '--session', 'first'])).stderr).toContain(why)
 		expect((await meshChain(['dump', merged, '--between', 'at-3', 'at-6'])).stderr).toContain(why)
@@ -122,13 +125,13 @@ describe('sessions', () => {
 		],
 		[
 			['--between', 'at-3', 'at-6'],
-			'CHECKPOINT_NOT_FOUND: there is no checkpoint "at-3": the session has none',
+			'CHECKPOINT_NOT_FOUND: there is no checkpoint "at-3": the session has no checkpoints',
 		],
 		[
 			['--session', 'first', '--between', 'at-3', 'x'],
-			'there is no checkpoint "x": the newest are "at-3", "at-6"',
+			'there is no checkpoint "x": the newest checkpoints are "at-3", "at-6"',
 		],
-		[['--between', 'at-3'], '--between takes two values: A B'],
+		[['--between', 'at-3'], '--between requires two values: A B'],
 		[['--session', 'first', '-f'], '--follow cannot be combined with --session'],
 	])('dump %j is refused with the reason', async (args, message) => {
 		const { status, stdout, stderr } = await meshChain(['dump', path, ...args])
@@ -172,7 +175,9 @@ describe('of a damaged chain', () => {
 		)
 		const gone = await meshChain(['dump', damaged, '--between', 'at-500', 'at-1500'])
 		expect([gone.status, gone.stdout]).toEqual([2, ''])
-		expect(gone.stderr).toMatch(/no checkpoint "at-1500".+may be among the absent records, seq 1\d+ to 1\d+/)
+		expect(gone.stderr).toMatch(
+			/no checkpoint "at-1500".+may be among the absent records \(seq 1\d+ to 1\d+\)/,
+		)
 		const around = await meshChain(['dump', damaged, '--between', 'at-500', 'at-2500'])
 		expect([around.status, around.stdout.split('"$gap"').length]).toEqual([3, 2])
 	})
@@ -200,7 +205,7 @@ describe('state', () => {
 			if (at.startsWith('@')) expect(stderr).toBe('')
 			else
 				expect(stderr).toMatch(
-					new RegExp(`^mesh-chain: ${at} is after the end of the chain: this is the state at seq 17 of `),
+					new RegExp(`^mesh-chain: ${at} is after the end of the chain: this is the state at seq 17 \\(`),
 				)
 		}
 	})
@@ -212,16 +217,16 @@ describe('state', () => {
 		const { status, stderr } = await meshChain(args)
 		expect([status, stderr]).toEqual([
 			2,
-			expect.stringContaining('FOLD_FAILED: at seq 6 (kind "item") the fold threw: '),
+			expect.stringContaining('FOLD_FAILED: at seq 6 (kind "item"), the fold threw: '),
 		])
 		expect((await meshChain([...args, '--from-start'])).stdout).toBe('[1,3,4,6,7]\n')
 	})
 
 	test.each([
-		['() => { throw new Error("boom") }', 'FOLD_FAILED: at seq 1 (kind "log") the fold threw: boom'],
-		['async () => { throw new Error("boom") }', 'FOLD_FAILED: at seq 1 (kind "log") the fold threw: boom'],
-		['() => {}', 'FOLD_FAILED: at seq 1 (kind "log") the fold returned undefined'],
-		['async () => {}', 'FOLD_FAILED: at seq 1 (kind "log") the fold returned undefined'],
+		['() => { throw new Error("boom") }', 'FOLD_FAILED: at seq 1 (kind "log"), the fold threw: boom'],
+		['async () => { throw new Error("boom") }', 'FOLD_FAILED: at seq 1 (kind "log"), the fold threw: boom'],
+		['() => {}', 'FOLD_FAILED: at seq 1 (kind "log"), the fold returned undefined'],
+		['async () => {}', 'FOLD_FAILED: at seq 1 (kind "log"), the fold returned undefined'],
 		['(state) => state', 'must export the first state', ''],
 	])(
 		'with the fold %s fails with the reason',
@@ -235,8 +240,8 @@ describe('state', () => {
 	)
 
 	test.each([
-		[['--session', 'first'], '--session is for positions at a checkpoint, such as --at @ID'],
-		[['--at', 'at-3'], 'the ID of a checkpoint begins with @: @at-3'],
+		[['--session', 'first'], '--session applies only to positions at a checkpoint, such as --at @ID'],
+		[['--at', 'at-3'], 'a checkpoint is @ and its ID, such as @at-3'],
 	])('at %j is refused with the reason', async (args, message) => {
 		const { status, stdout, stderr } = await meshChain(['state', path, '--fold', fold, ...args])
 		expect([status, stdout]).toEqual([2, ''])
@@ -270,7 +275,7 @@ describe('state', () => {
 	})
 
 	test.each([
-		[[], '--fold names a module'],
+		[[], '--fold is missing: name a module'],
 		[['--fold', '/nowhere/x.mjs'], 'cannot be loaded'],
 		[['--fold', join(import.meta.dirname, '../../package.json')], 'cannot be loaded'],
 	])('with %j is refused with the reason', async (args, message) => {

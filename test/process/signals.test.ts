@@ -10,7 +10,9 @@ import { runModule, says, startModule } from '../support/process.ts'
 import { collect } from '../support/records.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 
-const IMPORTS = `import { FileChainAppender, MeshLoop, TeeAppender, closeOnSignal, recordCrashes } from './dist/index.js'
+const IMPORTS = `import {
+	FileChainAppender, MeshLoop, TeeAppender, closeOnSignal, recordCrashes,
+} from './dist/index.js'
 const path = process.argv[1]
 `
 
@@ -97,7 +99,9 @@ console.log(process.listenerCount('SIGTERM'), process.listenerCount('SIGINT'))
 	test('refuses a call without a loop, or with another value', async () => {
 		const source = `${IMPORTS}
 const loop = new MeshLoop()
-for (const args of [[], [undefined], [{}], [{ before() {} }], [5, {}], [loop, { before: 5 }], [loop, { drainTimeoutMs: 0 }], [loop, { after() {} }]]) {
+const odd = [[], [undefined], [{}], [{ before() {} }], [5, {}]]
+const options = [{ before: 5 }, { drainTimeoutMs: 0 }, { after() {} }]
+for (const args of [...odd, ...options.map((each) => [loop, each])]) {
 	try { closeOnSignal(...args) } catch (error) { console.log(error.code) }
 }
 `
@@ -198,7 +202,8 @@ ${GO}`
 		['resolves with itself', '() => ({ then(done) { done(this) } })', /MESH_CHAIN_BEFORE_CLOSE_FAILED/],
 	])('a process whose before %s still ends by the signal', async (_title, before, said) => {
 		const path = join(temporaryFolder(), 'node.chain')
-		const source = `${DRAINING}closeOnSignal(loop, { before: ${before}, drainTimeoutMs: 100 })\nloop.info('hello')${GO}`
+		const closing = `closeOnSignal(loop, { before: ${before}, drainTimeoutMs: 100 })`
+		const source = `${DRAINING}${closing}\nloop.info('hello')${GO}`
 		const ended = await runModule(source, [path])
 		expect(ended.signal).toBe('SIGTERM')
 		expect(ended.stderr).toMatch(said)
@@ -208,7 +213,8 @@ ${GO}`
 	test('a second signal ends the wait for before, and the loop is closed', async () => {
 		const path = join(temporaryFolder(), 'node.chain')
 		const source = `${DRAINING}
-closeOnSignal(loop, { before: () => { console.log('begun'); return new Promise(() => {}) }, drainTimeoutMs: 1e9 })
+const before = () => { console.log('begun'); return new Promise(() => {}) }
+closeOnSignal(loop, { before, drainTimeoutMs: 1e9 })
 loop.info('hello')
 console.log('ready')
 `

@@ -21,7 +21,8 @@ const ARCHIVING = `
 	const folder = process.argv[1]
 	const loop = new MeshLoop(new FileChainAppender(folder + '/samples.chain'))
 	const policies = [{ name: 'often', match: 'clock*', mode: { scanIntervalMs: 10 } }]
-	const manager = new SourceManager(loop, { registry: folder + '/sources.chain', saveIntervalMs: 50, policies })
+	const registry = folder + '/sources.chain'
+	const manager = new SourceManager(loop, { registry, saveIntervalMs: 50, policies })
 	await manager.archive('clock', fromFunction(() => Date.now()))
 	await manager.alias('time', 'clock')
 	await manager.archive('never', { monitor: (sink) => new Promise((end) => sink.signal.onabort = end) })
@@ -31,8 +32,9 @@ const ARCHIVING = `
 			throw new Error('reset \\x1b[2J by peer')
 		},
 	})
-	await manager.archive('mixed', fromFunction(() => (Date.now() % 2 ? 1 : 'one')), { mode: { scanIntervalMs: 10 } })
-	await manager.archive('held', fromFunction(() => 1), { mode: { scanIntervalMs: 10 } })
+	const mode = { scanIntervalMs: 10 }
+	await manager.archive('mixed', fromFunction(() => (Date.now() % 2 ? 1 : 'one')), { mode })
+	await manager.archive('held', fromFunction(() => 1), { mode })
 	await manager.pause('held')
 	setTimeout(() => console.log('archiving'), 1500)
 	process.on('SIGTERM', async () => {
@@ -89,7 +91,7 @@ describe('of a process that archives', () => {
 		await ended
 		const after = await meshChain(['sources', 'report', folder])
 		expect([after.status, after.stderr]).toEqual([0, ''])
-		expect(after.stdout).toContain('writer     closed\n           no writer at present: ')
+		expect(after.stdout).toContain('writer     closed\n           no writer is running: ')
 		expect(after.stdout).toMatch(/^received +(\d+), \d+ stored$/m)
 		const [clock] = (await asked('status', folder, 'time')).sources
 		expect(clock).toMatchObject({ name: 'clock', state: 'active', connection: 'idle', policy: 'often' })
@@ -104,8 +106,8 @@ describe('of a process that archives', () => {
 		await ended
 		const { status, stdout } = await meshChain(['sources', 'status', folder, 'clock'])
 		expect(status).toBe(0)
-		expect(stdout).toContain('writer     crashed: its last writer was killed or lost power\n')
-		expect(stdout).toContain('no writer at present: connections and rates are those of that time')
+		expect(stdout).toContain('writer     crashed: the last writer was killed or lost power\n')
+		expect(stdout).toContain('no writer is running: connections and rates are as of that time')
 		expect(stdout).toMatch(/^clock = time .* connected since /m)
 		const { registry, report } = await asked('report', folder)
 		expect([registry.state, report['silent']]).toEqual(['crashed', []])
@@ -167,7 +169,7 @@ test('a damaged registry gives status 3, and the rest of it is shown', async () 
 		const { status, stdout, stderr } = await meshChain(['sources', word, folder])
 		expect([status, stdout.includes('sources.chain')]).toEqual([3, true])
 		expect(stderr).toMatch(
-			/: \d+ records are absent: sources may be missing or out of date; next: mesh-chain verify /,
+			/: \d+ records are absent, so sources may be missing or outdated; next: mesh-chain verify /,
 		)
 	}
 	const { stdout } = await meshChain(['sources', 'status', folder, '-o', 'json'])
@@ -177,7 +179,7 @@ test('a damaged registry gives status 3, and the rest of it is shown', async () 
 test('an empty registry gives status 0, with a message', async () => {
 	const folder = await archived({})
 	const { status, stderr } = await meshChain(['sources', 'status', folder])
-	expect([status, stderr]).toEqual([0, 'mesh-chain: the registry has no source\n'])
+	expect([status, stderr]).toEqual([0, 'mesh-chain: the registry contains no source\n'])
 })
 
 test('other files and folders are refused, with advice', async () => {
@@ -189,13 +191,13 @@ test('other files and folders are refused, with advice', async () => {
 	mkdirSync(join(folder, 'empty'))
 	const full = await archived({ pump: fromFunction(() => 1) })
 	const cases: readonly (readonly [readonly string[], string])[] = [
-		[[], 'which one? sources takes one of status, report'],
+		[[], 'sources requires one of status, report'],
 		[['stats', folder], 'did you mean status?'],
-		[['status'], 'which folder?'],
-		[['status', join(folder, 'nowhere')], 'check the path'],
-		[['status', join(folder, 'empty')], 'holds no sources.chain'],
+		[['status'], 'status requires the folder of the registry'],
+		[['status', join(folder, 'nowhere')], 'does not exist'],
+		[['status', join(folder, 'empty')], 'contains no sources.chain'],
 		[['report', other], 'is not a registry'],
-		[['report', full, 'pump'], 'report covers all sources'],
+		[['report', full, 'pump'], 'report always covers all sources'],
 		[['status', full, 'pumq'], 'SOURCE_NOT_FOUND: no source is archived under "pumq"; did you mean "pump"?'],
 	]
 	for (const [args, message] of cases) {

@@ -136,5 +136,5 @@ test('--follow and --reverse exclude each other', async () => {
 	publish(loop, 1, 1)
 	const { status, stderr } = await meshChain(['dump', path, '-f', '-r'])
 	expect(status).toBe(2)
-	expect(stderr).toContain('choose one')
+	expect(stderr).toContain('cannot be combined with --reverse')
 })

@@ -183,7 +183,7 @@ const DEEDS: readonly (readonly [who: string, what: string, deed: Deed])[] = [
 	],
 	[
 		NOBODY,
-		'the ring had let records go (`evicted`)',
+		'the ring had evicted records (`evicted`)',
 		async () => {
 			const folder = temporaryFolder()
 			const path = join(folder, LIVE)
@@ -197,7 +197,7 @@ const DEEDS: readonly (readonly [who: string, what: string, deed: Deed])[] = [
 	],
 	[
 		NOBODY,
-		'a part was imported (`notImported`)',
+		'only a part was imported (`notImported`)',
 		async () => {
 			const folder = temporaryFolder()
 			const path = join(folder, LIVE)
@@ -212,7 +212,7 @@ const DEEDS: readonly (readonly [who: string, what: string, deed: Deed])[] = [
 	],
 	[
 		NOBODY,
-		'retention removed files before the head was kept',
+		'retention removed files before the head was stored',
 		async (made) => {
 			const path = written(made.folder)
 			await append(path, 170, { retain: { records: 130 } })
@@ -221,7 +221,7 @@ const DEEDS: readonly (readonly [who: string, what: string, deed: Deed])[] = [
 	],
 	[
 		NOBODY,
-		'retention removed a part of what the head covers',
+		'retention removed some of the records that the head covers',
 		async (made) => {
 			const path = written(made.folder)
 			await append(path, 170, { retain: { records: 130 } })
@@ -230,7 +230,7 @@ const DEEDS: readonly (readonly [who: string, what: string, deed: Deed])[] = [
 	],
 	[
 		NOBODY,
-		'retention removed all that the head covers',
+		'retention removed all records that the head covers',
 		async (made) => {
 			const path = written(made.folder)
 			await append(path, 240, { retain: { records: 80 } })
@@ -240,7 +240,7 @@ const DEEDS: readonly (readonly [who: string, what: string, deed: Deed])[] = [
 	[NOBODY, 'a bit of a sealed file flipped', ({ folder }) => changed(folder, SECOND, flip)],
 	[
 		NOBODY,
-		'the same, repaired, the original kept',
+		'the same, then repaired, with the original kept',
 		async (made) => {
 			changed(made.folder, SECOND, flip)
 			return { ...made, folder: await repaired(made.folder) }
@@ -248,7 +248,7 @@ const DEEDS: readonly (readonly [who: string, what: string, deed: Deed])[] = [
 	],
 	[
 		NOBODY,
-		'the same, repaired, the original gone',
+		'the same, then repaired, with the original deleted',
 		async (made) => {
 			changed(made.folder, SECOND, flip)
 			const folder = await repaired(made.folder)
@@ -258,7 +258,7 @@ const DEEDS: readonly (readonly [who: string, what: string, deed: Deed])[] = [
 	],
 	[
 		NOBODY,
-		'a bit of the live file flipped after the head, repaired',
+		'a bit of the live file flipped after the head, then repaired',
 		async (made) => {
 			const path = written(made.folder)
 			await append(path, 135)
@@ -284,7 +284,7 @@ const DEEDS: readonly (readonly [who: string, what: string, deed: Deed])[] = [
 	[DELETES, 'the watermark', ({ folder }) => void folder.delete(MARK)],
 	[
 		DELETES,
-		'a sealed file, and runs `repair`',
+		'a sealed file, then run `repair`',
 		async (made) => {
 			made.folder.delete(SECOND)
 			return { ...made, folder: await repaired(made.folder) }
@@ -293,52 +293,64 @@ const DEEDS: readonly (readonly [who: string, what: string, deed: Deed])[] = [
 	[LIVE_FILE, 'flip a bit', ({ folder }) => changed(folder, LIVE, flip)],
 	[
 		LIVE_FILE,
-		'edit a record, its checksum worked out again',
+		'edit a record and recompute its checksum',
 		({ folder }) => changed(folder, LIVE, (bytes) => forgeMessage(bytes, 'EUR #123', 'EUR #999')),
 	],
-	[LIVE_FILE, 'edit, with links worked out again', ({ folder }) => rewrite(folder, LIVE, { change: edited })],
 	[
 		LIVE_FILE,
-		'delete a record behind a `notImported` gap, with links',
+		'edit a record and recompute the links',
+		({ folder }) => rewrite(folder, LIVE, { change: edited }),
+	],
+	[
+		LIVE_FILE,
+		'replace a record with a `notImported` gap and recompute the links',
 		({ folder }) => rewrite(folder, LIVE, { change: without('notImported') }),
 	],
 	[
 		LIVE_FILE,
-		'delete a record behind a `damaged` gap and a `repaired` anchor',
+		'replace a record with a `damaged` gap and add a `repaired` anchor',
 		({ folder }) => rewrite(folder, LIVE, { change: without('damaged'), ends: ['repaired', 60] }),
 	],
-	[LIVE_FILE, 'insert a record, with links', ({ folder }) => rewrite(folder, LIVE, { change: inserted })],
-	[LIVE_FILE, 'reorder records, with links', ({ folder }) => rewrite(folder, LIVE, { change: swapped })],
+	[
+		LIVE_FILE,
+		'insert a record and recompute the links',
+		({ folder }) => rewrite(folder, LIVE, { change: inserted }),
+	],
+	[
+		LIVE_FILE,
+		'reorder records and recompute the links',
+		({ folder }) => rewrite(folder, LIVE, { change: swapped }),
+	],
 	[LIVE_FILE, 'truncate at the end of an entry', ({ folder }) => changed(folder, LIVE, cut)],
 	[
 		LIVE_FILE,
-		'rewrite, claiming a kept-from above the head',
+		'edit a record and claim a kept-from above the head',
 		({ folder }) => rewrite(folder, LIVE, { change: edited, keptFromSeq: LAST_SEQ + 2 }),
 	],
 	[LIVE_FILE, 'roll back to an older copy', ({ folder, older }) => void folder.set(LIVE, older.get(LIVE)!)],
 	[
 		FILES,
-		'edit a record of a sealed file, its checksum worked out again',
+		'edit a record in a sealed file and recompute its checksum',
 		({ folder }) => changed(folder, SECOND, (bytes) => forgeMessage(bytes, 'EUR #43', 'EUR #99')),
 	],
 	[
 		FILES,
-		'the same, with the links of that file',
+		'the same, and recompute the links in that file',
 		({ folder }) => changed(folder, SECOND, (bytes) => relink(forgeMessage(bytes, 'EUR #43', 'EUR #99'))),
 	],
 	[
 		FILES,
-		'the same, with the links of all later files',
+		'the same, and recompute the links in all later files',
 		({ folder }) => rewriteFrom(folder, SECOND, { change: edited }),
 	],
 	[
 		FILES,
-		'edit a sealed file, under a `repaired` anchor',
+		'edit a sealed file and end it with a `repaired` anchor',
 		({ folder }) => rewrite(folder, SECOND, { change: edited, ends: ['repaired', 0] }),
 	],
 	[
 		FILES,
-		'the same, with the true file as the original of the repair',
+		'the same, and keep the true file as the original of a repair',
 		({ folder }) => {
 			folder.set(`${SECOND}.before-repair-00000000`, folder.get(SECOND)!)
 			rewrite(folder, SECOND, { change: edited, ends: ['repaired', 0] })
@@ -346,7 +358,7 @@ const DEEDS: readonly (readonly [who: string, what: string, deed: Deed])[] = [
 	],
 	[
 		FILES,
-		'delete a record behind a gap of a repair, with the true file as its original',
+		'replace a record with the gap of a repair, and keep the true file as its original',
 		({ folder }) => {
 			folder.set(`${SECOND}.before-repair-00000000`, folder.get(SECOND)!)
 			rewrite(folder, SECOND, { change: without('damaged'), ends: ['repaired', 0] })
@@ -354,7 +366,7 @@ const DEEDS: readonly (readonly [who: string, what: string, deed: Deed])[] = [
 	],
 	[
 		FILES,
-		'edit a sealed file, hurt it before its last anchor, and run `repair`',
+		'edit a sealed file, damage it before its last anchor, and run `repair`',
 		async (made) => {
 			const { link } = lastAnchor(made.folder.get(SECOND)!)!
 			rewrite(made.folder, SECOND, { change: edited })
@@ -364,7 +376,7 @@ const DEEDS: readonly (readonly [who: string, what: string, deed: Deed])[] = [
 	],
 	[
 		FILES,
-		'insert records at the end of a sealed file, under a `repaired` anchor',
+		'insert records at the end of a sealed file, before a `repaired` anchor',
 		({ folder }) =>
 			rewrite(folder, FIRST, {
 				change: (records) => [...records, { ...records.at(-1)!, seq: 41, message: 'never said' }],
@@ -373,7 +385,7 @@ const DEEDS: readonly (readonly [who: string, what: string, deed: Deed])[] = [
 	],
 	...(['notImported', 'retained', 'damaged'] as const).map((cause): readonly [string, string, Deed] => [
 		FILES,
-		`delete sealed files behind a \`${cause}\` gap and a \`repaired\` anchor`,
+		`replace sealed files with a \`${cause}\` gap and a \`repaired\` anchor`,
 		({ folder }) => {
 			rewrite(folder, FIRST, { change: andGapUpTo(120, cause), ends: ['repaired', 0] })
 			folder.delete(SECOND)
@@ -394,7 +406,7 @@ const DEEDS: readonly (readonly [who: string, what: string, deed: Deed])[] = [
 	],
 	[
 		FILES,
-		'delete the oldest file, and rewrite the live one with a kept-from',
+		'delete the oldest file, and rewrite the live file with a kept-from',
 		({ folder }) => {
 			rewrite(folder, LIVE, { keptFromSeq: 41 })
 			folder.delete(FIRST)
@@ -402,7 +414,7 @@ const DEEDS: readonly (readonly [who: string, what: string, deed: Deed])[] = [
 	],
 	[
 		FILES,
-		'write another history, begun after the head as if retention had removed the rest',
+		'write another history that starts after the head, as if retention had removed the rest',
 		({ folder }) => {
 			const change = (records: readonly LogRecord[]) =>
 				records.map((each) => ({ ...each, seq: each.seq + 10, message: `never said ${'x'.repeat(40)}` }))
@@ -410,7 +422,7 @@ const DEEDS: readonly (readonly [who: string, what: string, deed: Deed])[] = [
 			for (const name of [FIRST, SECOND, THIRD]) folder.delete(name)
 		},
 	],
-	[FILES, 'write the whole history anew', ({ folder }) => rewriteFrom(folder, FIRST, { change: edited })],
+	[FILES, 'rewrite the complete history', ({ folder }) => rewriteFrom(folder, FIRST, { change: edited })],
 	[FILES, 'truncate a sealed file', ({ folder }) => changed(folder, SECOND, cut)],
 	[
 		FILES,

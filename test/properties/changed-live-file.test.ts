@@ -50,7 +50,8 @@ test('with a bit flipped in the live file before a burst, every loss is counted 
 					await appender.sync()
 					const size = fs.get(PATH).length
 					const at = HEADER_BYTES + Math.floor(random() * (size - HEADER_BYTES))
-					const what = `${JSON.stringify({ ...bounds, durability })}, ${written} records, byte ${at} of ${size}`
+					const options = JSON.stringify({ ...bounds, durability })
+					const what = `${options}, ${written} records, byte ${at} of ${size}`
 					change(fs, at, Math.floor(random() * 8))
 					while (seq < 60) append()
 					await appender.sync().catch((error) => expect(error, what).toMatchObject({ code: 'SYNC_FAILED' }))

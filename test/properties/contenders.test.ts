@@ -60,7 +60,7 @@ class Contender {
 		try {
 			const lock = acquireLock(system, PATH, { nowMs: 1 })
 			if (isReleasing) {
-				lock.release(false)
+				lock.release('closed')
 				if (!isPaused()) this.state = 'gone'
 			} else if (!isPaused()) this.state = 'holding'
 		} catch (error) {

@@ -230,7 +230,7 @@ describe('row 14: deliberate changes', () => {
 		told['edited'] = 'brokenLink'
 	})
 
-	test('an edit with all links of the file recomputed does not fit the next file or a stored head', async () => {
+	test('an edit with all links of the file recomputed fits no next file and no stored head', async () => {
 		const { fs, head } = await chain()
 		const [path] = sealed(fs)
 		if (path !== undefined) {

@@ -20,7 +20,7 @@ const line = (seq: number, epoch = 1) => record(seq, { message: messageOf(seq), 
 
 beforeAll(silenceWarnings)
 
-test('row 6: a disk full after any byte of a frame omits it cleanly; the chain resumes with room', async () => {
+test('row 6: a disk full at any byte of a frame omits it cleanly; the chain resumes with room', async () => {
 	let places = 0
 	for (let room = 0; room < 400; room++) {
 		const memory = new MemoryFileSystem()
@@ -52,7 +52,7 @@ test('row 6: a disk full after any byte of a frame omits it cleanly; the chain r
 	tellCounts(6, 'no room after each byte of a frame', { places, lost: 0 })
 })
 
-test('row 7: after any failed fdatasync, waiters reject, the file is abandoned, the chain moves', async () => {
+test('row 7: after any failed fdatasync waiters reject, the file is abandoned, the chain moves', async () => {
 	const failures = sizeOf('SYNC_FAILURES')
 	for (let failing = 1; failing <= failures; failing++) {
 		const memory = new MemoryFileSystem()
@@ -151,7 +151,7 @@ test.each(['EIO', 'EAGAIN', 'EMFILE', 'EROFS', 'EACCES', 'ENOSPC'])(
 	600_000,
 )
 
-test('row 8: readers, verification and repair answer with coded errors, and repair loses nothing', async () => {
+test('row 8: readers, verification and repair answer with coded errors; repair loses nothing', async () => {
 	const whole = new MemoryFileSystem()
 	const appender = new FileChainAppender(PATH, { fs: whole, rotateRecords: 30 })
 	for (let seq = 1; seq <= 90; seq++) {

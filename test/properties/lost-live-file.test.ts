@@ -23,9 +23,7 @@ const messageOf = (seq: number) => `message ${seq} ${'x'.repeat((seq * 97) % 400
 
 beforeAll(silenceWarnings)
 
-/**
- * Cuts a file behind the writer's back and extends it again to some size with zeros or with a foreign text.
- */
+/** Cuts a file that its writer has open, and extends it again to some size with zeros or a foreign text. */
 function cut(fs: MemoryFileSystem, size: number, grownTo: number, text: boolean): void {
 	const fd = fs.openSync(PATH, 2)
 	fs.ftruncateSync(fd, size)

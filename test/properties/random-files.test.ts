@@ -154,7 +154,7 @@ const FORMS: readonly (readonly [form: LineFormat, line: (seq: number) => string
 	[otelFormat, (seq) => otelFormat.write(record(seq, { data: { nested: { list: [seq, 'x', 0.5] } } }))],
 ]
 
-test(`row 9: ${sizeOf('RANDOM_INPUTS')} random and mutated JSON Lines files for import (seed ${SEED})`, async () => {
+test(`row 9: ${sizeOf('RANDOM_INPUTS')} random and mutated JSON Lines files (seed ${SEED})`, async () => {
 	const counts = { files: 0, refused: 0, records: 0, skipped: 0 }
 	let slowestMs = 0
 	for (; counts.files < sizeOf('RANDOM_INPUTS'); counts.files++) {

@@ -216,7 +216,7 @@ test.each([
 	},
 )
 
-test('damage in a repaired file, with or without the next file, accuses nobody; one repair suffices', async () => {
+test('damage in a repaired file, with or without the next, accuses nobody; one repair suffices', async () => {
 	const written = await writtenChain()
 	const path = written.paths[1]!
 	const next = written.paths[2]!

@@ -36,7 +36,7 @@ function eachNoChain(call: (chain: Chain) => unknown): Refusal[] {
 			'without a chain',
 			() => call(wrong()),
 			'INVALID_OPTION',
-			'needs a chain, not undefined: await openChain(path) gives one',
+			'needs a chain, not undefined: await openChain(path) returns one',
 		],
 		[
 			'of a path',
@@ -59,7 +59,7 @@ describe('Recorder', () => {
 			'without a loop',
 			() => new Recorder(wrong()),
 			'INVALID_OPTION',
-			'a recorder needs a loop, not undefined: new MeshLoop() makes one',
+			'a recorder needs a loop, not undefined; create one with new MeshLoop()',
 		],
 		[
 			'of something else',
@@ -77,7 +77,7 @@ describe('Recorder', () => {
 			'queried without a kind',
 			() => new Recorder(loop).sequence(wrong()),
 			'INVALID_OPTION',
-			'the kind of a sequence must be a non-empty text',
+			'the kind of a sequence must be a non-empty string',
 		],
 	])
 })
@@ -131,7 +131,7 @@ describe('openSession', () => {
 			'without an id',
 			() => openSession(chain, wrong()),
 			'INVALID_OPTION',
-			'the id of a session must be a non-empty text',
+			'the id of a session must be a non-empty string',
 		],
 	])
 })
@@ -155,7 +155,7 @@ describe('stateAt', () => {
 			'without a position',
 			() => stateAt(chain, wrong(), { fold: count, initial: 0 }),
 			'INVALID_OPTION',
-			'a position is { seq } from 0',
+			'a position must be { seq } from 0',
 		],
 		[
 			'without a fold',
@@ -195,7 +195,7 @@ describe('project', () => {
 		['pollIntervalMs', 2 ** 31, 'pollIntervalMs must be at most 2147483647, not 2147483648'],
 		['pollIntervalMs', 0, 'pollIntervalMs must be a whole number from 1, not 0'],
 		['path', 7, 'path must be the path of a file, not 7'],
-		['fs', {}, 'fs must be a file system such as nodeFileSystem'],
+		['fs', {}, 'fs must be a FileSystem, such as nodeFileSystem'],
 	]
 	testRefusals([
 		...eachNoChain((given) => project(given, 'sum', { fold: count, initial: 0 })),

@@ -121,7 +121,7 @@ describe('the sessions of a chain', () => {
 		await live(path, (loop) => emit(loop, 3))
 		await using chain = await openChain(path)
 		expect(await listSessions(chain)).toEqual([])
-		await expect(openSession(chain, 's')).rejects.toThrow(/"s": the chain holds none/)
+		await expect(openSession(chain, 's')).rejects.toThrow(/"s": the chain has no sessions/)
 		await live(path, (loop) => void new Recorder(loop).start('known'))
 		await expect(openSession(chain, 's')).rejects.toThrow(/"s": the newest are "known"/)
 		await expect(openSession(chain, 's')).rejects.toThrow(coded('SESSION_NOT_FOUND'))
@@ -254,7 +254,7 @@ describe('the sessions of a chain', () => {
 		expect(await listSessions(chain)).toEqual([])
 		await expect(openSession(chain, 's')).rejects.toMatchObject({
 			code: 'SESSION_NOT_FOUND',
-			message: expect.stringMatching(/holds none; 1 session record came from other chains/),
+			message: expect.stringMatching(/has no sessions; 1 session record came from other chains/),
 		})
 	})
 })

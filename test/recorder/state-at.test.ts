@@ -55,7 +55,8 @@ async function written(path: string, seed: number, checkpoints: 'none' | 'some',
 			loop.emit(`kind${Math.floor(random() * 3)}`, index)
 			if (checkpoints === 'some' && random() < 0.05) recorder.checkpoint(state)
 			if (random() < 0.1) loop.flush()
-			// A rotation waits for a sync in the background: without one, the number of files would depend on the seed.
+			// A rotation waits for a sync in the background: without one, the number of files would depend on the
+			// seed.
 			if (index % 50 === 49) await loop.sync()
 		}
 		await loop.close()

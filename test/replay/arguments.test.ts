@@ -35,7 +35,7 @@ const OPTIONS: readonly (readonly [option: string, value: unknown, message: stri
 	['signal', new AbortController(), 'signal must be an AbortSignal, not [object AbortController]'],
 	['onProgress', true, 'onProgress must be a function, not true'],
 	['progressIntervalMs', '1s', 'progressIntervalMs must be a whole number from 1, not "1s"'],
-	['sourceId', '', 'sourceId must be a text of 1 to 256 characters, not ""'],
+	['sourceId', '', 'sourceId must be a string of 1 to 256 characters, not ""'],
 	['clock', Date.now, 'clock must be an object with now() and after(ms, callback), such as systemClock'],
 	['clock', { now: Date.now }, 'clock must be an object with now() and after(ms, callback)'],
 ]
@@ -49,12 +49,12 @@ const PLAYER_OPTIONS: typeof OPTIONS = [['loop', 1, 'loop must be true or false,
 
 describe('a replay', () => {
 	testRefusals([
-		['without a source', () => replay(wrong(), noTarget), 'INVALID_OPTION', 'a source is a chain or'],
+		['without a source', () => replay(wrong(), noTarget), 'INVALID_OPTION', 'a source must be a chain or'],
 		[
 			'of a path',
 			() => replay(wrong('node.chain'), noTarget),
 			'INVALID_OPTION',
-			/not the path "node\.chain": open it with await openChain\(path\), and readJsonl\(path\)/,
+			/not the path "node\.chain": open it with await openChain\(path\); .+, use readJsonl\(path\)/,
 		],
 		[
 			'of a promise',
@@ -66,7 +66,7 @@ describe('a replay', () => {
 			'without a target',
 			() => replay(chain, wrong()),
 			'INVALID_OPTION',
-			'a target is a function or has write',
+			'a target must be a function or an object with write',
 		],
 		[
 			'into a target whose flush is not a function',
@@ -132,7 +132,7 @@ describe('a player', () => {
 			'without a target',
 			() => new Player(chain, wrong()),
 			'INVALID_OPTION',
-			'a target is a function or has write',
+			'a target must be a function or an object with write',
 		],
 		[
 			'with no options',
@@ -160,13 +160,13 @@ describe('a player', () => {
 			'sent nowhere',
 			() => player().seek(wrong()),
 			'INVALID_OPTION',
-			'a position is { seq } from 0 or { tsMs }',
+			'a position must be { seq } from 0 or { tsMs }',
 		],
 		[
 			'sent to a number',
 			() => player().seek(wrong(5)),
 			'INVALID_OPTION',
-			'a position is { seq } from 0 or { tsMs }, not 5',
+			'a position must be { seq } from 0 or { tsMs }, not 5',
 		],
 		['playing to a text', () => player().playUntil(wrong({ seq: '5' })), 'INVALID_OPTION', 'not "5"'],
 		[
@@ -179,10 +179,10 @@ describe('a player', () => {
 			'stepping after stop',
 			() => stopped().step(),
 			'INVALID_USAGE',
-			'was stopped: create a new one to step()',
+			'was stopped: use a new player for step()',
 		],
-		['seeking after stop', () => stopped().seek({ seq: 1 }), 'INVALID_USAGE', 'to seek()'],
-		['playing on after stop', () => stopped().playUntil({ seq: 1 }), 'INVALID_USAGE', 'to playUntil()'],
+		['seeking after stop', () => stopped().seek({ seq: 1 }), 'INVALID_USAGE', 'for seek()'],
+		['playing on after stop', () => stopped().playUntil({ seq: 1 }), 'INVALID_USAGE', 'for playUntil()'],
 	])
 
 	test('plays nothing after stop, and rejects', async () => {
@@ -196,7 +196,7 @@ describe('a target', () => {
 			'without a loop',
 			() => new LoopTarget(wrong()),
 			'INVALID_OPTION',
-			'a LoopTarget needs a loop, not undefined: new MeshLoop() makes one',
+			'a LoopTarget needs a loop, not undefined; create one with new MeshLoop()',
 		],
 		[
 			'of an appender for a loop',
@@ -214,7 +214,7 @@ describe('a target', () => {
 			'of a path for an appender',
 			() => new AppenderTarget(wrong('a.chain')),
 			'INVALID_OPTION',
-			'not "a.chain": new FileChainAppender(path)',
+			'not "a.chain"; to write a chain file',
 		],
 		[
 			'of a loop for an appender',
@@ -250,16 +250,16 @@ describe('a target', () => {
 			'with a number for a name',
 			() => new StreamTarget(process.stdout, wrong({ name: 1 })),
 			'INVALID_OPTION',
-			'name must be a text',
+			'name must be a string',
 		],
-		['without a command', () => new ProcessTarget(wrong()), 'INVALID_OPTION', 'a line for the shell'],
+		['without a command', () => new ProcessTarget(wrong()), 'INVALID_OPTION', 'a shell command'],
 		[
 			'with an array for a command',
 			() => new ProcessTarget(wrong(['jq', '.'])),
 			'INVALID_OPTION',
-			'a line for the shell',
+			'a shell command',
 		],
-		['with an empty command', () => new ProcessTarget(' '), 'INVALID_OPTION', 'a line for the shell'],
+		['with an empty command', () => new ProcessTarget(' '), 'INVALID_OPTION', 'a shell command'],
 	])
 })
 

@@ -89,7 +89,7 @@ testRefusals([
 	bad(
 		'a password in an address',
 		() => fromHttp('http://me:secret@host/a'),
-		'http://host/a: the user name and password',
+		'the URL http://host/a must not contain a user name or password',
 	),
 	bad('resolutionMs: 0', () => eventLoopDelay({ resolutionMs: 0 }), 'resolutionMs must be'),
 	bad(

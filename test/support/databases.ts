@@ -69,7 +69,9 @@ export async function contentOf(config: PgConfig): Promise<Record<string, string
 	for (const { name } of tables) {
 		const { rows } = await ask(
 			config,
-			`select count(*) || ' ' || coalesce(sum(('x' || substr(md5(t::text), 1, 15))::bit(60)::bigint::numeric), 0) as sum from ${name} t`,
+			`select count(*) || ' ' ||
+				coalesce(sum(('x' || substr(md5(t::text), 1, 15))::bit(60)::bigint::numeric), 0) as sum
+			from ${name} t`,
 		)
 		contents[name] = rows[0].sum
 	}

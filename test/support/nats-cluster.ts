@@ -143,9 +143,9 @@ export class NatsCluster {
 	}
 
 	/**
-	 * Resolves to the plain client once JetStream answers. After servers were killed or frozen, JetStream has no
-	 * leader until an election is over. A request may still fail later, so tests use `eventually`. The connection
-	 * is closed when the test ends.
+	 * Resolves to the plain client once JetStream answers. After servers were killed or frozen, JetStream has
+	 * no leader until an election is over. A request may still fail later, so tests use `eventually`. The
+	 * connection is closed when the test ends.
 	 */
 	manager(): Promise<JetStreamManager> {
 		return eventually('JetStream answers', async () => {

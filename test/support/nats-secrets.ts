@@ -29,7 +29,8 @@ export class Operator {
 			const storage = account === system ? 0 : -1
 			const limits = { subs: -1, data: -1, payload: -1, imports: -1, exports: -1, wildcards: true, conn: -1 }
 			const jetStream = { mem_storage: storage, disk_storage: storage, streams: storage, consumer: storage }
-			return `${account.getPublicKey()}: ${jwt(this.#operator, account, 'account', { limits: { ...limits, ...jetStream } })}`
+			const token = jwt(this.#operator, account, 'account', { limits: { ...limits, ...jetStream } })
+			return `${account.getPublicKey()}: ${token}`
 		})
 		return [
 			`operator: ${jwt(this.#operator, this.#operator, 'operator', {})}`,
@@ -50,7 +51,8 @@ export class Operator {
 		const { seed } = newNkey(user)
 		const text = [
 			`-----BEGIN NATS USER JWT-----\n${token}\n------END NATS USER JWT------\n`,
-			'************************* IMPORTANT *************************\nNKEY Seed printed below can be used to sign and prove identity.\n',
+			'************************* IMPORTANT *************************\n' +
+				'NKEY Seed printed below can be used to sign and prove identity.\n',
 			`-----BEGIN USER NKEY SEED-----\n${seed}\n------END USER NKEY SEED------\n`,
 		].join('\n')
 		return { text, secrets: [token, seed] }

@@ -64,7 +64,8 @@ function checkOthersMayEnter(path: string): void {
 	for (let folder = dirname(path); folder !== dirname(folder); folder = dirname(folder))
 		if ((statSync(folder).mode & 0o001) === 0)
 			throw new Error(
-				`Postgres is started as another user than root, who cannot enter ${folder}: type \`chmod o+x ${folder}\`, or have the clone elsewhere`,
+				`Postgres is started as another user than root, who cannot enter ${folder}: ` +
+					`type \`chmod o+x ${folder}\`, or have the clone elsewhere`,
 			)
 }
 

@@ -127,7 +127,8 @@ function report() {
 	const counts = new Map()
 	const failures = new Map()
 	for (const { commit, tests, load, node, failures: failed } of runsKept()) {
-		const what = `${commit}, ${tests}, Node ${node.slice(1)}, ${load === 0 ? 'alone' : `beside ${load} busy processes`}`
+		const beside = load === 0 ? 'alone' : `beside ${load} busy processes`
+		const what = `${commit}, ${tests}, Node ${node.slice(1)}, ${beside}`
 		const count = counts.get(what) ?? { runs: 0, failed: 0 }
 		counts.set(what, { runs: count.runs + 1, failed: count.failed + (failed.length > 0 ? 1 : 0) })
 		for (const { test } of failed) failures.set(test, [...(failures.get(test) ?? []), commit])

@@ -11,7 +11,8 @@ const UNSAFE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{DI}]/u
 /** Characters that the rules name, and their neighbours. */
 const CHARACTERS = [
 	...Array.from({ length: 0xa1 }, (_unused, code) => String.fromCharCode(code)),
-	...'\u00ad\u034f\u061c\u115f\u180e\u200b\u200c\u200d\u200e\u200f\u2028\u2029\u202a\u202e\u2060\u2066\u2069\u206f\u3164\ufe0e\ufeff\ufff9\ufffb',
+	...'\u00ad\u034f\u061c\u115f\u180e\u200b\u200c\u200d\u200e\u200f\u2028\u2029\u202a\u202e',
+	...'\u2060\u2066\u2069\u206f\u3164\ufe0e\ufeff\ufff9\ufffb',
 	'\ud800',
 	'\udfff',
 	'\u{e0001}',

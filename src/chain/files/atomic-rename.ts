@@ -1,6 +1,7 @@
 /**
- * Gives new files of a chain their names. A file gets its name only when it is complete, and never replaces a
- * file that belongs there. The name of the live file always leads to a file. The caller holds the lock.
+ * Gives new files of a chain their names. A file receives its name only after it is complete. On file systems
+ * with hard links, a new file never replaces a file that must stay, and the name of the live file always
+ * refers to a file. The caller holds the lock.
  */
 import { randomBytes } from 'node:crypto'
 import { basename, dirname, join } from 'node:path'
@@ -16,15 +17,15 @@ import {
 } from '../../platform/file-system.ts'
 import { segmentPathOf } from './segments.ts'
 
-/** Error codes of file systems without hard links. */
+/** Error codes that mean that the file system cannot create a hard link. */
 export const NO_HARD_LINKS: readonly string[] = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK']
 
-/** Returns an unused path next to a chain, for an unfinished file. */
+/** Returns an unused path beside a chain for an unfinished file. */
 export function temporaryPathOf(chainPath: string): string {
 	return `${chainPath}.${process.pid}-${randomBytes(4).toString('hex')}.tmp`
 }
 
-/** Removes the temporary files of dead writers. The files stay if the directory cannot be read. */
+/** Removes temporary files that dead writers left. Does nothing if the directory cannot be read. */
 export function removeTemporaries(system: FileSystem, chainPath: string): void {
 	const stem = basename(chainPath)
 	for (const name of namesIn(system, dirname(chainPath))) {
@@ -43,13 +44,13 @@ function namesIn(system: FileSystem, directory: string): string[] {
 
 /** The result of giving a file its name. */
 export interface Placed {
-	/** Reason why the name may not be on disk; undefined if it is. */
+	/** Reason why the name may not be on disk; undefined if the name is on disk. */
 	readonly unsynced: unknown
 }
 
 /**
- * Gives a temporary file its name. On file systems with hard links, a file that got this name meanwhile is
- * not replaced.
+ * Gives a temporary file its name. On file systems with hard links, it does not replace a file that received
+ * this name in the meantime.
  */
 export function putFirstInPlace(system: FileSystem, temporary: string, path: string): Placed {
 	try {
@@ -64,7 +65,7 @@ export function putFirstInPlace(system: FileSystem, temporary: string, path: str
 
 /**
  * Creates the error for a new file that is complete, but whose name may not be on disk. The message states
- * that the file exists, so that nobody creates it again.
+ * that the file exists, so that the user does not create it again.
  */
 export function unsyncedName(
 	code: 'CHAIN_UNWRITABLE' | 'EXPORT_FAILED',
@@ -73,7 +74,7 @@ export function unsyncedName(
 ): MeshChainError {
 	const text =
 		`${show(path)} exists and is complete, but its folder could not be synced ` +
-		`(${messageOf(unsynced)}): until it is, a power loss may remove the name`
+		`(${messageOf(unsynced)}): until the folder is synced, a power loss may remove the file's name`
 	return new MeshChainError(code, text, { path, cause: unsynced })
 }
 
@@ -87,10 +88,11 @@ function syncedNames(system: FileSystem, path: string): Placed {
 }
 
 /**
- * Renames the live file to a sealed file, and a new file to the live file. After a failure in between, both
- * names still lead to the right files, and a second call finishes the work.
+ * Gives the live file the name of a sealed file, and then gives a new file the name of the live file. With
+ * hard links, both names refer to the old file after a failure between the two steps, and a second call
+ * finishes the work.
  *
- * @returns Also the path of the file that was live.
+ * @returns the result, and the path of the sealed file.
  */
 export function putNextInPlace(
 	system: FileSystem,
@@ -117,8 +119,8 @@ function keepName(system: FileSystem, chainPath: string, firstSeq: number): stri
 				if (isNameOf(system, sealedPath, chainPath)) return sealedPath
 			} else if (!NO_HARD_LINKS.includes(systemCode(error) ?? '')) throw error
 			else if (!exists(system, sealedPath)) {
-				// Without hard links, the name of the live file is free for a moment. The next opening
-				// detects a crash at that point.
+				// Without hard links, there is a moment at which no file has the name of the live file. The
+				// next opening detects a crash at that point.
 				system.renameSync(chainPath, sealedPath)
 				return sealedPath
 			}
@@ -126,7 +128,7 @@ function keepName(system: FileSystem, chainPath: string, firstSeq: number): stri
 	}
 }
 
-/** Returns whether two names lead to the same file. A dangling link leads to no file. */
+/** Returns whether two names refer to the same file. A dangling link refers to no file. */
 function isNameOf(system: FileSystem, name: string, path: string): boolean {
 	const file = system.statSync(path)
 	try {

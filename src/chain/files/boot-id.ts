@@ -3,7 +3,7 @@ import type { FileSystem } from '../../platform/file-system.ts'
 
 const UNKNOWN = new Uint8Array(16)
 
-/** Returns the boot id, 16 bytes; zeros if the system has none. */
+/** Returns the boot id (16 bytes), or zeros if the system has none. */
 export function bootId(system: FileSystem): Uint8Array {
 	try {
 		const text = system.readFileSync('/proc/sys/kernel/random/boot_id').toString().trim()
@@ -14,7 +14,7 @@ export function bootId(system: FileSystem): Uint8Array {
 	}
 }
 
-/** Returns whether the machine was booted between two boot ids. */
+/** Returns whether the machine was booted between the readings of two boot ids. */
 export function bootSince(last: Uint8Array | undefined, now: Uint8Array): 'same' | 'changed' | 'unknown' {
 	if (last === undefined || isUnknown(last) || isUnknown(now)) return 'unknown'
 	return Buffer.compare(last, now) === 0 ? 'same' : 'changed'

@@ -1,6 +1,6 @@
 /**
- * Saves bytes of a chain that are about to be cut, replaced or lost: copies them to another file next to the
- * chain. The caller holds the lock.
+ * Saves bytes of a chain that are about to be cut, replaced or lost, by copying them to another file beside
+ * the chain. The caller holds the lock.
  */
 import { randomBytes } from 'node:crypto'
 import { dirname } from 'node:path'
@@ -26,7 +26,10 @@ import { segmentPathOf } from './segments.ts'
 
 const COPY_BYTES = 1024 * 1024
 
-/** Copies the bytes from `offset` to a file next to the chain. Returns its path once the copy is on disk. */
+/**
+ * Copies the bytes that start at `offset` to a new file beside the chain. Returns the path of the copy after
+ * the copy is on disk.
+ */
 export function keepAside(chainPath: string, file: OpenFile, offset: number, bytes: number): string {
 	const keptAt = `${chainPath}.cut-${offset}-${randomBytes(4).toString('hex')}`
 	copyToNewFile(file, { offset, bytes }, { path: keptAt, mode: 0o600 })
@@ -35,8 +38,8 @@ export function keepAside(chainPath: string, file: OpenFile, offset: number, byt
 }
 
 /**
- * Truncates a file at `offset`, on disk, and saves the bytes after it in another file. Returns the path of
- * that file.
+ * Saves the bytes that start at `offset` in another file, then truncates the file at `offset` and syncs it.
+ * Returns the path of the other file.
  */
 export function cutAndKeepAside(chainPath: string, file: OpenFile, offset: number, bytes: number): string {
 	const keptAt = keepAside(chainPath, file, offset, bytes)
@@ -44,15 +47,15 @@ export function cutAndKeepAside(chainPath: string, file: OpenFile, offset: numbe
 	return keptAt
 }
 
-/** Truncates a file at `offset`, on disk. */
+/** Truncates a file at `offset` and syncs it. */
 export function cutOff({ system, fd }: OpenFile, offset: number): void {
 	system.ftruncateSync(fd, offset)
 	system.fsyncSync(fd)
 }
 
 /**
- * Copies the first `bytes` of a removed or truncated file to a new sealed file, and returns its path. The
- * header is written again, because it may have been cut off.
+ * Copies the first `bytes` of a removed or truncated file to a new sealed file. Returns the path of the
+ * sealed file. The header is written again, because it may have been cut off.
  */
 export function restoreAsSealed(
 	chainPath: string,
@@ -67,7 +70,7 @@ export function restoreAsSealed(
 	for (let copy = 0; ; copy++) {
 		const sealedPath = segmentPathOf(chainPath, firstSeq, copy)
 		if (exists(system, sealedPath)) {
-			// An earlier attempt created this copy, and only its name was not on disk.
+			// An earlier attempt created this copy, but the copy's name may not be on disk.
 			if (!isCopyOf(system, sealedPath, temporary, bytes)) continue
 			removeQuietly(system, temporary)
 			syncDirectory(system, dirname(chainPath))
@@ -93,7 +96,7 @@ function isCopyOf(system: FileSystem, path: string, other: string, bytes: number
 	)
 }
 
-/** Renames a file that occupies the name of the live file. */
+/** Renames the file that has the name of the live file. */
 export function moveAside(system: FileSystem, chainPath: string): void {
 	try {
 		system.renameSync(chainPath, `${chainPath}.replaced-${randomBytes(4).toString('hex')}`)
@@ -110,7 +113,7 @@ interface Bytes {
 interface NewFile {
 	readonly path: string
 	readonly mode: number
-	/** Replacement for the first bytes. */
+	/** Bytes that replace the start of the copy. */
 	readonly header?: Uint8Array
 }
 
@@ -128,7 +131,7 @@ function copyToNewFile({ system, fd }: OpenFile, from: Bytes, { path, mode, head
 	}
 }
 
-/** Copies bytes of a file to the beginning of another file, up to the end of the source. */
+/** Copies bytes from a file to the beginning of another file. Stops at the end of the source. */
 export function copyBytes({ system, fd }: OpenFile, { offset, bytes }: Bytes, targetFd: number): void {
 	for (let done = 0; done < bytes; ) {
 		const piece = readFully(system, fd, Math.min(COPY_BYTES, bytes - done), offset + done)

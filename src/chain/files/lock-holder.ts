@@ -1,4 +1,7 @@
-/** Reads from a lock file who its holder is, and finds out whether that process still runs. Never writes. */
+/**
+ * Reads the holder of a lock from the lock file, and determines whether that process is still running. Never
+ * writes.
+ */
 import { hostname } from 'node:os'
 import { threadId } from 'node:worker_threads'
 import { show } from '../../guard/show.ts'
@@ -16,22 +19,22 @@ import type { LockHolder } from '../chain.ts'
 const HOLDER_BYTES_MAX = 4096
 
 /**
- * The content of a lock file: the holder, and details that distinguish it from another process with the same
- * pid.
+ * The content of a lock file: the holder, and details that distinguish the holder from another process with
+ * the same pid.
  */
 export interface HolderText extends LockHolder {
 	readonly threadId: number
 	/**
-	 * Whether the lock is a kernel lock. A process that gets a kernel lock has proof that this holder is
-	 * gone.
+	 * Whether the lock is a kernel lock. If it is, a process that acquires the lock has proof that this
+	 * holder is gone.
 	 */
 	readonly kernel: boolean
 	readonly startTime: string | undefined
 	readonly bootId: string | undefined
 	readonly pidNamespace: string | undefined
 	/**
-	 * Number of records that the holder's close could not write. Only present after the holder released the
-	 * lock.
+	 * Number of records that the holder could not write when it closed the chain. Present only after the
+	 * holder has released the lock.
 	 */
 	readonly unwritten?: number
 }
@@ -41,7 +44,7 @@ export function lockPathOf(chainPath: string): string {
 	return `${chainPath}.lock`
 }
 
-/** Returns the live process that has a chain open for writing, as far as this process can tell. */
+/** Returns the running process that has a chain open for writing, as far as this process can determine. */
 export function readHolder(system: FileSystem, chainPath: string): LockHolder | undefined {
 	const holder = readHolderText(system, chainPath)
 	if (holder === undefined || hasLetGo(system, holder)) return undefined
@@ -49,8 +52,8 @@ export function readHolder(system: FileSystem, chainPath: string): LockHolder | 
 }
 
 /**
- * Returns why this process cannot tell whether a writer has the chain open, for example missing permission to
- * read the lock. Undefined if it can tell.
+ * Returns the reason why this process cannot determine whether a writer has the chain open, such as missing
+ * permission to read the lock file. Returns undefined if there is no such reason.
  */
 export function lockObstacle(system: FileSystem, chainPath: string): string | undefined {
 	const path = lockPathOf(chainPath)
@@ -62,8 +65,8 @@ export function lockObstacle(system: FileSystem, chainPath: string): string | un
 }
 
 /**
- * Returns the number of records that the last writer gave up when it could not close the chain; undefined
- * without such a note.
+ * Returns the number of records that the last writer could not write when it closed the chain; undefined if
+ * the lock file does not contain that number.
  */
 export function readUnwritten(system: FileSystem, chainPath: string): number | undefined {
 	const unwritten = readHolderText(system, chainPath)?.unwritten
@@ -126,16 +129,16 @@ export function ourselves(system: FileSystem, nowMs: number, kernel: boolean): H
 }
 
 /**
- * Returns whether a holder has certainly released the lock. A holder that left a note has, even if its
- * process still runs.
+ * Returns whether a holder has certainly released the lock. A holder that recorded unwritten records has
+ * released it, even if its process is still running.
  */
 export function hasLetGo(system: FileSystem, holder: HolderText): boolean {
 	return holder.unwritten !== undefined || liveness(system, holder) === 'dead'
 }
 
 /**
- * Returns whether the process in a lock file still runs. `unknown` means another host or container, or no way
- * to tell.
+ * Returns whether the process that a lock file names is still running. The result is `unknown` if the process
+ * is on another host or in another container, or if its start time is unknown.
  */
 function liveness(system: FileSystem, holder: HolderText): 'alive' | 'dead' | 'unknown' {
 	const us = ourselves(system, 0, holder.kernel)
@@ -153,8 +156,8 @@ function liveness(system: FileSystem, holder: HolderText): 'alive' | 'dead' | 'u
 }
 
 /**
- * Returns the start time of a process in clock ticks since boot: the 22nd field of its stat line. Fields are
- * counted after the name, because the name may contain spaces.
+ * Returns the start time of a process in clock ticks since boot: the 22nd field of its stat line. The fields
+ * are counted from the end of the process name, because the name may contain spaces.
  */
 function startTimeOf(system: FileSystem, pid: number): string | undefined {
 	const stat = readText(system, `/proc/${pid}/stat`)

@@ -1,11 +1,11 @@
 /**
- * Ensures one writer per chain. The lock is a kernel lock where `flock(1)` is available: it holds while its
- * owner is stopped and is freed when the owner dies. Elsewhere it is a file that names its owner; if the
- * state of the owner is unclear, the lock is refused. In both cases the file's text names the holder.
+ * Ensures that a chain has one writer. Where `flock(1)` is available, the lock is a kernel lock, which lasts
+ * while its holder is stopped and is freed when the holder dies. Elsewhere the lock is only a file, and it is
+ * refused if the state of its holder is unclear. In both cases the text of the lock file names the holder.
  *
- * Invariants: a lock file gets its name only after its text is written and the kernel lock is taken, and only
- * if no file has that name. A name is removed from a file only by its holder, or by the one claimant that has
- * found the holder dead. Therefore there are never two holders.
+ * Invariants: a lock file receives its name only after its text is written and the kernel lock is taken, and
+ * only if no file has that name. Only its holder, or the one claimant that has found the holder dead, removes
+ * the name of a lock file. Therefore a lock never has two holders.
  */
 
 import { show } from '../../guard/show.ts'
@@ -35,41 +35,42 @@ import {
 } from './lock-holder.ts'
 
 const ATTEMPTS_MAX = 16
-/** Interval between attempts to get a lock that another writer has. Each attempt costs about 3 ms. */
+/** Interval between attempts to take a lock that another writer holds. Each attempt takes about 3 ms. */
 const POLL_MS = 50
 
 /**
  * How the previous writer released the lock. `kernel`: the kernel freed its lock. `file`: its lock was only a
- * file, and the writer seems to be dead. `none`: there was no lock file, so the writer closed the chain, or
- * someone removed the file.
+ * file, and the writer seems to be dead. `none`: there was no lock file, because the writer had closed the
+ * chain or someone had removed the file.
  */
 export type Provenance = 'kernel' | 'file' | 'none'
 
 export interface Lock {
 	readonly provenance: Provenance
-	/** Returns whether the lock file still belongs to this holder: it was not removed or taken over. */
+	/** Returns whether this holder still has the lock file. The file may have been removed or taken over. */
 	isHeld(): boolean
 	/**
-	 * Releases the lock and removes the lock file. If the chain is unclosed and the lock is a kernel lock,
-	 * the file stays: it shows the next writer that the kernel has freed the lock.
+	 * Releases the lock and removes the lock file. If the chain is left unclosed and the lock is a kernel
+	 * lock, the file stays and shows the next writer that the kernel has freed the lock.
 	 *
-	 * @param unwritten Number of records that a failed close gave up. It is noted in the remaining file.
+	 * @param unwritten the number of records that a failed close could not write. The remaining file records
+	 * it.
 	 */
-	release(isUnclosed: boolean, unwritten?: number): void
+	release(chain: 'closed' | 'unclosed', unwritten?: number): void
 }
 
 export interface LockOptions {
-	/** Start time to write into the lock file. */
+	/** Start time that is written to the lock file. */
 	readonly nowMs: number
-	/** Longest wait for another writer. Default: 0. */
+	/** Maximum time to wait for another writer, in milliseconds. Default: 0. */
 	readonly waitMs?: number | undefined
 	/** Permissions of the lock file. Default: `0o600`. */
 	readonly mode?: number | undefined
 }
 
 /**
- * Takes the lock of a chain. Waits up to `waitMs` for another writer to release it, and blocks the thread
- * meanwhile.
+ * Takes the lock of a chain. Waits up to `waitMs` for another writer to release the lock, and blocks the
+ * thread during the wait.
  *
  * @throws {MeshChainError} `CHAIN_LOCKED`, with the holder.
  */
@@ -91,7 +92,7 @@ export function acquireLock(
 	}
 }
 
-/** Returns the lock; undefined while another holder has it. */
+/** Attempts to take the lock. Returns undefined while another holder has it. */
 function tryLock(system: FileSystem, chainPath: string, nowMs: number, mode: number): Lock | undefined {
 	const path = lockPathOf(chainPath)
 	const lasting: Lasting = { provenance: 'none' }
@@ -121,12 +122,12 @@ function tryLock(system: FileSystem, chainPath: string, nowMs: number, mode: num
 	}
 }
 
-/** Findings about the previous holder so far. */
+/** What is known so far about the previous holder. */
 interface Lasting {
 	provenance: Provenance
 }
 
-/** A lock file under a temporary name. Its text is written, and the kernel lock is taken where available. */
+/** A lock file with a temporary name. Its text is written, and its kernel lock is taken where available. */
 interface Candidate {
 	readonly path: string
 	readonly fd: number
@@ -147,7 +148,7 @@ function prepare(system: FileSystem, chainPath: string, nowMs: number, mode: num
 	}
 }
 
-/** A file under a name that only holders and claimants create. */
+/** A file found at a path that only holders and claimants use. */
 interface Found {
 	readonly fd: number
 	readonly holder: HolderText | undefined
@@ -155,8 +156,8 @@ interface Found {
 }
 
 /**
- * Returns the file under a name; undefined if there is none. The descriptor stays open for
- * {@link removeDead}, unless the file is held.
+ * Returns the file at a path; undefined if there is none. The descriptor stays open for {@link removeDead},
+ * unless the lock is held.
  */
 function inspect(system: FileSystem, path: string): Found | undefined {
 	let fd: number
@@ -170,8 +171,8 @@ function inspect(system: FileSystem, path: string): Found | undefined {
 	try {
 		const outcome = system.lockSync(fd)
 		const holder = outcome === 'held' ? undefined : readTextIn({ system, fd })
-		// A kernel lock is free when the kernel has freed it. A lock that is only a file is free when its
-		// holder is certainly dead.
+		// A kernel lock is free after the kernel has freed it. A lock that is only a file is free after its
+		// holder has certainly released it or died.
 		const isFree = holder === undefined || (outcome === 'taken' && holder.kernel) || hasLetGo(system, holder)
 		isHeld = outcome === 'held' || !isFree
 		return { fd, holder, isHeld }
@@ -183,15 +184,15 @@ function inspect(system: FileSystem, path: string): Found | undefined {
 interface Removal {
 	readonly lockPath: string
 	readonly path: string
-	/** Path of the remover's own lock file. */
+	/** Path of the caller's own lock file. */
 	readonly ours: string
 }
 
 /**
- * Removes the file that a dead holder left under a name, and no other file. The remover first needs a claim:
- * a second name for its own lock file, which only one process can have. With the claim, it checks again that
- * the file still has the name. The claim of a dead process is removed in the same way. Returns false while a
- * live process has the claim.
+ * Removes the file that a dead holder left at a path, and no other file. The caller first takes a claim: a
+ * second name for its own lock file, which only one process can have. It then checks again that the dead
+ * holder's file is still at the path. A claim that a dead process left is removed in the same way. Returns
+ * false while a running process has the claim.
  */
 function removeDead(system: FileSystem, { lockPath, path, ours }: Removal, { fd }: Found): boolean {
 	try {
@@ -213,7 +214,10 @@ function removeDead(system: FileSystem, { lockPath, path, ours }: Removal, { fd 
 	}
 }
 
-/** Takes the kernel lock on the existing or newly created file. For file systems without hard links. */
+/**
+ * Takes the kernel lock on the lock file itself, and creates the file if necessary. For file systems without
+ * hard links.
+ */
 function lockInPlace(system: FileSystem, path: string, text: HolderText, mode: number): Lock | undefined {
 	for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
 		const fd = openOurs(system, path, O_RDWR | O_CREAT, mode)
@@ -236,8 +240,8 @@ function lockInPlace(system: FileSystem, path: string, text: HolderText, mode: n
 }
 
 /**
- * Links a file to a name. Returns false if another file has the name, or if the file was removed as a
- * leftover.
+ * Gives a file another name. Returns false if a file already has that name, or if the file to link was
+ * removed as a leftover.
  */
 function linkUnlessThere(system: FileSystem, from: string, to: string): boolean {
 	try {
@@ -254,8 +258,7 @@ function writeText({ system, fd }: OpenFile, text: HolderText): void {
 		system.ftruncateSync(fd, 0)
 		writeFully(system, fd, Buffer.from(`${JSON.stringify(text)}\n`), 0)
 	} catch (error) {
-		// On a full disk a kernel lock still holds, and only the text is missing. A lock that is only a file
-		// does not work without its text.
+		// On a full disk, a kernel lock works without its text. A lock that is only a file does not.
 		if (systemCode(error) !== 'ENOSPC' || !text.kernel) throw error
 	}
 }
@@ -266,12 +269,13 @@ function holdLock(system: FileSystem, { fd, text }: Candidate, path: string, { p
 	return {
 		provenance,
 		isHeld: () => held && isStillNamed({ system, fd }, path),
-		release(isUnclosed, unwritten) {
+		release(chain, unwritten) {
 			if (!held) return
 			held = false
+			const staysThere = kernel && chain === 'unclosed'
 			try {
-				if (kernel && isUnclosed && unwritten !== undefined) leaveNote({ system, fd }, text, unwritten)
-				if (!(kernel && isUnclosed) && isStillNamed({ system, fd }, path)) removeIfThere(system, path)
+				if (staysThere && unwritten !== undefined) leaveNote({ system, fd }, text, unwritten)
+				if (!staysThere && isStillNamed({ system, fd }, path)) removeIfThere(system, path)
 			} finally {
 				closeQuietly(system, fd)
 			}
@@ -280,8 +284,8 @@ function holdLock(system: FileSystem, { fd, text }: Candidate, path: string, { p
 }
 
 /**
- * Overwrites the text with the note. The note is no longer than the text, because a full disk has no room for
- * more.
+ * Overwrites the text of the lock file with a note of the unwritten records. The note is not longer than the
+ * old text, because a full disk has no room for more.
  */
 function leaveNote({ system, fd }: OpenFile, text: HolderText, unwritten: number): void {
 	const { kernel, pid, host, sinceMs } = text
@@ -290,7 +294,7 @@ function leaveNote({ system, fd }: OpenFile, text: HolderText, unwritten: number
 	try {
 		writeFully(system, fd, Buffer.from(`${note}\n`), 0)
 	} catch {
-		// Without the note, readers get fewer details.
+		// Without the note, readers only get less detail.
 	}
 }
 
@@ -314,8 +318,8 @@ function lockedError(chainPath: string, holder: HolderText | undefined): MeshCha
 	return new MeshChainError(
 		'CHAIN_LOCKED',
 		`${show(chainPath)} is open for writing by ${by}: ` +
-			"give this writer another path ('{pid}' in a path becomes the process id), " +
-			`stop the other one, or, if it is certain that none runs, remove ${show(lockPath)}`,
+			"use another path for this writer ('{pid}' in a path is replaced by the process id), " +
+			`stop the other writer or, once you are sure that no writer is running, remove ${show(lockPath)}`,
 		{ path: chainPath },
 	)
 }

@@ -1,4 +1,4 @@
-/** Resolves the path of a chain for writing, and explains why a chain cannot be opened. */
+/** Resolves the path of a chain for writing, and builds the error for a chain that cannot be opened. */
 import { basename, dirname, join, resolve } from 'node:path'
 import { show } from '../../guard/show.ts'
 import { checkPath } from '../../model/check.ts'
@@ -7,21 +7,21 @@ import { type FileSystem, systemCode } from '../../platform/file-system.ts'
 
 const ADVICE: Readonly<Record<string, string>> = {
 	ENOENT: 'the directory does not exist: create it first',
-	ENOTDIR: 'a part of the path is not a directory',
+	ENOTDIR: 'part of the path is not a directory',
 	EACCES: 'permission denied: this user may not write there',
 	EPERM: 'permission denied: this user may not write there',
-	EISDIR: 'it is a directory: name a file in it',
-	ELOOP: 'it is a symbolic link: name the file itself',
-	EFTYPE: 'it is not a regular file: move it away',
-	ENXIO: 'it is not a regular file: move it away',
+	EISDIR: 'it is a directory: give the path of a file in it',
+	ELOOP: 'it is a symbolic link: give the path of the file itself',
+	EFTYPE: 'it is not a regular file: move or rename it',
+	ENXIO: 'it is not a regular file: move or rename it',
 	EROFS: 'the file system is read-only',
 	ENOSPC: 'the disk is full',
 	EMFILE: 'this process has too many files open',
 }
 
 /**
- * Converts any failure to open a chain for writing to an error with advice. A {@link MeshChainError} is
- * returned as it is.
+ * Converts any failure to open a chain for writing to an error with advice. Returns a {@link MeshChainError}
+ * unchanged.
  */
 export function openError(path: string, error: unknown): MeshChainError {
 	if (error instanceof MeshChainError) return error
@@ -34,17 +34,18 @@ export function openError(path: string, error: unknown): MeshChainError {
 }
 
 /**
- * Returns the canonical path of a chain for writing: absolute, with links in its directory resolved, so that
- * every path to a chain leads to the same lock. `{pid}` becomes the process id.
+ * Returns the canonical path of a chain for writing. The path is absolute, and symbolic links in its
+ * directory are resolved, so that all paths to a chain have the same lock. `{pid}` is replaced by the process
+ * id.
  *
- * @throws {MeshChainError} `INVALID_PATH`; `CHAIN_UNWRITABLE` if the directory cannot be reached.
+ * @throws {MeshChainError} `INVALID_PATH`; `CHAIN_UNWRITABLE` if the directory cannot be accessed.
  */
 export function writablePath(path: unknown, system: FileSystem): string {
 	const absolute = resolve(checkPath('a chain', path).replaceAll('{pid}', String(process.pid)))
 	try {
 		return join(system.realpathSync(dirname(absolute)), basename(absolute))
 	} catch (error) {
-		const reason = systemCode(error) === 'ENOENT' ? 'it does not exist: create it first' : messageOf(error)
+		const reason = systemCode(error) === 'ENOENT' ? 'it does not exist; create it first' : messageOf(error)
 		throw new MeshChainError('CHAIN_UNWRITABLE', `cannot open the directory of ${show(path)}: ${reason}`, {
 			path: absolute,
 			cause: error,

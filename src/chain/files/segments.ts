@@ -1,6 +1,7 @@
 /**
- * The files of a chain: the live file `node.chain`, and next to it the sealed files `node-<first seq>.chain`.
- * The headers, not the names, determine which files belong to a chain and in which order.
+ * Finds and identifies the files of a chain: the live file `node.chain`, and beside it the sealed files
+ * `node-<first seq>.chain`. The headers, not the names, determine which files belong to a chain and in what
+ * order.
  */
 import { basename, dirname, extname, join } from 'node:path'
 import { MeshChainError } from '../../model/errors.ts'
@@ -20,23 +21,26 @@ import { readWatermark } from './watermark-file.ts'
 
 /** Number of bytes at the beginning of a file that identify it. */
 const IDENTITY_BYTES = HEADER_BYTES + ANCHOR_BYTES
-/** Range of the search for an anchor if these bytes are damaged. Anchors are closer together than this. */
+/** Number of bytes to search for an anchor if these bytes are damaged. Anchors are always closer together. */
 const IDENTITY_SEARCH_BYTES = 1024 * 1024
 
 /**
- * Returns the identity of an open file: its chain and segment. @throws {MeshChainError} Any error of
- * `identify`.
+ * Returns the identity of an open file: its chain, segment and first seq. @throws {MeshChainError} any error
+ * of `identify`.
  */
 export function identifyFile({ system, fd }: OpenFile, path: string): ChainIdentity {
 	const first = readFully(system, fd, IDENTITY_BYTES, 0)
 	const identity = identify(first, path, () => readFully(system, fd, IDENTITY_SEARCH_BYTES, 0))
-	// If both header and first anchor are lost, a later anchor does not contain the first seq of the file.
-	// The file name may.
+	// If the header and the first anchor are both unreadable, no later anchor contains the first seq of the
+	// file. The file name may contain it.
 	const named = firstSeqIn(path)
 	return identity.headerDamaged && named < identity.firstSeq ? { ...identity, firstSeq: named } : identity
 }
 
-/** Returns the identity of the file at a path. @throws Also any error of the file system. */
+/**
+ * Returns the identity of the file at a path. @throws the errors of {@link identifyFile}, and any error of
+ * the file system.
+ */
 export function identifyAt(system: FileSystem, path: string): ChainIdentity {
 	return withFile(system, path, O_RDONLY, (file) => identifyFile(file, path))
 }
@@ -55,7 +59,7 @@ export function segmentPathOf(chainPath: string, firstSeq: number, copy = 0): st
 	return join(dirname(chainPath), `${stem}-${firstSeq}${copy === 0 ? '' : `.${copy}`}${extension}`)
 }
 
-/** Returns the paths next to a chain that are named like sealed files. */
+/** Returns the paths of files beside a chain that are named like sealed files. */
 function candidatePaths(chainPath: string, names: readonly string[]): string[] {
 	const extension = extname(chainPath)
 	const stem = basename(chainPath, extension)
@@ -70,11 +74,12 @@ function candidatePaths(chainPath: string, names: readonly string[]): string[] {
 }
 
 /**
- * Lists the sealed files of a chain, oldest first. Skips files of other chains and files that are no chain.
- * If two files have the same segment number, the one with the shorter name counts, or the first in order.
- * Without an id, the chain is the one in the watermark, or the newest.
+ * Lists the sealed files of a chain, oldest first. Skips files of other chains and files that are not chains.
+ * If several files have the same segment number, lists only the one with the shortest name, or the first of
+ * these in name order. Without an id, lists the files of the chain that the watermark names or, without a
+ * watermark, of the newest chain.
  *
- * @throws Any error of the file system if a file with such a name cannot be read.
+ * @throws any error of the file system, if a file with such a name cannot be read.
  */
 export function listSegments(
 	system: FileSystem,
@@ -91,7 +96,10 @@ export function listSegments(
 	return sortSegments(found.filter(({ identity }) => id !== undefined && sameId(identity.id, id)))
 }
 
-/** Reads a sealed file: its name contains the first seq. Any other file is a chain of its own. */
+/**
+ * Reads a file that is named like a sealed file. Returns undefined unless its name contains its first seq,
+ * because any other file is a chain of its own.
+ */
 function readSegment(system: FileSystem, path: string): Segment | undefined {
 	try {
 		return withFile(system, path, O_RDONLY, (file) => {
@@ -111,8 +119,8 @@ function firstSeqIn(path: string): number {
 }
 
 /**
- * Returns the id of the newest of several chains. A file with its own watermark or lock is not part of
- * another chain.
+ * Returns the chain id of the newest file. A file with its own watermark or lock is not part of another
+ * chain, and is ignored.
  */
 function newestWithin(segments: readonly Segment[], names: readonly string[]): Uint8Array | undefined {
 	const isOwn = ({ path }: Segment) =>
@@ -123,8 +131,8 @@ function newestWithin(segments: readonly Segment[], names: readonly string[]): U
 }
 
 /**
- * Returns the path of the chain that a sealed file belongs to, from its name and the file at that path.
- * Undefined for a chain of its own.
+ * Returns the path of the chain to which a sealed file belongs. The path is derived from the file's name and
+ * checked against the file at that path. Returns undefined for a chain of its own.
  */
 export function ownerOf(system: FileSystem, path: string, identity: ChainIdentity): string | undefined {
 	if (firstSeqIn(path) !== identity.firstSeq) return undefined
@@ -138,8 +146,8 @@ export function ownerOf(system: FileSystem, path: string, identity: ChainIdentit
 }
 
 /**
- * Returns whether a sealed file ends like a file from `repairChain`. All of such a file counts, whatever the
- * next file says.
+ * Returns whether a sealed file ends in an anchor that `repairChain` wrote. All of such a file belongs to the
+ * chain, regardless of the end that the next file records.
  */
 export function endsRepaired(
 	system: FileSystem,
@@ -161,8 +169,8 @@ export function endsRepaired(
 }
 
 /**
- * Returns whether a listed file is no longer a segment. Retention may remove a file after it was listed; a
- * link, a folder or a socket is not a segment.
+ * Returns whether an error means that a listed file is no longer a segment. Retention may have removed the
+ * file, or its name may refer to a link, a folder or a socket.
  */
 function isGone(error: unknown): boolean {
 	return NOT_THERE.includes(systemCode(error) ?? '')

@@ -1,7 +1,7 @@
 /**
- * Keeps the durable watermark of a chain in a file next to it. The watermark is written after each successful
- * sync. Readers use it to distinguish bytes on disk from bytes that are only written. It never claims more
- * than is true. A failed write is counted, reported and retried.
+ * Stores the durable watermark of a chain in a file beside the chain. The watermark is written after each
+ * successful sync. Readers use it to distinguish bytes on disk from bytes that are only written. It never
+ * covers bytes that are not on disk. A failed write is counted, reported and retried.
  */
 import { dirname } from 'node:path'
 import { SEQ_MAX } from '../../model/limits.ts'
@@ -22,13 +22,13 @@ import {
 import { decodeWatermark, encodeWatermark, WATERMARK_BYTES, type Watermark } from '../format/watermark.ts'
 import { bootId, bootSince } from './boot-id.ts'
 
-/** Returns the path of a chain's watermark. */
+/** Returns the path of a chain's watermark file. */
 export function watermarkPathOf(chainPath: string): string {
 	return `${chainPath}.durable`
 }
 
 /**
- * Returns the watermark of a chain; without an id, of the chain that last had this path. Undefined if no
+ * Returns the watermark of a chain or, without an id, of the last chain at this path. Returns undefined if no
  * watermark verifies.
  */
 export function readWatermark(
@@ -47,8 +47,8 @@ export function readWatermark(
 }
 
 /**
- * Returns whether a power loss explains that the last file is unreadable from `offset`: nothing has
- * acknowledged these bytes as on disk, and the machine was booted after the newest anchor before them was
+ * Returns whether unreadable bytes at `offset` in the last file can be the result of a power loss. They can
+ * if the watermark does not cover them, and the machine was booted after the newest anchor before them was
  * written. Writers use the same evidence (write/recovery.ts).
  */
 export function isUnsyncedAt(
@@ -69,19 +69,19 @@ interface LastFile {
 }
 
 /**
- * No writer ever reaches this count. A file with a higher count is replaced while there is still room to
- * count.
+ * Highest counter that is accepted. No writer ever reaches it. A file with a higher counter is emptied, and
+ * the counter restarts at 0.
  */
 const COUNTER_MAX = SEQ_MAX / 2
 
-/** The statement of a watermark about a segment. */
+/** The part of a watermark that records how much of a segment is on disk. */
 export type Durable = Pick<Watermark, 'segment' | 'offset' | 'seq'>
 
 /**
- * One writer's hold on the watermark.
+ * Writes the watermark of a chain for one writer.
  *
- * Invariant: a watermark is written to the file that has the name, and becomes the newest in it. Both are
- * checked before each write.
+ * Invariant: a watermark is written to the file that has the name, and becomes the newest one in that file.
+ * The name is checked before each write, and the counter whenever the file is opened.
  */
 export class WatermarkFile {
 	readonly #system: FileSystem
@@ -93,7 +93,7 @@ export class WatermarkFile {
 	/** Status of the file when {@link #fd} was opened. */
 	#stat: FileStat | undefined
 	/**
-	 * Count of the next slot. A partly written slot is written again, so that the other slot stays intact.
+	 * Counter of the next slot. A partly written slot is written again, so that the other slot stays intact.
 	 */
 	#counter: number
 	/** Whether the file and its name are on disk. Only then can the watermark reveal a power loss. */
@@ -124,8 +124,8 @@ export class WatermarkFile {
 	}
 
 	/**
-	 * Records how much of a segment is on disk. Everything before it is on disk, too. Never throws: after a
-	 * failure the previous watermark is still true, and {@link retry} or the next call writes again.
+	 * Records how much of a segment is on disk. All earlier segments must be on disk too. Never throws. After
+	 * a failure, the previous watermark is still correct, and {@link retry} or the next call writes again.
 	 */
 	write(durable: Durable): void {
 		try {
@@ -146,24 +146,27 @@ export class WatermarkFile {
 		}
 	}
 
-	/** Writes the watermark that could not be written. */
+	/** Retries the last write of the watermark if it failed. */
 	retry(): void {
 		if (this.#unwritten !== undefined) this.write(this.#unwritten)
 	}
 
-	/** Forgets a removed file; the next write creates it again. */
+	/** Stops using a file that was removed. The next write creates a new file. */
 	forget(): void {
 		this.#letGo()
 		this.#isOnDisk = false
 	}
 
-	/** Makes a last attempt to write a pending watermark, and closes the file. */
+	/** Attempts once more to write a pending watermark, then closes the file. */
 	close(): void {
 		this.retry()
 		this.#letGo()
 	}
 
-	/** Opens or creates the file. Other programs may have written to it. */
+	/**
+	 * Opens or creates the file. Reads the counter in the file, because other programs may have written to
+	 * it.
+	 */
 	#open(): number {
 		const system = this.#system
 		const fd = openOurs(system, this.#path, O_RDWR | O_CREAT, this.#mode)

@@ -1,34 +1,37 @@
 /**
- * Anchors: at the opening of a file and of an epoch, about every 64 KiB, and at the close. Each is index
- * point, hash link and durable watermark in one, with a fixed size. Bytes in, bytes out, no I/O.
+ * Encodes and decodes anchors: at the beginning of a file, at the opening of an epoch, about every 64 KiB,
+ * and at a close. An anchor combines an index point, a hash link and a durable watermark, and has a fixed
+ * size. Works only on bytes, without I/O.
  *
  *   0    9f                     array of 15
  *   1    a6 "anchor"
  *   8    ce ····                CRC-32 of bytes 13 to 262, seeded (checksum.ts)
  *   13   c4 10 ················ chain id
- *   31   92 ce ···· cb ········ this anchor's own place: segment, offset in its file
- *   46   rr                     0 opened, 1 span, 2 closed, 3 sealed, 4 repaired
- *   47   92 ce ···· c4 10 ····· epoch, boot id of the machine (zeros where it has none)
+ *   31   92 ce ···· cb ········ position of this anchor: segment, offset in its file
+ *   46   rr                     reason: 0 opened, 1 span, 2 closed, 3 sealed, 4 repaired
+ *   47   92 ce ···· c4 10 ····· epoch, boot id of the machine (zeros if it has none)
  *   71   cb ········            written, milliseconds since 1970
- *   80   cb ········            next seq: that of the first record after this anchor
- *   89   95 5 × cb ········     records so far in the chain: trace, debug, info, warn, error
- *   135  93 cb cb ff            since the previous anchor: earliest time (+Infinity: no records), latest time (-Infinity),
- *                               levels present (bits 0 to 4), a `$gap` is present (5), all kinds are the application's (6)
+ *   80   cb ········            next seq: seq of the first record after this anchor
+ *   89   95 5 × cb ········     number of records in the chain so far: trace, debug, info, warn, error
+ *   135  93 cb cb ff            since the previous anchor: earliest time (+Infinity: no records), latest time
+ *                               (-Infinity), levels present (bits 0 to 4), a `$gap` is present (5), all kinds
+ *                               are the application's (6)
  *   155  cb ········            durable: everything in this file below this offset is on disk
- *   164  cb ········            kept from: the first seq that retention has left
- *   173  96 cb cb cb cb cb ff   offset of the previous anchor (0 for the first in the file); how many precede this one; jump:
- *                               the offset of one of them (0 for the first anchor) and, since that one, earliest time, latest
- *                               time, presence as above
- *   220  cb ········            opened: bytes of tail that were cut; closed: exit code, -1 for an ordinary close; repaired: bytes
- *                               that could not be read
- *   229  c4 20 ················ link: SHA-256 of (the link before, all bytes between the two anchors, bytes 13 to 228 here)
+ *   164  cb ········            kept from: the first seq that retention has kept
+ *   173  96 cb cb cb cb cb ff   offset of the previous anchor (0 in the first anchor of the file); number of
+ *                               anchors before this one; jump: offset of one of them (0 in the first anchor),
+ *                               and earliest time, latest time and presence since that anchor
+ *   220  cb ········            opened: tail bytes that were cut; closed: exit code, -1 for an ordinary
+ *                               close; repaired: number of unreadable bytes
+ *   229  c4 20 ················ link: SHA-256 of the previous link, all bytes between the two anchors, and
+ *                               bytes 13 to 228 of this anchor
  *   263
  *
- * The jumps form a skew-binary list: from any anchor, a reader that follows jumps and single steps back
- * reaches any earlier anchor in a number of reads that grows with the logarithm of their number (Myers, "An
- * applicative random-access stack", 1983). The jump of a sealing anchor, the last of its file, leads to the
- * first anchor, so it covers the whole file.
- * The link before the first anchor is the SHA-256 of the header.
+ * The jumps form a skew-binary list: a reader that follows jumps and steps back from any anchor reaches any
+ * earlier anchor in a number of reads that grows with the logarithm of the number of anchors (Myers, "An
+ * applicative random-access stack", 1983). The jump of a sealing anchor, the last anchor of its file, leads
+ * to the first anchor, so it covers the complete file. The SHA-256 of the header takes the place of the link
+ * before the first anchor.
  */
 import { createHash } from 'node:crypto'
 import { SEQ_MAX } from '../../model/limits.ts'
@@ -95,22 +98,22 @@ const TAGS = tagged(ANCHOR_BYTES, [
 const REASONS = ['opened', 'span', 'closed', 'sealed', 'repaired'] as const
 export type AnchorReason = (typeof REASONS)[number]
 
-/** A summary of a stretch of the chain: enough to decide that a query cannot match in it. */
+/**
+ * A summary of a stretch of the chain. It is sufficient to decide that a query cannot match in the stretch.
+ */
 export interface Extent {
-	/** Earliest and latest time; +Infinity and -Infinity without records. */
+	/** Earliest and latest time; +Infinity and -Infinity if there are no records. */
 	readonly minTsMs: number
 	readonly maxTsMs: number
-	/**
-	 * Bits for each level, by its position in `LOG_LEVELS`, {@link PRESENCE_GAP} and {@link PRESENCE_PLAIN}.
-	 */
+	/** A bit for each level, by its position in `LOG_LEVELS`; {@link PRESENCE_GAP}; {@link PRESENCE_PLAIN}. */
 	readonly presence: number
 }
 
 /** The stretch contains a `$gap` or unreadable bytes. */
 export const PRESENCE_GAP = 1 << 5
 /**
- * No record has a kind of mesh-chain's own. A writer without support for this bit does not set it, so such a
- * record may be present without it.
+ * No record has a kind that is reserved for mesh-chain. If the bit is unset, such a record may or may not be
+ * present, because a writer that does not support the bit never sets it.
  */
 export const PRESENCE_PLAIN = 1 << 6
 
@@ -131,7 +134,7 @@ export function extentOf(record: LogRecord): Extent {
 	return { minTsMs: tsMs, maxTsMs: tsMs, presence: isOwnKind(kind) ? presence : presence | PRESENCE_PLAIN }
 }
 
-/** Returns the extent of two stretches together. */
+/** Returns the combined extent of two stretches. */
 export function joinExtents(a: Extent, b: Extent): Extent {
 	return {
 		minTsMs: Math.min(a.minTsMs, b.minTsMs),
@@ -149,19 +152,19 @@ export interface Anchor {
 	readonly bootId: Uint8Array
 	readonly writtenMs: number
 	readonly nextSeq: number
-	/** Number of records in the chain so far, by level, in the order of `LOG_LEVELS`. */
+	/** Number of records in the chain so far for each level, in the order of `LOG_LEVELS`. */
 	readonly levelCounts: readonly number[]
 	/** Extent of the records since the previous anchor. */
 	readonly span: Extent
 	readonly durableOffset: number
-	/** First seq that retention has left. */
+	/** First seq that retention has kept. */
 	readonly keptFromSeq: number
 	readonly previousOffset: number
 	/** Number of anchors that precede this one. */
 	readonly ordinal: number
-	/** Offset of an earlier anchor to jump to; 0 for none. */
+	/** Offset of the earlier anchor that the jump leads to; 0 if there is no jump. */
 	readonly jumpOffset: number
-	/** Extent of the records since that anchor. */
+	/** Extent of the records since the anchor at {@link jumpOffset}. */
 	readonly jump: Extent
 	/**
 	 * Opened: number of tail bytes that were cut. Closed: the exit code, or {@link CLOSED_WITHOUT_EXIT}.
@@ -171,10 +174,10 @@ export interface Anchor {
 	readonly link: Uint8Array
 }
 
-/** The `detail` of an anchor that `close()` wrote, not the exit of the process. */
+/** The `detail` of an anchor that was written by `close()` and not at the exit of the process. */
 export const CLOSED_WITHOUT_EXIT = -1
 
-/** The input of an anchor's link: the previous link and every byte between the two anchors. */
+/** The input for an anchor's link: the previous link and every byte between the two anchors. */
 export interface LinkedSpan {
 	readonly previousLink: Uint8Array
 	readonly bytes: Uint8Array
@@ -225,7 +228,9 @@ export function anchorLinkBody(bytes: Uint8Array): Uint8Array {
 	return bytes.subarray(BODY_AT, LINK_AT)
 }
 
-/** Returns whether the bytes at `pos` begin like an anchor; the rest may be missing or wrong. */
+/**
+ * Returns whether the bytes at `pos` begin like an anchor. The rest of the anchor may be missing or wrong.
+ */
 export function looksLikeAnchor(bytes: Uint8Array, pos: number): boolean {
 	for (let index = 0; index < LEAD.length; index++) if (bytes[pos + index] !== LEAD[index]) return false
 	return true
@@ -246,8 +251,8 @@ const FIXED_BYTES: ReadonlyMap<number, number> = new Map([
 const FIXED_BYTES_MIN = 8
 
 /**
- * Returns whether `bytes[pos, end)` begins with the remains of an anchor: most of the bytes common to all
- * anchors are in place.
+ * Returns whether `bytes[pos, end)` begins with the remains of an anchor. It does if most of the bytes that
+ * are identical in all anchors are in place.
  */
 export function resemblesAnchor(bytes: Uint8Array, pos: number, end: number): boolean {
 	let expected = 0
@@ -271,8 +276,8 @@ export function findAnchorLeadBackward(bytes: Buffer, from: number): number {
 }
 
 /**
- * Returns chain id and segment of an anchor that verifies at `offset` by itself. Identifies a file with a
- * damaged header.
+ * Returns the anchor at `offset`, with its chain id and segment, if it verifies by itself. It identifies a
+ * file with a damaged header.
  */
 export function anchorIdentity(
 	bytes: Buffer,
@@ -286,7 +291,9 @@ export function anchorIdentity(
 	return anchor && isEpoch(segment, 0) ? { chainId, segment, anchor } : undefined
 }
 
-/** Decodes the anchor at `pos`, which is `offset` in the file; undefined if it does not verify there. */
+/**
+ * Decodes the anchor at `pos`, which is `offset` in the file. Returns undefined if it does not verify there.
+ */
 export function decodeAnchor(
 	bytes: Buffer,
 	pos: number,
@@ -330,8 +337,8 @@ function readFields(bytes: Buffer, pos: number, offset: number, reason: AnchorRe
 }
 
 /**
- * Adds to the counts of records by level. The counts stop at the highest value that an anchor can hold: a
- * writer continues after any anchor that verifies, and must not write an anchor that readers refuse.
+ * Adds to the counts of records by level. The counts stop at the highest value that readers accept: a writer
+ * continues after any anchor that verifies, and must not write an anchor that readers refuse.
  */
 export function addLevelCounts(sums: number[], added: readonly number[]): void {
 	for (let index = 0; index < sums.length; index++)
@@ -339,9 +346,9 @@ export function addLevelCounts(sums: number[], added: readonly number[]): void {
 }
 
 /**
- * Returns whether the numbers of an anchor are possible: a valid checksum does not prove who wrote the
- * anchor. The bounds leave room for the numbers that a writer continues with: offsets and ordinals are
- * bounded by the anchor's own offset, which every entry raises.
+ * Returns whether the numbers in an anchor are possible. This must be checked, because a valid checksum does
+ * not prove who wrote the anchor. The bounds leave room for the higher numbers of a writer that continues:
+ * offsets and ordinals are bounded by the anchor's own offset, which increases with every entry.
  */
 function isPossible(anchor: Anchor): boolean {
 	const { writtenMs, nextSeq, keptFromSeq, previousOffset, jumpOffset, offset, detail } = anchor

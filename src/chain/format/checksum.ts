@@ -1,13 +1,11 @@
 /**
- * The checksum of frames and anchors: CRC-32 (as in zlib), seeded with the chain's id, the segment, the
- * entry's own offset and its length. Therefore bytes copied to another place, file or chain never verify. The
- * checksum detects accidents; it provides no security.
+ * The checksum of frames and anchors: a CRC-32 (as in zlib) that is seeded with the chain's id, the segment,
+ * and the entry's own offset and length. Bytes that were copied to another position, file or chain therefore
+ * never verify. The checksum detects accidents, but provides no security.
  */
 import { crc32 } from 'node:zlib'
 
-/**
- * Length from which the native function is faster than the table (350 ns per call against 1.3 ns per byte).
- */
+/** Length from which the native function (350 ns per call) is faster than the table (1.3 ns per byte). */
 const NATIVE_BYTES_MIN = 256
 
 const TABLE = Uint32Array.from({ length: 256 }, (_unused, byte) => {
@@ -22,7 +20,7 @@ export function checksum(bytes: Uint8Array, start: number, end: number, crc: num
 	return ~advance(~crc, bytes, start, end) >>> 0
 }
 
-/** Returns the state of a CRC-32 after more bytes. */
+/** Returns the state of a CRC-32 after it has processed more bytes. */
 function advance(state: number, bytes: Uint8Array, start: number, end: number): number {
 	let next = state
 	for (let pos = start; pos < end; pos++) next = (next >>> 8) ^ TABLE[(next ^ bytes[pos]!) & 0xff]!
@@ -33,7 +31,7 @@ const place = new Uint8Array(12)
 const placeView = new DataView(place.buffer)
 
 /**
- * Returns the common start of all checksums in one file: the CRC-32 of chain id (16 bytes) and segment (u32),
+ * Returns the common seed of all checksums in one file: the CRC-32 of chain id (16 bytes) and segment (u32),
  * big-endian.
  */
 export function identityChecksum(chainId: Uint8Array, segment: number): number {
@@ -42,8 +40,8 @@ export function identityChecksum(chainId: Uint8Array, segment: number): number {
 }
 
 /**
- * Returns the start of the checksum at one place of a file: {@link identityChecksum}, passed as `idChecksum`,
- * continued over offset (u64) and length (u32), big-endian.
+ * Returns the seed of the checksum at one position in a file: the {@link identityChecksum}, passed as
+ * `idChecksum`, continued over offset (u64) and length (u32), big-endian.
  */
 export function entrySeed(idChecksum: number, offset: number, length: number): number {
 	placeView.setUint32(0, Math.floor(offset / 0x1_0000_0000))
@@ -53,24 +51,27 @@ export function entrySeed(idChecksum: number, offset: number, length: number): n
 }
 
 const BLOCK_BYTES = 256
-/** Number of blocks kept before older blocks are dropped: two frames of maximum length. */
+/**
+ * Number of blocks after which the states of older blocks are dropped; enough for two frames of maximum
+ * length.
+ */
 const BLOCKS_MAX = (32 * 1024 * 1024) / BLOCK_BYTES
 
 /**
- * Computes checksums of overlapping stretches of one file, each in constant time: about the time of 512
- * bytes. Used to search bytes that may claim an entry of maximum length at every position.
+ * Computes checksums of overlapping stretches of one file, each in constant time: about the time for 512
+ * bytes. It is used to search bytes that may claim to be an entry of maximum length at every position.
  *
  * CRC-32 is linear: `state(a to c) = state(0 to c) ^ zeros(state(0 to b) ^ state(a to b))`, where `zeros`
- * appends as many zero bytes as lie between `b` and `c`. States are kept at block boundaries; the remainders
- * at both ends are computed.
+ * appends as many zero bytes as lie between `b` and `c`. States are stored at block boundaries, and the
+ * remainders at both ends are computed.
  */
 export class StretchChecksums {
-	/** Boundary of the first state, as a number of blocks from the beginning of the file. */
+	/** Boundary of the first state, in blocks from the beginning of the file. */
 	#first = 0
 	#count = 0
 	#states = new Uint32Array(1024)
 
-	/** Computes the same as {@link checksum} for bytes whose first byte is at `base` in the file. */
+	/** Computes the same result as {@link checksum}. The first byte of `bytes` is at `base` in the file. */
 	of(bytes: Uint8Array, base: number, start: number, end: number, crc: number): number {
 		const from = Math.ceil((base + start) / BLOCK_BYTES)
 		const to = Math.floor((base + end) / BLOCK_BYTES)
@@ -111,7 +112,7 @@ export class StretchChecksums {
 	}
 }
 
-/** `ZEROS[n]`: the effect of 2^n blocks of zero bytes on a state, for each of its four bytes. */
+/** `ZEROS[n]`: the effect of 2^n blocks of zero bytes on each of the four bytes of a state. */
 const ZEROS: Uint32Array[] = []
 
 function appendZeros(state: number, blocks: number): number {

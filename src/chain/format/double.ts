@@ -1,4 +1,7 @@
-/** The parts of entries with fixed fields: constant bytes, and float64s of nine bytes (tag and value). */
+/**
+ * Reads and writes the parts of entries that have fixed positions: constant bytes, and float64s of nine bytes
+ * (tag and value).
+ */
 
 /** The constant bytes of an entry and their positions. */
 export interface Tags {
@@ -6,7 +9,7 @@ export interface Tags {
 	readonly places: readonly number[]
 }
 
-/** @param runs Runs of constant bytes, each preceded by the position of its first byte. */
+/** @param runs Runs of constant bytes. Each run starts with the position of its first byte. */
 export function tagged(length: number, runs: readonly (readonly number[])[]): Tags {
 	const bytes = Buffer.alloc(length)
 	const places = runs.flatMap(([at = 0, ...run]) => run.map((_byte, index) => at + index))
@@ -14,7 +17,7 @@ export function tagged(length: number, runs: readonly (readonly number[])[]): Ta
 	return { bytes, places }
 }
 
-/** Returns whether a complete entry at `pos` has these bytes. */
+/** Returns whether the complete entry at `pos` has these constant bytes. */
 export function hasTags(bytes: Uint8Array, pos: number, tags: Tags): boolean {
 	for (const place of tags.places) if (bytes[pos + place] !== tags.bytes[place]) return false
 	return true

@@ -1,27 +1,29 @@
 /**
- * Frames: groups of records committed by one write. Bytes in, bytes out, no I/O.
+ * Encodes and decodes frames: groups of records that one write commits. Works only on bytes, without I/O.
  *
  *   0    97                array of 7
- *   1    ce ····           length of the whole frame in bytes
- *   6    ce ····           CRC-32 of everything from byte 11, seeded (checksum.ts)
- *   11   ff                flags: levels present (bits 0 to 4), a `$` kind is present (5), texts are all ASCII (6)
- *   12   epoch             unsigned integer, as short as it can be
- *        base seq          seq of the first row; each row is one more than the row before it
+ *   1    ce ····           length of the frame in bytes
+ *   6    ce ····           CRC-32 of all bytes from byte 11 on, seeded (checksum.ts)
+ *   11   ff                flags: levels present (bits 0 to 4), a `$` kind is present (5), all strings are
+ *                          ASCII (6)
+ *   12   epoch             unsigned integer in its shortest form
+ *        base seq          seq of the first row; each later seq is one more than the previous one
  *        base time         float64, milliseconds since 1970; each row's time is relative to it
  *        rows              array of rows (codec/row-encoder.ts)
  *
- * A `$gap` is the first row of its frame. Only there may base seq be more than one above the previous record.
+ * A `$gap` is the first row of its frame. Only in such a frame may the base seq be more than one above the
+ * previous record's seq.
  */
 import { isEpoch, isRecordTime, isSeq } from '../../model/record.ts'
 import { checksum, entrySeed, type StretchChecksums } from './checksum.ts'
 
-/** The fields at fixed places: array, length, checksum and flags. */
+/** Size of the fields with fixed positions: array, length, checksum and flags. */
 export const FRAME_FIXED_BYTES = 12
-/** The longest header: fixed part, epoch, seq beyond 32 bits, time, row count. */
+/** Size of the longest header: fixed part, epoch, seq beyond 32 bits, time, row count. */
 export const FRAME_HEADER_BYTES_MAX = FRAME_FIXED_BYTES + 5 + 9 + 9 + 5
-/** Base time, row count and one row of three bytes. */
+/** Minimum size of base time, row count and one row of three bytes. */
 const TIME_AND_ROWS_BYTES_MIN = 9 + 1 + 3
-/** The shortest frame that can hold a row. */
+/** Size of the shortest frame that can contain a row. */
 export const FRAME_BYTES_MIN = FRAME_FIXED_BYTES + 1 + 1 + TIME_AND_ROWS_BYTES_MIN
 /** Maximum number of rows in a frame. */
 export const FRAME_ROWS_MAX = 0xffff
@@ -40,7 +42,7 @@ export interface FrameHeader {
 	readonly rows: number
 }
 
-/** A verified frame: its header, and the place of its rows in the bytes that were read. */
+/** A verified frame: its header, and the position of its rows in the bytes that were read. */
 export interface Frame extends FrameHeader {
 	readonly offset: number
 	readonly length: number
@@ -49,16 +51,17 @@ export interface Frame extends FrameHeader {
 	readonly rowsEnd: number
 }
 
-/** Encoded rows of known length that can copy themselves to a buffer. */
+/** Encoded rows that have a known length and can be copied to a buffer. */
 export interface EncodedRows {
 	readonly length: number
 	copyTo(target: Buffer, pos: number): void
 }
 
 /**
- * Writes a frame to `target[pos…]`, which must have room for {@link frameBytesMax}. Returns its length.
+ * Writes a frame to `target[pos…]`, which must have space for {@link frameBytesMax} bytes. Returns the length
+ * of the frame.
  *
- * @param offset Offset of the frame in the file. The checksum depends on it and on the chain's id.
+ * @param offset Offset of the frame in the file. The checksum depends on this offset and on the chain's id.
  */
 export function encodeFrame(
 	target: Buffer,
@@ -86,8 +89,8 @@ export function encodeFrame(
 }
 
 /**
- * Adapts a frame that was copied to `target[pos, pos + length)` to its new place. Only its checksum depends
- * on the place.
+ * Adapts a frame that was copied to `target[pos, pos + length)` to its new position. Only the checksum
+ * depends on the position.
  */
 export function relocateFrame(
 	target: Buffer,
@@ -100,12 +103,12 @@ export function relocateFrame(
 	target.writeUInt32BE(checksum(target, pos + 11, pos + length, seed), pos + 7)
 }
 
-/** Returns the room that {@link encodeFrame} may need. */
+/** Returns the number of bytes that {@link encodeFrame} may need. */
 export function frameBytesMax(rowsBytes: number): number {
 	return FRAME_HEADER_BYTES_MAX + rowsBytes
 }
 
-/** Returns whether the bytes at `pos` begin like a frame. Needs 12 bytes there. */
+/** Returns whether the 12 bytes at `pos` begin like a frame. */
 export function looksLikeFrame(bytes: Uint8Array, pos: number): boolean {
 	return (
 		bytes[pos] === 0x97 &&
@@ -115,25 +118,25 @@ export function looksLikeFrame(bytes: Uint8Array, pos: number): boolean {
 	)
 }
 
-/**
- * Returns whether at least two of the three bytes that begin every frame are in place. Needs 7 bytes there.
- */
+/** Returns whether at least two of the three constant bytes of a frame are in the 7 bytes at `pos`. */
 export function resemblesFrame(bytes: Uint8Array, pos: number): boolean {
 	const found = [bytes[pos] === 0x97, bytes[pos + 1] === 0xce, bytes[pos + 6] === 0xce]
 	return found.filter((isThere) => isThere).length >= 2
 }
 
-/** Returns the length that the frame at `pos` claims; undefined if no frame can be that long. */
+/**
+ * Returns the length that the frame at `pos` claims to have, or undefined if no frame can have that length.
+ */
 export function claimedLength(bytes: Buffer, pos: number): number | undefined {
 	const length = bytes.readUInt32BE(pos + 2)
 	return length >= FRAME_BYTES_MIN && length <= FRAME_BYTES_MAX ? length : undefined
 }
 
 /**
- * Decodes the frame of `length` bytes at `pos`, which is `offset` in the file; undefined if it does not
- * verify there.
+ * Decodes the frame of `length` bytes at `pos`, which is `offset` in the file. Returns undefined if the frame
+ * does not verify there.
  *
- * @param stretches Passed when many overlapping frames are checked.
+ * @param stretches Computes each checksum in constant time. Pass it if many overlapping frames are checked.
  */
 export function decodeFrame(
 	bytes: Buffer,
@@ -154,7 +157,7 @@ export function decodeFrame(
 	return readFrameHeader(bytes, pos, pos + length, offset)
 }
 
-/** Reads the header of a frame without checking the checksum, for frames that may be damaged. */
+/** Reads the header of a frame that may be damaged, without verifying its checksum. */
 export function readFrameHeader(bytes: Buffer, pos: number, end: number, offset: number): Frame | undefined {
 	if (end - pos < FRAME_BYTES_MIN) return undefined
 	const epoch = readUint(bytes, pos + FRAME_FIXED_BYTES)
@@ -213,7 +216,7 @@ interface ReadValue {
 	readonly end: number
 }
 
-/** Reads a whole number from 0 at `pos`. The caller has checked that enough bytes are there. */
+/** Reads an unsigned integer at `pos`. Returns undefined if there is none. */
 function readUint(bytes: Buffer, pos: number): ReadValue | undefined {
 	const lead = bytes[pos]!
 	if (lead < 0x80) return { value: lead, end: pos + 1 }

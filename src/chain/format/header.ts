@@ -1,5 +1,6 @@
 /**
- * The first 102 bytes of every file of a chain. Bytes in, bytes out, no I/O.
+ * Encodes and decodes headers, the first 102 bytes of every file of a chain. Works only on bytes, without
+ * I/O.
  *
  *   0   99                      array of 9
  *   1   aa "mesh-chain"         name of the format
@@ -8,12 +9,12 @@
  *   31  ce ····                 segment: number of the file in the chain, from 0
  *   36  cb ········             created, milliseconds since 1970
  *   45  cb ········             first seq: seq of the first record in this file
- *   54  cb ········             previous end: how far the previous file counts; 0 in the first
- *   63  c4 20 ················  previous link: of everything in the previous file up to there; zeros in the first
+ *   54  cb ········             previous end: offset up to which the previous file counts; 0 in file 0
+ *   63  c4 20 ················  previous link: link of the previous file up to there; zeros in the first file
  *   97  ce ····                 CRC-32 of bytes 0 to 96
  *
- * Name and version keep their places in every later version, so that an older reader can distinguish a newer
- * file from a damaged one.
+ * The name and the version keep their positions in every later version, so an older reader can distinguish a
+ * newer file from a damaged one.
  */
 
 import { show } from '../../guard/show.ts'
@@ -59,9 +60,9 @@ export interface Header {
 	readonly createdMs: number
 	/** Seq of the first record in this file. */
 	readonly firstSeq: number
-	/** Offset up to which the previous file counts; 0 in the first. */
+	/** Offset up to which the previous file counts; 0 in the first file. */
 	readonly previousEnd: number
-	/** Link of everything in the previous file up to {@link previousEnd}; zeros in the first. */
+	/** Link of the previous file up to {@link previousEnd}; zeros in the first file. */
 	readonly previousLink: Uint8Array
 }
 
@@ -86,7 +87,7 @@ export type HeaderReading =
 	| { readonly kind: 'prefix' | 'damaged' | 'foreign' }
 
 /**
- * Reads a header from the first bytes of a file: all its bytes, if the file is shorter than a header.
+ * Reads a header from the first bytes of a file. If the file is shorter than a header, pass all of its bytes.
  *
  * @throws {MeshChainError} `NEWER_VERSION`.
  */
@@ -107,7 +108,8 @@ export function readHeader(bytes: Buffer, path: string): HeaderReading {
 }
 
 /**
- * Returns whether the numbers of a header are possible: a valid checksum does not prove who wrote the header.
+ * Returns whether the numbers in a header are possible. This must be checked, because a valid checksum does
+ * not prove who wrote the header.
  */
 function isPossible({ segment, createdMs, firstSeq, previousEnd }: Header): boolean {
 	const isTime = createdMs >= 0 && createdMs <= TIME_MAX_MS
@@ -117,17 +119,17 @@ function isPossible({ segment, createdMs, firstSeq, previousEnd }: Header): bool
 function refuseNewer(bytes: Buffer, path: string): void {
 	const version = bytes[VERSION_AT] ?? 0
 	if (!isNamed(bytes) || version <= FORMAT_VERSION || version > VERSION_MAX) return
-	// A single flipped bit does not mean a newer version.
+	// A flipped bit in the version byte is damage, not a newer version.
 	if (bytes.length >= HEADER_BYTES && crcHolds(withVersion(bytes, FORMAT_VERSION))) return
 	throw new MeshChainError(
 		'NEWER_VERSION',
-		`${show(path)} has chain format ${version}; ` +
-			`this mesh-chain reads format ${FORMAT_VERSION}: update mesh-chain`,
+		`${show(path)} has chain format ${version}, ` +
+			`but this version of mesh-chain reads only format ${FORMAT_VERSION}; update mesh-chain`,
 		{ path },
 	)
 }
 
-/** Compares only the name: the number of values in the header may differ between versions. */
+/** Compares only the name, because the number of values in the header may differ between versions. */
 function isNamed(bytes: Buffer): boolean {
 	return (
 		bytes.length >= CHAIN_LEAD.length && bytes.subarray(1, CHAIN_LEAD.length).equals(CHAIN_LEAD.subarray(1))
@@ -139,7 +141,7 @@ function isPrefix(bytes: Buffer): boolean {
 	return bytes.subarray(0, lead).equals(CHAIN_LEAD.subarray(0, lead))
 }
 
-/** Checks the checksum of a header of this version; other versions have it at another place. */
+/** Verifies the checksum of a header of this version. Other versions may have it at another position. */
 function crcHolds(bytes: Buffer): boolean {
 	if (bytes[0] !== CHAIN_LEAD[0] || bytes[VERSION_AT] !== FORMAT_VERSION || bytes[CRC_AT] !== 0xce)
 		return false

@@ -1,7 +1,7 @@
 /**
  * Chooses the earlier anchor that each new anchor points to, so that a reader reaches any anchor in a
- * logarithmic number of reads: the skew-binary list of `format/anchor.ts`. No I/O; each writer of anchors has
- * one instance.
+ * logarithmic number of reads. `format/anchor.ts` describes this skew-binary list. Each writer of anchors has
+ * one instance. Does no I/O.
  */
 import { type Anchor, type Extent, joinExtents } from './anchor.ts'
 
@@ -12,14 +12,14 @@ export class Jumps {
 	#path: readonly JumpFields[]
 
 	/**
-	 * Starts from a path of jumps. `path` may end early at an unreadable anchor; jumps over that place are
-	 * then shorter.
+	 * Starts from a path of jumps. `path` may end early at an unreadable anchor. No jump then leads past that
+	 * anchor.
 	 */
 	constructor(path: readonly JumpFields[]) {
 		this.#path = path
 	}
 
-	/** Adds the next anchor, which closes `span`, and returns where it points. */
+	/** Adds the next anchor, which ends `span`, and returns its jump. */
 	next(offset: number, span: Extent): Pick<Anchor, 'ordinal' | 'jumpOffset' | 'jump'> {
 		const [previous, second, third] = this.#path
 		const ordinal = previous === undefined ? 0 : previous.ordinal + 1
@@ -33,8 +33,8 @@ export class Jumps {
 	}
 
 	/**
-	 * Adds the anchor that seals a file. It points to the first anchor, or as far back as anchors can be
-	 * read.
+	 * Adds the anchor that seals a file. It points to the first anchor, or to the earliest anchor that can be
+	 * reached.
 	 */
 	seal(offset: number, span: Extent): Pick<Anchor, 'ordinal' | 'jumpOffset' | 'jump'> {
 		const [previous] = this.#path

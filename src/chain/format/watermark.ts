@@ -1,6 +1,7 @@
 /**
- * The durable watermark: how far a chain is on disk, next to the chain in `<chain>.durable`. Two slots are
- * written alternately, so that one of them is always intact. Bytes in, bytes out, no I/O.
+ * Encodes and decodes the durable watermark: how far a chain is on disk, stored next to the chain in
+ * `<chain>.durable`. Two slots are written alternately, so one of them is always intact. Works only on bytes,
+ * without I/O.
  *
  *   0    98               array of 8
  *   1    a7 "durable"
@@ -8,10 +9,11 @@
  *   14   c4 10 ·········  chain id
  *   32   ce ····          segment
  *   37   ce ····          epoch
- *   42   cb ········      how many slots were written before this one; the highest slot counts
- *   51   cb ········      durable: everything in that segment's file below this offset is on disk, and all files before it
- *   60   cb ········      the last seq below it
- *   69   c4 10 ·········  boot id of the machine that synced; zeros where it has none
+ *   42   cb ········      number of slots written before this one; the slot with the highest number counts
+ *   51   cb ········      durable: everything in that segment's file below this offset is on disk, and so are
+ *                         all earlier files
+ *   60   cb ········      last seq below that offset
+ *   69   c4 10 ·········  boot id of the machine that synced; zeros if it has none
  *   87
  */
 
@@ -71,8 +73,8 @@ export function encodeWatermark(watermark: Watermark): { bytes: Buffer; position
 }
 
 /**
- * Returns the newest slot that verifies and belongs to this chain, or without an id to any chain; undefined
- * if there is none.
+ * Returns the newest slot that verifies and belongs to this chain (or to any chain, if `chainId` is
+ * undefined). Returns undefined if there is no such slot.
  */
 export function decodeWatermark(bytes: Buffer, chainId: Uint8Array | undefined): Watermark | undefined {
 	const [first, second] = [decodeSlot(bytes, 0, chainId), decodeSlot(bytes, SLOT_BYTES, chainId)]

@@ -1,11 +1,11 @@
 /**
- * Finds the files of a chain for a reader: the one that it opened, the files that were sealed before it, and
- * later ones. A writer seals, renames and removes files at the same time; none of that hides a record or
- * returns one twice.
+ * Finds the files of a chain for a reader: the file that the reader opened, the files that were sealed before
+ * it, and later files. A writer may seal, rename and remove files at the same time. Even so, a reader neither
+ * misses a record that is still in the chain nor returns one twice.
  *
  * Invariant: a walk over the listed files can always be finished. The last file stays open from the moment it
- * is listed. When any other file has been removed before its turn, the header of the next file states where
- * it ended.
+ * is listed. If any other file is removed before the walk reaches it, the header of the next file shows which
+ * seqs are missing.
  */
 import { MeshChainError } from '../../model/errors.ts'
 import {
@@ -22,35 +22,32 @@ import type { ChainIdentity } from '../scan/identity.ts'
 import type { OpenSegment } from '../scan/walk.ts'
 import { openFile } from './open-file.ts'
 
-/** One file of a chain, opened when its turn comes. */
+/** One file of a chain, which is opened when the walk reaches it. */
 export interface ChainFile {
 	readonly identity: ChainIdentity
 	/** Path of the file when it was listed. */
 	readonly path: string
-	/**
-	 * Offset up to which the file counts, where the next file supersedes the rest; undefined for the whole
-	 * file.
-	 */
+	/** Offset at which the next file takes over; undefined if all of the file belongs to the chain. */
 	readonly end: number | undefined
 	/** First seq of the next file; undefined for the last file. */
 	readonly nextFirstSeq: number | undefined
 	/** Whether a file between this one and the next is missing. */
 	readonly isNextMissing: boolean
-	/** The file itself where it is already open, as the last file of a held listing is. */
+	/** The open file, if the file is already open. The last file of a held listing always is. */
 	readonly opened?: OpenSegment
 }
 
 /** The files of a chain at one moment, oldest first. */
 export interface Listing {
 	readonly files: readonly ChainFile[]
-	/** The last of the files, open. */
+	/** The last file, which is open. */
 	readonly last: OpenSegment
 }
 
 export class ChainFiles {
-	/** The file that stays open while the chain is read, even when it is renamed or removed. */
+	/** The file that stays open while the chain is read, even if it is renamed or removed. */
 	readonly held: OpenSegment
-	/** The last files of listings that are still held. */
+	/** The last file of each listing that is still held. */
 	readonly #kept = new Set<OpenSegment>()
 
 	constructor(held: OpenSegment) {
@@ -58,8 +55,8 @@ export class ChainFiles {
 	}
 
 	/**
-	 * Lists the current files, oldest first; the last is the live one. The caller {@link release}s the
-	 * listing.
+	 * Lists the current files, oldest first. The last one is the live file, and stays open until the caller
+	 * passes the listing to {@link release}.
 	 */
 	hold(): Listing {
 		const { last } = this.holdLast()
@@ -72,27 +69,27 @@ export class ChainFiles {
 		}
 	}
 
-	/** Holds only the newest file. The caller {@link release}s it. */
+	/** Opens only the newest file, which stays open until the caller passes it to {@link release}. */
 	holdLast(): Pick<Listing, 'last'> {
 		const last = this.#newest()
 		this.#kept.add(last)
 		return { last }
 	}
 
-	/** Closes the last file of a listing, unless it is `inUse`: {@link close} closes that one. */
+	/** Closes the last file of a listing. A file that is `inUse` stays open until {@link close} closes it. */
 	release({ last }: Pick<Listing, 'last'>, inUse?: OpenSegment): void {
 		this.#kept.delete(last)
 		if (last !== this.held && last !== inUse) closeQuietly(last.system, last.fd)
 	}
 
-	/** Lists the current files, oldest first, none of them open. */
+	/** Lists the current files, oldest first, without keeping any of them open. */
 	list(): readonly ChainFile[] {
 		const listing = this.hold()
 		this.release(listing)
 		return [...listing.files.slice(0, -1), asLast(listing.last)]
 	}
 
-	/** Whether the path of the chain still leads to the file that was opened. */
+	/** Whether the path of the chain still refers to the file that was opened. */
 	get heldIsLive(): boolean {
 		const { system, chainPath, fd } = this.held
 		try {
@@ -106,7 +103,7 @@ export class ChainFiles {
 	#filesBefore(last: ChainIdentity): ChainFile[] {
 		// No file precedes the first one.
 		if (last.segment === 0) return []
-		// A file that is sealed after the last file was read belongs to a later listing.
+		// A file that is sealed after the last file was opened belongs to a later listing.
 		const sealed = this.#sealed().filter(({ identity }) => identity.segment < last.segment)
 		return sealed.map((segment, index): ChainFile => {
 			const next = sealed[index + 1]?.identity ?? last
@@ -118,8 +115,8 @@ export class ChainFiles {
 	}
 
 	/**
-	 * Returns the offset up to which a sealed file counts: the next file states it, unless the sealed file
-	 * was repaired since.
+	 * Returns the offset at which the next file takes over, as the next file records it. Returns undefined if
+	 * the sealed file was repaired later, because all of that file then belongs to the chain.
 	 */
 	#endOf({ identity, bytes, path }: Segment, next: ChainIdentity): number | undefined {
 		const end = next.previous?.end
@@ -128,8 +125,8 @@ export class ChainFiles {
 	}
 
 	/**
-	 * Opens a listed file. Returns undefined when retention has removed it, which cannot happen to the last
-	 * file of a held listing.
+	 * Opens a listed file. Returns undefined if the file was removed, which cannot happen to the last file of
+	 * a held listing.
 	 */
 	async open({ identity, opened }: Pick<ChainFile, 'identity' | 'opened'>): Promise<OpenSegment | undefined> {
 		const held = this.held
@@ -140,7 +137,7 @@ export class ChainFiles {
 		try {
 			const file = await openFile(path, held.chainPath, held.system)
 			if (file.identity.segment === identity.segment) return file
-			// The file was sealed between the two lookups, and its path now leads to the next file.
+			// The file was sealed between the two lookups, and its path now refers to the next file.
 			await held.system.close(file.fd)
 			return await this.open({ identity })
 		} catch (error) {
@@ -160,15 +157,15 @@ export class ChainFiles {
 	}
 
 	/**
-	 * Returns the file at the path of the chain if it belongs to this chain; otherwise the newest file that
-	 * has a path or is held.
+	 * Returns the file at the path of the chain if that file belongs to this chain. Otherwise, returns the
+	 * newest sealed file or, if it is newer, the held file.
 	 */
 	#newest(): OpenSegment {
 		if (this.heldIsLive) return this.held
 		const { chainPath, identity } = this.held
 		const live = this.#openNow(chainPath)
 		if (live !== undefined) return live
-		// Without hard links, the path of the live file leads nowhere for a moment.
+		// Without hard links, there is a moment without a file at the path of the live file.
 		const sealed = this.#sealed().findLast((segment) => segment.identity.segment > identity.segment)
 		return (sealed && this.#openNow(sealed.path)) ?? this.held
 	}

@@ -1,6 +1,6 @@
 /**
- * Turns the entries of a walk into what a reader receives: records, or whole frames, with a gap wherever
- * records are missing. query.ts and `matches` decide which of them match a query.
+ * Converts the entries of a walk to the results that a reader receives: records or whole frames, with a gap
+ * wherever records are missing. query.ts and `matches` decide which results match a query.
  */
 import { matches } from '../../model/filter.ts'
 import type { GapData, LogRecord } from '../../model/record.ts'
@@ -11,7 +11,7 @@ import { rowBatchesOf } from '../scan/frame-rows.ts'
 import type { ScanEntry } from '../scan/scan.ts'
 import { mayHoldRow, type ResolvedQuery } from './query.ts'
 
-/** Batches in order. Each call of `at` may build its batch anew. */
+/** A list of batches, in order. Each call of `at` may build the batch again. */
 export interface Batches<T> {
 	readonly length: number
 	at(index: number): readonly T[] | undefined
@@ -33,7 +33,7 @@ export interface View<T> {
 	lastSeqOf(item: T): number
 }
 
-/** Consumes the entries of one stretch of a file, in order. */
+/** Processes the entries of one stretch of a file, in order. */
 export abstract class EntryCollector<T> {
 	/** Whether no later entry of the file can match. */
 	isPastEnd = false
@@ -54,7 +54,8 @@ export abstract class EntryCollector<T> {
 	protected abstract ofGap(gap: LogRecord): T
 
 	/**
-	 * Moves past an entry without looking at its rows; returns the gap before the entry or in place of it.
+	 * Moves past an entry without decoding its rows. Returns the gap before the entry, or the gap that
+	 * replaces it.
 	 */
 	pass(entry: ScanEntry): LogRecord | undefined {
 		if (entry.type === 'frame' && entry.frame.baseSeq + entry.frame.rows > this.query.toSeq)
@@ -63,8 +64,8 @@ export abstract class EntryCollector<T> {
 	}
 
 	/**
-	 * Returns the current state. Another collector of the same file that resumes from it handles the next
-	 * entries as this one would.
+	 * Returns the current state. Another collector of the same file that resumes from this state returns the
+	 * same results for the next entries.
 	 */
 	state(): ContinuityState {
 		return this.#continuity.state()
@@ -87,7 +88,7 @@ export abstract class EntryCollector<T> {
 const NOTHING: readonly never[] = Object.freeze([])
 const NO_BATCHES: readonly (readonly never[])[] = Object.freeze([])
 
-/** A view of the records that match. */
+/** The view that returns matching records. */
 export const RECORDS: View<LogRecord> = {
 	collector: (query, anchor, file) => new RecordCollector(query, anchor, file),
 	ofGap: (gap) => gap,
@@ -130,14 +131,14 @@ export class RecordCollector extends EntryCollector<LogRecord> {
 }
 
 /**
- * A gap, or a frame as it was written: verified but not decoded. The frame with the first wanted seq may also
- * hold earlier records.
+ * A gap, or a frame that was verified but not decoded. The frame with the first requested seq may also
+ * contain earlier records.
  */
 export type FrameOrGap =
 	| { readonly frame: Frame; readonly gap?: undefined }
 	| { readonly frame?: undefined; readonly gap: LogRecord }
 
-/** A view of whole frames, for copying. Only the first seq of the query applies. */
+/** The view that returns whole frames, for copying. It applies only the first seq of the query. */
 export const FRAMES: View<FrameOrGap> = {
 	collector: (query, anchor, file) => new FrameCollector(query, anchor, file),
 	ofGap: (gap) => ({ gap }),

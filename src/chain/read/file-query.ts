@@ -1,6 +1,6 @@
 /**
- * Runs a query over one file of a chain, with a gap wherever records are missing. seek.ts picks the
- * stretches, collectors.ts the records in them.
+ * Runs a query over one file of a chain, and returns a gap wherever records are missing. seek.ts selects the
+ * stretches, and collectors.ts selects the records in them.
  */
 import { matches } from '../../model/filter.ts'
 import { isUnsyncedAt } from '../files/watermark-file.ts'
@@ -13,7 +13,9 @@ import { causeOfAbsence, gapBeforeFirst, removedGap } from './missing-files.ts'
 import type { ResolvedQuery } from './query.ts'
 import { findStretches, type Stretch, wholeFile } from './seek.ts'
 
-/** Returns what a walk must know about a file. The watermark is read only when something is unreadable. */
+/**
+ * Returns the properties of a file that a walk needs. The watermark is read only if something is unreadable.
+ */
 export function walkedFile(file: OpenSegment): WalkedFile {
 	return {
 		firstSeq: file.identity.firstSeq,
@@ -32,7 +34,7 @@ export async function* missingStart<T>(
 	if (gap !== undefined && matches(gap, query)) yield [view.ofGap(gap)]
 }
 
-/** Yields the matches in one file, in the order of the query. */
+/** Yields the matches in one file, in the order that the query requests. */
 export async function* matchingIn<T>(
 	files: ChainFiles,
 	listed: ChainFile,
@@ -117,7 +119,7 @@ interface Window {
 	readonly state: ContinuityState | undefined
 }
 
-/** Bytes of a stretch that are read before they are reversed. Most stretches are shorter. */
+/** Size of a window, in bytes. Most stretches are shorter. */
 const REVERSED_BYTES = 256 * 1024
 
 async function* backward<T>(
@@ -146,8 +148,8 @@ async function* backward<T>(
 }
 
 /**
- * Splits a stretch into windows, first to last. Each ends after an entry that verifies, so that a walk over
- * one window finds the same entries.
+ * Splits a stretch into windows, from first to last. Each window ends after an entry that verifies, so that a
+ * walk over one window finds the same entries as a walk over the stretch.
  */
 async function windowsOf<T>(part: ListedStretch, query: ResolvedQuery, view: View<T>): Promise<Window[]> {
 	const { from, to } = part.stretch
@@ -170,8 +172,8 @@ async function windowsOf<T>(part: ListedStretch, query: ResolvedQuery, view: Vie
 }
 
 /**
- * Returns an entry whose bytes stay valid while the walk continues. Small frames are decoded at once and need
- * no copy.
+ * Returns an entry whose bytes stay valid while the walk continues. Small frames are decoded immediately and
+ * need no copy.
  */
 function held(entry: ScanEntry): ScanEntry {
 	if (entry.type !== 'frame' || entry.frame.length <= REVERSED_BYTES) return entry

@@ -117,7 +117,7 @@ class InfoWalk {
 		}
 	}
 
-	/** Ends a file; the next one begins with this seq. */
+	/** Ends the current file. The next file begins with this seq. */
 	end(nextFirstSeq: number, cause: GapData['cause'] | undefined): void {
 		this.gap(this.#continuity.upTo(nextFirstSeq, cause))
 	}
@@ -226,7 +226,10 @@ class InfoWalk {
 		return epoch
 	}
 
-	/** @param nextSeq the seq expected before the gap. Records below it that the gap repeats are not lost. */
+	/**
+	 * @param nextSeq the expected seq before the gap was read. The chain contains the records below this seq,
+	 * so they are not lost even if the gap covers them.
+	 */
 	gap(record: LogRecord<'$gap', GapData> | undefined, nextSeq = 1): void {
 		const gap = record?.data
 		if (record === undefined || gap === undefined) return
@@ -241,7 +244,7 @@ class InfoWalk {
 	}
 }
 
-/** Returns how an epoch ended: from its closing anchor, or from the lock where there is none. */
+/** Returns the state of an epoch, from its closing anchor or, without one, from the lock. */
 export function stateOf(closed: Anchor | undefined, isHeld: boolean, obstacle?: string): ChainState {
 	if (closed !== undefined) return closed.detail === CLOSED_WITHOUT_EXIT ? 'closed' : 'exited'
 	if (isHeld) return 'open'

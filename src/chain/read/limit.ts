@@ -43,7 +43,10 @@ export function applyGapRule(batch: LogRecord[], gaps: ResolvedQuery['gaps'], pa
 	})
 }
 
-/** Returns the batch up to its `count`th record that is not a gap, with the gaps before that record. */
+/**
+ * Returns the batch up to and including the `count`th record that is not a gap. The gaps before that record
+ * are included.
+ */
 function firstRecords(batch: LogRecord[], count: number): LogRecord[] {
 	let left = count
 	const last = batch.findIndex((record) => !isGap(record) && --left === 0)

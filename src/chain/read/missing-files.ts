@@ -1,6 +1,6 @@
 /**
- * Makes the gaps for whole files that are missing: before the first file of a chain, and where a file was
- * removed while the chain was being read.
+ * Creates the gaps for missing files: before the first file of a chain, and wherever a file was removed while
+ * the chain was being read.
  */
 import { type GapData, gapRecord, type LogRecord } from '../../model/record.ts'
 import { asUnexplained } from '../answer.ts'
@@ -12,9 +12,9 @@ import type { ChainFile, ChainFiles } from './chain-files.ts'
 type GapRecord = LogRecord<'$gap', GapData>
 
 /**
- * Returns the gap before the first file of a chain. Its cause is retention where the newest anchor records
- * that, and damage otherwise. A sealed file that is read on its own is only a part of a chain and has no such
- * gap.
+ * Returns the gap before the first file of a chain. Its cause is `retained` if the newest anchor records that
+ * retention removed the records, and `damaged` otherwise. A sealed file that is read on its own is only a
+ * part of a chain, and has no such gap.
  */
 export async function gapBeforeFirst(
 	files: ChainFiles,
@@ -28,8 +28,8 @@ export async function gapBeforeFirst(
 }
 
 /**
- * Returns the gap for a file that was removed after it was listed; its cause is retention where the chain
- * records that.
+ * Returns the gap for a file that was removed after it was listed. Its cause is `retained` if the newest
+ * anchor records that retention removed the records, and `damaged` otherwise.
  */
 export async function removedGap(files: ChainFiles, file: ChainFile): Promise<GapRecord | undefined> {
 	const { identity, nextFirstSeq = 1 } = file
@@ -37,14 +37,14 @@ export async function removedGap(files: ChainFiles, file: ChainFile): Promise<Ga
 	return gapOf(identity.firstSeq, nextFirstSeq - 1, await causeOfAbsence(files, nextFirstSeq), file)
 }
 
-/** Returns why the files with the seqs below `beforeSeq` are gone. */
+/** Returns why the files with the seqs below `beforeSeq` are missing. */
 export async function causeOfAbsence(files: ChainFiles, beforeSeq: number): Promise<'retained' | 'damaged'> {
 	return (await keptFromSeq(files)) >= beforeSeq ? 'retained' : 'damaged'
 }
 
 /**
- * Returns the first seq that retention has left, according to the newest file. The writer records it before
- * it removes anything.
+ * Returns the first seq that retention keeps, according to the newest file. The writer records this seq
+ * before it removes any file.
  */
 export async function keptFromSeq(files: ChainFiles): Promise<number> {
 	return (await newestAnchor(files))?.keptFromSeq ?? 1
@@ -62,8 +62,8 @@ async function newestAnchor(files: ChainFiles): Promise<Anchor | undefined> {
 }
 
 /**
- * Whether the path of the chain leads to a sealed file that no writer holds. A writer holds it between
- * sealing and renaming.
+ * Returns whether the path of the chain refers to a sealed file and no writer has the chain open. Between
+ * sealing and renaming a file, a writer has the chain open.
  */
 async function isPart(files: ChainFiles): Promise<boolean> {
 	const { system, chainPath } = files.held

@@ -1,4 +1,4 @@
-/** Defines `openChain`, the entry point for readers. */
+/** Defines `openChain`, which opens a chain for reading. */
 
 import { checkFileSystem, checkOptionNames } from '../../model/check.ts'
 import type { EventMap } from '../../model/events.ts'
@@ -8,7 +8,8 @@ import { openForReading } from './open-file.ts'
 import { FileChain } from './reader.ts'
 
 /**
- * Opens a chain for reading, even while a writer has it open. `E` is the event map of the loop that wrote it.
+ * Opens a chain for reading, even while a writer has it open. `E` is the event map of the loop that wrote the
+ * chain.
  *
  * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH`, `CHAIN_NOT_FOUND`, `CHAIN_EMPTY`,
  * `CHAIN_UNREADABLE`, `NOT_A_CHAIN`, `HEADER_DAMAGED`, `NEWER_VERSION`.
@@ -26,7 +27,8 @@ export async function openChain<E extends object = EventMap>(
 	options: { readonly fs?: FileSystem | undefined } = {},
 ): Promise<Chain<E>> {
 	checkOptionNames(options, ['fs'])
-	const file = await openForReading(path, checkFileSystem('fs', options.fs ?? nodeFileSystem))
+	const { fs = nodeFileSystem } = options
+	const file = await openForReading(path, checkFileSystem('fs', fs))
 	const chain: Chain = new FileChain(file)
 	return chain as Chain<E>
 }

@@ -9,8 +9,8 @@ import { readWatermark } from '../files/watermark-file.ts'
 import type { OpenSegment } from '../scan/walk.ts'
 
 /**
- * Opens the live file of a chain, or the newest sealed file where there is no live file. The caller closes
- * it.
+ * Opens the live file of a chain, or the newest sealed file if there is no live file. The caller closes the
+ * file.
  *
  * @throws {MeshChainError} the codes of `openChain`.
  */
@@ -29,14 +29,14 @@ export async function openForReading(path: string, system: FileSystem): Promise<
 
 const NO_LIVE_FILE: readonly ErrorCode[] = ['CHAIN_NOT_FOUND', 'CHAIN_EMPTY']
 
-/** Returns the error for a file that is gone or empty, with the last seq that its watermark records. */
+/** Returns the error for a missing or empty file, with the last seq that the watermark records. */
 function withWhatWasThere(error: MeshChainError, system: FileSystem, chainPath: string): MeshChainError {
 	const watermark = readWatermark(system, chainPath, undefined)
 	if (watermark === undefined || watermark.seq === 0) return error
 	const what = error.code === 'CHAIN_EMPTY' ? 'was emptied' : 'was removed'
 	const text =
-		`${show(chainPath)} ${what}: ${show(`${chainPath}.durable`)} shows that its records up to seq ` +
-		`${watermark.seq} were on disk; restore it from a copy`
+		`${show(chainPath)} ${what}: ${show(`${chainPath}.durable`)} shows that records up to seq ` +
+		`${watermark.seq} were on disk; restore the file from a copy`
 	return new MeshChainError(error.code, text, { path: chainPath, seq: 1, cause: error })
 }
 
@@ -50,7 +50,7 @@ function lastSealed(system: FileSystem, chainPath: string): Segment | undefined 
 	}
 }
 
-/** Opens one file of a chain; the caller closes it. */
+/** Opens one file of a chain. The caller closes the file. */
 export async function openFile(path: string, chainPath: string, system: FileSystem): Promise<OpenSegment> {
 	const fd = await openDescriptor(path, system)
 	try {
@@ -70,7 +70,7 @@ async function openDescriptor(path: string, system: FileSystem): Promise<number>
 		return await system.open(path, O_RDONLY | O_NONBLOCK)
 	} catch (error) {
 		if (systemCode(error) === 'ENOENT') {
-			throw new MeshChainError('CHAIN_NOT_FOUND', `there is no file ${show(path)}`, { path, cause: error })
+			throw new MeshChainError('CHAIN_NOT_FOUND', `${show(path)} does not exist`, { path, cause: error })
 		}
 		const reason =
 			systemCode(error) === 'EACCES' ? 'permission denied: this user may not read it' : messageOf(error)
@@ -78,7 +78,9 @@ async function openDescriptor(path: string, system: FileSystem): Promise<number>
 	}
 }
 
-/** Wraps a system error during reading in a `MeshChainError`. Returns any other error unchanged. */
+/**
+ * Wraps a system error that occurred during reading in a `MeshChainError`. Returns any other error unchanged.
+ */
 export function asReadError(path: string, error: unknown): unknown {
 	if (error instanceof MeshChainError || systemCode(error) === undefined) return error
 	return unreadable(path, messageOf(error), error)

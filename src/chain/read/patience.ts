@@ -1,6 +1,6 @@
 /**
- * Retries reads while the system lacks a resource (descriptors, memory). The delay grows with each attempt;
- * there is one warning, and no limit on attempts.
+ * Retries reads while the system lacks a resource, such as descriptors or memory. The delay grows with each
+ * attempt. One warning is emitted, and the number of attempts is not limited.
  */
 
 import { show } from '../../guard/show.ts'
@@ -11,8 +11,8 @@ import { warn } from '../../platform/diagnostics.ts'
 import { isMomentary } from '../../platform/file-system.ts'
 
 /**
- * The reader that waits. `sleep` ends after `ms` milliseconds or on an earlier event; `isStopped` ends all
- * waiting.
+ * Provides the wait of a reader. `sleep` resolves after `ms` milliseconds or at an earlier event. Once
+ * `isStopped` returns true, waiting ends.
  */
 export interface Waiter {
 	readonly isStopped: () => boolean
@@ -25,15 +25,15 @@ export class Patience {
 	readonly #backoff = new Backoff(RETRY_MS_MIN, RETRY_MS_MAX)
 	#isFailing = false
 
-	/** @param path the chain that cannot be read. */
+	/** @param path the path of the chain that is read. */
 	constructor(path: string, waiter: Waiter) {
 		this.#path = path
 		this.#waiter = waiter
 	}
 
 	/**
-	 * Runs `work` and retries temporary failures until it succeeds. Returns undefined once the waiter is
-	 * stopped.
+	 * Runs `work`, and retries it after temporary failures until it succeeds. Returns undefined once the
+	 * waiter is stopped.
 	 */
 	async patiently<T>(work: () => T | Promise<T>): Promise<T | undefined> {
 		while (!this.#waiter.isStopped()) {
@@ -48,13 +48,13 @@ export class Patience {
 		return undefined
 	}
 
-	/** Waits until the next attempt is due after a temporary failure; throws any other error. */
+	/** After a temporary failure, waits until the next attempt is due. Throws any other error. */
 	async waitOut(error: unknown): Promise<void> {
 		if (!isMomentary(error)) throw error
 		if (!this.#isFailing) {
 			this.#isFailing = true
-			const text = `${show(this.#path)} cannot be read for now: ${messageOf(error)}; its reader waits and retries`
-			warn('READER_WAITING', text)
+			const what = `${show(this.#path)} is temporarily unreadable: ${messageOf(error)}`
+			warn('READER_WAITING', `${what}; the reader waits and retries`)
 		}
 		const ms = this.#backoff.next()
 		const untilMs = performance.now() + ms

@@ -1,6 +1,6 @@
 /**
- * Resolves a query to its full form and decides which parts of a chain can match it. This file decides for
- * stretches and frames, and `matches` (model/filter.ts) for records. collectors.ts applies both to the
+ * Resolves a query to its complete form, and decides which stretches and frames of a chain can match it.
+ * `matches` (model/filter.ts) decides which records match. collectors.ts applies both decisions to the
  * entries of a walk, and limit.ts applies the limit and the rule for gaps.
  */
 import { show } from '../../guard/show.ts'
@@ -17,11 +17,11 @@ export interface ResolvedQuery extends ResolvedFilter {
 	readonly limit: number
 	readonly reverse: boolean
 	readonly gaps: 'yield' | 'throw' | 'skip'
-	/** The levels wanted, as the bits of frame flags and of {@link Extent.presence}. */
+	/** The requested levels, as bits of frame flags and of {@link Extent.presence}. */
 	readonly levelsWanted: number
-	/** Whether only mesh-chain's own kinds are wanted. */
+	/** Whether only mesh-chain's own kinds are requested. */
 	readonly isOwnOnly: boolean
-	/** Whether the query has no condition at all. */
+	/** Whether the query has no conditions. */
 	readonly isEverything: boolean
 }
 
@@ -41,7 +41,8 @@ export function resolveQuery(query: ChainQuery, extraKeys: readonly string[] = [
 		throw invalidQuery('gaps', gaps, "'yield', 'throw' or 'skip'")
 	}
 	const levelsWanted = (LEVELS_MASK << filter.levelIndexMin) & LEVELS_MASK
-	// A spread would give the object a new shape each time, and V8 optimizes its readers for one shape.
+	// A spread would create an object with a new shape each time, and V8 optimizes the code that reads such
+	// objects for one shape.
 	return {
 		levelIndexMin: filter.levelIndexMin,
 		kinds: filter.kinds,
@@ -62,7 +63,7 @@ export function resolveQuery(query: ChainQuery, extraKeys: readonly string[] = [
 	}
 }
 
-/** Whether a stretch of this extent can hold a matching record or a gap; gaps always match. */
+/** Returns whether a stretch with this extent can contain a matching record or a gap. Gaps always match. */
 export function mayHold(query: ResolvedQuery, extent: Extent): boolean {
 	if ((extent.presence & PRESENCE_GAP) !== 0) return true
 	if (query.isOwnOnly && (extent.presence & PRESENCE_PLAIN) !== 0) return false
@@ -73,7 +74,9 @@ export function mayHold(query: ResolvedQuery, extent: Extent): boolean {
 	)
 }
 
-/** Whether times, levels and kinds rule out no part of a stretch of this extent. */
+/**
+ * Returns whether no part of a stretch with this extent can be skipped because of its times, levels or kinds.
+ */
 export function isWithin(query: ResolvedQuery, extent: Extent): boolean {
 	return (
 		query.levelIndexMin === 0 &&
@@ -83,7 +86,7 @@ export function isWithin(query: ResolvedQuery, extent: Extent): boolean {
 	)
 }
 
-/** Whether a frame can hold a matching row. A frame with a gap always can. */
+/** Returns whether a frame can contain a matching row or a gap. */
 export function mayHoldRow(query: ResolvedQuery, frame: Frame): boolean {
 	if (frame.baseSeq + frame.rows - 1 < query.fromSeq) return false
 	if (query.isEverything || (frame.flags & FLAG_CONTROL) !== 0) return true

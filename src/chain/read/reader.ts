@@ -1,6 +1,7 @@
 /**
  * Reads a chain: skips stretches and frames that cannot match, decodes the rest frame by frame, and yields a
- * `$gap` for each unreadable part. It never writes, never blocks the writer, and never sees half a frame.
+ * `$gap` for each unreadable part. It never writes, never blocks the writer, and never returns records from
+ * an incomplete frame.
  */
 import { show } from '../../guard/show.ts'
 import { MeshChainError } from '../../model/errors.ts'
@@ -54,9 +55,10 @@ export class FileChain implements Chain {
 	}
 
 	/**
-	 * Follows the frames after a seq as they were written, first existing ones, then new ones. An empty batch
-	 * means that there is nothing more for now. The bytes of a batch stay valid until the batch after the
-	 * next one is requested. Ends when the signal aborts; rejects as {@link tail} does.
+	 * Follows the frames after a seq, without decoding them: first the existing frames, then new ones. An
+	 * empty batch means that no more frames are available yet. The bytes of a batch stay valid until the
+	 * batch after the next one is requested. Ends when the signal aborts. Rejects with the same errors as
+	 * {@link tail}.
 	 */
 	followFrames(
 		query: Pick<TailQuery, 'afterSeq' | 'pollIntervalMs' | 'signal'>,
@@ -111,7 +113,7 @@ export class FileChain implements Chain {
 				this.#refuseWhenClosed()
 			}
 		} catch (error) {
-			// The error of a read from a closed file would be less clear.
+			// The error from a read of a closed file would be less clear.
 			this.#refuseWhenClosed()
 			throw asReadError(this.path, error)
 		}

@@ -1,10 +1,12 @@
 /**
- * Iterates over batches as single records. It is written by hand because most calls find their record in the
- * current batch, and an async generator would cost more for each.
+ * Iterates over the individual records in batches. It is not an async generator, because most calls find
+ * their record in the current batch, and a generator would make each call slower.
  */
 import type { LogRecord } from '../../model/record.ts'
 
-/** Returns the records of batches, one by one; each iteration starts the batches anew. */
+/**
+ * Returns an iterable over the individual records in batches. Each iteration starts again at the first batch.
+ */
 export function recordsOf(batches: AsyncIterable<LogRecord[]>): AsyncIterable<LogRecord> {
 	return { [Symbol.asyncIterator]: () => new RecordIterator(batches[Symbol.asyncIterator]()) }
 }
@@ -15,11 +17,11 @@ export class RecordIterator implements AsyncIterableIterator<LogRecord, undefine
 	#batch: readonly LogRecord[] = []
 	#index = 0
 	#isDone = false
-	/** The batch being fetched. Concurrent calls wait for it, in order. */
+	/** The batch fetch that is in progress. Concurrent calls wait for it, in order. */
 	#fetching: Promise<unknown> | undefined
 
 	/**
-	 * @param onReturn called first when the consumer stops early, so that nothing waits for batches that may
+	 * @param onReturn called first when the caller stops early, so that nothing waits for batches that may
 	 * never arrive.
 	 */
 	constructor(batches: AsyncIterator<LogRecord[]>, onReturn?: () => void) {

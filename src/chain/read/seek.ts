@@ -1,9 +1,9 @@
 /**
- * Finds the stretches of a chain that can match a query, in few reads and without an index: it follows the
- * jumps from the newest anchor (format/anchor.ts). A stretch is skipped only when anchors that verify rule
- * out a match. Where an anchor cannot be read, the part that it describes is read instead.
+ * Finds the stretches of a file that can match a query, with few reads and without an index, by following the
+ * jumps from the newest anchor (format/anchor.ts). A stretch is skipped only if anchors that verify rule out
+ * a match. If an anchor cannot be read, the part that it describes is read instead.
  *
- * Works with anchors and offsets only; it reads no frames.
+ * Uses only anchors and offsets, and reads no frames.
  */
 import { ANCHOR_BYTES, type Anchor } from '../format/anchor.ts'
 import { HEADER_BYTES } from '../format/header.ts'
@@ -19,7 +19,7 @@ export interface Stretch {
 	readonly to: number
 	/** The anchor at `from`; undefined at the beginning of the file. */
 	readonly anchor: Anchor | undefined
-	/** Whether the stretch ends where the file ends. */
+	/** Whether the stretch ends at the end of the file. */
 	readonly isTail: boolean
 }
 
@@ -28,19 +28,19 @@ export function wholeFile(size: number): Stretch {
 	return { from: HEADER_BYTES, to: size, anchor: undefined, isTail: true }
 }
 
-/** Everything between two anchors. */
+/** The part of a file between two anchors. */
 interface Region {
 	readonly upper: Anchor
-	/** The anchor below; undefined at the beginning of the file. */
+	/** The anchor at the start of the region; undefined at the beginning of the file. */
 	readonly lower: Anchor | undefined
 }
 
-/** Stretches with fewer spans (about half a MiB) are read at once rather than split further. */
+/** Number of spans (about half a MiB) below which a stretch is not split further. */
 const LOOK_SPANS_MIN = 8
 
 /**
- * Yields the stretches of the first `size` bytes of a file that can hold matches: in order, or, with
- * `reverse`, backwards span by span.
+ * Yields the stretches in the first `size` bytes of a file that can contain matches. With `reverse`, yields
+ * single spans from last to first.
  */
 export async function* findStretches(
 	file: OpenSegment,
@@ -68,7 +68,7 @@ class Seeker {
 	constructor(file: OpenSegment, query: ResolvedQuery) {
 		this.#file = file
 		this.#query = query
-		// A reverse read holds a whole stretch in memory.
+		// A reverse read keeps a stretch, or a window of it, in memory.
 		this.#lookSpansMin = query.reverse ? 2 : LOOK_SPANS_MIN
 	}
 
@@ -87,8 +87,8 @@ class Seeker {
 		const isWhole = fromSeq <= firstSeq && upper.nextSeq - 1 <= toSeq
 		const wantsAll = isWhole && extent !== undefined && isWithin(this.#query, extent)
 		const spans = upper.ordinal - (lower?.ordinal ?? 0)
-		// When the wanted seqs begin or end inside, reading a few more anchors costs less than the bytes it
-		// saves.
+		// If the requested seqs start or end within the region, reading a few more anchors costs less than
+		// reading the bytes that they rule out.
 		const lookSpansMin = isWhole ? this.#lookSpansMin : 2
 		if (spans < lookSpansMin || (wantsAll && !reverse)) yield stretchOf(region)
 		else {
@@ -99,8 +99,8 @@ class Seeker {
 	}
 
 	/**
-	 * Splits the part between two anchors at the anchors within, the first of them at `firstOffset`; newest
-	 * part first.
+	 * Splits the region between two anchors at the anchors within it, starting with the one at `firstOffset`.
+	 * Returns the newest region first.
 	 */
 	async split(upper: Anchor, lower: Anchor | undefined, firstOffset: number): Promise<Region[]> {
 		const regions: Region[] = []
@@ -110,7 +110,7 @@ class Seeker {
 			const next = target > lowest ? await this.#anchorNear(target, at.offset) : undefined
 			const below = next === undefined || next.offset <= lowest ? lower : next
 			regions.push({ upper: at, lower: below })
-			// Older parts hold only lower seqs.
+			// Older regions contain only lower seqs.
 			if (below === lower || below === undefined || below.nextSeq <= this.#query.fromSeq) break
 			at = below
 			target = at.jumpOffset >= lowest ? at.jumpOffset : at.previousOffset
@@ -118,7 +118,7 @@ class Seeker {
 		return regions
 	}
 
-	/** Reads the anchor at `offset`; where that fails, the nearest readable anchor below `upperOffset`. */
+	/** Reads the anchor at `offset` or, if that fails, the nearest readable anchor below `upperOffset`. */
 	async #anchorNear(offset: number, upperOffset: number): Promise<Anchor | undefined> {
 		const anchor = offset < upperOffset ? await anchorAt(this.#file, offset) : undefined
 		return anchor ?? anchorBefore(this.#file, upperOffset)
@@ -134,7 +134,7 @@ function extentOf({ upper, lower }: Region) {
 
 function stretchOf({ upper, lower }: Region): Stretch {
 	// The stretch includes the upper anchor, which shows how many records an unreadable range at the end
-	// held.
+	// contained.
 	return {
 		from: lower?.offset ?? HEADER_BYTES,
 		to: upper.offset + ANCHOR_BYTES,

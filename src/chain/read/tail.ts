@@ -1,11 +1,11 @@
 /**
- * Follows a chain while it is written: first its history, then new records. Both are one walk from entry to
- * entry and from file to file, so nothing is lost in between. Polling alone finds everything; `fs.watch` only
- * makes a poll happen sooner.
+ * Follows a chain while it is being written: first its history, then new records. Both parts are one walk
+ * from entry to entry and from file to file, so no record is lost between them. Polling is sufficient to find
+ * everything; `fs.watch` only makes polls happen sooner.
  *
  * Invariant: before the walk continues after an entry, it reads that entry again. If the entry is gone, the
- * walk returns to the last anchor that is still there, and does not deliver records twice. While the system
- * lacks a resource, the walk waits where it is.
+ * walk returns to the last anchor that still exists, and does not deliver records twice. While the system
+ * lacks a resource, the walk waits at its position.
  */
 import { show } from '../../guard/show.ts'
 import { checkBoolean, checkSignal, checkTimerMs, ifGiven } from '../../model/check.ts'
@@ -46,7 +46,7 @@ export function resolveTail(query: TailQuery): ResolvedTail {
 	checkBoolean('durableOnly', durableOnly)
 	ifGiven('signal', signal, checkSignal)
 	if (resolved.reverse || resolved.limit !== Number.POSITIVE_INFINITY) {
-		throw new MeshChainError('INVALID_FILTER', 'a tail has no end, so it takes neither reverse nor limit')
+		throw new MeshChainError('INVALID_FILTER', 'a tail has no end, so reverse and limit are not allowed')
 	}
 	return { query: resolved, pollIntervalMs, durableOnly, signal }
 }
@@ -57,21 +57,21 @@ export class Tail<T> {
 	/** The file that the walk has reached. */
 	#file: OpenSegment
 	readonly #tail: ResolvedTail
-	/** The rest of the query after a restart of the walk. */
+	/** The query for the remaining records, after a restart of the walk. */
 	#query: ResolvedQuery
 	/** Seq up to which every record was delivered or did not match. */
 	#spokenSeq = 0
 	readonly #patience: Patience
 	readonly #refuseWhenClosed: () => void
 	#collector: EntryCollector<T>
-	/** Offset of the last known entry; of the first entry when none is known. */
+	/** Offset of the last processed entry, or of the first entry if none was processed. */
 	#entryOffset = HEADER_BYTES
-	/** End of the last known entry. */
+	/** End of the last processed entry. */
 	#position = HEADER_BYTES
 	/** Epoch and seq of the last delivered record. */
 	#epoch = 0
 	#seq = 0
-	/** Offset up to which the file was read, valid or not. */
+	/** Offset up to which the file was read, whether or not the bytes were valid. */
 	#seenEnd = -1
 	/** Whether a gap was delivered for the unreadable end of the file. */
 	#endWasReported = false
@@ -96,9 +96,9 @@ export class Tail<T> {
 	}
 
 	/**
-	 * Yields batches; an empty one means that there is nothing more for now. Ends when the signal aborts or
-	 * when no later record can match. Rejects like `Chain.tail`, but does not apply the query's rule for
-	 * gaps.
+	 * Yields batches. An empty batch means that no more records are available yet. Ends when the signal
+	 * aborts or no later record can match. Rejects with the same errors as `Chain.tail`, but does not apply
+	 * the query's rule for gaps.
 	 */
 	async *batches(): AsyncGenerator<T[]> {
 		if (this.#isStopped) return
@@ -119,7 +119,7 @@ export class Tail<T> {
 		}
 	}
 
-	/** Ends {@link batches}, even while it waits. */
+	/** Ends {@link batches}, even during a wait. */
 	stop(): void {
 		this.#stopped = true
 		this.#sleeper.wake()
@@ -160,7 +160,7 @@ export class Tail<T> {
 	/** Yields everything written since the last lap, then waits, unless another file follows. */
 	async *#lap(): AsyncGenerator<T[]> {
 		this.#hinted = false
-		// The file is read to its end even when the path leads elsewhere.
+		// The file is read to its end even if the path now refers to another file.
 		const next = this.#whatFollows()
 		let isAtEnd = true
 		for await (const batch of this.#newEntries(next?.file?.previousEnd)) {
@@ -176,7 +176,10 @@ export class Tail<T> {
 		}
 	}
 
-	/** Yields everything before the last anchor, as a reader would. The walk begins at that anchor. */
+	/**
+	 * Yields all matches before the last anchor, as a query does, and starts the walk at that anchor. If the
+	 * query has no conditions, the walk starts in the first file.
+	 */
 	async *#history(files: readonly ChainFile[]): AsyncGenerator<T[]> {
 		this.#refuseWhenClosed()
 		const query = this.#query
@@ -230,7 +233,7 @@ export class Tail<T> {
 		}
 	}
 
-	/** Moves the walk to a file; returns false when the file is gone. */
+	/** Moves the walk to a file. Returns false if the file is gone. */
 	async #open(listed: ChainFile): Promise<boolean> {
 		const file = await this.#files.open(listed)
 		if (file === undefined) return false
@@ -264,8 +267,8 @@ export class Tail<T> {
 	}
 
 	/**
-	 * Yields everything after the last known entry: at least one batch per entry, empty where nothing
-	 * matches.
+	 * Yields all matches after the last processed entry. Each entry yields at least one batch, which is empty
+	 * if nothing matches.
 	 */
 	async *#newEntries(endMax = Number.POSITIVE_INFINITY): AsyncGenerator<T[]> {
 		this.#refuseWhenClosed()
@@ -300,7 +303,7 @@ export class Tail<T> {
 		)
 	}
 
-	/** Whether the walk found the last known entry at its old offset. */
+	/** Returns whether the walk found the last processed entry at its old offset. */
 	#stillStands(entry: ScanEntry): boolean {
 		return entryStart(entry) >= this.#position
 	}
@@ -348,14 +351,15 @@ export class Tail<T> {
 	/** Returns to an anchor after the file was cut or overwritten before the position of the walk. */
 	async #goBack(size: number): Promise<void> {
 		const { system, path, chainPath } = this.#file
-		// When its disk fails, a writer cuts what is half-written and writes the same bytes again. Nothing
-		// else may cut the file.
+		// After a failed write, a writer cuts off the half-written bytes and writes the same bytes again.
+		// Nothing else may cut the file.
 		const isWriters = size >= HEADER_BYTES && mayBeHeld(system, chainPath)
 		const anchor = isWriters ? await anchorBefore(this.#file, Math.min(size, this.#entryOffset)) : undefined
 		if (anchor === undefined) {
 			throw new MeshChainError(
 				'CHAIN_TRUNCATED',
-				`${show(path)} was changed while it was read: the entry at offset ${this.#entryOffset} is gone; the file was truncated or rewritten`,
+				`${show(path)} was changed while it was read: the entry at offset ${this.#entryOffset} is gone; ` +
+					'the file was truncated or rewritten',
 				{ path, offset: size },
 			)
 		}
@@ -376,12 +380,12 @@ export class Tail<T> {
 	}
 
 	/**
-	 * Returns the next file, or an error when the path of the chain leads to another chain or nowhere.
-	 * Undefined while this file is live.
+	 * Returns the next file, or an error if the path of the chain refers to another chain or to no file.
+	 * Returns undefined while this file is the live file.
 	 */
 	#whatFollows(): { readonly file?: FollowingFile; readonly error?: MeshChainError } | undefined {
 		const { system, fd, chainPath, identity } = this.#file
-		let what = 'is another file now'
+		let what = 'is now another file'
 		try {
 			if (isSameFile(system.statSync(chainPath), system.fstatSync(fd))) return undefined
 		} catch (error) {
@@ -398,7 +402,7 @@ export class Tail<T> {
 		return { error: replacedError(chainPath, what) }
 	}
 
-	/** Waits until something may have changed: for the next poll, a hint, or the signal. */
+	/** Waits until the next poll is due, the file may have changed, or the signal aborts. */
 	async #wait(): Promise<void> {
 		if (this.#hinted || this.#isStopped) return
 		await this.#sleeper.sleep(this.#tail.pollIntervalMs)
@@ -414,7 +418,7 @@ export class Tail<T> {
 		}
 	}
 
-	/** Watches the file at the path of the chain; a watch does not follow the path to another file. */
+	/** Watches the file at the path of the chain. A watch does not follow the path to another file. */
 	#watch(): void {
 		const { system, chainPath } = this.#file
 		this.#stopWatching()
@@ -427,21 +431,23 @@ export class Tail<T> {
 	}
 }
 
-/** Returns the rest of a query once everything before a seq was delivered. */
+/** Returns the query for the remaining records after everything before a seq was delivered. */
 function from(query: ResolvedQuery, seq: number): ResolvedQuery {
 	return seq <= query.fromSeq ? query : { ...query, fromSeq: seq, isEverything: false }
 }
 
 function replacedError(path: string, what: string): MeshChainError {
-	const text = `${show(path)} ${what}: the old chain has been read to its end; open the path again to follow the new one`
+	const text =
+		`${show(path)} ${what}: the old chain has been read to its end; ` +
+		'open the path again to follow the new one'
 	return new MeshChainError('CHAIN_REPLACED', text, { path })
 }
 
-/** A file that follows another. */
+/** The file that follows the current one. */
 interface FollowingFile {
 	readonly listed: ChainFile
-	/** Whether no file is missing between the two. */
+	/** Whether no file is missing between the two files. */
 	readonly isNext: boolean
-	/** Offset up to which the previous file counts. */
+	/** Offset in the previous file at which this file takes over. */
 	readonly previousEnd: number | undefined
 }

@@ -1,6 +1,6 @@
 /**
- * Reads the end of a file synchronously, for writers and repairs: everything from its newest anchor, whatever
- * the size. Makes no decisions (recovery.ts does) and never writes.
+ * Reads the end of a file synchronously, for writers and repairs: everything from the newest anchor on,
+ * whatever its size. Never writes, and leaves all decisions to recovery.ts.
  */
 import { EPOCH_MAX } from '../../model/limits.ts'
 import { LOG_LEVELS } from '../../model/record.ts'
@@ -23,10 +23,10 @@ import { lastAnchorIn, windowsBefore } from './pieces.ts'
 import type { ScanEntry, UnreadableRange } from './scan.ts'
 import { scanRange } from './scan-range.ts'
 
-/** Longest tail that a writer leaves without an anchor. */
+/** Maximum length of a tail that a writer leaves without an anchor. */
 const TAIL_BYTES_MAX = 2 * FRAME_BYTES_MAX
 
-/** The end of a file, with everything that a writer needs to continue after it. */
+/** The end of a file, with all data that a writer needs to continue after it. */
 export interface ChainEnd {
 	readonly epoch: number
 	readonly nextSeq: number
@@ -39,9 +39,9 @@ export interface ChainEnd {
 	readonly end: number
 	/** Extent of the records in the tail. */
 	readonly extent: Extent
-	/** Newest anchor, the anchor that it points to, and so on, as far as they can be read. */
+	/** Newest anchor, the anchor that it points to, and so on, as far as the anchors can be read. */
 	readonly jumpPath: readonly Anchor[]
-	/** Offset of the first unreadable range in the tail that is followed by valid entries. */
+	/** Offset of the first unreadable range in the tail that precedes valid entries. */
 	readonly hole: number | undefined
 	/** Unreadable range at the end of the file. */
 	readonly suffix: UnreadableRange | undefined
@@ -71,8 +71,8 @@ export function readChainEnd(file: OpenFile, size: number, identity: ChainIdenti
 }
 
 /**
- * Returns the highest epoch that may have been opened in a file: openings in an unreadable end are lost with
- * it.
+ * Returns the highest epoch that may have been opened in a file. An unreadable end may have contained further
+ * openings.
  */
 export function epochMaxOf({ epoch, suffix }: Pick<ChainEnd, 'epoch' | 'suffix'>): number {
 	const lost = suffix === undefined || suffix.torn ? 0 : Math.floor(suffix.bytes / ANCHOR_BYTES)
@@ -95,7 +95,7 @@ function readJumpPath(
 	return path
 }
 
-/** Returns the last anchor that ends at or before an offset. */
+/** Returns the last anchor that ends at or before `before`. */
 function findAnchorBefore(file: OpenFile, before: number, idChecksum: number): Anchor | undefined {
 	for (const { start, end } of windowsBefore(before)) {
 		const window = readFully(file.system, file.fd, end - start, start)
@@ -139,7 +139,7 @@ class EndWalk {
 			return
 		}
 		this.hole ??= place.offset
-		// The content of this range is unknown, so no reader may skip the span.
+		// The content of the range is unknown, so no reader may skip the span.
 		this.extent = joinExtents(this.extent, GAP_EXTENT)
 	}
 }

@@ -1,6 +1,6 @@
 /**
- * Follows the seqs of a chain and finds missing records: turns each unreadable range into a gap with a range
- * of seqs. A `$gap` record in the file explains itself and causes no other gap.
+ * Follows the seqs of a chain and finds missing records. Each unreadable range becomes a gap with a range of
+ * seqs. A `$gap` record in the file explains the seqs that it covers, so it does not cause another gap.
  */
 
 import { SEQ_MAX } from '../../model/limits.ts'
@@ -11,16 +11,19 @@ import type { Frame } from '../format/frame.ts'
 import { firstCovered } from './frame-rows.ts'
 import type { ScanEntry, UnreadableRange } from './scan.ts'
 
-/** The facts about a file that are needed to find missing records. */
+/** The data about a file that is needed to find missing records. */
 export interface WalkedFile {
 	readonly firstSeq: number
 	/**
-	 * Returns whether a power loss explains that the bytes at this offset are unreadable, given the boot id
-	 * in the newest anchor before them. Only used for the last file: the end of an earlier file was handled
-	 * when the next file was begun.
+	 * Returns whether a power loss explains the unreadable bytes at `offset`, given the boot id in the newest
+	 * anchor before them. It is used only for the last file, because the end of an earlier file was handled
+	 * when the next file was started.
 	 */
 	readonly isUnsynced?: (offset: number, bootId: Uint8Array | undefined) => boolean
-	/** Whether another file follows. Its first seq shows what is missing at the end of this file. */
+	/**
+	 * Whether another file follows. The first seq of that file shows which records are missing at the end of
+	 * this one.
+	 */
 	readonly isFollowed?: boolean
 }
 
@@ -37,7 +40,7 @@ export class Continuity {
 	/** Seq of the next record if none is missing. */
 	nextSeq: number
 	epoch: number
-	/** Time of the last entry. A gap has the time of the entry after it, wherever the walk began. */
+	/** Time of the last entry. A gap has the time of the entry after it, wherever the walk started. */
 	#tsMs = 0
 	/** Boot id in the newest anchor. */
 	#bootId: Uint8Array | undefined
@@ -46,7 +49,7 @@ export class Continuity {
 	/** Cause for records that are missing before the next entry. */
 	#cause: GapData['cause'] = 'damaged'
 
-	/** @param anchor Anchor at which the walk begins; undefined for the beginning of the file. */
+	/** @param anchor Anchor at which the walk starts; undefined for the beginning of the file. */
 	constructor(anchor: Anchor | undefined, { firstSeq, isUnsynced, isFollowed = false }: WalkedFile) {
 		this.#isFollowed = isFollowed
 		this.#isUnsynced = isUnsynced ?? (() => false)
@@ -56,13 +59,13 @@ export class Continuity {
 		this.#tsMs = anchor?.writtenMs ?? 0
 	}
 
-	/** Moves past an entry. Returns the gap before the entry or in its place. */
+	/** Moves past an entry, and returns the gap before the entry or in its place. */
 	entry(entry: ScanEntry): LogRecord<'$gap', GapData> | undefined {
 		if (entry.type === 'frame') return this.frame(entry.frame)
 		return entry.type === 'anchor' ? this.anchor(entry.anchor) : this.bad(entry.place)
 	}
 
-	/** Moves past a frame. Returns the gap before it if records are missing without explanation. */
+	/** Moves past a frame. Returns the gap before the frame if records are missing without an explanation. */
 	frame(frame: Frame): LogRecord<'$gap', GapData> | undefined {
 		const covered = frame.baseSeq > this.nextSeq ? firstCovered(frame) : frame.baseSeq
 		this.#tsMs = frame.baseTsMs
@@ -73,7 +76,7 @@ export class Continuity {
 		return gap
 	}
 
-	/** Moves past an anchor. Returns the gap before it if records are missing. */
+	/** Moves past an anchor. Returns the gap before the anchor if records are missing. */
 	anchor(anchor: Anchor): LogRecord<'$gap', GapData> | undefined {
 		this.#tsMs = anchor.writtenMs
 		const gap = anchor.nextSeq > this.nextSeq ? this.#gap(anchor.nextSeq - 1) : undefined
@@ -85,9 +88,9 @@ export class Continuity {
 	}
 
 	/**
-	 * Moves past an unreadable range. If nothing valid follows, returns the gap for it, based on the remains
-	 * in the range. A range without records causes no gap: a torn entry was never committed, and an anchor
-	 * contains no records.
+	 * Moves past an unreadable range. If no valid entry follows, returns a gap for the range, based on its
+	 * remains. There is no gap if the range contained no records: a torn entry was never committed, and an
+	 * anchor contains no records.
 	 */
 	bad(place: UnreadableRange): LogRecord<'$gap', GapData> | undefined {
 		const isUnsynced = this.isUnsynced(place)
@@ -97,7 +100,7 @@ export class Continuity {
 		return this.upTo(nextSeqAfter(place, this.nextSeq))
 	}
 
-	/** Returns whether a power loss explains the next unreadable range. */
+	/** Returns whether a power loss explains an unreadable range, which must be the next entry. */
 	isUnsynced({ offset }: UnreadableRange): boolean {
 		return !this.#isFollowed && this.#isUnsynced(offset, this.#bootId)
 	}
@@ -109,7 +112,7 @@ export class Continuity {
 		return this.#gap(nextSeq - 1)
 	}
 
-	/** Returns the complete state: a walk that resumes from it finds the same gaps. */
+	/** Returns the complete state. A walk that resumes from this state finds the same gaps. */
 	state(): ContinuityState {
 		const { nextSeq, epoch } = this
 		return { nextSeq, epoch, tsMs: this.#tsMs, cause: this.#cause, bootId: this.#bootId }
@@ -134,9 +137,9 @@ export class Continuity {
 }
 
 /**
- * Returns the next seq after an unreadable end that no power loss explains. Records may have been committed
- * there, so at least one seq is skipped. Writers, readers and repairs all use this function, so they skip the
- * same seqs.
+ * Returns the next seq after an unreadable end that no power loss explains. Unless the end contained no
+ * records, at least one seq is skipped, because records may have been committed there. Writers, readers and
+ * repairs all use this function, so they skip the same seqs.
  */
 export function nextSeqAfter({ remains }: UnreadableRange, nextSeq: number): number {
 	if (!remains.mayHoldRecords) return nextSeq
@@ -150,7 +153,10 @@ export function nextSeqAfter({ remains }: UnreadableRange, nextSeq: number): num
 	return Math.min(Math.max(next, nextSeq + 1), SEQ_MAX + 1)
 }
 
-/** Returns the gap for a frame that verifies but whose rows are not records: another program wrote it. */
+/**
+ * Returns the gap for a frame that verifies but whose rows are not records. Another program must have written
+ * it.
+ */
 export function unreadableRows(frame: Frame): LogRecord<'$gap', GapData> {
 	const { baseSeq: fromSeq, rows: count, epoch, baseTsMs: tsMs } = frame
 	const data = { fromSeq, toSeq: fromSeq + count - 1, count, cause: 'damaged' } as const

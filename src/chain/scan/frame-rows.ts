@@ -1,10 +1,10 @@
-/** Reads the rows of a verified frame: records, covered seqs and sums. Rows are decoded on demand. */
+/** Reads the rows of a verified frame on demand: its records, the seqs that it covers, and its sums. */
 import { type RowBatches, rowBatches } from '../../codec/row-batches.ts'
 import { GAP_KIND, type GapData, isGap, LOG_LEVELS, type LogRecord, levelIndex } from '../../model/record.ts'
 import { EMPTY_EXTENT, type Extent, extentOf, joinExtents } from '../format/anchor.ts'
 import { FLAG_ASCII, FLAG_CONTROL, type Frame } from '../format/frame.ts'
 
-/** Returns the block of rows of a frame, for decoding. */
+/** Returns the rows of a frame as a block for decoding. */
 export function rowBlockOf(frame: Frame) {
 	return {
 		bytes: frame.bytes,
@@ -20,8 +20,8 @@ export function rowBlockOf(frame: Frame) {
 }
 
 /**
- * Returns the rows of a frame in batches, optionally only those at or above a level. Returns undefined if the
- * rows are not records. Rows of a large frame are decoded on demand from the bytes of the frame.
+ * Returns the rows of a frame in batches, optionally only the rows at or above a level. Returns undefined if
+ * the rows are not records. The rows of a large frame are decoded on demand, from the bytes of the frame.
  */
 export function rowBatchesOf(frame: Frame, levelIndexMin = 0): RowBatches | undefined {
 	try {
@@ -31,7 +31,7 @@ export function rowBatchesOf(frame: Frame, levelIndexMin = 0): RowBatches | unde
 	}
 }
 
-/** Returns the rows of a frame one by one; undefined if the rows are not records. */
+/** Returns the rows of a frame one by one, or undefined if the rows are not records. */
 export function rowsOf(frame: Frame): Iterable<LogRecord> | undefined {
 	const batches = rowBatchesOf(frame)
 	if (batches === undefined) return undefined
@@ -42,7 +42,10 @@ function* inBatches(batches: RowBatches): Generator<LogRecord> {
 	for (let index = 0; index < batches.length; index++) yield* batches.at(index)!
 }
 
-/** Returns the first seq that a frame covers: a `$gap` at its head also covers the absent seqs before it. */
+/**
+ * Returns the first seq that a frame covers. A `$gap` at its head also covers the absent seqs before the base
+ * seq.
+ */
 export function firstCovered(frame: Frame): number {
 	if ((frame.flags & FLAG_CONTROL) === 0) return frame.baseSeq
 	const first = rowBatchesOf(frame)?.at(0)?.[0]
@@ -50,7 +53,10 @@ export function firstCovered(frame: Frame): number {
 	return (first.data as GapData).fromSeq
 }
 
-/** Returns what the rows of a frame add to the sums in anchors; nothing if the rows are not records. */
+/**
+ * Returns the amounts that the rows of a frame add to the sums in anchors. They are zero if the rows are not
+ * records.
+ */
 export function frameSums(frame: Frame): { readonly levelCounts: number[]; readonly extent: Extent } {
 	const levelCounts = LOG_LEVELS.map(() => 0)
 	let extent = EMPTY_EXTENT

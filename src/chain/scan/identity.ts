@@ -1,4 +1,4 @@
-/** Identifies a file by its first bytes: the chain and the segment. No I/O. */
+/** Determines the chain and the segment of a file from its first bytes, without I/O. */
 import { createHash } from 'node:crypto'
 import { show } from '../../guard/show.ts'
 import { MeshChainError } from '../../model/errors.ts'
@@ -13,26 +13,27 @@ export interface ChainIdentity {
 	readonly idHex: string
 	/** Number of this file in the chain, from 0. */
 	readonly segment: number
-	/** Start of all checksums in this file. */
+	/** Seed of all checksums in this file. */
 	readonly idChecksum: number
 	/** Creation time of the file; undefined if the header cannot be read. */
 	readonly createdMs: number | undefined
 	/** Seq of the first record in this file. */
 	readonly firstSeq: number
 	/**
-	 * End up to which the previous file counts, and its link there; undefined if the header cannot be read.
+	 * Offset up to which the previous file counts, and the link of that file up to there. Undefined if the
+	 * header cannot be read.
 	 */
 	readonly previous: { readonly end: number; readonly link: Uint8Array } | undefined
-	/** Whether the header does not verify and an anchor supplied the identity. */
+	/** Whether the header does not verify, so that the identity comes from an anchor. */
 	readonly headerDamaged: boolean
-	/** Bytes that the first link covers. */
+	/** The header as it is in the file. The first link covers these bytes. */
 	readonly headerBytes: Buffer
 }
 
 /**
  * @param bytes First bytes of the file: at least a header and an anchor, if the file is that long.
- * @param more Supplies more bytes, if neither header nor anchor can be read.
- * @throws {MeshChainError} `CHAIN_EMPTY` for an empty file or part of a header, `NOT_A_CHAIN`,
+ * @param more Returns more of the first bytes. It is called if neither a header nor an anchor can be read.
+ * @throws {MeshChainError} `CHAIN_EMPTY` for an empty file or a part of a header; `NOT_A_CHAIN`,
  * `HEADER_DAMAGED`, `NEWER_VERSION`.
  */
 export function identify(bytes: Buffer, path: string, more: () => Buffer = () => bytes): ChainIdentity {
@@ -42,8 +43,8 @@ export function identify(bytes: Buffer, path: string, more: () => Buffer = () =>
 	if (reading.kind === 'prefix') {
 		throw new MeshChainError(
 			'CHAIN_EMPTY',
-			`${show(path)} holds ${bytes.length === 0 ? 'nothing' : 'only the beginning of a header'}: ` +
-				'no writer has finished creating it',
+			`${show(path)} contains ${bytes.length === 0 ? 'nothing' : 'only the beginning of a header'}: ` +
+				'its writer did not finish creating it',
 			{ path },
 		)
 	}
@@ -52,16 +53,16 @@ export function identify(bytes: Buffer, path: string, more: () => Buffer = () =>
 	if (reading.kind === 'damaged') {
 		throw new MeshChainError(
 			'HEADER_DAMAGED',
-			`${show(path)} begins like a chain, but neither its header nor an anchor near it can be read`,
+			`${show(path)} begins like a chain, but neither its header nor an anchor after it can be read`,
 			{ path, offset: 0 },
 		)
 	}
-	throw new MeshChainError('NOT_A_CHAIN', `${show(path)} is not a mesh-chain file; it stays unchanged`, {
+	throw new MeshChainError('NOT_A_CHAIN', `${show(path)} is not a mesh-chain file; it was not changed`, {
 		path,
 	})
 }
 
-/** Takes the identity from an anchor if the header is damaged. */
+/** Returns the identity that the first valid anchor contains, for a file with a damaged header. */
 function fromFirstAnchor(bytes: Buffer, headerBytes: Buffer): ChainIdentity | undefined {
 	let at = findAnchorLead(bytes, HEADER_BYTES)
 	for (; at >= 0; at = findAnchorLead(bytes, at + 1)) {
@@ -86,11 +87,11 @@ function firstSeqIn(bytes: Buffer, chainId: Uint8Array, segment: number): number
 	return 1
 }
 
-/** The known fields of a header that may be damaged. */
+/** The fields that are known even if the header is damaged. */
 type KnownHeader = Pick<Header, 'chainId' | 'segment' | 'firstSeq'> &
 	Partial<Pick<Header, 'previousEnd' | 'previousLink'>> & { readonly createdMs: number | undefined }
 
-/** Returns the identity of a file that begins with this header. */
+/** Returns the identity of a file with this header. */
 export function identityOf(header: KnownHeader, headerBytes: Buffer): ChainIdentity {
 	const { chainId: id, segment, createdMs, firstSeq, previousEnd = 0, previousLink = NO_LINK } = header
 	return {
@@ -106,10 +107,10 @@ export function identityOf(header: KnownHeader, headerBytes: Buffer): ChainIdent
 	}
 }
 
-/** The previous link of the first file of a chain. */
+/** The previous link in the first file of a chain. */
 export const NO_LINK = new Uint8Array(32)
 
-/** Returns the link before the first anchor of a file. */
+/** Returns the link that takes the place of a previous link in the first anchor of a file. */
 export function headerLink({ headerBytes }: Pick<ChainIdentity, 'headerBytes'>): Uint8Array {
 	return createHash('sha256').update(headerBytes).digest()
 }

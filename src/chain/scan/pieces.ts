@@ -1,15 +1,17 @@
-/** Sizes of reads, and the backward search for anchors. No I/O. */
+/** Defines the sizes of reads, and searches backward for anchors. Does no I/O. */
 import { ANCHOR_BYTES, type Anchor, decodeAnchor, findAnchorLeadBackward } from '../format/anchor.ts'
 import { HEADER_BYTES } from '../format/header.ts'
 
 /** Number of bytes that a walk reads at once. */
 export const PIECE_BYTES = 256 * 1024
-/** Number of bytes that a search for an anchor reads at once. Anchors are rarely further apart. */
+/**
+ * Number of bytes that a search for an anchor reads at once. The distance between anchors is rarely greater.
+ */
 const WINDOW_BYTES = 64 * 1024
 
 /**
- * Yields the windows of a file below `end`, the last window first. Each overlaps the next by one byte less
- * than an anchor, so that no anchor is cut in two.
+ * Yields the windows of a file below `end`, the last window first. Adjacent windows overlap by one byte less
+ * than the length of an anchor, so each anchor lies completely within a window.
  */
 export function* windowsBefore(end: number): Generator<{ readonly start: number; readonly end: number }> {
 	for (let windowEnd = end; windowEnd > HEADER_BYTES; ) {
@@ -19,7 +21,7 @@ export function* windowsBefore(end: number): Generator<{ readonly start: number;
 	}
 }
 
-/** Returns the last anchor that verifies within a window. The window begins at `offset` in the file. */
+/** Returns the last anchor that verifies within a window, which starts at `offset` in the file. */
 export function lastAnchorIn(window: Buffer, offset: number, idChecksum: number): Anchor | undefined {
 	let pos = findAnchorLeadBackward(window, window.length - ANCHOR_BYTES)
 	while (pos >= 0) {

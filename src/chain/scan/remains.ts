@@ -1,10 +1,10 @@
 /**
- * Guesses what unverifiable bytes at the end of a file were. Nothing here is verified; the result only bounds
- * the loss.
+ * Guesses the former content of unverifiable bytes at the end of a file. Nothing here is verified; the result
+ * only limits the loss.
  *
  * Invariants: an unreadable end counts as at least one record, unless it is a torn entry or consists only of
- * the remains of anchors. If the head of a frame and its rows give different numbers of records, the higher
- * number counts: better to skip a seq too many than to assign one twice.
+ * the remains of anchors. If the head of a frame and its rows indicate different numbers of records, the
+ * higher number counts, because skipping a seq is better than assigning one twice.
  */
 import { RUNS_PAST_END, valueEnd } from '../../codec/structure.ts'
 import { ANCHOR_BYTES, resemblesAnchor } from '../format/anchor.ts'
@@ -25,12 +25,12 @@ export interface Remains {
 	readonly mayHoldRecords: boolean
 }
 
-/** The remains of a place without records, or for which records do not matter. */
+/** The remains of a range that contained no records, or whose records do not matter. */
 export const NO_REMAINS: Remains = { frames: [], mayHoldRecords: false }
-/** The remains of a place about which nothing is known. */
+/** The remains of a range whose former content is unknown. */
 export const UNKNOWN_REMAINS: Remains = { frames: [], mayHoldRecords: true }
 
-/** Returns what was probably in `bytes[start, end)`, at the end of a file. */
+/** Returns the probable former content of `bytes[start, end)`, at the end of a file. */
 export function remainsOf(bytes: Buffer, start: number, end: number): Remains {
 	const frames: Frame[] = []
 	let pos = start
@@ -48,7 +48,7 @@ export function remainsOf(bytes: Buffer, start: number, end: number): Remains {
 	return { frames, mayHoldRecords: !isExplained || frames.length > 0 }
 }
 
-/** Reads a frame in which one field of the head, or any of the rows, may be wrong. */
+/** Reads a frame in which one field of the head or any rows may be wrong. */
 function frameAt(bytes: Buffer, pos: number, end: number): Frame | undefined {
 	if (end - pos < FRAME_BYTES_MIN || !resemblesFrame(bytes, pos)) return undefined
 	const claimed = claimedLength(bytes, pos)
@@ -64,7 +64,9 @@ function frameUpTo(bytes: Buffer, pos: number, end: number): Frame | undefined {
 	return found && { ...unknown, length: end - pos, bytes, ...found, rowsEnd: end }
 }
 
-/** Returns how many rows (arrays) fill `bytes[start, end)` exactly; 0 if anything else is there. */
+/**
+ * Returns how many rows (arrays) fill `bytes[start, end)` exactly, or 0 if the bytes contain anything else.
+ */
 function countRows(bytes: Buffer, start: number, end: number, passed: Set<number>, last: number): number {
 	let rows = 0
 	for (let pos = start; pos < end; rows++) {
@@ -77,15 +79,15 @@ function countRows(bytes: Buffer, start: number, end: number, passed: Set<number
 }
 
 /**
- * Finds the rows after a header without a reliable field: as many rows as fill the frame to its end, wherever
- * the header ends.
+ * Finds the rows of a frame without relying on any field of its header: returns the start from which the most
+ * rows fill the frame up to its end.
  */
 function findRows(bytes: Buffer, pos: number, end: number): Pick<Frame, 'rowsStart' | 'rows'> | undefined {
 	let found: Pick<Frame, 'rowsStart' | 'rows'> | undefined
 	const passed = new Set<number>()
 	const last = Math.min(pos + FRAME_HEADER_BYTES_MAX, end)
 	for (let rowsStart = pos + FRAME_FIXED_BYTES; rowsStart <= last; rowsStart++) {
-		// A start that an earlier count already passed yields fewer rows than that count.
+		// A start that is a row boundary in an earlier count yields fewer rows than that count.
 		if (passed.has(rowsStart)) continue
 		const rows = countRows(bytes, rowsStart, end, passed, last)
 		if (rows > (found?.rows ?? 0)) found = { rowsStart, rows }
@@ -94,8 +96,8 @@ function findRows(bytes: Buffer, pos: number, end: number): Pick<Frame, 'rowsSta
 }
 
 /**
- * Returns whether `bytes[start, end)` is the beginning of an entry and nothing else. Both the length, if
- * present, and the structure must confirm it: a flipped bit breaks one of them, never both.
+ * Returns whether `bytes[start, end)` is the beginning of an entry and nothing else. Both the structure and
+ * the length, if it is present, must confirm this, because a flipped bit cannot falsify both.
  */
 export function isTorn(bytes: Buffer, start: number, end: number): boolean {
 	const available = end - start

@@ -1,4 +1,4 @@
-/** Scans a part of a file synchronously, for writers and repairs. Readers walk asynchronously (walk.ts). */
+/** Scans a part of a file synchronously, for writers and repairs. Readers use the asynchronous walk.ts. */
 import { createHash } from 'node:crypto'
 import { type OpenFile, readFully } from '../../platform/file-system.ts'
 import { ANCHOR_BYTES, type Anchor } from '../format/anchor.ts'
@@ -36,7 +36,8 @@ export function scanRange(
 }
 
 /**
- * Returns the offset of the first unreadable range in a part of a file; undefined if all of it can be read.
+ * Returns the offset of the first unreadable range in a part of a file, or undefined if the complete part can
+ * be read.
  */
 export function firstUnreadable(file: OpenFile, idChecksum: number, range: ByteRange): number | undefined {
 	let first: number | undefined
@@ -47,8 +48,8 @@ export function firstUnreadable(file: OpenFile, idChecksum: number, range: ByteR
 }
 
 /**
- * Returns the link of everything in a file up to `to`: the link of the newest anchor if the anchor ends
- * there, otherwise the SHA-256 of that link and the bytes after the anchor.
+ * Returns the link of a file up to `to`. It is the link of the newest anchor if the anchor ends at `to`, and
+ * otherwise the SHA-256 of that link and the bytes after the anchor.
  */
 export function linkUpTo(
 	file: OpenFile,

@@ -1,12 +1,12 @@
 /**
- * The only scanner of files. It takes bytes in pieces of any size and returns frames, anchors and unreadable
- * ranges. It does no I/O and decodes no rows.
+ * The only scanner of files. It accepts bytes in pieces of any size, and returns frames, anchors and
+ * unreadable ranges. It does no I/O and does not decode rows.
  *
  * Invariants: an entry is returned only if its checksum verifies at its own offset. No length in an
- * unreadable range is trusted: the next entry is searched byte by byte, and every entry that verifies is
- * found. The time of a search depends on the bytes searched, not on the lengths that they claim
- * (`StretchChecksums`): at most about 0.1 µs per byte. Memory is bounded by three frames of maximum size and
- * one piece.
+ * unreadable range is trusted: the scanner searches for the next entry byte by byte, and finds every entry
+ * that verifies. The time of a search depends on the number of bytes and not on the lengths that they claim
+ * (`StretchChecksums`); it is at most about 0.1 µs per byte. Memory is limited to three frames of maximum
+ * size and one piece.
  */
 import {
 	ANCHOR_BYTES,
@@ -31,14 +31,14 @@ import { isTorn, NO_REMAINS, type Remains, remainsOf, UNKNOWN_REMAINS } from './
 export interface UnreadableRange {
 	readonly offset: number
 	readonly bytes: number
-	/** Whether nothing valid follows the range. */
+	/** Whether no valid entry follows the range. */
 	readonly atEnd: boolean
 	/**
-	 * Whether the range is the beginning of an entry whose rest is missing, as a killed process leaves it.
-	 * Implies `atEnd`.
+	 * Whether the range is the beginning of an entry whose rest is missing, as after a process is killed during
+	 * a write. Implies `atEnd`.
 	 */
 	readonly torn: boolean
-	/** Probable former content of the range; only determined at the end of a file. */
+	/** Probable former content of the range. It is determined only at the end of a file. */
 	readonly remains: Remains
 }
 
@@ -54,23 +54,26 @@ const END = { type: 'end' } as const
 export class Scanner {
 	readonly #idChecksum: number
 	#bytes: Buffer = Buffer.alloc(0)
-	/** File offset of the first byte held. */
+	/** File offset of the first buffered byte. */
 	#base: number
 	#pos = 0
 	#ended = false
-	/** Beginning of the unreadable range in the bytes held; -1 when not searching. */
+	/** Beginning of the unreadable range in the buffered bytes; -1 outside a search. */
 	#badPos = -1
-	/** Number of bytes of the unreadable range that were discarded because no torn entry is that long. */
+	/**
+	 * Number of bytes of the unreadable range that were discarded. The range is then too long for a torn entry.
+	 */
 	#badDropped = 0
-	/** Checksums of the bytes searched; created at the first unreadable place. */
+	/** Checksums of the searched bytes; created at the first unreadable range. */
 	#stretches: StretchChecksums | undefined
-	/** Number of bytes of frames that failed to verify where an entry was expected. */
+	/** Total length of the frames that did not verify where an entry was expected. */
 	#checkedInVain = 0
 	/**
-	 * Offset of the next bytes that begin like an anchor, found ahead of the search, and the end of that
-	 * look-ahead.
+	 * Offset of the next bytes that begin like an anchor, which are found ahead of the search; -1 if there are
+	 * none.
 	 */
 	#anchorOffset = -1
+	/** Offset up to which the look-ahead for anchors has searched. */
 	#anchorsSoughtTo = 0
 
 	constructor(idChecksum: number, offset: number) {
@@ -79,10 +82,10 @@ export class Scanner {
 	}
 
 	/**
-	 * Pushes the next piece of the file. The piece is kept without a copy and must not change before the next
-	 * push.
+	 * Pushes the next piece of the file. The scanner does not copy the piece, so it must not change before the
+	 * next push.
 	 *
-	 * @param headroom Number of free bytes before the piece, in the same memory, for the rest of earlier
+	 * @param headroom Number of free bytes before the piece in its underlying buffer, for the rest of earlier
 	 * pieces.
 	 */
 	push(piece: Buffer, headroom = 0): void {
@@ -100,14 +103,14 @@ export class Scanner {
 		if (this.#badPos >= 0) this.#badPos = 0
 	}
 
-	/** Declares that there are no more pieces. */
+	/** Tells the scanner that there are no more pieces. */
 	end(): void {
 		this.#ended = true
 	}
 
 	/**
-	 * Returns the next step. `more` asks for at least that many bytes; `end` is only returned after
-	 * {@link end}.
+	 * Returns the next step. `more` requests at least `bytes` more bytes. `end` is returned only after {@link
+	 * end} was called.
 	 */
 	next(): ScanStep {
 		if (this.#badPos >= 0) return this.#search()
@@ -123,8 +126,8 @@ export class Scanner {
 	}
 
 	/**
-	 * Returns the valid entry at `pos`, the number of further bytes needed to decide, or undefined if there
-	 * is no entry.
+	 * Returns the valid entry at `pos`, or the number of additional bytes that are needed to find out, or
+	 * undefined if there is no entry.
 	 */
 	#entryAt(pos: number): ScanEntry | number | undefined {
 		const bytes = this.#bytes
@@ -168,19 +171,20 @@ export class Scanner {
 			if (found !== undefined) return this.#leaveBad(false)
 			this.#pos++
 		}
-		// A lead may straddle the end of the bytes held.
+		// A lead may extend beyond the end of the buffered bytes.
 		this.#pos = Math.max(this.#pos, this.#bytes.length - (FRAME_FIXED_BYTES - 1))
 		if (!this.#ended) return this.#wantMore(1)
 		this.#pos = this.#bytes.length
 		return this.#leaveBad(true)
 	}
 
-	/** Returns the next position where an entry may begin; -1 if there is none in the bytes held. */
+	/** Returns the next position where an entry may begin, or -1 if there is none in the buffered bytes. */
 	#nextCandidate(): number {
 		const bytes = this.#bytes
 		const anchor = this.#nextAnchorLead()
 		const end = anchor < 0 ? bytes.length : anchor
-		// A loop instead of indexOf: in a run of this byte, one native call per byte would dominate the time.
+		// This is a loop because, in a long run of this byte, one `indexOf` call per byte would dominate the
+		// time.
 		for (let pos = this.#pos; pos < end; pos++) {
 			if (bytes[pos] !== 0x97) continue
 			const partial = bytes.length - pos < FRAME_FIXED_BYTES
@@ -190,8 +194,8 @@ export class Scanner {
 	}
 
 	/**
-	 * Finds the next lead of an anchor. Each byte is searched once, however many frames may begin before the
-	 * lead.
+	 * Returns the position of the next bytes that begin like an anchor, or -1. Each byte is searched only once,
+	 * however many frames may begin before that position.
 	 */
 	#nextAnchorLead(): number {
 		const offset = this.#base + this.#pos
@@ -206,7 +210,7 @@ export class Scanner {
 	}
 
 	#wantMore(bytes: number): ScanStep {
-		// The range is longer than any frame and therefore not torn, so the searched bytes need not be kept.
+		// The range is longer than any frame and therefore not torn, so the searched bytes can be discarded.
 		if (this.#pos - this.#badPos > FRAME_BYTES_MAX) {
 			this.#badDropped += this.#pos - this.#badPos
 			this.#badPos = this.#pos

@@ -1,6 +1,6 @@
 /**
- * Drives the scanner over a file without blocking the event loop. Each piece yields groups of entries; the
- * next piece is read while a group is handled.
+ * Drives the scanner over a file without blocking the event loop. Each piece yields groups of entries. The
+ * next piece is read while a group is processed.
  */
 
 import { show } from '../../guard/show.ts'
@@ -11,7 +11,7 @@ import type { ChainIdentity } from './identity.ts'
 import { lastAnchorIn, PIECE_BYTES, windowsBefore } from './pieces.ts'
 import { type ScanEntry, Scanner } from './scan.ts'
 
-/** Room for the rest of the previous piece. Most frames are at most this long. */
+/** Free space for the rest of the previous piece. Most frames are no longer than this. */
 const HEADROOM_BYTES = 32 * 1024
 
 /** Maximum number of entries in a group, for pieces with many small entries. */
@@ -20,14 +20,14 @@ const GROUP_ENTRIES_MAX = 4096
 /** A file of a chain, open for reading. */
 export interface OpenSegment extends OpenFile {
 	readonly path: string
-	/** Path of the chain, that is, of its live file. */
+	/** Path of the chain, which is the path of its live file. */
 	readonly chainPath: string
 	readonly identity: ChainIdentity
 }
 
 /**
- * Yields the entries in `[from, to)` of a file, in order, in groups. The bytes of a group stay valid until
- * the group after the next is requested.
+ * Yields the entries in the range `[from, to)` of a file in order, in groups. The bytes of a group stay valid
+ * until the group after the next one is requested.
  *
  * @throws {MeshChainError} `CHAIN_TRUNCATED` if the file ends before `to`.
  */
@@ -64,8 +64,8 @@ export async function* walkFile(file: OpenSegment, from: number, to: number): As
 }
 
 /**
- * Two alternating buffers. Each has room before the piece for the rest of the previous piece; nothing else is
- * copied.
+ * Two alternating buffers. Each has free space before the piece for the rest of the previous piece, so
+ * nothing else has to be copied.
  */
 class PieceBuffers {
 	#held: [Buffer, Buffer] = [Buffer.alloc(0), Buffer.alloc(0)]
@@ -79,7 +79,7 @@ class PieceBuffers {
 	}
 }
 
-/** Reads `length` bytes from `position`; fewer only at the end of the file. */
+/** Reads `length` bytes from `position`, or fewer at the end of the file. */
 export function readPiece(file: OpenFile, length: number, position: number): Promise<Buffer> {
 	return readInto(file, Buffer.allocUnsafeSlow(Math.max(0, length)), position)
 }
@@ -94,12 +94,12 @@ async function readInto({ system, fd }: OpenFile, bytes: Buffer, position: numbe
 	return bytes.subarray(0, done)
 }
 
-/** Returns the anchor at an offset, if any. */
+/** Returns the anchor at an offset, or undefined if there is none. */
 export async function anchorAt(file: OpenSegment, offset: number): Promise<Anchor | undefined> {
 	return decodeAnchor(await readPiece(file, ANCHOR_BYTES, offset), 0, offset, file.identity.idChecksum)
 }
 
-/** Returns the last anchor that ends at or before an offset. */
+/** Returns the last anchor that ends at or before `before`. */
 export async function anchorBefore(file: OpenSegment, before: number): Promise<Anchor | undefined> {
 	for (const { start, end } of windowsBefore(before)) {
 		const window = await readPiece(file, end - start, start)
@@ -113,7 +113,7 @@ function truncated({ path }: OpenSegment, expected: number, found: number): Mesh
 	return new MeshChainError(
 		'CHAIN_TRUNCATED',
 		`${show(path)} became shorter while it was read: ` +
-			`${found} bytes where there were ${expected}; it was truncated or rewritten`,
+			`it has ${found} bytes, but had at least ${expected}; it was truncated or rewritten`,
 		{ path, offset: found },
 	)
 }

@@ -27,10 +27,10 @@ import type { Findings, Found, SeqRange } from './findings.ts'
 
 const HASH_PIECE_BYTES = 1024 * 1024
 
-/** Totals that continue from file to file. */
+/** Totals over all files of a chain so far. */
 export class Sums {
 	readonly levelCounts = LOG_LEVELS.map(() => 0)
-	/** Whether the counts cover the whole chain. A lost anchor or a removed file makes them unknown. */
+	/** Whether the counts are known. After a lost anchor or a removed file, they are not. */
 	areKnown: boolean
 	frames = 0
 	anchors = 0
@@ -50,17 +50,17 @@ interface FileJudgeContext {
 	/** Returns the verdict on an unreadable range. */
 	readonly verdictAt: (place: UnreadableRange, anchor: Anchor | undefined) => RecoveryVerdict
 	/**
-	 * Called where no later link covers what precedes this offset: the link there is wrong or cannot be
-	 * computed.
+	 * Called with an offset if no later link covers the part before it, because the link at that offset is
+	 * wrong or cannot be computed.
 	 */
 	readonly onBreak: (offset: number) => void
 	/** Called for each anchor, after its link was checked. */
 	readonly onAnchor: (anchor: Anchor) => void
 }
 
-/** How a file ends when another file follows it. */
+/** The end of a file that another file follows. */
 export interface FileEnd {
-	/** Link of everything in the file up to its end. */
+	/** Link over everything in the file up to its end. */
 	readonly link: string
 	/** Whether all bytes since the newest anchor are readable. Otherwise the link is unknown. */
 	readonly isReadable: boolean
@@ -72,14 +72,14 @@ export class FileJudge {
 	readonly #continuity: Continuity
 	#anchor: Anchor | undefined
 	/**
-	 * Whether something since the newest anchor could not be read, so that the anchor of its span cannot be
-	 * compared with it.
+	 * Whether something since the newest anchor could not be read. In that case, the next anchor cannot be
+	 * compared with its span.
 	 */
 	#spanIsBroken: boolean
 	#extent = EMPTY_EXTENT
 	/**
-	 * The expected jumps of the anchors; undefined after a missing anchor, because the jumps are unknown from
-	 * there on.
+	 * The expected jumps of the anchors; undefined after a missing anchor, because later jumps are then
+	 * unknown.
 	 */
 	#jumps: Jumps | undefined = new Jumps([])
 	#rangeBefore: UnreadableRange | undefined
@@ -95,7 +95,7 @@ export class FileJudge {
 		this.#continuity = new Continuity(undefined, { firstSeq, isFollowed: context.isFollowed })
 		this.#spanIsBroken = headerDamaged
 		if (headerDamaged) {
-			const text = 'the header does not verify; the first anchor gave the chain id'
+			const text = 'the header does not verify; the chain id was read from an anchor'
 			this.#find('damaged', text, { offset: 0, bytes: HEADER_BYTES })
 		}
 	}
@@ -117,17 +117,17 @@ export class FileJudge {
 	}
 
 	/**
-	 * Ends the file, when the next one begins with this seq. Records missing in between count as missing at
+	 * Ends the file. The next file begins with this seq, and records missing before it are reported at
 	 * `offset`.
 	 */
 	upTo(nextSeq: number, offset: number): void {
 		this.#missing(this.#continuity.upTo(nextSeq), offset)
 	}
 
-	/** Returns how the file ends at this offset, after the newest anchor, when another file follows. */
+	/** Returns the end of the file, given that the next file takes over at this offset. */
 	async endAt(end: number): Promise<FileEnd> {
 		const isReadable = !this.#spanIsBroken
-		// Records missing since the newest anchor are in none of these totals, but in those of the next
+		// Records missing since the newest anchor are not in these totals, but are in the totals of the next
 		// file's anchors.
 		if (!isReadable) this.#context.sums.areKnown = false
 		const link = this.#anchor?.link ?? headerLink(this.#file.identity)
@@ -147,7 +147,7 @@ export class FileJudge {
 		this.#missing(this.#continuity.frame(frame), offset)
 		if (baseSeq < expected) {
 			const compared = { expected: `seq ${expected} or above`, found: `seq ${baseSeq}` }
-			this.#find('wrongSeq', 'the seq steps back', { offset, bytes, range, ...compared })
+			this.#find('wrongSeq', 'the seq is lower than expected', { offset, bytes, range, ...compared })
 		}
 		const rows = rowsOf(frame)
 		if (rows === undefined) {
@@ -161,7 +161,8 @@ export class FileJudge {
 	}
 
 	/**
-	 * @param fromSeq the first seq that a gap can cover. Lower seqs are there, or were reported as missing.
+	 * @param fromSeq the first seq that a gap can cover. Lower seqs are in the chain, or were reported as
+	 * missing.
 	 */
 	#record(record: LogRecord, { offset, length: bytes }: Frame, fromSeq: number): void {
 		this.#extent = joinExtents(this.#extent, extentOf(record))
@@ -180,13 +181,12 @@ export class FileJudge {
 		const { offset, bytes } = place
 		const verdict = this.#context.verdictAt(place, this.#anchor)
 		if (verdict === 'torn') {
-			const text =
-				'a torn tail: an entry was being written when the writer died; its records were never committed'
+			const text = 'a torn tail: the writer died while writing an entry, and its records were never committed'
 			this.#find('tornTail', text, { offset, bytes })
 			return
 		}
 		this.#spanIsBroken = true
-		// The watermark check at the end of the chain reports more about it.
+		// The watermark check at the end of the chain reports these bytes in more detail.
 		if (verdict === 'truncated') {
 			this.missedAt = offset
 			return
@@ -201,7 +201,10 @@ export class FileJudge {
 		else this.#rangeBefore = place
 	}
 
-	/** Reports records missing before an entry: as the unreadable range that held them, if there is one. */
+	/**
+	 * Reports the unreadable range before an entry or, if there is none, the records missing before the
+	 * entry.
+	 */
 	#missing(gap: LogRecord<'$gap', GapData> | undefined, offset: number): void {
 		const place = this.#rangeBefore
 		this.#rangeBefore = undefined
@@ -218,15 +221,15 @@ export class FileJudge {
 	#lost(place: UnreadableRange, range: GapData | undefined): void {
 		const { offset, bytes } = place
 		const verdict = this.#context.verdictAt(place, this.#anchor)
-		const lost = range === undefined ? 'no records were lost with them' : `${records(range)} lost`
+		const lost = range === undefined ? 'no records are lost' : `${records(range)} lost`
 		const what = `${bytes} bytes cannot be read; ${lost}`
 		if (verdict === 'unsyncedHole') {
 			const text = `${what}: a power loss kept them from reaching the disk`
 			this.#find('unsynced', text, { offset, bytes, range, severity: 'loss' })
 		} else if (verdict === 'ambiguous') {
 			const text =
-				`${what}; a power loss or damage explains it: ` +
-				'the watermark or the boot id that could decide is missing'
+				`${what}; the cause is a power loss or damage: ` +
+				'the watermark or the boot id, which would distinguish them, is missing'
 			this.#find('ambiguous', text, { offset, bytes, range })
 		} else this.#find('damaged', what, { offset, bytes, range })
 	}
@@ -264,7 +267,7 @@ export class FileJudge {
 		this.#find('repaired', text, { offset, bytes: ANCHOR_BYTES })
 	}
 
-	/** Whether the link matches the bytes between the two anchors. */
+	/** Returns whether the link of an anchor matches the bytes since the previous anchor. */
 	async #checkLink(anchor: Anchor, bytes: Buffer, before: Anchor | undefined): Promise<boolean> {
 		const { identity } = this.#file
 		const hash = createHash('sha256').update(before?.link ?? headerLink(identity))
@@ -273,12 +276,13 @@ export class FileJudge {
 		const expected = hash.update(anchorLinkBody(bytes)).digest('hex')
 		const found = hex(anchor.link)
 		if (expected === found) return true
-		// The link over unreadable bytes is unknown. They were already reported, and do not prove a change.
+		// The link over unreadable bytes is unknown. These bytes were already reported, and do not prove a
+		// deliberate change.
 		if (this.#spanIsBroken) return false
 		const range = { fromSeq: before?.nextSeq ?? identity.firstSeq, toSeq: anchor.nextSeq - 1 }
 		const text =
-			'the hash link does not match what precedes it: something there was changed, ' +
-			'along with its checksums'
+			'the hash link does not match the bytes before it: some of them were changed, ' +
+			'along with their checksums'
 		this.#find('brokenLink', text, { offset: anchor.offset, bytes: ANCHOR_BYTES, range, expected, found })
 		return false
 	}
@@ -306,7 +310,7 @@ export class FileJudge {
 
 	#compare({ offset }: Anchor, what: string, expected: string, found: string): void {
 		if (expected === found) return
-		const text = `the anchor's ${what} does not match what precedes it`
+		const text = `the anchor's ${what} does not match the entries before it`
 		this.#find('wrongAnchor', text, { offset, bytes: ANCHOR_BYTES, expected, found })
 	}
 
@@ -315,7 +319,7 @@ export class FileJudge {
 	}
 }
 
-/** Returns the first seq that a gap claims to cover. Its data can be anything. */
+/** Returns the first seq that a gap claims to cover. The data of a gap can be anything. */
 function claimedFromSeq({ data, seq }: LogRecord<'$gap', GapData>): number {
 	const claimed: unknown = data?.fromSeq
 	return typeof claimed === 'number' && claimed <= seq ? claimed : 1
@@ -331,8 +335,8 @@ export function hex(bytes: Uint8Array): string {
 }
 
 /**
- * Returns an extent as the writer of the other one would have stored it: a writer that does not know
- * {@link PRESENCE_PLAIN} never sets it.
+ * Returns an extent in the form that the writer of the other extent would have stored. A writer that does not
+ * support {@link PRESENCE_PLAIN} never sets it.
  */
 function asWritten(extent: Extent, { presence }: Extent): Extent {
 	if ((presence & PRESENCE_PLAIN) !== 0) return extent

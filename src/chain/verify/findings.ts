@@ -1,9 +1,9 @@
 /**
  * Collects the findings of a verification, and computes its answer.
  *
- * Invariant: memory does not grow with the number of findings, which a damaged or forged file can make
- * arbitrarily large. Every finding counts for the answer and the totals; the first {@link LISTED_MAX} of each
- * kind and severity are listed.
+ * Invariant: memory use does not grow with the number of findings, because a damaged or forged file can have
+ * any number of them. Every finding contributes to the answer and the totals. The first {@link LISTED_MAX}
+ * findings of each kind and severity are listed.
  */
 import { answerFor, heavier, isOk, type Severity } from '../answer.ts'
 import type { VerifyFinding, VerifyFindingKind, VerifyReport } from '../chain.ts'
@@ -28,7 +28,7 @@ const SEVERITIES: Readonly<Record<VerifyFindingKind, Severity>> = {
 	repaired: 'note',
 }
 
-/** Kinds that only a person may judge. A repair does not touch a file with such a finding. */
+/** Kinds of findings that only a person may judge. A repair does not change a file with such a finding. */
 export const EVIDENCE: readonly VerifyFindingKind[] = ['brokenLink', 'wrongSeq', 'wrongAnchor', 'headMissing']
 
 export interface SeqRange {
@@ -36,7 +36,7 @@ export interface SeqRange {
 	readonly toSeq: number
 }
 
-/** Maximum number of listed findings of one kind and severity. Further ones are only counted. */
+/** Maximum number of listed findings of one kind and severity. Further findings are only counted. */
 const LISTED_MAX = 1000
 /** Maximum length of a message. The message of a `$gap` can be as long as a frame. */
 const MESSAGE_CHARACTERS_MAX = 1000
@@ -50,7 +50,7 @@ export interface Found {
 	readonly range?: SeqRange | undefined
 	readonly expected?: string
 	readonly found?: string
-	/** Path of the previous file, when the finding concerns the seam between the two. */
+	/** Path of the previous file, if the finding concerns the seam between the two files. */
 	readonly pathBefore?: string
 }
 
@@ -107,7 +107,7 @@ export class Findings {
 		return kinds.some((kind) => this.#kinds.has(kind))
 	}
 
-	/** The result of all findings, with the listed ones. */
+	/** The answer and the totals, which include all findings, and the listed findings. */
 	get result(): Pick<VerifyReport, 'ok' | 'answer' | 'recordsLost' | 'findings' | 'findingsNotListed'> {
 		const answer = answerFor([this.#heaviest])
 		const { all: findings, notListed: findingsNotListed } = this.#listed
@@ -120,7 +120,7 @@ function recordsOf({ fromSeq, toSeq }: VerifyFinding): number {
 	return fromSeq === undefined || toSeq === undefined ? 0 : Math.max(0, toSeq - fromSeq + 1)
 }
 
-/** Returns a shortened copy, so that the long text can be freed. */
+/** Shortens a text that is too long. The result is a copy, so that the long text can be freed. */
 function shortened(text: string): string {
 	if (text.length <= MESSAGE_CHARACTERS_MAX) return text
 	return `${Buffer.from(text.slice(0, MESSAGE_CHARACTERS_MAX)).toString()}…`

@@ -1,16 +1,16 @@
 /**
- * Compares a chain with a head that was kept elsewhere: the only evidence that a change of the files cannot
- * forge. Invariant: a head is confirmed by one unbroken sequence of links, each computed and correct, from
- * the anchor with the head's link back to the beginning of the chain. Nothing else replaces a link, whatever
- * anchors and gaps claim.
+ * Compares a chain with a head that was kept elsewhere. Such a head is the only evidence that a change to the
+ * files cannot forge. Invariant: only an unbroken sequence of links confirms a head. It leads from the anchor
+ * with the head's link back to the beginning of the chain, and each of its links is computed and correct. No
+ * claim in an anchor or a gap can replace a link.
  *
- * Only retention excuses missing files, and only files before the first one that is left. Nothing shows
- * whether retention or something else removed them, so the answer is `cannot be checked`, unless the head
- * itself already covered the removal.
+ * Missing files are accepted only if retention removed them, and only before the first remaining file.
+ * Nothing proves that retention removed them, so the answer is `cannot be checked`, unless the head already
+ * covers the removal.
  *
- * A file that is removed during the verification breaks the sequence of links for every later head, because
- * the files on both sides of it were not compared. The answer is then `cannot be checked` if retention
- * explains the removal and `not ok` otherwise, never `ok`.
+ * If a file is removed during the verification, the sequence of links is broken for every later head, because
+ * the files before and after the removed file were not compared. The answer is then `cannot be checked` if
+ * retention accounts for the removal, and `not ok` otherwise. It is never `ok`.
  */
 import type { Anchor } from '../format/anchor.ts'
 import type { ChainIdentity } from '../scan/identity.ts'
@@ -27,7 +27,7 @@ interface Break extends EntryPosition {
 	readonly why: 'unlinked' | 'removedByRetention'
 }
 
-/** The end of a chain, with what its newest anchor records about retention. */
+/** The end of a chain, and the first seq that retention keeps. */
 interface EndOfChain extends EntryPosition {
 	readonly lastSeq: number
 	readonly keptFromSeq: number
@@ -46,20 +46,19 @@ export class HeadSearch {
 		this.#first = first
 	}
 
-	/** Begins with the first file of an unbroken sequence of files: earlier files are gone. */
+	/** Starts with the first file of an unbroken sequence of files. Earlier files are gone. */
 	beginWith(first: ChainIdentity): void {
 		this.#first = first
 		this.#lastBreak = undefined
 	}
 
-	/** Notes that no later link covers what precedes this position. */
+	/** Notes that no later link covers the part before this position. */
 	breakAt(place: EntryPosition): void {
 		this.#lastBreak = { ...place, why: 'unlinked' }
 	}
 
 	/**
-	 * Begins again with this file, because retention has removed everything before it during the
-	 * verification.
+	 * Starts again with this file, because retention removed everything before it during the verification.
 	 */
 	beginAnewWith(first: ChainIdentity, place: EntryPosition): void {
 		this.#first = first
@@ -76,7 +75,7 @@ export class HeadSearch {
 		const head = this.#head
 		if (head === undefined) return
 		if (head.chainId !== this.#first.idHex) {
-			const text = 'this is not the chain whose head was kept'
+			const text = 'the given head belongs to another chain'
 			const compared = { expected: head.chainId, found: this.#first.idHex }
 			findings.add('headMissing', text, { path: end.path, offset: 0, ...compared })
 		} else if (this.#found === undefined) this.#reportMissing(findings, head, end)
@@ -92,15 +91,15 @@ export class HeadSearch {
 		const { segment, firstSeq } = this.#first
 		if (segment > 0 && firstSeq > head.seq && keptFromSeq >= firstSeq) {
 			const text =
-				`the head is before seq ${firstSeq}, where this chain now begins: ` +
-				'retention has removed what it covers, as the chain records'
+				`the given head is before seq ${firstSeq}, where this chain now starts: ` +
+				'the chain records that retention has removed the part that the head covers'
 			findings.add('headMissing', text, { path, offset: 0, severity: 'unchecked' })
 			return
 		}
-		const compared = { expected: `head ${head.link} at seq ${head.seq}`, found: `seq ${lastSeq} as the last` }
+		const compared = { expected: `head ${head.link} at seq ${head.seq}`, found: `last seq ${lastSeq}` }
 		if (lastSeq < head.seq) {
 			const text =
-				'the chain ends before the head that was kept: it was truncated, or replaced by an older copy'
+				'the chain ends before the given head: the chain was truncated, or replaced by an older copy'
 			findings.add('headMissing', text, {
 				path,
 				offset,
@@ -108,7 +107,7 @@ export class HeadSearch {
 				...compared,
 			})
 		} else {
-			const text = 'the head that was kept is not in this chain: the part that it covers was cut or rewritten'
+			const text = 'the given head is not in this chain: the part that the head covers was cut or rewritten'
 			findings.add('headMissing', text, {
 				path,
 				offset: 0,
@@ -119,7 +118,7 @@ export class HeadSearch {
 	}
 
 	/**
-	 * The head covers everything that retention had removed until then, and nothing that was removed later.
+	 * Reports records that were removed after the head was created. The head covers only earlier removals.
 	 */
 	#reportRemoved(findings: Findings, head: WantedHead, keptFromSeq: number, end: EndOfChain): void {
 		const { segment, firstSeq } = this.#first
@@ -127,8 +126,8 @@ export class HeadSearch {
 		const range = { fromSeq: keptFromSeq, toSeq: Math.min(firstSeq - 1, head.seq) }
 		const text =
 			end.keptFromSeq >= firstSeq
-				? 'these records were there when the head was kept; ' +
-					'retention has removed them since, as the chain records'
+				? 'these records were in the chain when the head was created; ' +
+					'the chain records that retention has removed them since'
 				: 'these records are in earlier files, which were not checked'
 		findings.add('gap', text, { path: end.path, offset: 0, range, severity: 'unchecked' })
 	}
@@ -138,13 +137,13 @@ function reportBroken(findings: Findings, head: WantedHead, { path, offset, why 
 	const range = { fromSeq: 1, toSeq: head.seq }
 	if (why === 'removedByRetention') {
 		const text =
-			'the head that was kept is in the chain, but retention removed files below it ' +
+			'the given head is in the chain, but retention removed earlier files ' +
 			'during the verification: verify again'
 		findings.add('headMissing', text, { path, offset, range, severity: 'unchecked' })
 		return
 	}
 	const text =
-		'the head that was kept is in the chain, but does not cover what precedes this place: ' +
+		'the given head is in the chain, but does not cover the part before this position: ' +
 		'that part was changed, lost or repaired'
 	findings.add('headMissing', text, { path, offset, range })
 }

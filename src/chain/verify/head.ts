@@ -1,4 +1,4 @@
-/** Formats and parses the head of a chain (its newest link) as one word, to be kept elsewhere. */
+/** Formats the head of a chain (its newest link) as a string without spaces, and parses such a string. */
 
 import { show } from '../../guard/show.ts'
 import { MeshChainError } from '../../model/errors.ts'
@@ -10,7 +10,7 @@ export interface WantedHead {
 	readonly link: string
 }
 
-/** Formats a head as one word, to be kept elsewhere. */
+/** Formats a head as a string without spaces, to be kept elsewhere. */
 export function formatHead({ chainId, seq, link }: WantedHead): string {
 	return `${chainId}:${seq}:${link}`
 }

@@ -24,25 +24,28 @@ import { HeadSearch } from './head-search.ts'
 import { checkOriginal, type OriginalCheck, type Seam } from './original.ts'
 import { StaleTail } from './stale-tail.ts'
 
-/** A verified file, with what the next file must match. */
+/** A verified file, with the values that the next file must match. */
 interface Judged {
 	readonly path: string
 	readonly segment: number
 	readonly firstSeq: number
-	/** How the file ends where the next one took over; undefined if the file does not reach that offset. */
+	/**
+	 * The end of the file at the offset where the next file took over; undefined if the file does not reach
+	 * that offset.
+	 */
 	readonly end: FileEnd | undefined
 	readonly wasRepaired: boolean
 	/** The expected seq of the next record. */
 	readonly nextSeq: number
-	/** Whether its last entry is an anchor of a repair. */
+	/** Whether the last anchor is one that a repair wrote. */
 	readonly endsRepaired: boolean
 }
 
 interface Wanted {
 	readonly head: WantedHead | undefined
-	/** The watermark, as read before the files were listed. */
+	/** The watermark that was read before the files were listed. */
 	readonly watermark: Watermark | undefined
-	/** First seq that retention has left: at the start of the verification, and now. */
+	/** First seq that retention keeps: at the start of the verification, and at the time of the call. */
 	readonly keptFromSeq: number
 	readonly keptFromSeqNow: () => Promise<number>
 	readonly onFinding: OnFinding | undefined
@@ -69,7 +72,10 @@ export class Judge {
 	#before: Judged | undefined
 	/** The previous file, if it was removed during the verification; its removal is already reported. */
 	#removedBefore: Removed | undefined
-	/** The superseded end of this file, and of earlier files, until the next frame follows. */
+	/**
+	 * The superseded end of this file, and the superseded ends of earlier files, which are reported with the
+	 * next frame.
+	 */
 	#superseded: StaleTail | undefined
 	#unreported: StaleTail[] = []
 	readonly #headSearch: HeadSearch
@@ -89,18 +95,21 @@ export class Judge {
 		this.#judge = this.#newJudge(held, new Findings())
 	}
 
-	/** Handles a file that was removed since the files were listed. */
+	/** Handles a file that was removed after the files were listed. */
 	async removed({ identity, path, nextFirstSeq = identity.firstSeq }: ChainFile): Promise<void> {
 		this.#before = undefined
 		this.#removedBefore = await this.#reportRemoved(path, identity.firstSeq, nextFirstSeq)
 	}
 
-	/** Reports a removed file with the seqs from `firstSeq` to below `nextFirstSeq`. */
+	/**
+	 * Reports a removed file that contained the seqs from `firstSeq` up to, but not including,
+	 * `nextFirstSeq`.
+	 */
 	async #reportRemoved(path: string, firstSeq: number, nextFirstSeq: number): Promise<Removed> {
 		this.#keptFromSeq = Math.max(this.#keptFromSeq, await this.#keptFromSeqNow())
 		this.#sums.areKnown = false
 		const range = { fromSeq: firstSeq, toSeq: nextFirstSeq - 1 }
-		const text = 'this file was removed while the chain was verified'
+		const text = 'this file was removed during the verification'
 		const byRetention = this.#keptFromSeq >= nextFirstSeq
 		if (byRetention) {
 			this.#findings.add('gap', `${text}, by retention`, { path, offset: 0, range, severity: 'note' })
@@ -108,7 +117,7 @@ export class Judge {
 		return { path, byRetention }
 	}
 
-	/** Begins a file of this size. */
+	/** Starts the verification of a file of this size. */
 	async begin(file: OpenSegment, size: number, listed: ChainFile): Promise<void> {
 		this.#file = file
 		this.#size = size
@@ -120,7 +129,7 @@ export class Judge {
 		else this.#beginAfter(this.#removedBefore)
 		this.#removedBefore = undefined
 		if (listed.end === undefined || size >= listed.end) return
-		const text = `the file ends ${listed.end - size} bytes before the offset at which the next one took over`
+		const text = `the file ends ${listed.end - size} bytes before the offset at which the next file took over`
 		this.#find('truncated', text, { offset: size, expected: `${listed.end} bytes`, found: `${size} bytes` })
 	}
 
@@ -178,8 +187,8 @@ export class Judge {
 	}
 
 	/**
-	 * In a sealed file nothing can be explained by a crash: the writer handled what a crash left when it
-	 * began the next file.
+	 * Returns the verdict on an unreadable range. In a sealed file, a crash is never the cause, because the
+	 * writer handled everything that a crash had left before it started the next file.
 	 */
 	#verdictAt(place: UnreadableRange, anchor: Anchor | undefined): RecoveryVerdict {
 		if (this.#listed.nextFirstSeq !== undefined) return 'damaged'
@@ -192,19 +201,19 @@ export class Judge {
 	}
 
 	/**
-	 * Checks that this file continues the previous one. A repaired file's own account of its repair proves
-	 * nothing: the file is compared with its original, and if the original is gone, the seam cannot be
-	 * checked.
+	 * Checks that this file continues the previous one. What a repaired file records about its own repair
+	 * proves nothing. Therefore the file is compared with its original. If the original is gone, the seam
+	 * cannot be checked.
 	 */
 	async #checkSeam(before: Judged): Promise<void> {
 		const { identity } = this.#file
-		// Its own totals lack what it lost; those of later files do not.
+		// The totals of a repaired file do not include its lost records, but the totals of later files do.
 		if (before.wasRepaired) this.#sums.areKnown = false
 		this.#checkFirstSeq(before)
 		const missing = identity.segment - before.segment - 1
 		if (missing > 0) return await this.#checkMissingFiles(before, missing)
 		const { previous } = identity
-		// This file was begun when the previous ones were gone, so there was no link to continue.
+		// This file was started when the previous files were gone, so there was no link to continue.
 		const isUnlinked = previous === undefined || Buffer.compare(previous.link, NO_LINK) === 0
 		if (isUnlinked) {
 			this.#sums.areKnown = false
@@ -217,7 +226,7 @@ export class Judge {
 		if (firstSeq >= nextSeq) return
 		const range = { fromSeq: firstSeq, toSeq: nextSeq - 1 }
 		const compared = { expected: `seq ${nextSeq} or above`, found: `seq ${firstSeq}` }
-		this.#find('wrongSeq', 'the file begins with a seq that the file before has', {
+		this.#find('wrongSeq', 'the file begins with a seq that the previous file already contains', {
 			offset: 0,
 			range,
 			pathBefore,
@@ -234,7 +243,7 @@ export class Judge {
 		const found = hex(seam.link)
 		if (original === 'differs') {
 			const text =
-				'the previous file was repaired, but a repair of the original kept beside it gives ' +
+				'the previous file was repaired, but a repair of the original beside it produces ' +
 				'a different file'
 			this.#brokenLink(text, before, found)
 		} else if (before.endsRepaired) {
@@ -246,26 +255,28 @@ export class Judge {
 		}
 	}
 
-	/** Reports files missing before this one. */
+	/** Reports files that are missing before this one. */
 	async #checkMissingFiles(before: Judged, missing: number): Promise<void> {
 		const { segment } = this.#file.identity
 		this.#sums.areKnown = false
 		this.#break()
-		const files = `${missing} ${missing === 1 ? 'file' : 'files'} of the chain missing before this one`
+		const files = `${missing} ${missing === 1 ? 'file is' : 'files are'} missing before this one`
 		const compared = { expected: `segment ${before.segment + 1}`, found: `segment ${segment}` }
 		const { path: pathBefore } = before
 		if (!before.endsRepaired) return this.#find('missingFile', files, { offset: 0, pathBefore, ...compared })
-		// A repair has written a gap for the missing files. The gap can be trusted as far as the repair.
+		// A repair has written a gap for the missing files. The gap can be trusted only as far as the repair
+		// can.
 		const original = await this.#checkOriginalOf(before, undefined)
 		if (original === 'removed') return this.#beginAfter(await this.#reportRemovedBefore(before))
 		const isBorneOut = original !== 'none'
-		const text = `${files}, and a repair has written a gap for them${isBorneOut ? '' : `; ${noOriginal(before)}`}`
+		const because = isBorneOut ? '' : `; ${noOriginal(before)}`
+		const text = `${files}, and a repair has written a gap instead${because}`
 		const severity = isBorneOut ? 'note' : 'unchecked'
 		this.#find('missingFile', text, { offset: 0, severity, ...compared })
 	}
 
 	/**
-	 * Checks the original of a repaired file. Returns `removed` when the file itself was removed during the
+	 * Checks the original of a repaired file. Returns `removed` if the repaired file was removed during the
 	 * verification.
 	 */
 	async #checkOriginalOf({ path }: Judged, seam: Seam | undefined): Promise<OriginalCheck | 'removed'> {
@@ -292,12 +303,12 @@ export class Judge {
 		this.#find('brokenLink', text, { offset: 0, bytes: HEADER_BYTES, pathBefore, expected, found })
 	}
 
-	/** Notes that no link of this file or a later one covers the files before it. */
+	/** Notes that no link in this file or a later one covers the files before this one. */
 	#break(): void {
 		this.#headSearch.breakAt({ path: this.#file.path, offset: 0 })
 	}
 
-	/** Notes that no link of this file or a later one can be compared with what preceded a removed file. */
+	/** Notes that no link in this file or a later one can be compared with the part before a removed file. */
 	#beginAfter({ path, byRetention }: Removed): void {
 		const place = { path, offset: 0 }
 		if (byRetention) this.#headSearch.beginAnewWith(this.#file.identity, place)
@@ -313,7 +324,7 @@ export class Judge {
 		const isPart = ownerOf(this.#held.system, chainPath, identity) !== undefined
 		if ((segment === 0 && range === undefined) || isPart) return
 		if (range !== undefined && this.#keptFromSeq >= firstSeq) {
-			const text = `${firstSeq - 1} records absent: retention has removed them`
+			const text = `${firstSeq - 1} records are absent: retention has removed them`
 			this.#find('gap', text, { offset: 0, range, severity: 'note' })
 			return
 		}
@@ -323,12 +334,12 @@ export class Judge {
 			return
 		}
 		const text =
-			`${segment} ${segment === 1 ? 'file' : 'files'} of the chain missing before this one, ` +
-			'and not removed by retention'
+			`${segment} ${segment === 1 ? 'file is' : 'files are'} missing before this one, ` +
+			'and not because of retention'
 		this.#find('missingFile', text, { offset: 0, range, expected: 'segment 0', found: `segment ${segment}` })
 	}
 
-	/** Checks that everything below the watermark is there. */
+	/** Checks that the chain contains everything below the watermark. */
 	#checkWatermark(): void {
 		const { segment } = this.#file.identity
 		const { nextSeq } = this.#judge
@@ -343,7 +354,7 @@ export class Judge {
 		const lastSeq = nextSeq - 1
 		const range = seq > lastSeq ? { fromSeq: lastSeq + 1, toSeq: seq } : undefined
 		const lost = range === undefined ? 'no records are lost' : `${seq - lastSeq} records are lost`
-		const text = `the file is shorter than it was on disk, or was replaced by an older one; ${lost}`
+		const text = `the file has lost bytes that were on disk, or was replaced by an older copy; ${lost}`
 		const expected = `segment ${this.#watermark.segment}, ${offset} bytes`
 		const found = `segment ${segment}, ${this.#size} bytes`
 		this.#find('truncated', text, { offset: this.#size, range, expected, found })
@@ -363,10 +374,10 @@ export class Judge {
 
 	get #whyNotClosed(): string {
 		const unwritten = readUnwritten(this.#held.system, this.#held.chainPath)
-		return unwritten === undefined ? 'it was killed, or lost power' : 'its close failed'
+		return unwritten === undefined ? 'it was killed, or the machine lost power' : 'its close failed'
 	}
 
-	/** Reports a missing live file: if a sealed file is the last one, the live file after it is gone. */
+	/** Reports a missing live file. If the last file is a sealed one, the live file after it is gone. */
 	#checkLive(): void {
 		const { path, chainPath } = this.#file
 		if (path === chainPath) return

@@ -1,10 +1,11 @@
 /**
- * Compares a repaired file with the file that it replaced, `….before-repair-…`. A repair changes every later
- * link of its file, so the next file no longer links to it. Only the original can show that the repair
- * removed nothing and added nothing.
+ * Compares a repaired file with the original that it replaced, `….before-repair-…`. A repair changes all
+ * later links in its file, so the next file no longer links to the repaired file. Only the original can show
+ * that the repair removed nothing and added nothing.
  *
- * The original is trusted only as far as the next file links to it. If bytes in it are unreadable, its link
- * is unknown. A check against a head that was kept elsewhere therefore requires more: see `linked`.
+ * The original is trusted only as far as the next file links to it. If bytes in the original are unreadable,
+ * its link is unknown. Therefore a check against a head that was kept elsewhere accepts only the result
+ * `linked`.
  */
 import { basename, dirname, join } from 'node:path'
 import { MeshChainError } from '../../model/errors.ts'
@@ -18,33 +19,34 @@ import { type OpenSegment, walkFile } from '../scan/walk.ts'
 import { FileJudge, Sums } from './file-judge.ts'
 import { EVIDENCE, Findings } from './findings.ts'
 
-/** What a file records about the end of the previous one. */
+/** The end of the previous file, as the header of a file records it. */
 export interface Seam {
 	readonly end: number
 	readonly link: Uint8Array
 }
 
 /**
- * - `linked`: a repair of the original gives the repaired file, and every link of the original was computed
- *   and is correct.
- * - `fits`: the same, except for links of the original over unreadable bytes.
- * - `differs`: the next file links to an original, but the original was changed, or a repair of it does not
- *   give the repaired file.
+ * - `linked`: a repair of the original produces the repaired file, and every link in the original was
+ *   computed and is correct.
+ * - `fits`: the same, except for links in the original over unreadable bytes.
+ * - `differs`: the next file links to an original, but that original was changed, or a repair of it does not
+ *   produce the repaired file.
  * - `none`: there is no original to which the next file links.
  */
 export type OriginalCheck = 'linked' | 'fits' | 'differs' | 'none'
 
 /**
- * Maximum number of originals. A file is repaired a few times at most; more files with such a name are an
- * attempt to keep a verification busy.
+ * Maximum number of originals that are checked. A file is repaired a few times at most. More files with such
+ * names are an attempt to slow down the verification.
  */
 const ORIGINALS_MAX = 8
 
 /**
  * Checks a repaired file against its originals.
  *
- * @param repaired a file that ends in an anchor of a repair.
- * @param seam undefined if the next file is missing; then no original is linked to.
+ * @param repaired the repaired file.
+ * @param seam the seam to the next file; undefined if that file is missing. In that case, nothing links to an
+ * original.
  */
 export async function checkOriginal(repaired: OpenSegment, seam: Seam | undefined): Promise<OriginalCheck> {
 	const originals = await openOriginals(repaired)
@@ -91,14 +93,14 @@ async function openOriginals({ path, chainPath, system, identity }: OpenSegment)
 	return found
 }
 
-/** Returns the offset up to which a file counts, when the next file records that it ended there. */
+/** Returns the end of the part of a file that belongs to the chain: the seam, or the end of the file. */
 async function endOf({ system, fd, path, identity }: OpenSegment, seam: Seam | undefined): Promise<number> {
 	const { size } = await system.fstat(fd)
 	if (seam === undefined || size <= seam.end || endsRepaired(system, path, size, identity)) return size
 	return seam.end
 }
 
-/** Judges the link of an original up to the seam. */
+/** Checks the link of an original at the seam. */
 async function linkOf(
 	original: OpenSegment,
 	seam: Seam | undefined,
@@ -122,7 +124,8 @@ async function linkOf(
 	}
 	// A repair never touches a file with evidence of a deliberate change.
 	const isChanged = findings.hasAny(EVIDENCE)
-	// The next file does not follow the result of a repair, unless its header records that.
+	// The next file follows the result of a repair only if the header of the next file records the end of
+	// that result.
 	const isRepair = endsRepaired(original.system, original.path, size, original.identity)
 	if (isRepair && size !== seam?.end) return 'differs'
 	if (seam === undefined || size < seam.end) return isChanged ? 'differs' : 'unknown'
@@ -134,8 +137,8 @@ async function linkOf(
 }
 
 /**
- * Whether a repair of one file gives the other: the same frames, except for gaps where the original is
- * unreadable. If the repaired file itself is unreadable because of later damage, there is nothing to compare.
+ * Returns whether a repair of the original produces the file: the same frames, with gaps where the original
+ * is unreadable. Parts of the file that became unreadable after the repair are not compared.
  */
 async function isRepairOf(
 	file: OpenSegment,
@@ -155,7 +158,7 @@ async function isRepairOf(
 				expected = await next()
 				continue
 			}
-			// A gap instead of a readable frame leaves that frame of the original unmatched.
+			// If the gap replaces a readable frame, that frame of the original stays unmatched.
 			if (!isGapOfRepair(frame)) return false
 		}
 		return expected === undefined
@@ -167,7 +170,7 @@ async function isRepairOf(
 interface ReadableFrame {
 	/** The frame; undefined at the end of the file. */
 	readonly frame: Frame | undefined
-	/** Whether unreadable bytes precede it. */
+	/** Whether unreadable bytes precede the frame. */
 	readonly followsUnreadable: boolean
 }
 
@@ -196,7 +199,7 @@ async function* readableFrames(
 	return undefined
 }
 
-/** Whether two frames are the same. The offset of a frame affects only its checksum. */
+/** Returns whether two frames are the same. The offset of a frame affects only its checksum. */
 function isSameFrame(a: Frame, b: Frame): boolean {
 	const contentOf = ({ bytes, rowsEnd, length }: Frame) => bytes.subarray(rowsEnd - length + 11, rowsEnd)
 	return a.length === b.length && contentOf(a).equals(contentOf(b))

@@ -1,7 +1,7 @@
 /**
- * Writes a file of a chain anew. Everything before the first unreadable range or missing seq is copied byte
- * by byte. After it come every entry that verifies, a `$gap` for missing records, and an anchor that records
- * the number of unreadable bytes. The old file is kept.
+ * Rebuilds a file of a chain. Everything before the first unreadable range or missing seq is copied byte by
+ * byte. The rest of the new file contains every entry that verifies, a `$gap` wherever records are missing,
+ * and an anchor with the number of unreadable bytes wherever bytes are unreadable. The old file is kept.
  *
  * Invariant: a verification of the new file finds nothing that a repair could fix, so a second repair has
  * nothing to do.
@@ -33,10 +33,10 @@ import { EntryCopier } from '../write/copy-entries.ts'
 import { type CopyContext, copyContext } from '../write/segment-context.ts'
 import { SegmentFile } from '../write/segment-file.ts'
 
-/** Range within which the first anchor of a file is searched. Anchors are closer together than this. */
+/** Number of bytes to search for the first anchor of a file. Anchors are always closer together. */
 const FIRST_ANCHOR_BYTES_MAX = 1024 * 1024
 
-/** How a file ends when another one follows it. */
+/** The end of the previous file. */
 export interface Previous {
 	readonly end: number
 	readonly link: Uint8Array
@@ -49,20 +49,21 @@ export interface RebuildSource {
 	readonly path: string
 	readonly file: OpenFile
 	readonly identity: ChainIdentity
-	/** Offset up to which the file counts; undefined for the whole file. */
+	/** Offset at which the next file takes over; undefined if all of the file belongs to the chain. */
 	readonly end: number | undefined
 	readonly isLive: boolean
-	/** The previous file, for the case that the header is unreadable. */
+	/** The end of the previous file, which is needed if the header is unreadable. */
 	readonly previous: Previous
-	/** Lower bound of the next seq: the file once held everything below it. */
+	/** Lower bound of the next seq. The file once contained everything below it. */
 	readonly nextSeqMin: number
 	/**
-	 * Whether a power loss explains an unreadable range, given the boot id of the newest anchor before it.
+	 * Returns whether an unreadable range can be the result of a power loss, given the boot id of the newest
+	 * anchor before it.
 	 */
 	readonly isUnsynced: (offset: number, bootId: Uint8Array | undefined) => boolean
 	/**
-	 * Called when the new file is on disk and before it replaces the old one, with the end of the part that
-	 * both have in common.
+	 * Called after the new file is on disk and before it replaces the old file. `kept` is the end of the part
+	 * that both files have in common.
 	 */
 	readonly beforeSwap: (kept: { readonly offset: number; readonly nextSeq: number }) => void
 }
@@ -72,7 +73,7 @@ export interface Rebuilt {
 	readonly keptAt: string
 	/** Number of bytes that could not be read. */
 	readonly bytes: number
-	/** Number of records that a new `$gap` covers. */
+	/** Number of records that new `$gap`s cover. */
 	readonly lostRecords: number
 	/** Size of the new file, and the expected seq of the next record. */
 	readonly offset: number
@@ -107,13 +108,13 @@ class Rebuild {
 	readonly #source: RebuildSource
 	readonly #end: number
 	readonly #context: CopyContext
-	/** Epoch where the copied entries begin. */
+	/** Epoch at the start of the copied entries. */
 	readonly #firstEpoch: number
 	readonly #file: SegmentFile
 	readonly #copier: EntryCopier
-	/** End of the part that the new file has in common with the old one. */
+	/** End of the part that the new file and the old file have in common. */
 	readonly kept: { readonly offset: number; readonly nextSeq: number }
-	/** Boot id of the newest anchor of the old file so far. */
+	/** Boot id in the newest anchor of the old file so far. */
 	#bootId: Uint8Array | undefined
 
 	constructor(source: RebuildSource, target: OpenFile) {
@@ -151,7 +152,7 @@ class Rebuild {
 		const nextSeq = Math.max(nextSeqMin, nextSeqAtEnd)
 		const isShort = tail.nextSeq < nextSeq
 		this.#copier.upTo(nextSeq)
-		// A sealed file with this end counts as a whole.
+		// All of a sealed file that ends in this anchor belongs to the chain.
 		if (isShort || !isLive) tail.anchor('repaired', 0)
 		this.#file.write()
 		return {
@@ -163,8 +164,8 @@ class Rebuild {
 	}
 
 	/**
-	 * Returns the offset of the first entry that changes: one that is unreadable, or one before which seqs
-	 * are missing, by the rule of a verification. Returns the end if there is none.
+	 * Returns the offset of the first entry that changes: an unreadable one, or one before which a
+	 * verification finds missing seqs. Returns the end if there is no such entry.
 	 */
 	#firstLoss(): number {
 		const { file, identity, isLive } = this.#source
@@ -177,7 +178,7 @@ class Rebuild {
 		return found
 	}
 
-	/** Copies the unchanged part; an unreadable header is made anew. */
+	/** Copies the unchanged part. Replaces an unreadable header with a new one. */
 	#copyStart(target: OpenFile, keptEnd: number): ChainIdentity {
 		const { file, identity } = this.#source
 		if (!identity.headerDamaged) {
@@ -210,7 +211,9 @@ function epochOf(entry: ScanEntry): number | undefined {
 	return entry.type === 'frame' ? entry.frame.epoch : entry.anchor.epoch
 }
 
-/** Whether an entry is unreadable, or seqs are missing before it. Moves the continuity past it. */
+/**
+ * Returns whether an entry is unreadable, or seqs are missing before it. Moves the continuity past the entry.
+ */
 function isLoss(entry: ScanEntry, continuity: Continuity): boolean {
 	if (entry.type === 'bad') return true
 	if (entry.type === 'anchor') return continuity.anchor(entry.anchor) !== undefined

@@ -1,17 +1,17 @@
 /**
- * Decides what a repair does about the findings of a verification. It receives every finding, including those
- * that a report does not list.
+ * Decides what a repair does about the findings of a verification. It receives every finding, including
+ * findings that a report does not list.
  *
- * Invariant: each damage is either fixed, once and for all, or left for a person and named. A file with
- * evidence of a deliberate change is left as it is. So is the previous file, if the evidence concerns the
- * seam between the two: repairing either file would destroy it.
+ * Invariant: all damage is either fixed permanently, or reported and left for a person to decide. A file with
+ * evidence of a deliberate change stays as it is. If the evidence concerns the seam between two files, both
+ * files stay as they are, because a repair of either file would destroy the evidence.
  */
 import type { RepairAction, RepairReport, VerifyFinding, VerifyFindingKind } from '../chain.ts'
 import { type CountByKind, EVIDENCE, ListedFindings } from './findings.ts'
 
-/** Kinds that a rebuilt file with a `$gap` fixes. */
+/** Kinds of findings that are fixed by rebuilding the file with a `$gap`. */
 const REBUILT: readonly VerifyFindingKind[] = ['damaged', 'ambiguous', 'truncated', 'missing']
-/** Kinds that are cut off, unless the file is rebuilt anyway. */
+/** Kinds of findings whose bytes are cut off, unless the file is rebuilt anyway. */
 const CUT: readonly VerifyFindingKind[] = ['tornTail', 'unsynced']
 
 export class RepairPlan {
@@ -20,12 +20,12 @@ export class RepairPlan {
 	readonly #untouchable = new Set<string>()
 	/** Findings that are left in any case. */
 	readonly #evidence = new ListedFindings()
-	/** Findings that are fixed unless their file stays as it is, with their number by kind and file. */
+	/** Findings that are fixed unless their file stays as it is, and their number by kind and file. */
 	readonly #rebuilt = new ListedFindings()
 	readonly #rebuiltIn = new Map<string, CountByKind>()
 	/**
-	 * Findings of missing files, by the path of the next file. Rebuilding that file writes a gap for the
-	 * missing ones.
+	 * Findings of missing files, by the path of the file before them. Rebuilding that file writes a gap for
+	 * the missing files.
 	 */
 	readonly #missingAfter = new Map<string, VerifyFinding>()
 

@@ -1,10 +1,11 @@
 /**
- * Repairs a damaged chain: plans, keeps a copy of what it is about to change, then applies the plan.
- * Everything readable stays, and a `$gap` replaces what is missing. Deliberate changes are left as evidence.
+ * Repairs a damaged chain: plans the repair, saves a copy of everything that it is about to change, then
+ * applies the plan. Everything readable stays in the chain, and a `$gap` covers missing records. Deliberate
+ * changes are left as evidence.
  */
 
 import { show } from '../../guard/show.ts'
-import { checkOptionNames } from '../../model/check.ts'
+import { checkBoolean, checkOptionNames } from '../../model/check.ts'
 import { MeshChainError, messageOf } from '../../model/errors.ts'
 import { LOG_LEVELS } from '../../model/record.ts'
 import {
@@ -36,31 +37,32 @@ import { examine, type VerifyOptions, type VerifyProgress } from './verify.ts'
 
 /** Options of `repairChain`. */
 export interface RepairOptions {
-	/** Whether to only report the actions of a repair. Default: false. */
+	/** Whether to report the actions of a repair without performing them. Default: false. */
 	readonly dryRun?: boolean | undefined
-	/** Called after each part of the chain that was checked. */
+	/** Called after each part of the chain is checked. */
 	readonly onProgress?: ((progress: VerifyProgress) => void) | undefined
-	/** File system. Default: that of Node. */
+	/** File system. Default: Node's file system. */
 	readonly fs?: FileSystem | undefined
 }
 
 /**
- * Repairs a chain that no writer has open. A second repair finds nothing to do. If the process is killed
- * during a repair, every record stays readable, and another repair finishes the work.
+ * Repairs a chain that no writer has open. A second repair has nothing to do. If the process is killed during
+ * a repair, every readable record stays readable, and another repair finishes the work.
  *
- * @throws {MeshChainError} the codes of `openChain`; `CHAIN_LOCKED`; `CHAIN_SEALED`; `REPAIR_FAILED` when a
+ * @throws {MeshChainError} the codes of `openChain`; `CHAIN_LOCKED`; `CHAIN_SEALED`; `REPAIR_FAILED` if a
  * file operation fails.
  */
 export async function repairChain(path: string, options: RepairOptions = {}): Promise<RepairReport> {
 	checkOptionNames(options, ['dryRun', 'onProgress', 'fs'])
 	const { dryRun = false, onProgress, fs: system = nodeFileSystem } = options
+	checkBoolean('dryRun', dryRun)
 	const verifyOptions = { fs: system, ...(onProgress === undefined ? {} : { onProgress }) }
 	const { plan, report } = await planFor(path, verifyOptions)
 	if (dryRun || plan.actions.length === 0) {
 		return sourceReport(path, dryRun, { actions: plan.actions, ...plan.left }, report)
 	}
 	return underLock(path, system, async (held) => {
-		// A writer may have changed the chain since.
+		// A writer may have changed the chain in the meantime.
 		const now = await planFor(path, verifyOptions)
 		const actions = apply(held, now.plan.actions)
 		// The unreadable bytes may have hidden other damage.
@@ -88,7 +90,7 @@ function sourceReport(
 }
 
 /**
- * Runs `work` while it holds the lock.
+ * Runs `work` while holding the lock.
  *
  * @throws {MeshChainError} `CHAIN_LOCKED`, `REPAIR_FAILED`.
  */
@@ -101,7 +103,7 @@ async function underLock<T>(
 	try {
 		const owner = ownerOf(system, held.chainPath, held.identity)
 		if (owner !== undefined) {
-			const text = `${show(path)} is a sealed file of ${show(owner)}: repair that one`
+			const text = `${show(path)} is a sealed file of the chain ${show(owner)}: repair that chain instead`
 			throw new MeshChainError('CHAIN_SEALED', text, { path })
 		}
 		const { mode } = system.fstatSync(held.fd)
@@ -109,8 +111,8 @@ async function underLock<T>(
 		try {
 			return await work(held)
 		} finally {
-			// The lock must not claim more about the previous writer than it did before.
-			lock.release(lock.provenance === 'kernel')
+			// The released lock must not show more about the previous writer than it did before.
+			lock.release(lock.provenance === 'kernel' ? 'unclosed' : 'closed')
 		}
 	} catch (error) {
 		throw asRepairError(path, error)
@@ -155,7 +157,7 @@ class FileRepair {
 		this.#planned = planned
 	}
 
-	/** The last epoch that can have been opened in the file. */
+	/** The highest epoch that can have been opened in the file. */
 	get #epochMax(): number {
 		const { size } = this.#system.fstatSync(this.#file.fd)
 		return epochMaxOf(readChainEnd(this.#file, size, this.#listed.identity))
@@ -181,11 +183,11 @@ class FileRepair {
 			end,
 			isLive,
 			previous: this.#previous(),
-			// Everything below the watermark was in the file once.
+			// The file once contained everything below the watermark.
 			nextSeqMin: nextFirstSeq ?? (watermark?.seq ?? 0) + 1,
 			isUnsynced: (offset, bootId) =>
 				isUnsyncedAt({ system: this.#system, chainPath: this.#chainPath, identity }, offset, bootId),
-			// Lowers only the offset: the seq stays until a gap covers the lost records.
+			// Lowers only the offset. The seq stays the same until a gap covers the lost records.
 			beforeSwap: ({ offset }) => {
 				if (isLive && watermark !== undefined) this.#writeWatermark(watermark, offset, watermark.seq)
 			},
@@ -197,7 +199,7 @@ class FileRepair {
 		return { ...this.#planned, bytes, lostRecords, keptAt }
 	}
 
-	/** Returns the offset up to which the previous file counts, and its link there. */
+	/** Returns the end of the previous file, and its link there. */
 	#previous(): Previous {
 		const { id, segment } = this.#listed.identity
 		const before = listSegments(this.#system, this.#chainPath, id).find(
@@ -214,12 +216,12 @@ class FileRepair {
 	}
 
 	/**
-	 * Writes the watermark: it is lowered before the bytes below it are replaced, and raised again
+	 * Writes the watermark. It is lowered before the bytes below it are replaced, and raised again
 	 * afterwards.
 	 */
 	#writeWatermark(before: Watermark | undefined, offset: number, seq: number): void {
 		const { id, segment } = this.#listed.identity
-		// From here on, only the watermark records openings that were in the unreadable bytes.
+		// After this repair, only the watermark records openings that were in the unreadable bytes.
 		const epoch = Math.max(before?.epoch ?? 0, this.#epochMax)
 		const writer = { epoch, bootId: bootId(this.#system) }
 		const mode = this.#system.fstatSync(this.#file.fd).mode & 0o777
@@ -238,7 +240,7 @@ function asRepairError(path: string, error: unknown): MeshChainError {
 	return new MeshChainError(
 		'REPAIR_FAILED',
 		`${show(path)} could not be repaired: ${messageOf(error)}; ` +
-			`every record that was readable still is, and repairing again continues (${message})`,
+			`every readable record is still readable, and another repair continues the work (${message})`,
 		{ path, cause: error },
 	)
 }

@@ -1,7 +1,7 @@
 /**
- * Judges the end of a sealed file after the offset where the next file took over. After a failed fsync, the
- * next file holds the same records. A writer that had lost the chain unnoticed left records that are in no
- * other file.
+ * Examines the part of a sealed file after the offset at which the next file took over. After a failed fsync,
+ * the next file contains the same records. If a writer did not notice that another one had taken over, its
+ * records there are in no other file.
  */
 
 import type { Frame } from '../format/frame.ts'
@@ -34,7 +34,7 @@ export class StaleTail {
 	/**
 	 * Reports the superseded end.
 	 *
-	 * @param next the first frame of the next file; undefined if it has none.
+	 * @param next the first frame of the next file; undefined if that file has no frames.
 	 */
 	report(findings: Findings, next: Frame | undefined): void {
 		const range = this.#range
@@ -46,13 +46,13 @@ export class StaleTail {
 		}
 		if (range === undefined || (next?.epoch === this.#epoch && next?.baseSeq === range.fromSeq)) {
 			const message =
-				'everything from here on was written again in the next file, because a sync or a cut had failed'
+				'everything from here on was written to the next file again, because a sync or a cut failed'
 			findings.add('superseded', message, place)
 			return
 		}
 		const message =
-			`${this.#records} records were written here by a writer that had lost the chain: ` +
-			'they are not in it'
+			`${this.#records} records were written here after another writer had taken over: ` +
+			'they are not in the chain'
 		findings.add('stray', message, place)
 	}
 }

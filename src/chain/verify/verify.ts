@@ -1,4 +1,4 @@
-/** Verifies a whole chain, file after file: every checksum, row, seq and link. Never writes. */
+/** Verifies a complete chain, file by file: every checksum, row, seq and link. Never writes. */
 
 import { discard } from '../../guard/promises.ts'
 import { checkFileSystem, checkFunction, checkOptionNames, checkSignal, ifGiven } from '../../model/check.ts'
@@ -24,26 +24,28 @@ export interface VerifyProgress {
 
 /** Options of `verifyChain`. */
 export interface VerifyOptions {
-	/** File system. Default: that of Node. */
+	/** File system. Default: Node's file system. */
 	readonly fs?: FileSystem | undefined
-	/** Signal that stops the verification; the promise rejects with the signal's reason. */
+	/** Signal that stops the verification. The promise then rejects with the signal's reason. */
 	readonly signal?: AbortSignal | undefined
 	/**
-	 * A head kept elsewhere, in the form of `formatHead` and `mesh-chain info --head`. The chain must still
-	 * contain it, which makes a truncation or a rewrite of the part before it detectable.
+	 * A head that was kept elsewhere, in the format of `formatHead` and `mesh-chain info --head`. The chain
+	 * must still contain this head. Therefore a truncation or a rewrite of the part before the head is
+	 * detected.
 	 */
 	readonly head?: string | undefined
-	/** Called after each part of the chain that was checked. */
+	/** Called after each part of the chain is checked. */
 	readonly onProgress?: ((progress: VerifyProgress) => void) | undefined
 }
 
 /**
- * Reads a chain from end to end and reports every deviation from what a writer leaves. `ok` is false for any
- * damage, and true for a torn tail or for gaps that the chain explains.
+ * Reads a chain from end to end, and reports every deviation from what a writer leaves. `ok` is false if
+ * anything is damaged or cannot be checked. Torn tails, and gaps that the chain itself records, do not make
+ * it false.
  *
- * Memory does not grow with the chain or with the damage: the report lists the first 1,000 findings of each
- * kind and severity, and counts the others in `findingsNotListed`. The answer and all totals include every
- * finding.
+ * Memory use does not grow with the size of the chain or the amount of damage. The report lists the first
+ * 1,000 findings of each kind and severity, and counts the others in `findingsNotListed`. The answer and all
+ * totals include every finding.
  *
  * @throws {MeshChainError} the codes of `openChain`, and `INVALID_OPTION`; damage is a finding, not an error.
  */
@@ -58,10 +60,11 @@ export async function examine(
 	options: VerifyOptions,
 	onFinding?: OnFinding,
 ): Promise<VerifyReport> {
+	const { fs = nodeFileSystem } = options
 	const head = options.head === undefined ? undefined : parseHead(options.head)
 	ifGiven('signal', options.signal, checkSignal)
 	ifGiven('onProgress', options.onProgress, checkFunction)
-	const held = await openForReading(path, checkFileSystem('fs', options.fs ?? nodeFileSystem))
+	const held = await openForReading(path, checkFileSystem('fs', fs))
 	try {
 		const files = new ChainFiles(held)
 		// A watermark read before the files are listed cannot be ahead of them.
@@ -94,8 +97,8 @@ async function judgeFile(
 	try {
 		const { size } = await file.system.fstat(file.fd)
 		await judge.begin(file, size, listed)
-		// The superseded end is walked separately. An entry that reaches into it does not count, neither here
-		// nor for a reader.
+		// The superseded end is walked separately. An entry that reaches into it does not count, either here
+		// or for a reader.
 		const end = Math.max(HEADER_BYTES, Math.min(size, listed.end ?? size))
 		for (const [from, to] of [
 			[HEADER_BYTES, end],

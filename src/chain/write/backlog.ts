@@ -1,16 +1,16 @@
 /**
- * Holds in memory what waits while the live file is full: frames made for a file that they were not written
- * to, and later records. Each file that has room takes some of them, in order.
+ * Keeps records in memory while the live file is full: frames that were encoded for a file but not written to
+ * it, and later records. Each file that has room receives some of them, in order.
  */
 import { EntryCopier } from './copy-entries.ts'
 import type { SegmentFile, Unwritten } from './segment-file.ts'
 import type { TailBuffer } from './tail-buffer.ts'
 
-/** Most bytes that a file takes at once. */
+/** Maximum number of bytes that are moved into a file at once. */
 const MOVE_BYTES_MAX = 256 * 1024
 
 export class Backlog {
-	/** Unwritten parts, oldest first; new records go into the last one. */
+	/** Unwritten parts, oldest first. New records are added to the last part. */
 	readonly #parts: Unwritten[] = []
 
 	/** Puts the unwritten end of a file before all other parts. */
@@ -18,7 +18,7 @@ export class Backlog {
 		this.#parts.unshift(part)
 	}
 
-	/** The buffer that takes new records. */
+	/** The buffer that receives new records. */
 	get intake(): TailBuffer {
 		return this.#parts.at(-1)!.tail
 	}
@@ -35,7 +35,7 @@ export class Backlog {
 		const { bytes, start, end } = tail.entriesBorrow(from, Math.min(MOVE_BYTES_MAX, bytesMax))
 		new EntryCopier(file, 'unsynced').fromMemory(bytes.subarray(start, end), idChecksum, from)
 		part.from += end - start
-		// Bytes are freed only once most of them are copied, so that the rest is rarely moved twice.
+		// Bytes are freed only after most of them are copied, so that the rest is rarely moved.
 		if (part.from - tail.heldFrom > tail.end - part.from) tail.release(part.from)
 		if (part.from === tail.end && this.#parts.length > 1) this.#parts.shift()
 	}

@@ -1,4 +1,4 @@
-/** Begins a chain that has no files: a new chain, or one whose files are lost while its watermark is left. */
+/** Starts a chain that has no files: a new chain, or a chain of which only the watermark is left. */
 import { randomBytes } from 'node:crypto'
 import { show } from '../../guard/show.ts'
 import { MeshChainError } from '../../model/errors.ts'
@@ -17,7 +17,7 @@ export function createChain(options: OpeningOptions): OpenedChain {
 	return { ...begun, watermark: undefined, recovery: undefined }
 }
 
-/** Continues a lost chain after its lost records, so that every reader sees that they are missing. */
+/** Continues a lost chain after its last known seq, so that every reader detects the missing records. */
 export function continueAfterWatermark(options: OpeningOptions, watermark: Watermark): OpenedChain {
 	if (options.onDamage === 'refuse') refuseLost(options)
 	const { chainId, segment, seq, offset, epoch } = watermark
@@ -50,7 +50,7 @@ function beginChain(
 }
 
 /**
- * Returns the watermark of a chain whose records were on disk and whose files are gone; undefined if there is
+ * Returns the watermark of a chain that had records on disk and whose files are gone; undefined if there is
  * none.
  */
 export function lostWatermark({ system, path }: OpeningOptions): Watermark | undefined {
@@ -61,8 +61,8 @@ export function lostWatermark({ system, path }: OpeningOptions): Watermark | und
 /**
  * Refuses to continue a lost chain.
  *
- * @throws {MeshChainError} `CHAIN_DAMAGED` if a watermark shows that records were on disk and are gone with
- * their file.
+ * @throws {MeshChainError} `CHAIN_DAMAGED` if a watermark shows that records that were on disk are gone
+ * together with their file.
  */
 export function refuseLost(options: OpeningOptions): void {
 	const { path } = options
@@ -72,7 +72,7 @@ export function refuseLost(options: OpeningOptions): void {
 		'CHAIN_DAMAGED',
 		`${show(path)} is gone or was destroyed, but ${show(`${path}.durable`)} shows that records ` +
 			`up to seq ${watermark.seq} were on disk; onDamage is 'refuse', so nothing was changed: ` +
-			`restore the file, or remove ${show(`${path}.durable`)} to begin a new chain`,
+			`restore the file, or remove ${show(`${path}.durable`)} to start a new chain`,
 		{ path, offset: 0, seq: 1 },
 	)
 }
@@ -80,7 +80,7 @@ export function refuseLost(options: OpeningOptions): void {
 /**
  * Returns the next epoch.
  *
- * @throws {MeshChainError} `CHAIN_EXHAUSTED` when no reader would accept that epoch.
+ * @throws {MeshChainError} `CHAIN_EXHAUSTED` if readers would reject that epoch.
  */
 export function epochAfter(epoch: number, path: string): number {
 	if (isEpoch(epoch + 1)) return epoch + 1
@@ -90,7 +90,7 @@ export function epochAfter(epoch: number, path: string): number {
 /**
  * Requires that the name of a file is on disk.
  *
- * @throws the error of the sync. Without it an opening fails, because the name may not be on disk.
+ * @throws the error of the failed sync. The opening then fails, because the name may not be on disk.
  */
 export function requireSynced<P extends Placed>(placed: P): P {
 	if (placed.unsynced !== undefined) throw placed.unsynced

@@ -1,6 +1,6 @@
 /**
- * Writes a whole chain from records that already have seqs and epochs. The chain gets its name once all of it
- * is on disk, or never. The builder holds the lock throughout, like any writer.
+ * Writes a complete chain from records that already have seqs and epochs. The chain receives its name only
+ * after all of it is on disk. Like any writer, the builder holds the lock until it is done.
  */
 import { randomBytes } from 'node:crypto'
 import { show } from '../../guard/show.ts'
@@ -26,15 +26,15 @@ import { firstSeqCovered } from './seq-check.ts'
 import { startOfFile } from './tail-buffer.ts'
 import { releaseQuietly, takeLock } from './writer-lock.ts'
 
-/** Limit of the bytes held in memory before they are written. */
+/** Number of bytes in memory that triggers a write. */
 const HELD_BYTES_MAX = 256 * 1024
 
 export interface ChainBuilderOptions {
 	/** Permissions of the file. Default: `0o600`. */
 	readonly mode?: number | undefined
 	/**
-	 * Id of the chain, in hexadecimal. Default: a new id. A copy whose records keep their identity has the id
-	 * of the original chain.
+	 * Id of the chain, in hexadecimal. Default: a new id. A copy whose records keep their identity must have
+	 * the id of the chain that was copied.
 	 */
 	readonly chainId?: string | undefined
 	readonly fs?: FileSystem | undefined
@@ -51,7 +51,7 @@ export class ChainBuilder {
 	#records = 0
 
 	/**
-	 * Locks the chain and starts a temporary file.
+	 * Locks the chain and creates a temporary file.
 	 *
 	 * @throws {MeshChainError} `CHAIN_EXISTS`, `CHAIN_LOCKED`, `CHAIN_UNWRITABLE`, `INVALID_PATH`.
 	 */
@@ -74,12 +74,12 @@ export class ChainBuilder {
 		}
 	}
 
-	/** Number of records so far, without gaps. */
+	/** Number of records so far, not counting gaps. */
 	get records(): number {
 		return this.#records
 	}
 
-	/** Number of records that were never pushed; a `$gap` covers them. */
+	/** Number of missing records for which the builder added `$gap`s. */
 	get missing(): number {
 		return this.#gapRecords
 	}
@@ -88,9 +88,10 @@ export class ChainBuilder {
 	 * Appends the next record with its own seq and epoch. If seqs are missing before it, a `$gap` covers
 	 * them.
 	 *
-	 * @throws {LogAppendError} not retryable, and the record is not in the chain: `SEQ_NOT_INCREASING` when
-	 * its seq or its epoch steps back; `APPEND_FAILED`, `BATCH_TOO_LARGE` when no chain can hold it.
-	 * @throws {MeshChainError} `CHAIN_UNWRITABLE` when it cannot be written.
+	 * @throws {LogAppendError} `SEQ_NOT_INCREASING` if the seq does not increase or the epoch decreases;
+	 * `APPEND_FAILED` or `BATCH_TOO_LARGE` if no chain can contain the record. Not retryable; the record is
+	 * not in the chain.
+	 * @throws {MeshChainError} `CHAIN_UNWRITABLE` if the record cannot be written.
 	 */
 	push(record: LogRecord): void {
 		const { tail } = this.#file
@@ -106,15 +107,15 @@ export class ChainBuilder {
 	}
 
 	/**
-	 * Syncs everything and gives the chain its name.
+	 * Syncs everything, and gives the chain its name.
 	 *
-	 * @throws {MeshChainError} `CHAIN_EXISTS` when a file of that name was created in the meantime;
-	 * `CHAIN_UNWRITABLE`: then no file is left, unless the message says that the chain is there.
+	 * @throws {MeshChainError} `CHAIN_EXISTS` if a file with that name was created in the meantime.
+	 * `CHAIN_UNWRITABLE`; no file is left, unless the message states that the file exists.
 	 */
 	finish(): void {
 		try {
 			if (this.#context.writer.epoch === 0) this.#open(1)
-			// The closing anchor records how much is on disk, so the rest must be on disk first.
+			// The closing anchor records how much is on disk, so everything before it must be on disk first.
 			this.#file.write()
 			this.#file.syncNow()
 			this.#file.tail.anchor('closed', CLOSED_WITHOUT_EXIT)
@@ -130,15 +131,15 @@ export class ChainBuilder {
 		}
 	}
 
-	/** Removes everything that was written. Does nothing after {@link finish}. */
+	/** Removes everything that was written, and releases the lock. Does nothing after {@link finish}. */
 	discard(): void {
 		this.#file.close()
 		removeQuietly(this.#system, this.#temporary)
 		try {
-			// The chain is complete or absent; none is left unclosed.
-			this.#lock.release(false)
+			// The chain is either complete or absent, so no unclosed chain is left.
+			this.#lock.release('closed')
 		} catch {
-			// A leftover lock file that nobody holds does no harm.
+			// A leftover lock file that no process holds is harmless.
 		}
 	}
 
@@ -157,7 +158,8 @@ export class ChainBuilder {
 	}
 
 	/**
-	 * Begins an epoch. Every epoch gets an opening and an end, as if a writer had opened the chain for it.
+	 * Starts an epoch. Every epoch gets an opening anchor and a closing anchor, as if a writer had opened the
+	 * chain for it.
 	 */
 	#open(epoch: number): void {
 		const { tail } = this.#file
@@ -192,9 +194,9 @@ export class ChainBuilder {
 		const { nextSeq } = this.#file.tail
 		const text =
 			record.epoch < this.#context.writer.epoch
-				? `seq ${record.seq} is of epoch ${record.epoch}, after epoch ${this.#context.writer.epoch}`
-				: `${record.kind === GAP_KIND ? `a gap from seq ${from} on` : `seq ${from}`} is not ` +
-					`above ${nextSeq - 1}, the last in ${show(this.path)}`
+				? `seq ${record.seq} is in epoch ${record.epoch}, but follows epoch ${this.#context.writer.epoch}`
+				: `${record.kind === GAP_KIND ? `a gap that starts at seq ${from}` : `seq ${from}`} is not ` +
+					`above ${nextSeq - 1}, the last seq in ${show(this.path)}`
 		return new LogAppendError(text, {
 			code: 'SEQ_NOT_INCREASING',
 			retryable: false,
@@ -207,7 +209,7 @@ export class ChainBuilder {
 function existing(path: string): MeshChainError {
 	return new MeshChainError(
 		'CHAIN_EXISTS',
-		`${show(path)} is already a chain, or has parts of one beside it: choose a new path`,
+		`${show(path)} already exists, or other files of a chain are beside it: choose another path`,
 		{ path },
 	)
 }

@@ -1,6 +1,7 @@
 /**
- * Copies the entries of one file to the end of another: frames unchanged except for their checksums, and the
- * anchors of openings and ends. A `$gap` covers unreadable records between them.
+ * Copies entries from one file to the end of another file: frames, which are unchanged except for their
+ * checksums, and all anchors except `span` and `sealed` ones. A `$gap` covers records between them that
+ * cannot be read.
  */
 import { type GapCause, gapRecord } from '../../model/record.ts'
 import type { OpenFile } from '../../platform/file-system.ts'
@@ -11,7 +12,7 @@ import { type ScanEntry, Scanner } from '../scan/scan.ts'
 import { type ByteRange, scanRange } from '../scan/scan-range.ts'
 import type { SegmentFile } from './segment-file.ts'
 
-/** Limit of the copied bytes held in memory before they are written. */
+/** Number of copied bytes in memory that triggers a write. */
 const HELD_BYTES_MAX = 1024 * 1024
 
 export class EntryCopier {
@@ -21,7 +22,7 @@ export class EntryCopier {
 	/** Epoch and time of the last entry. */
 	#at = { epoch: 1, tsMs: 0 }
 	records = 0
-	/** Number of records that `$gap`s cover. */
+	/** Number of records that new `$gap`s cover. */
 	lost = 0
 	/** Seq of the last lost record. */
 	lostUpTo = 0
@@ -48,7 +49,7 @@ export class EntryCopier {
 		scanRange(source, idChecksum, range, (entry) => this.take(entry))
 	}
 
-	/** Copies the entries in `bytes`, which begin at `offset` in their file. */
+	/** Copies the entries in `bytes`, which are at `offset` in their file. */
 	fromMemory(bytes: Buffer, idChecksum: number, offset: number): void {
 		const scanner = new Scanner(idChecksum, offset)
 		scanner.push(bytes)
@@ -84,7 +85,7 @@ export class EntryCopier {
 	#frame(frame: Frame): void {
 		const { tail } = this.#target
 		this.#at = { epoch: frame.epoch, tsMs: frame.baseTsMs }
-		// A file holds each seq once, so a frame that steps back is a repeat.
+		// A file contains each seq once, so a frame with a lower seq is a repeat.
 		if (frame.baseSeq < tail.nextSeq) return
 		this.upTo(firstCovered(frame))
 		if (this.#anchorsUnreadable && rowsOf(frame) === undefined) {

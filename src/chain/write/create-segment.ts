@@ -1,7 +1,8 @@
 /**
- * Creates every file of a chain: first whole and on disk under a temporary name, then under its own.
+ * Creates the files of a chain. Each file is completed and synced under a temporary name, and then receives
+ * its own name.
  *
- * Invariant: nothing in a file counts as on disk before its name is on disk.
+ * Invariant: no part of a file counts as on disk before the file's name is on disk.
  */
 import { show } from '../../guard/show.ts'
 import { MeshChainError } from '../../model/errors.ts'
@@ -24,13 +25,13 @@ export interface LiveFilePath {
 export type FileStart = Omit<Header, 'createdMs'> & Pick<TailStart, 'levelCounts' | 'keptFromSeq'>
 
 export interface SegmentMaking<P extends Placed> {
-	/** Writes what the file must hold before it gets its name. */
+	/** Writes the content that the file must have before it receives its name. */
 	readonly fill: (file: SegmentFile) => void
 	/** Gives the file its name. */
 	readonly putInPlace: (temporary: string) => P
 }
 
-/** Creates a file. After an error, no file is left. */
+/** Creates a file. If an error occurs, no file is left. */
 export function createSegment<P extends Placed>(
 	context: SegmentContext,
 	live: LiveFilePath,
@@ -62,10 +63,10 @@ export function createSegment<P extends Placed>(
 }
 
 /**
- * Returns the error for a number that has no successor. Openings and rotations never reach it, so another
- * program wrote the file.
+ * Returns the error for a number that has no successor. Openings and rotations never reach such a number, so
+ * another program must have written the file.
  */
 export function exhausted(path: string, what: string): MeshChainError {
-	const text = `${show(path)} has the highest ${what} that a chain can have: begin a new chain`
+	const text = `${show(path)} has the highest possible ${what}: start a new chain`
 	return new MeshChainError('CHAIN_EXHAUSTED', text, { path })
 }

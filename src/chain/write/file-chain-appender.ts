@@ -1,6 +1,6 @@
 /**
- * Implements the appender whose chain is a file. It decides when the writer (writer.ts) writes and syncs, and
- * retries while the disk fails. maintenance.ts decides when rotation and retention are due.
+ * Implements the appender that writes a chain to files. It decides when the writer (writer.ts) writes and
+ * syncs, and retries while the disk fails. maintenance.ts decides when rotation and retention are due.
  */
 import type { LogChainAppender } from '../../appender.ts'
 import { show } from '../../guard/show.ts'
@@ -27,33 +27,34 @@ import type { ChainWriterStats } from './writer-stats.ts'
 /** Number of unwritten bytes above which records are written before the end of the turn. */
 const WRITE_BYTES_TARGET = 64 * 1024
 
-/** Counters of a {@link FileChainAppender} since it opened the chain, and its state. */
+/** Counters of a {@link FileChainAppender} since it opened the chain, and its current state. */
 export interface FileChainStats extends ChainWriterStats {
 	readonly path: string
 	readonly chainId: string
 	readonly epoch: number
 	readonly durability: 'os' | 'disk'
 	readonly committedSeq: number
-	/** Why nothing can be committed at present; undefined while records can be committed. */
+	/** Reason why no record can be committed; undefined while records can be committed. */
 	readonly failure: string | undefined
 	/** Number of records that `close()` could not write. */
 	readonly lostAtClose: number
-	/** Number of times that a full file could not be replaced, so that the chain continued in it. */
+	/** Number of times that a full file could not be replaced and the chain continued in that file. */
 	readonly rotationFailures: number
-	/** Number of times that `clock` threw or returned no time, and `Date.now` was used instead. */
+	/** Number of times that `clock` threw or did not return a time, and `Date.now` was used instead. */
 	readonly clockFailures: number
 }
 
 /**
- * Appends to a chain file; the constructor opens or creates it. A chain has one writer and any number of
- * readers.
+ * Appends records to a chain file, which the constructor opens or creates. A chain has one writer and any
+ * number of readers.
  *
- * With `os`, a record reaches the operating system before any immediate queued after its `append` runs. From
- * then on, killing the process does not lose it. `flush()` writes at once; `sync()` and `close()` put records
- * on disk. A normal end, `process.exit()` and an uncaught exception lose nothing.
+ * With durability `os`, a record reaches the operating system before Node runs any immediate that was queued
+ * after the record's `append`. After that, the record survives if the process is killed. `flush()` writes at
+ * once. `sync()` and `close()` put records on disk. No record is lost when the process ends normally, calls
+ * `process.exit()` or throws an uncaught exception.
  *
- * If the disk fails after a successful opening, records wait in memory up to `pendingBytesMax`. The appender
- * emits one process warning and retries until the disk works again.
+ * If the disk fails after a successful opening, records wait in memory, up to `pendingBytesMax` bytes. The
+ * appender emits one process warning and retries until the disk works again.
  *
  * @example
  * ```ts
@@ -66,7 +67,10 @@ export interface FileChainStats extends ChainWriterStats {
  */
 export class FileChainAppender implements LogChainAppender {
 	readonly path: string
-	/** How long {@link close} waits for the disk, in milliseconds. A loop waits as long for it. */
+	/**
+	 * Maximum time that {@link close} waits for the disk, in milliseconds. A loop gives this appender the
+	 * same time to close.
+	 */
 	readonly closeTimeoutMs: number
 	readonly closeSyncs = true
 	readonly #writer: ChainWriter
@@ -93,7 +97,7 @@ export class FileChainAppender implements LogChainAppender {
 	#lastSync: { readonly writerSync: Promise<void>; readonly handled: Promise<void> } | undefined
 
 	/**
-	 * @param path the path of the chain; `{pid}` becomes the process id.
+	 * @param path the path of the chain; `{pid}` is replaced by the process id.
 	 * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_LEVEL`, `INVALID_PATH`, `CHAIN_LOCKED`,
 	 * `CHAIN_UNWRITABLE`, `CHAIN_DAMAGED`, `CHAIN_SEALED`, `NOT_A_CHAIN`, `HEADER_DAMAGED`, `NEWER_VERSION`.
 	 * A file that is not a chain is never changed.
@@ -154,10 +158,10 @@ export class FileChainAppender implements LogChainAppender {
 	}
 
 	/**
-	 * Accepts one record. It stays in memory until it is written.
+	 * Accepts one record, which stays in memory until it is written.
 	 *
 	 * @throws {LogAppendError} `PENDING_OVERFLOW` (retryable); `APPENDER_CLOSED`, `SEQ_NOT_INCREASING`,
-	 * `APPEND_FAILED`, `CHAIN_TAKEN_OVER` (not).
+	 * `APPEND_FAILED`, `CHAIN_TAKEN_OVER` (not retryable).
 	 */
 	append(record: LogRecord): void {
 		this.#refuseWhenClosed(record.seq)
@@ -167,11 +171,11 @@ export class FileChainAppender implements LogChainAppender {
 	}
 
 	/**
-	 * Accepts several records as one frame: after a crash, the chain has all of them or none. Each seq must
-	 * be one above the previous one.
+	 * Accepts several records as one frame. After a crash, the chain contains all of them or none. Each seq
+	 * must be one above the previous one.
 	 *
-	 * @throws {LogAppendError} as {@link append}; `BATCH_TOO_LARGE` above 65,535 records or 16 MiB. Then no
-	 * record is accepted.
+	 * @throws {LogAppendError} the codes of {@link append}; `BATCH_TOO_LARGE` above 65,535 records or 16 MiB.
+	 * In all cases, no record is accepted.
 	 */
 	appendBatch(records: readonly LogRecord[]): void {
 		if (records.length === 0) return
@@ -198,10 +202,10 @@ export class FileChainAppender implements LogChainAppender {
 	}
 
 	/**
-	 * Resolves once every record accepted before this call is on disk, at every durability.
+	 * Resolves once every record accepted before this call is on disk, whatever the durability.
 	 *
-	 * @throws {MeshChainError} `WRITE_FAILED`; `SYNC_FAILED`, until the chain continues in a new file, which
-	 * each later call attempts; `CHAIN_TAKEN_OVER`.
+	 * @throws {MeshChainError} `WRITE_FAILED`; `CHAIN_TAKEN_OVER`; `SYNC_FAILED` until the chain continues in
+	 * a new file, which each later call attempts.
 	 */
 	sync(): Promise<void> {
 		if (this.#closing !== undefined) return this.#closing
@@ -212,9 +216,9 @@ export class FileChainAppender implements LogChainAppender {
 	/**
 	 * Writes all pending records and a closing anchor, syncs, and releases the file and the lock. Idempotent.
 	 *
-	 * @throws {MeshChainError} `CLOSE_FAILED` when records could not be written, or the disk has not answered
-	 * within `closeTimeoutMs`; `SYNC_FAILED`, `CHAIN_TAKEN_OVER`. Even then the file is released, and
-	 * `stats().lostAtClose` counts the records that could not be written.
+	 * @throws {MeshChainError} `CLOSE_FAILED` if records could not be written, or if the disk did not answer
+	 * within `closeTimeoutMs`; `SYNC_FAILED`, `CHAIN_TAKEN_OVER`. In all cases the file is released, and
+	 * `stats().lostAtClose` is the number of records that could not be written.
 	 */
 	close(): Promise<void> {
 		this.#closing ??= this.#close()
@@ -269,7 +273,7 @@ export class FileChainAppender implements LogChainAppender {
 		if (this.#closing === undefined) this.#tryWrite()
 	}
 
-	/** Writes; returns whether every accepted record has reached the operating system. */
+	/** Writes all accepted records. Returns whether they have all reached the operating system. */
 	#tryWrite(before?: () => void): boolean {
 		try {
 			before?.()
@@ -309,7 +313,7 @@ export class FileChainAppender implements LogChainAppender {
 		this.#policyTimer.unref()
 	}
 
-	/** Returns one promise to all tasks that wait for the same sync of the writer. */
+	/** Returns the same promise to all callers that wait for the same sync of the writer. */
 	#sync(): Promise<void> {
 		const writerSync = this.#writer.sync()
 		if (this.#lastSync?.writerSync !== writerSync) {
@@ -329,14 +333,17 @@ export class FileChainAppender implements LogChainAppender {
 
 	#failed(error: MeshChainError): void {
 		if (this.#failure === undefined) {
-			warn('CHAIN_FAILING', `${error.message}; the service continues, records wait in memory`)
+			warn('CHAIN_FAILING', `${error.message}; the service continues, and records wait in memory`)
 		}
 		this.#failure = error
 		report('failing', { source: this, error })
 		if (error.code !== 'CHAIN_TAKEN_OVER') this.#retry.start()
 	}
 
-	/** Retries the write, after a failed sync to a new file. Returns whether everything is written. */
+	/**
+	 * Retries the write. After a failed sync, the chain first moves to a new file. Returns whether everything
+	 * is written.
+	 */
 	#tryAgain(): boolean {
 		let isMoved = true
 		try {
@@ -352,7 +359,7 @@ export class FileChainAppender implements LogChainAppender {
 		if (this.#failure === undefined) return
 		this.#failure = undefined
 		this.#retry.reset()
-		warn('CHAIN_RECOVERED', `${show(this.path)} can be written again; everything that waited is written`)
+		warn('CHAIN_RECOVERED', `${show(this.path)} can be written again, and all waiting records are written`)
 		report('recovered', { source: this })
 	}
 
@@ -387,7 +394,7 @@ export class FileChainAppender implements LogChainAppender {
 		if (this.#closing === undefined) this.#writeOnExit()
 	}
 
-	/** Writes everything and a closing anchor at the end of the process. */
+	/** Writes everything and a closing anchor when the process exits. */
 	#writeOnExit(): void {
 		try {
 			this.#writer.write()

@@ -27,11 +27,11 @@ import type { Retention } from './retention.ts'
 import type { RotationBounds } from './rotation.ts'
 
 /**
- * Bounds on what is written but not yet on disk. A sync begins when any of them is reached; at least one must
- * be given.
+ * Bounds on what is written but not yet on disk. A sync starts when any bound is reached. At least one bound
+ * is required.
  */
 export interface SyncPolicy {
-	/** Number of records; 0 and 1 mean the same as `'disk'`. */
+	/** Number of records. 0 and 1 have the same effect as `'disk'`. */
 	readonly everyRecords?: number
 	/** Time since the oldest write that is not on disk, in milliseconds. */
 	readonly everyMs?: number
@@ -42,31 +42,32 @@ export interface SyncPolicy {
 /** Options of a `FileChainAppender`. */
 export interface FileChainOptions {
 	/**
-	 * What a committed record survives. `'os'` (default): a killed process; a record reaches the operating
-	 * system before any immediate queued after it runs. `'disk'`: a power loss; an fdatasync follows each
-	 * write, one in flight. A {@link SyncPolicy}: as `'os'`, with a bound on what a power loss can lose.
+	 * What a committed record survives. With `'os'` (default), it survives if the process is killed: a record
+	 * reaches the operating system before Node runs any immediate that was queued after the record's
+	 * `append`. With `'disk'`, it survives a power loss: an fdatasync follows each write, with at most one in
+	 * flight. A {@link SyncPolicy} is the same as `'os'`, with a bound on what a power loss can lose.
 	 */
 	readonly durability?: 'os' | 'disk' | SyncPolicy | undefined
-	/** Level from which a record is written before `append` returns. Default: `'error'`. */
+	/** Lowest level at which a record is written before `append` returns. Default: `'error'`. */
 	readonly writeThrough?: LogLevel | undefined
 	/**
-	 * Size at which the live file is sealed and a new one begins, in bytes, at least 4,096. Default: no
-	 * bound; with `retain`, 64 MiB and at most a quarter of `retain.bytes`.
+	 * Size at which the live file is sealed and a new one is created, in bytes; at least 4,096. Default: no
+	 * bound; with `retain`, 64 MiB, but at most a quarter of `retain.bytes`.
 	 */
 	readonly rotateBytes?: number | undefined
 	/**
-	 * Number of records at which the live file is sealed and a new one begins. Default: a quarter of
+	 * Number of records at which the live file is sealed and a new one is created. Default: a quarter of
 	 * `retain.records`, or no bound.
 	 */
 	readonly rotateRecords?: number | undefined
 	/**
-	 * Age at which the live file is sealed and a new one begins, in milliseconds; checked at each write.
+	 * Age at which the live file is sealed and a new one is created, in milliseconds; checked at each write.
 	 * Default: a quarter of `retain.ageMs`, or no bound.
 	 */
 	readonly rotateAgeMs?: number | undefined
 	/**
-	 * Upper bounds of what is kept. Retention removes whole sealed files, oldest first, until all bounds hold
-	 * or only the live file is left. `ageMs` is the time since a file was sealed. Default: everything is
+	 * Upper bounds on what is kept. Retention removes whole sealed files, oldest first, until all bounds are
+	 * met or only the live file is left. `ageMs` is the time since a file was sealed. Default: everything is
 	 * kept.
 	 */
 	readonly retain?:
@@ -77,33 +78,33 @@ export interface FileChainOptions {
 		  }
 		| undefined
 	/**
-	 * What happens when the end of the chain is damaged: leave the file as it is and continue in a new one
-	 * (`'rotate'`, default), or throw `CHAIN_DAMAGED` (`'refuse'`).
+	 * How a damaged end of the chain is treated: `'rotate'` (default) leaves the file as it is and continues
+	 * in a new file, and `'refuse'` throws `CHAIN_DAMAGED`.
 	 */
 	readonly onDamage?: 'rotate' | 'refuse' | undefined
 	/**
-	 * How long the constructor waits for another writer to close the chain, in milliseconds; the wait blocks
-	 * the thread. Meant for a service that replaces its predecessor. Default: 0.
+	 * Maximum time that the constructor waits for another writer to close the chain, in milliseconds. The
+	 * wait blocks the thread. Intended for a service that replaces a running instance of itself. Default: 0.
 	 */
 	readonly lockWaitMs?: number | undefined
 	/** Permissions of new files. Default: `0o600`. */
 	readonly mode?: number | undefined
 	/**
-	 * Bytes that may wait in memory while the disk fails; above that, appends fail as retryable. Default: 16
-	 * MiB.
+	 * Number of bytes that may wait in memory while the disk fails. When this number is reached, appends fail
+	 * with a retryable error. Default: 16 MiB.
 	 */
 	readonly pendingBytesMax?: number | undefined
 	/**
-	 * How long `close()` waits for the disk, in milliseconds. After that it releases the file and rejects
-	 * with `CLOSE_FAILED`. Default: 30,000.
+	 * Maximum time that `close()` waits for the disk, in milliseconds. After that time, `close()` releases
+	 * the file and rejects with `CLOSE_FAILED`. Default: 30,000.
 	 */
 	readonly closeTimeoutMs?: number | undefined
 	/**
-	 * Clock for openings, closings and retention. Default: `Date.now`, which also replaces a failed reading
-	 * of `clock`; `clockFailures` counts these.
+	 * Clock for openings, closings and retention. Default: `Date.now`, which is also used whenever a reading
+	 * of `clock` fails. `clockFailures` counts the failed readings.
 	 */
 	readonly clock?: (() => number) | undefined
-	/** File system, for tests. Default: the real one. */
+	/** File system, for tests. Default: Node's file system. */
 	readonly fs?: FileSystem | undefined
 }
 
@@ -154,7 +155,7 @@ const FILE_CHAIN_RULES = {
 	mode: withDefault(0o600, checkMode),
 	pendingBytesMax: withDefault(PENDING_BYTES_DEFAULT, wholeNumber(1)),
 	closeTimeoutMs: withDefault(SLOW_CLOSE_TIMEOUT_MS, timerMs()),
-	// Read at each call: a program may have replaced Date, as fake timers do.
+	// `Date.now` is looked up at each call, because a program may have replaced it, as fake timers do.
 	clock: (name, clock) => checkFunction(name, (clock === undefined ? Date.now : clock) as () => number),
 	fs: withDefault(nodeFileSystem, checkFileSystem),
 } satisfies OptionRules<FileChainOptions>
@@ -163,7 +164,7 @@ const FILE_CHAIN_OPTIONS = defineOptions(FILE_CHAIN_RULES)
 
 type Derived = 'durability' | 'writeThrough' | 'rotateBytes' | 'rotateRecords' | 'rotateAgeMs' | 'clock'
 
-/** The options of a `FileChainAppender` in full. */
+/** The complete options of a `FileChainAppender`. */
 export interface ResolvedFileChainOptions
 	extends Omit<ResolvedOptions<typeof FILE_CHAIN_RULES>, Derived>,
 		ResolvedDurability {
@@ -206,7 +207,7 @@ function checkWriteThrough(name: string, level: unknown): number {
 	if (index >= 0) return index
 	throw new MeshChainError(
 		'INVALID_LEVEL',
-		`${name}: no such level: ${show(level)} (one of ${LOG_LEVELS.join(', ')})`,
+		`${name}: no such level: ${show(level)}; valid levels: ${LOG_LEVELS.join(', ')}`,
 	)
 }
 
@@ -221,7 +222,7 @@ function resolveRotate(
 		throw invalidOption(
 			'rotateBytes',
 			bytes,
-			`at most retain.bytes (${retain.bytes}): the live file always stays`,
+			`at most retain.bytes (${retain.bytes}): the live file is never removed`,
 		)
 	}
 	return {

@@ -1,6 +1,6 @@
 /**
- * Holds the open frame: the rows of its records, and their summary for the frame's header and the next
- * anchor. No I/O.
+ * Collects the open frame: the rows of its records, and their summary for the frame's header and the next
+ * anchor. Does no I/O.
  */
 import { RowEncoder } from '../../codec/row-encoder.ts'
 import { LogAppendError } from '../../model/errors.ts'
@@ -15,7 +15,9 @@ import {
 	frameBytesMax,
 } from '../format/frame.ts'
 
-/** Row bytes at which a frame is finished. Only a larger record or batch exceeds it. */
+/**
+ * Numbers of rows and of row bytes at which a frame is finished. Only a larger record or batch exceeds them.
+ */
 const FRAME_ROWS_TARGET = 250
 const FRAME_BYTES_TARGET = 16 * 1024
 
@@ -45,7 +47,7 @@ export class FrameInProgress {
 		return this.#count >= FRAME_ROWS_TARGET || this.#rows.length >= FRAME_BYTES_TARGET
 	}
 
-	/** Number of records in the frame by level, without gaps; valid until {@link clear}. */
+	/** Number of records in the frame by level, not counting gaps. Valid until {@link clear} is called. */
 	get levelCounts(): readonly number[] {
 		return this.#levels
 	}
@@ -57,7 +59,7 @@ export class FrameInProgress {
 	/**
 	 * Adds a record.
 	 *
-	 * @throws {LogAppendError} `BATCH_TOO_LARGE`, not retryable; the record is not in the frame.
+	 * @throws {LogAppendError} `BATCH_TOO_LARGE`, not retryable; the record is then not in the frame.
 	 */
 	push(record: LogRecord): void {
 		if (this.#count === FRAME_ROWS_MAX) throw tooLarge(record.seq, `${FRAME_ROWS_MAX} records`)
@@ -73,14 +75,14 @@ export class FrameInProgress {
 		this.#addUp(record)
 	}
 
-	/** Closes the frame to more rows; returns the most bytes that it can need. */
+	/** Finishes the rows. Returns the maximum size of the encoded frame, in bytes. */
 	finish(): number {
 		this.#isAscii = this.#rows.finish()
 		return frameBytesMax(this.#rows.length)
 	}
 
 	/**
-	 * Writes the finished frame to `target[pos…]`; returns its length.
+	 * Writes the finished frame to `target`, starting at `pos`. Returns the length of the frame.
 	 *
 	 * @param offset the offset of the frame in its file.
 	 */
@@ -125,7 +127,7 @@ export class FrameInProgress {
 }
 
 function tooLarge(seq: number, bound: string): LogAppendError {
-	return new LogAppendError(`a frame holds at most ${bound}`, {
+	return new LogAppendError(`a frame can contain at most ${bound}`, {
 		code: 'BATCH_TOO_LARGE',
 		retryable: false,
 		seq,

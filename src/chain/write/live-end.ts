@@ -1,11 +1,11 @@
 /**
  * Manages the growing end of a chain: the live file, records that wait for room in it, and the sealed files.
- * It makes a new file on request, and on its own when one write would take a file far beyond its bounds. It
- * has no part in locks or in tasks that wait for a sync, and gets the time only through its methods.
+ * It creates a new file on request, and also when a single write would make a file far exceed its bounds. It
+ * handles neither locks nor callers that wait for a sync, and receives clock readings only from its caller.
  *
- * Invariants: no file exceeds {@link OVERFULL_TIMES} times its bounds by more than a frame, unless a sync of
- * it is in flight, no new file can be made, or it replaces a file that cannot be trusted. Retention removes
- * only files that the chain, on disk, records as removed.
+ * Invariants: a file exceeds {@link OVERFULL_TIMES} times its bounds by at most one frame, unless a sync of
+ * the file is in flight, no new file can be created, or the file replaces one that cannot be trusted.
+ * Retention removes a file only after the chain has recorded the removal on disk.
  */
 
 import { RETRY_MS_MAX } from '../../model/limits.ts'
@@ -19,9 +19,9 @@ import type { SegmentContext } from './segment-context.ts'
 import type { SegmentFile } from './segment-file.ts'
 import type { TailBuffer } from './tail-buffer.ts'
 
-/** Multiple of its bounds at which a file is replaced within one write. */
+/** Factor by which a file may exceed its bounds before it is replaced during a write. */
 const OVERFULL_TIMES = 2
-/** Interval at which retention looks for files to remove on a full disk. */
+/** Delay after an attempt that freed no space on a full disk. */
 const MAKE_ROOM_MS = 1_000
 
 export interface LiveEndOptions {
@@ -33,7 +33,7 @@ export interface LiveEndOptions {
 	readonly seenMs: number
 	/** Called when the live file cannot be read back. It must call {@link LiveEnd.moveToNewFile}. */
 	readonly onUnreadable: () => void
-	/** Called when a new file has become the live one. */
+	/** Called when a new file has become the live file. */
 	readonly onNext: (file: SegmentFile) => void
 }
 
@@ -41,7 +41,9 @@ export class LiveEnd {
 	readonly #context: SegmentContext
 	readonly #options: LiveEndOptions
 	readonly #sealed: SealedFiles
-	/** Totals of the files before the live one. */
+	/** Whether the live file has bounds. */
+	readonly #isBounded: boolean
+	/** Totals for the files before the live file. */
 	readonly #before = {
 		frames: 0,
 		anchors: 0,
@@ -61,6 +63,7 @@ export class LiveEnd {
 		this.#context = context
 		this.#file = file
 		this.#options = options
+		this.#isBounded = options.rotate.bytes < Infinity || options.rotate.records < Infinity
 		this.#sealed = new SealedFiles(system, livePath.path, { limits: retain, live: file.identity, seenMs })
 	}
 
@@ -68,27 +71,27 @@ export class LiveEnd {
 		return this.#file
 	}
 
-	/** The buffer that takes new records. */
+	/** The buffer that receives new records. */
 	get intake(): TailBuffer {
 		return this.#backlog === undefined ? this.#file.tail : this.#backlog.intake
 	}
 
-	/** Bytes that have not reached the operating system. */
+	/** Number of bytes that have not reached the operating system. */
 	get pendingBytes(): number {
 		return this.#file.pendingBytes + this.#waitingBytes
 	}
 
-	/** Bytes that must stay in memory. */
+	/** Number of bytes that must stay in memory. */
 	get heldBytes(): number {
 		return this.#file.heldBytes + this.#waitingBytes
 	}
 
-	/** Number of records that wait for room in the live file, without those already pending in it. */
+	/** Number of records that wait for room in the live file, not counting records already pending in it. */
 	get waitingRecords(): number {
 		return this.intake.nextSeq - this.#file.tail.nextSeq
 	}
 
-	/** Size and records of the live file, and its start time. */
+	/** Size, number of records and start time of the live file. */
 	get live(): LiveFile {
 		const { written, records, identity } = this.#file
 		return { bytes: written, records, begunMs: identity.createdMs }
@@ -111,14 +114,17 @@ export class LiveEnd {
 	}
 
 	/**
-	 * Whether the live file must be checked before the next write: because that write syncs the file, or
-	 * because there were many writes since the last check.
+	 * Whether the live file must be checked before the next write, because that write syncs the file or
+	 * because there have been many writes since the last check.
 	 */
 	get isLookDue(): boolean {
 		return this.#file.isLookDue || !this.#fits
 	}
 
-	/** Writes everything. On a full disk, it removes what retention allows before it gives up. */
+	/**
+	 * Writes everything. On a full disk, removes the files that retention allows, and retries before it gives
+	 * up.
+	 */
 	write(): void {
 		for (;;) {
 			try {
@@ -132,14 +138,14 @@ export class LiveEnd {
 	}
 
 	/**
-	 * Seals the live file, which must have nothing pending, and makes the next one. Not allowed during a sync
-	 * of the file.
+	 * Seals the live file, which must have no pending bytes, and creates the next one. Not allowed during a
+	 * sync of the file.
 	 */
 	rotate(): void {
 		this.#replaceFile(rotateToNewFile(this.#context, this.#file, this.#options.livePath), 'rotations')
 	}
 
-	/** Makes a new file with everything that is not on disk. */
+	/** Continues in a new file, which receives everything that is not on disk. */
 	moveToNewFile(name: 'kept' | 'lost'): NextFile {
 		const next = moveToNewFile(this.#context, this.#file, this.#options.livePath, name)
 		this.#before[next.cause === 'unsynced' ? 'unsyncedLost' : 'damagedLost'] += next.lost
@@ -148,7 +154,8 @@ export class LiveEnd {
 	}
 
 	/**
-	 * Takes a clock reading. Files that are too old by both this reading and the previous one may be removed.
+	 * Records a clock reading. Files that are too old by both this reading and the previous one may be
+	 * removed.
 	 */
 	look(nowMs: number): void {
 		this.#sealed.look(nowMs)
@@ -160,7 +167,7 @@ export class LiveEnd {
 	}
 
 	/**
-	 * Makes the next write record the first seq that is kept. Returns that seq, or undefined if there is
+	 * Ensures that the next write records the first seq to keep. Returns that seq, or undefined if there is
 	 * nothing to remove.
 	 */
 	sayWhatIsKept(live = this.live): number | undefined {
@@ -173,7 +180,10 @@ export class LiveEnd {
 		return keptFromSeq
 	}
 
-	/** Removes the files whose seqs are all below `keptFromSeq`, which the chain has recorded on disk. */
+	/**
+	 * Removes the files whose seqs are all below `keptFromSeq`. The chain must have recorded `keptFromSeq` on
+	 * disk.
+	 */
 	removeBelow(keptFromSeq: number): void {
 		this.#sealed.removeBelow(keptFromSeq)
 	}
@@ -182,13 +192,13 @@ export class LiveEnd {
 		return this.#backlog === undefined ? 0 : this.#backlog.bytes
 	}
 
-	/** Whether the live file has room for everything that waits. */
+	/** Whether the live file has room for all waiting records. */
 	get #fits(): boolean {
+		if (this.#backlog !== undefined) return false
+		if (!this.#isBounded) return true
 		const { bytes, records } = this.#options.rotate
 		const { written, pendingBytes, records: recordsThen } = this.#file
-		const isWithin =
-			written + pendingBytes <= OVERFULL_TIMES * bytes && recordsThen <= OVERFULL_TIMES * records
-		return isWithin && this.#backlog === undefined
+		return written + pendingBytes <= OVERFULL_TIMES * bytes && recordsThen <= OVERFULL_TIMES * records
 	}
 
 	get #isFull(): boolean {
@@ -199,15 +209,18 @@ export class LiveEnd {
 	}
 
 	/**
-	 * Bytes that the live file may take at once. With a bound on records it is 0, which means one frame at a
-	 * time.
+	 * Number of bytes that may be moved to the live file at once. With a bound on records it is 0, so that
+	 * one frame is moved at a time.
 	 */
 	get #roomBytes(): number {
 		const { bytes, records } = this.#options.rotate
 		return records === Number.POSITIVE_INFINITY ? Math.max(0, bytes - this.#file.written) : 0
 	}
 
-	/** Writes more than one file has room for. Each file takes its share; retention runs between files. */
+	/**
+	 * Writes more records than fit in one file. The records are divided among several files, and retention
+	 * runs between files.
+	 */
 	#drain(): void {
 		for (;;) {
 			if (this.#backlog === undefined) this.#park()
@@ -220,15 +233,15 @@ export class LiveEnd {
 	}
 
 	/**
-	 * Takes the unwritten records out of the live file. Not during a sync, because this needs a sync of its
-	 * own.
+	 * Moves the unwritten records from the live file to the backlog. Does nothing during a sync, because it
+	 * needs a sync of its own.
 	 */
 	#park(): void {
 		// The kernel reports a failure only once, so the sync in flight must receive it.
 		const unwritten = this.#file.isSyncing ? undefined : this.#file.part()
 		if (unwritten === undefined) return
 		if (unwritten === 'unreadable') {
-			// The new file gets what memory holds.
+			// The new file receives the records that are in memory.
 			this.#options.onUnreadable()
 			return
 		}
@@ -237,8 +250,8 @@ export class LiveEnd {
 	}
 
 	/**
-	 * Makes the next file. After any failure except a full disk, the chain stays in the live file until the
-	 * next attempt is due.
+	 * Creates the next file, and returns whether that succeeded. After any failure except a full disk, the
+	 * chain stays in the live file until the next attempt is due.
 	 */
 	#isReplaced(): boolean {
 		if (performance.now() < this.#rotateNotBefore) return false
@@ -252,7 +265,10 @@ export class LiveEnd {
 		}
 	}
 
-	/** Removes now what is not kept beside a live file of this size; returns whether anything was removed. */
+	/**
+	 * Removes the files that exceed the bounds, given a live file of this size. Returns whether any file was
+	 * removed.
+	 */
 	#retainNow(live: LiveFile): boolean {
 		if (this.#file.isSyncing || this.#sealed.keptFromSeq(live) === undefined) return false
 		this.#park()
@@ -264,7 +280,10 @@ export class LiveEnd {
 		return this.#sealed.removed.removedFiles > removedFiles
 	}
 
-	/** Removes, on a full disk, what retention would remove once everything that waits is written. */
+	/**
+	 * Frees space on a full disk by removing the files that retention would remove after all waiting records
+	 * are written.
+	 */
 	#makeRoom(): boolean {
 		if (performance.now() < this.#makeRoomNotBefore) return false
 		const { bytes, records, begunMs } = this.live

@@ -1,8 +1,8 @@
 /**
- * Checks whether a writer still has the chain that it opened: a person or another writer can replace or cut
- * the live file.
+ * Checks whether a writer still has the live file that it opened. A person or another writer can replace or
+ * cut that file.
  *
- * Invariant: a live file that lacks any byte that was written to it counts as lost, whatever its current
+ * Invariant: a live file that lacks any byte that was written to it counts as lost, regardless of its current
  * size.
  */
 import { type FileSystem, isSameFile, systemCode } from '../../platform/file-system.ts'
@@ -19,11 +19,11 @@ export interface LiveFileLoss {
 		| 'was replaced by hand'
 		| 'was replaced by another chain'
 		| 'was taken over by another writer'
-	/** Number of records that the writer accepted and that are not in the chain. */
+	/** Number of records that the writer accepted but that are not in the chain. */
 	readonly records: number
 }
 
-/** Returns what happened to the live file; undefined while it is still the writer's own. */
+/** Returns what happened to the live file; undefined if the writer still has the file. */
 export function liveFileLoss(system: FileSystem, path: string, ours: SegmentFile): LiveFileLoss | undefined {
 	const { nextSeq } = ours.tail
 	const records = nextSeq - ours.identity.firstSeq

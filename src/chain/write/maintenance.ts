@@ -15,9 +15,11 @@ export interface MaintenanceOptions {
 	readonly clock: () => number
 	/** The appender, as the source of failure reports. */
 	readonly source: object
-	/** Whether nothing new may begin. */
+	/** Whether no new work may start. */
 	readonly isOver: () => boolean
-	/** Called for each failure except a failed rotation, after which the chain continues in its live file. */
+	/**
+	 * Called for each failure except a failed rotation, because the chain then continues in its live file.
+	 */
 	readonly failed: (error: MeshChainError) => void
 }
 
@@ -37,8 +39,8 @@ export class Maintenance {
 	}
 
 	/**
-	 * Begins what is due after a write. A write much too large for one file has already been spread over
-	 * several.
+	 * Starts rotation or retention after a write, if one of them is due. A write that was much too large for
+	 * one file has already been divided among several files.
 	 */
 	whenDue(): void {
 		if (this.#isBusy || this.#options.isOver()) return
@@ -47,7 +49,7 @@ export class Maintenance {
 		else if (this.#writer.isTooLarge && performance.now() >= this.#retainNotBefore) void this.retain(false)
 	}
 
-	/** Runs retention: by the size of the chain and, with a clock reading, by its age. */
+	/** Runs retention by size and, if `looks` is true, also by age with a new clock reading. */
 	async retain(looks: boolean): Promise<void> {
 		this.#isBusy = true
 		try {
@@ -55,7 +57,7 @@ export class Maintenance {
 			const wasTooLarge = this.#writer.isTooLarge
 			await this.#writer.retain(looks ? steadyMs(this.#options.clock) : undefined)
 			if (looks && this.#writer.isUnconfirmed) this.#lookAgain()
-			// A file that could not be removed is retried, but not at each write.
+			// The removal of a file is retried after a failure, but not at each write.
 			if (wasTooLarge && this.#writer.isTooLarge) this.#retainNotBefore = performance.now() + RETRY_MS_MAX
 		} catch (error) {
 			this.#failed(error as MeshChainError)
@@ -85,7 +87,7 @@ export class Maintenance {
 		await this.retain(true)
 	}
 
-	/** Schedules a second clock reading when only one reading has found a file too old. */
+	/** Schedules a second clock reading when only one reading so far has found a file too old. */
 	#lookAgain(): void {
 		clearTimeout(this.#lookTimer)
 		this.#lookTimer = setTimeout(() => {

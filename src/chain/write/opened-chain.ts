@@ -7,22 +7,24 @@ import type { Action, RecoveryVerdict } from './recovery.ts'
 import type { SegmentContext, WriteCounts } from './segment-context.ts'
 import type { SegmentFile } from './segment-file.ts'
 
-/** What an opening found at the end of a chain, and what it did about it. */
+/** The state in which an opening found the end of a chain, and the action that it took. */
 export interface ChainRecovery {
 	/** Verdict on the end of the file. */
 	readonly verdict: RecoveryVerdict
 	/**
-	 * Action taken. `append`: nothing was changed. `cut`: the bytes were cut off, and are kept at `keptAt`.
+	 * Action taken. `append`: nothing was changed. `cut`: the bytes were cut off and saved to `keptAt`.
 	 * `next`, `move`: the bytes stay in the old file, which is now at `sealedAs`.
 	 */
 	readonly action: Exclude<Action, 'refuse'>
-	/** Offset of the first byte that was cut, or that is only in the old file. */
+	/** Offset at which the valid part of the file ended. */
 	readonly offset: number
-	/** Number of those bytes. */
+	/** Number of bytes from `offset` to the end of the file. */
 	readonly bytes: number
-	/** Path of a copy of the bytes that were cut; undefined if nothing was cut. */
+	/** Path of the copy of the cut bytes; undefined if nothing was cut. */
 	readonly keptAt: string | undefined
-	/** Path of the old file; undefined if the chain continues in that file, or if it is gone. */
+	/**
+	 * Path of the old live file; undefined if the chain continues in that file, or if the live file was gone.
+	 */
 	readonly sealedAs: string | undefined
 	/** Number of records known to be lost. */
 	readonly lostRecords: number
@@ -47,7 +49,7 @@ export interface OpeningOptions {
 	readonly keepUnsynced: boolean
 }
 
-/** Returns the context shared by all files of this opening, once its epoch is known. */
+/** Returns the context that all files of an opening with this epoch share. */
 export function contextOf(
 	{ system, clock, counts, keepUnsynced }: OpeningOptions,
 	epoch: number,

@@ -1,7 +1,7 @@
 /**
- * Opens a chain for writing, or creates it. resume-chain.ts handles an existing file, begin-chain.ts a chain
- * without files. The caller holds the lock. After an error, no byte of the chain has changed; at most a torn
- * tail was kept aside.
+ * Opens a chain for writing, or creates it. resume-chain.ts handles an existing file, and begin-chain.ts
+ * handles a chain without files. The caller holds the lock. After an error, no record of the chain has
+ * changed; at most, bytes at its end were saved to another file.
  */
 import { show } from '../../guard/show.ts'
 import { MeshChainError } from '../../model/errors.ts'
@@ -44,9 +44,9 @@ export function openForWriting(options: OpeningOptions): OpenedChain {
 }
 
 /**
- * Opens the live file; returns undefined when there is none. A file that is empty or holds only part of a
- * header is copied aside and removed. If the watermark beside a file shows that it was a chain and it no
- * longer is one, the file is moved aside.
+ * Opens the live file; returns undefined if there is none. A file that is empty or contains only part of a
+ * header is saved to another file and removed. A file that is no longer a chain, although the watermark
+ * beside it shows that it was one, is renamed.
  */
 function openLiveFile(options: OpeningOptions): OpenFile | undefined {
 	const { system, path, onDamage } = options
@@ -80,7 +80,7 @@ function openLiveFile(options: OpeningOptions): OpenFile | undefined {
 /**
  * Classifies the live file.
  *
- * @throws {MeshChainError} the codes of `identify`, for a file that never was a chain.
+ * @throws {MeshChainError} the codes of `identify`, for a file that was never a chain.
  */
 function stateOf(options: OpeningOptions, file: OpenFile): 'whole' | 'unfinished' | 'destroyed' {
 	try {
@@ -95,7 +95,10 @@ function stateOf(options: OpeningOptions, file: OpenFile): 'whole' | 'unfinished
 	}
 }
 
-/** Continues the chain from its sealed files, or from its watermark; creates a chain if there is neither. */
+/**
+ * Continues the chain after its sealed files or, without sealed files, after its watermark. Creates a chain
+ * if there is neither.
+ */
 function openWithoutLiveFile(options: OpeningOptions): OpenedChain {
 	const { system, path } = options
 	try {
@@ -113,13 +116,13 @@ function openWithoutLiveFile(options: OpeningOptions): OpenedChain {
 }
 
 /**
- * Refuses the sealed file of a chain, because records written to it would not be part of the chain.
+ * Refuses to open a sealed file of a chain, because records written to it would not be part of the chain.
  *
  * @throws {MeshChainError} `CHAIN_SEALED`
  */
 function refuseSealed({ system, path }: OpeningOptions, file: OpenFile): void {
 	const owner = ownerOf(system, path, identifyFile(file, path))
 	if (owner === undefined) return
-	const text = `${show(path)} is a sealed file of ${show(owner)}: open that one`
+	const text = `${show(path)} is a sealed file of the chain ${show(owner)}: open that chain instead`
 	throw new MeshChainError('CHAIN_SEALED', text, { path })
 }

@@ -1,28 +1,28 @@
 /**
- * Decides how a writer treats the end of a chain when it opens it: two tables, by evidence alone. Pure;
- * resume-chain.ts carries out the decision.
+ * Decides how a writer treats the end of a chain when it opens the chain. Two tables determine the decision
+ * from the evidence alone. Pure; resume-chain.ts carries out the decision.
  *
- * First rule: bytes that precede a valid entry are never cut. Only a suffix without any later valid entry may
- * be cut, and only if a killed process or a power loss explains it; the suffix is kept aside first.
- * Everything else stays as it is, and the writer continues in a new file.
+ * First rule: bytes that precede a valid entry are never cut. Only a suffix that no valid entry follows may
+ * be cut, and only if it can be the result of a killed process or a power loss. The suffix is first saved to
+ * another file. Everything else stays as it is, and the writer continues in a new file.
  *
- * Every possible evidence matches exactly one row of each table (test/chain/write/recovery.test.ts).
+ * Every possible input of a table matches exactly one of its rows (test/chain/write/recovery.test.ts).
  */
 import type { Watermark } from '../format/watermark.ts'
 
 /** The observable facts about the end of a file. */
 export interface Evidence {
 	/**
-	 * `whole`: the last byte ends an entry. `sealed`: that entry is an anchor which records that another file
-	 * follows. `fragment`: the beginning of an entry whose rest is missing. `invalid`: bytes that are
-	 * neither.
+	 * `whole`: the file ends with a complete entry. `sealed`: that entry is an anchor which records that
+	 * another file follows. `fragment`: the file ends with the beginning of an entry. `invalid`: the file
+	 * ends with other bytes.
 	 */
 	readonly end: 'whole' | 'sealed' | 'fragment' | 'invalid'
 	/** Whether unreadable bytes precede valid entries. */
 	readonly hole: boolean
 	/**
-	 * Whether the file reaches the watermark: everything below the watermark is there (`reached`), or the
-	 * file ends or is unreadable below it (`missed`).
+	 * Whether the file reaches the watermark. `none`: there is no watermark. `reached`: everything below the
+	 * watermark is in the file. `missed`: the file ends or is unreadable below the watermark.
 	 */
 	readonly watermark: 'none' | 'reached' | 'missed'
 	/** Whether the machine was booted after the last write to the file, as far as can be determined. */
@@ -30,8 +30,8 @@ export interface Evidence {
 }
 
 /**
- * Whether everything below the watermark is in a file that is readable up to `validEnd` and holds the seqs
- * below `nextSeq`.
+ * Returns whether everything below the watermark is in a file that is readable up to `validEnd` and contains
+ * the seqs below `nextSeq`.
  */
 export function watermarkEvidence(
 	watermark: Watermark | undefined,
@@ -48,13 +48,13 @@ export function watermarkEvidence(
  * The verdict of an opening on the end of a chain.
  *
  * - `clean`: nothing is wrong. `sealed`: nothing is wrong, and another file follows.
- * - `torn`: the writer was killed during a write; nothing in that write was ever committed.
- * - `unsyncedTail`, `unsyncedHole`: the machine stopped before the bytes were on disk; none was acknowledged
- *   as on disk.
+ * - `torn`: the writer was killed during a write. Nothing in that write was ever committed.
+ * - `unsyncedTail`, `unsyncedHole`: the machine stopped before the bytes were on disk. They were never
+ *   acknowledged as on disk.
  * - `truncated`: bytes that were on disk are no longer in the file.
  * - `damaged`: bytes were changed.
- * - `ambiguous`: a power loss or damage explains it; the watermark or the boot id that could decide is
- *   missing.
+ * - `ambiguous`: the cause is either a power loss or damage. The watermark or the boot id, which would
+ *   distinguish them, is missing.
  */
 export type RecoveryVerdict =
 	| 'clean'
@@ -93,7 +93,7 @@ export interface Situation {
 	readonly verdict: RecoveryVerdict
 	/**
 	 * `sole`: no other process can be writing this file. `takenOver`: the previous writer was judged dead, or
-	 * its lock was removed, without proof from the kernel; it may resume.
+	 * its lock was removed, but the kernel has not proved that this writer is gone. It may resume.
 	 */
 	readonly writer: 'sole' | 'takenOver'
 	readonly onDamage: 'rotate' | 'refuse'
@@ -102,11 +102,11 @@ export interface Situation {
 /**
  * The action that a writer takes.
  *
- * - `append`: continue in this file. `cut`: keep the suffix aside, cut it, and continue.
+ * - `append`: continue in this file. `cut`: save the suffix to another file, cut it, and continue in this
+ *   file.
  * - `next`: leave this file as it is and continue in a new one.
- * - `move`: continue in a new file that begins where the hole does, with a copy of the entries after the
- *   hole.
- * - `refuse`: open nothing.
+ * - `move`: continue in a new file that starts at the hole and contains a copy of the entries after the hole.
+ * - `refuse`: do not open the chain.
  */
 export type Action = 'append' | 'cut' | 'next' | 'move' | 'refuse'
 
@@ -123,7 +123,7 @@ export const ACTIONS: readonly Row<Situation, Action>[] = [
 	[{ verdict: wrong, onDamage: ['refuse'] }, 'refuse'],
 ]
 
-/** Returns the rows of a table that match a case: exactly one. */
+/** Returns the rows of a table that match an input. There is exactly one. */
 export function rowsFor<T extends object, R>(table: readonly Row<T, R>[], given: T): readonly Row<T, R>[] {
 	return table.filter(([pattern]) =>
 		(Object.keys(pattern) as (keyof T)[]).every((key) => pattern[key]?.includes(given[key])),

@@ -1,14 +1,14 @@
 /**
- * Writes a replica of a chain: records keep their seqs and epochs, and an opening continues where the file
- * ends. Unlike in writer.ts, an opening does not begin an epoch.
+ * Writes a replica of a chain: records keep their seqs and epochs, and an opening continues at the end of the
+ * file. Unlike in writer.ts, an opening does not start a new epoch.
  *
- * Invariants: the path of the file always leads to everything that was committed; only whole entries count;
- * only the holder of the lock writes.
+ * Invariants: the file at the path always contains everything that was committed. Only complete entries
+ * count. Only the holder of the lock writes.
  */
 import { dirname } from 'node:path'
 import { show } from '../../guard/show.ts'
 import { MeshChainError, messageOf } from '../../model/errors.ts'
-import { gapRecord, isGap, LOG_LEVELS, type LogRecord } from '../../model/record.ts'
+import { clippedGap, isGap, LOG_LEVELS, type LogRecord } from '../../model/record.ts'
 import {
 	closeQuietly,
 	exists,
@@ -39,9 +39,12 @@ import { SegmentFile } from './segment-file.ts'
 import { startOfFile } from './tail-buffer.ts'
 import { releaseQuietly, takeLock } from './writer-lock.ts'
 
-/** Limit of the bytes held in memory before they are written. */
+/** Number of bytes in memory that triggers a write. */
 const HELD_BYTES_MAX = 256 * 1024
-/** Bytes written between two syncs: the most that a power loss can damage, and that an opening scans. */
+/**
+ * Number of bytes written between two syncs. It limits the bytes that a power loss can damage and that an
+ * opening scans.
+ */
 const UNSYNCED_BYTES_MAX = 16 * 1024 * 1024
 
 export interface ReplicaWriterOptions {
@@ -52,11 +55,11 @@ export interface ReplicaWriterOptions {
 	readonly fs?: FileSystem | undefined
 }
 
-/** Bytes at the end of the file that are not entries. They are cut before the next write. */
+/** Bytes at the end of the file that do not form valid entries. They are cut before the next write. */
 interface Cut {
 	readonly offset: number
 	readonly bytes: number
-	/** Whether the bytes are the beginning of an entry, which was never committed. */
+	/** Whether the bytes are the beginning of an incomplete entry, which was never committed. */
 	readonly isTorn: boolean
 }
 
@@ -77,11 +80,11 @@ export class ReplicaWriter {
 	#temporary: string | undefined
 
 	/**
-	 * Opens the file; a missing file is created with the first record.
+	 * Opens the file. If the file does not exist, the first record creates it.
 	 *
-	 * @throws {MeshChainError} `CHAIN_MISMATCH` for a file of another chain, or with a writer of its own;
-	 * `CHAIN_DAMAGED`, `CHAIN_LOCKED`, `CHAIN_UNWRITABLE`, `INVALID_PATH`, and the codes of `identify` for a
-	 * file that is not a chain. The file is left as it is.
+	 * @throws {MeshChainError} `CHAIN_MISMATCH` for a file that belongs to another chain or has its own
+	 * writer; `CHAIN_DAMAGED`, `CHAIN_LOCKED`, `CHAIN_UNWRITABLE`, `INVALID_PATH`, and the codes of
+	 * `identify` for a file that is not a chain. The file is left as it is.
 	 */
 	constructor(path: string, { chainId, mode = 0o600, fs = nodeFileSystem }: ReplicaWriterOptions) {
 		this.path = writablePath(path, fs)
@@ -99,7 +102,7 @@ export class ReplicaWriter {
 		}
 	}
 
-	/** Epoch of the last record; 0 before the first. */
+	/** Epoch of the last record; 0 if there are no records. */
 	get epoch(): number {
 		return this.#context.writer.epoch
 	}
@@ -109,15 +112,15 @@ export class ReplicaWriter {
 		return this.#file?.tail.nextSeq ?? 1
 	}
 
-	/** Whether nothing was committed since a {@link rewind}, so that the file is unchanged. */
+	/** Whether a {@link rewind} is still uncommitted, so that the file at the path is unchanged. */
 	get isRewound(): boolean {
 		return this.#temporary !== undefined
 	}
 
 	/**
-	 * Appends the next record. The caller ensures that seqs and epochs increase.
+	 * Appends the next record. The caller ensures that seqs increase and epochs never decrease.
 	 *
-	 * @throws {LogAppendError} when no chain can hold the record.
+	 * @throws {LogAppendError} if no chain can contain the record.
 	 * @throws {MeshChainError} `CHAIN_UNWRITABLE`
 	 */
 	push(record: LogRecord): void {
@@ -132,7 +135,7 @@ export class ReplicaWriter {
 	}
 
 	/**
-	 * Writes everything, and gives a new file its name.
+	 * Writes everything that is pending, and gives a new file its name.
 	 *
 	 * @throws {MeshChainError} `CHAIN_UNWRITABLE`
 	 */
@@ -149,10 +152,10 @@ export class ReplicaWriter {
 	}
 
 	/**
-	 * Returns the chain to its records before a seq. The new file is made beside the old one; the next
-	 * {@link commit} replaces the old one.
+	 * Creates a new file that contains only the records before a seq. The next {@link commit} replaces the
+	 * old file with it.
 	 *
-	 * @param gone called with each record that is not in the new file, in order.
+	 * @param gone called, in order, with each record that the new file does not contain.
 	 * @throws {MeshChainError} `CHAIN_DAMAGED` if part of the file cannot be read; `CHAIN_UNWRITABLE`. The
 	 * file is left as it is.
 	 */
@@ -182,7 +185,7 @@ export class ReplicaWriter {
 	}
 
 	/**
-	 * Puts everything on disk, with a closing anchor. Does nothing if nothing has changed.
+	 * Writes everything and a closing anchor, and syncs the file. Does nothing if nothing has changed.
 	 *
 	 * @throws {MeshChainError} `CHAIN_UNWRITABLE`
 	 */
@@ -191,7 +194,7 @@ export class ReplicaWriter {
 			if (this.#file === undefined || (!this.#isOpen && this.#isClosed && this.#cut === undefined)) return
 			this.#openEpoch(this.epoch)
 			this.#write()
-			// The closing anchor records how much is on disk, so the rest must be on disk first.
+			// The closing anchor records how much is on disk, so everything before it must be on disk first.
 			this.#file.syncNow()
 			this.#file.tail.anchor('closed', CLOSED_WITHOUT_EXIT)
 			this.commit()
@@ -201,15 +204,15 @@ export class ReplicaWriter {
 		})
 	}
 
-	/** Closes the file without its uncommitted records. */
+	/** Closes the file and releases the lock. Uncommitted records are discarded. */
 	release(): void {
 		this.#file?.close()
 		if (this.#temporary !== undefined) removeQuietly(this.#system, this.#temporary)
 		this.#temporary = undefined
 		try {
-			this.#lock.release(!this.#isClosed)
+			this.#lock.release(this.#isClosed ? 'closed' : 'unclosed')
 		} catch {
-			// A leftover lock file that nobody holds does no harm.
+			// A leftover lock file that no process holds is harmless.
 		}
 	}
 
@@ -242,8 +245,8 @@ export class ReplicaWriter {
 	}
 
 	/**
-	 * Returns the end of the trusted part: after the last sync, a kill may have torn entries and a power loss
-	 * may have left holes.
+	 * Returns the end of the trusted part of the file. After the last sync, a kill may have left a torn
+	 * entry, and a power loss may have left holes.
 	 */
 	#endOf(file: OpenFile, identity: ChainIdentity): ChainEnd {
 		const { size } = file.system.fstatSync(file.fd)
@@ -261,7 +264,7 @@ export class ReplicaWriter {
 
 	#refuseForeign(identity: ChainIdentity): void {
 		const refused = (why: string) =>
-			new MeshChainError('CHAIN_MISMATCH', `${show(this.path)} ${why}: it is left as it is`, {
+			new MeshChainError('CHAIN_MISMATCH', `${show(this.path)} ${why}: the file was not changed`, {
 				path: this.path,
 			})
 		if (identity.idHex !== this.#chainId)
@@ -271,12 +274,12 @@ export class ReplicaWriter {
 			identity.segment > 0 ||
 			exists(this.#system, `${this.path}.durable`) ||
 			listSegments(this.#system, this.path, identity.id).length > 0
-		if (isWritten) throw refused('has a writer of its own')
+		if (isWritten) throw refused('has its own writer')
 	}
 
 	#damaged(offset: number): MeshChainError {
 		const text =
-			`${show(this.path)} is damaged at offset ${offset}, and left as it is; next: ` +
+			`${show(this.path)} is damaged at offset ${offset} and was not changed; next: ` +
 			`mesh-chain verify ${shellWord(this.path)}`
 		return new MeshChainError('CHAIN_DAMAGED', text, { path: this.path, offset })
 	}
@@ -314,8 +317,8 @@ export class ReplicaWriter {
 	}
 
 	/**
-	 * Begins an epoch. Every epoch has an opening and an end; an epoch that continues in another process is
-	 * opened once more.
+	 * Starts an epoch unless it is already open. Every epoch has an opening anchor and a closing anchor. An
+	 * epoch that continues in another process is opened again.
 	 */
 	#openEpoch(epoch: number): void {
 		if (this.#isOpen && epoch === this.epoch) return
@@ -348,7 +351,8 @@ export class ReplicaWriter {
 				throw this.#damaged(entry.type === 'frame' ? entry.frame.offset : entry.place.offset)
 			for (const record of rows) {
 				if (record.seq < seq) this.push(record)
-				else if (isGap(record) && record.data!.fromSeq < seq) this.push(shortened(record, seq - 1))
+				else if (isGap(record) && record.data!.fromSeq < seq)
+					this.push(clippedGap(record, { toSeq: seq - 1 }))
 				else gone(record)
 			}
 		})
@@ -365,7 +369,7 @@ export class ReplicaWriter {
 			work()
 		} catch (error) {
 			if (error instanceof MeshChainError) throw error
-			const text = `cannot write to ${show(this.path)}: ${messageOf(error)}; everything before that is in it`
+			const text = `cannot write to ${show(this.path)}: ${messageOf(error)}; earlier writes are in the file`
 			throw new MeshChainError('CHAIN_UNWRITABLE', text, { path: this.path, cause: error })
 		}
 	}
@@ -373,10 +377,4 @@ export class ReplicaWriter {
 
 function newFileStart() {
 	return startOfFile({ nextSeq: 1, levelCounts: LOG_LEVELS.map(() => 0), keptFromSeq: 1 })
-}
-
-/** Returns the part of a gap up to a seq. */
-function shortened(gap: LogRecord, toSeq: number): LogRecord {
-	const { fromSeq, count, cause } = gap.data as Parameters<typeof gapRecord>[0]
-	return gapRecord({ fromSeq, toSeq, count: Math.min(count, toSeq - fromSeq + 1), cause }, gap)
 }

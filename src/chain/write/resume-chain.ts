@@ -1,6 +1,6 @@
 /**
- * Continues a chain after its newest file: reads how that file ends, asks recovery.ts for a decision, and
- * carries it out. New records go to the same file or to a new one.
+ * Continues a chain after its newest file: examines the end of that file, gets a decision from recovery.ts,
+ * and carries out the decision. New records are written to the same file or to a new one.
  */
 import { dirname } from 'node:path'
 import { show } from '../../guard/show.ts'
@@ -33,14 +33,12 @@ export class ChainResumption {
 	readonly #size: number
 	readonly #identity: ChainIdentity
 	readonly #end: ChainEnd
-	/** The first unreadable byte that precedes valid entries, within the range that is searched. */
+	/** Offset of the first unreadable byte that precedes valid entries, within the searched range. */
 	readonly #hole: number | undefined
 	readonly #watermark: Watermark | undefined
 	readonly #context: SegmentContext
 
-	/**
-	 * @param file the newest file of the chain; the caller closes it, unless it is the file of the result.
-	 */
+	/** @param file the newest file of the chain. The caller closes it, unless the result contains it. */
 	constructor(options: OpeningOptions, file: OpenFile) {
 		const { system, path } = options
 		this.#options = options
@@ -49,14 +47,14 @@ export class ChainResumption {
 		this.#identity = identifyFile(file, path)
 		this.#end = readChainEnd(file, this.#size, this.#identity)
 		this.#watermark = readWatermark(system, path, this.#identity.id)
-		// An epoch may be lost with its records. The watermark records its number; without a watermark, the
-		// number of lost bytes limits how many epochs there were.
+		// An epoch may be lost together with its records. The watermark records the number of the epoch.
+		// Without a watermark, the number of lost bytes limits how many epochs can be lost.
 		const known = this.#watermark?.epoch ?? epochMaxOf(this.#end)
 		this.#context = contextOf(options, epochAfter(Math.max(this.#end.epoch, known), path))
 		this.#hole = this.#firstHole()
 	}
 
-	/** Continues after the live file, as the recovery tables decide. */
+	/** Continues after the live file, according to the recovery tables. */
 	inLiveFile(): OpenedChain {
 		const { onDamage, path } = this.#options
 		const verdict = verdictOf(this.#evidence)
@@ -69,7 +67,7 @@ export class ChainResumption {
 
 	/**
 	 * Continues after the last sealed file when the live file is gone. The sealed file stays as it is,
-	 * however it ends.
+	 * regardless of how it ends.
 	 */
 	afterSealedFile(): OpenedChain {
 		const verdict = verdictOf(this.#evidence)
@@ -79,8 +77,9 @@ export class ChainResumption {
 	}
 
 	/**
-	 * Returns the first hole. A power loss can leave holes anywhere after the watermark, even before the
-	 * newest anchor. Other holes are searched only after that anchor.
+	 * Returns the offset of the first hole. A power loss can leave holes anywhere after the watermark, even
+	 * before the newest anchor. Unless a reboot and a watermark show that such holes are possible, only the
+	 * part after that anchor is searched.
 	 */
 	#firstHole(): number | undefined {
 		const { anchor, hole } = this.#end
@@ -117,8 +116,8 @@ export class ChainResumption {
 	}
 
 	/**
-	 * Whether this writer is the only one. The previous writer may still run, unless the kernel, a closing
-	 * anchor or a reboot shows that it is gone.
+	 * Whether this writer is the only one. The previous writer may still be running, unless the kernel, the
+	 * last anchor or a reboot shows that it is gone.
 	 */
 	get #writer(): 'sole' | 'takenOver' {
 		const { provenance } = this.#options
@@ -138,14 +137,17 @@ export class ChainResumption {
 		return { verdict, action: 'cut', offset, bytes, keptAt, sealedAs: undefined, lostRecords: 0 }
 	}
 
-	/** The opening anchor is on disk before anything else, so no later opening gets the same epoch. */
+	/**
+	 * Continues in the same file. The opening anchor is on disk before any record, so no later opening gets
+	 * the same epoch.
+	 */
 	#inSameFile(recovery: ChainRecovery | undefined): OpenedChain {
 		const { system, path } = this.#options
 		const start = { ...this.#end, keptFromSeq: this.#keptFromSeq }
 		const file = new SegmentFile(this.#context, this.#file, this.#identity, start)
 		file.tail.anchor('opened', recovery?.bytes ?? 0)
 		file.write()
-		// A writer that was killed while it created this file may not have synced its name.
+		// A writer that was killed while it created this file may not have synced the file's name.
 		syncDirectory(system, dirname(path))
 		file.syncNow()
 		return this.#opened(file, recovery)
@@ -155,7 +157,7 @@ export class ChainResumption {
 	#inNewFile(verdict: RecoveryVerdict, action: 'next' | 'move', livePath: string | undefined): OpenedChain {
 		const identity = this.#identity
 		const cutAt = action === 'move' ? this.#hole! : this.#size
-		// For a move, the old file counts only up to the beginning of the hole.
+		// After a move, only the part of the old file before the hole belongs to the chain.
 		const base = action === 'move' ? readChainEnd(this.#file, cutAt, identity) : this.#end
 		const known = Math.max(this.#nextSeqAfterEnd(verdict), this.#nextSeqByWatermark)
 		const nextSeq = Math.max(base.nextSeq, action === 'move' ? 1 : known)
@@ -196,8 +198,8 @@ export class ChainResumption {
 	}
 
 	/**
-	 * Returns the seq after the records that the end of the file may have held. A torn or unsynced end held
-	 * no committed record.
+	 * Returns the first seq after all records that the end of the file may have contained. A torn or unsynced
+	 * end contained no record that was acknowledged as on disk.
 	 */
 	#nextSeqAfterEnd(verdict: RecoveryVerdict): number {
 		const { suffix, nextSeq } = this.#end
@@ -205,7 +207,7 @@ export class ChainResumption {
 		return isLost ? nextSeqAfter(suffix, nextSeq) : nextSeq
 	}
 
-	/** Copies every entry that verifies from an offset on; returns the number of missing records. */
+	/** Copies every entry that verifies, from an offset on. Returns the number of missing records. */
 	#copyFrom(from: number, base: ChainEnd, nextSeqMin: number, target: SegmentFile): number {
 		target.tail.anchor('span', 0, base.anchor)
 		const copier = new EntryCopier(target, 'unsynced')

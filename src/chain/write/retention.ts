@@ -1,36 +1,36 @@
 /**
  * Decides which sealed files of a chain to remove: whole files, oldest first, as few as possible. Pure.
  *
- * Invariant: no single clock reading decides that a file is old. The start time of a file is such a reading,
- * and may be years off.
+ * Invariant: a single clock reading never makes a file old. The start time of a file is also a single
+ * reading, and may be wrong by years.
  */
 
 /**
- * Upper bounds of what a chain keeps. All of them hold as far as whole files allow; the live file always
- * stays.
+ * Upper bounds on what a chain keeps. Whole sealed files are removed until all bounds are met. The live file
+ * is never removed.
  */
 export interface Retention {
 	readonly bytes?: number | undefined
 	readonly records?: number | undefined
-	/** Time since it was sealed after which a file is removed, in milliseconds. */
+	/** Time after its sealing at which a file is removed, in milliseconds. */
 	readonly ageMs?: number | undefined
 }
 
-/** A sealed file, as retention sees it. */
+/** The properties of a sealed file that retention uses. */
 export interface RetainedFile {
 	readonly path: string
 	readonly firstSeq: number
 	readonly bytes: number
-	/** Number of seqs from its first seq to the first seq of the next file. */
+	/** Number of seqs from the first seq of this file up to the first seq of the next file. */
 	readonly records: number
-	/** Time of its first byte, by the clock of its writer; undefined if the header is damaged. */
+	/** Start time of the file, by the clock of its writer; undefined if the header is damaged. */
 	readonly begunMs: number | undefined
 }
 
-/** The live file, as retention sees it. */
+/** The properties of the live file that retention uses. */
 export type LiveFile = Pick<RetainedFile, 'bytes' | 'records' | 'begunMs'>
 
-/** Returns how many of the oldest files to remove, given the sealed files, oldest first, and the live one. */
+/** Returns how many of the oldest files to remove. The sealed files are given in order, oldest first. */
 export function countToRemove(
 	sealed: readonly RetainedFile[],
 	live: LiveFile,
@@ -55,8 +55,8 @@ export function countToRemove(
 }
 
 /**
- * Returns when each file but the last was sealed: when the next file began whose time is in order with the
- * others. A time out of order comes from a wrong clock.
+ * Returns the time at which each file except the last was sealed. A file is sealed when the next file starts.
+ * Start times that are out of order come from a wrong clock, and are skipped.
  */
 function sealingTimes(files: readonly Pick<RetainedFile, 'begunMs'>[], nowMs: number): number[] {
 	// NaN is never in order with other times.
@@ -72,8 +72,8 @@ function sealingTimes(files: readonly Pick<RetainedFile, 'begunMs'>[], nowMs: nu
 }
 
 /**
- * Returns the indices of the longest sequence of times in which none precedes its predecessor; of several
- * such sequences, the one with the later times.
+ * Returns the indices of the longest sequence of times that never decreases. If there are several such
+ * sequences, returns the one with the later times.
  */
 function mostInOrder(times: readonly number[]): ReadonlySet<number> {
 	if (times.every((ms, index) => index === 0 || times[index - 1]! <= ms)) return new Set(times.keys())

@@ -1,5 +1,5 @@
 /**
- * Decides when the live file of a chain is full, and continues the chain in a new file when the live one is
+ * Decides when the live file of a chain is full, and continues the chain in a new file when the live file is
  * full or cannot be trusted.
  */
 import { LOG_LEVELS } from '../../model/record.ts'
@@ -28,8 +28,9 @@ export interface RotationBounds extends FileBounds {
 }
 
 /**
- * Whether a file has reached its bounds of size or age. A file whose start time is in the future also counts
- * as too old: the clock was wrong then or is wrong now, and an extra file does no harm.
+ * Returns whether a file has reached a bound on its size, records or age. A file whose start time is in the
+ * future by `ageMs` or more also counts as too old. In that case the clock was wrong then or is wrong now,
+ * and an extra file is harmless.
  */
 export function isRotationDue(bounds: RotationBounds, live: LiveFile, clock: () => number): boolean {
 	if (live.bytes >= bounds.bytes || live.records >= bounds.records) return true
@@ -44,15 +45,15 @@ export interface NextFile {
 	readonly file: SegmentFile
 	/** Path of the old file. */
 	readonly sealedPath: string
-	/** Number of records of the old file that can no longer be read. */
+	/** Number of records in the old file that can no longer be read. */
 	readonly lost: number
-	/** Seq of the last lost record; 0 for none. */
+	/** Seq of the last lost record; 0 if no record is lost. */
 	readonly lostUpTo: number
-	/** Why they are lost. No `unsynced` record was acknowledged as on disk. */
+	/** Why the records are lost. If the cause is `unsynced`, none of them was acknowledged as on disk. */
 	readonly cause: 'unsynced' | 'damaged'
 }
 
-/** The end of the old file as far as it counts, and the start of a new file. */
+/** The end of the valid part of the old file, and the start of a new file. */
 interface Seam extends Pick<TailStart, 'nextSeq' | 'levelCounts'> {
 	readonly end: number
 	readonly link: Uint8Array
@@ -60,7 +61,7 @@ interface Seam extends Pick<TailStart, 'nextSeq' | 'levelCounts'> {
 
 type NextFileMaking = Seam & SegmentMaking<Placed & { readonly sealedPath: string }>
 
-/** Seals the live file, which must have no bytes pending, syncs it, and makes the next one. */
+/** Seals the live file, which must have no pending bytes, syncs it, and creates the next file. */
 export function rotateToNewFile(
 	context: SegmentContext,
 	live: SegmentFile,
@@ -82,12 +83,12 @@ export function rotateToNewFile(
 }
 
 /**
- * Makes a new file that begins where the live one was last known to be on disk. Everything after that is
- * copied: from memory, and otherwise from the file, as far as it still verifies.
+ * Creates a new file that starts at the offset up to which the live file is known to be on disk. Everything
+ * after that offset is copied from memory or, if memory no longer contains it, from the live file as far as
+ * it still verifies.
  *
- * @param name `lost`: the path of the live file leads to no file, or to a file that was replaced or cut. The
- * valid part of the live file is then copied to the name of a sealed file, and the file at the path is kept
- * aside.
+ * @param name `lost` if the live file was removed, replaced, cut or changed. The valid part of the live file
+ * is then copied to a new sealed file, and any file at the path is renamed.
  */
 export function moveToNewFile(
 	context: SegmentContext,
@@ -125,8 +126,8 @@ export function moveToNewFile(
 }
 
 /**
- * Returns the end of what is on disk, or the first unreadable byte after its newest anchor. Memory holds
- * everything after that.
+ * Returns the offset up to which the live file is on disk, or the offset of the first unreadable byte after
+ * the newest anchor below it.
  */
 function readableEnd({ handle, identity, durableOffset }: SegmentFile): number {
 	const { end, hole } = readChainEnd(handle, Math.max(HEADER_BYTES, durableOffset), identity)
@@ -134,8 +135,8 @@ function readableEnd({ handle, identity, durableOffset }: SegmentFile): number {
 }
 
 /**
- * Returns the first unreadable byte of what was on disk, or the end of it: the file may have been cut or
- * overwritten.
+ * Returns the offset of the first unreadable byte in the part that was on disk, or the end of that part. The
+ * file may have been cut or overwritten.
  */
 function intactEnd({ handle, identity, durableOffset }: SegmentFile): number {
 	const size = Math.min(durableOffset, handle.system.fstatSync(handle.fd).size)
@@ -143,7 +144,7 @@ function intactEnd({ handle, identity, durableOffset }: SegmentFile): number {
 	return firstUnreadable(handle, identity.idChecksum, { from: HEADER_BYTES, to: end }) ?? end
 }
 
-/** Returns the number of records before a file, by level. */
+/** Returns the number of records that precede a file in the chain, by level. */
 function countsBefore(live: SegmentFile, { path }: LiveFilePath): readonly number[] {
 	const { system } = live.handle
 	const none = LOG_LEVELS.map(() => 0)

@@ -1,6 +1,6 @@
 /**
- * Keeps the list of sealed files of a chain for retention while the chain is written. Without bounds, the
- * files are not read.
+ * Maintains the list of a chain's sealed files for retention while the chain is written. If retention has no
+ * bounds, the files are not read.
  */
 import { type FileSystem, systemCode } from '../../platform/file-system.ts'
 import { listSegments } from '../files/segments.ts'
@@ -8,9 +8,11 @@ import type { ChainIdentity } from '../scan/identity.ts'
 import { countToRemove, type LiveFile, type RetainedFile, type Retention } from './retention.ts'
 import type { SegmentFile } from './segment-file.ts'
 
-/** Part of `ageMs` by which a clock reading may exceed the previous reading before it needs confirmation. */
+/** Fraction of `ageMs` by which a clock reading may exceed the previous reading without confirmation. */
 const UNCONFIRMED_PART = 1 / 100
-/** Minimum time between the two readings: a wrong clock stays wrong for a while. */
+/**
+ * Minimum time between two readings that confirm each other, because a wrong clock stays wrong for a while.
+ */
 export const SECOND_LOOK_MS = 500
 
 export interface SealedFilesOptions {
@@ -24,14 +26,14 @@ export class SealedFiles {
 	readonly #system: FileSystem
 	readonly #limits: Retention
 	#files: RetainedFile[] = []
-	/** Totals of {@link #files}. */
+	/** Totals for {@link #files}. */
 	#bytes = 0
 	#records = 0
 	/** The reading that can confirm a later one, and the time on the monotonic clock when it was taken. */
 	#seenMs: number
 	#seenAt = Number.NEGATIVE_INFINITY
 	#lastMs = Number.NEGATIVE_INFINITY
-	/** The time that two readings agree on. */
+	/** The time on which two readings agree. */
 	#nowMs = Number.NEGATIVE_INFINITY
 	readonly removed = { removedFiles: 0, removedRecords: 0 }
 
@@ -52,14 +54,14 @@ export class SealedFiles {
 		return Object.values(this.#limits).some((limit) => limit !== undefined)
 	}
 
-	/** Adds the live file, which was just sealed; `next` follows it. */
+	/** Adds the live file after it was sealed. `next` is the file that follows. */
 	add(path: string, { identity, written }: SegmentFile, next: ChainIdentity): void {
 		if (this.#isLimited) this.#push(fileOf(path, identity, written, next))
 	}
 
 	/**
-	 * Takes a clock reading. A file is too old only once two readings agree, so that one wild reading removes
-	 * nothing.
+	 * Records a clock reading. A file is too old only if two readings agree, so a single wrong reading
+	 * removes nothing.
 	 */
 	look(nowMs: number): void {
 		const { ageMs } = this.#limits
@@ -76,14 +78,14 @@ export class SealedFiles {
 		this.#seenAt = at
 	}
 
-	/** Whether more files would be removed if another reading confirmed the last one. */
+	/** Returns whether more files would be removed if another reading confirmed the last one. */
 	isUnconfirmed(live: LiveFile): boolean {
 		if (this.#nowMs >= this.#lastMs) return false
 		const countAt = (ms: number) => countToRemove(this.#files, live, this.#limits, ms)
 		return countAt(this.#lastMs) > countAt(this.#nowMs)
 	}
 
-	/** Whether the chain exceeds its bounds, and a file can be removed. */
+	/** Returns whether the chain exceeds its bounds and a file can be removed. */
 	exceeds({ bytes, records }: Pick<LiveFile, 'bytes' | 'records'>): boolean {
 		if (this.#files.length === 0) return false
 		const { bytes: bytesMax, records: recordsMax } = this.#limits
@@ -93,7 +95,7 @@ export class SealedFiles {
 		)
 	}
 
-	/** Returns the first seq that the bounds keep; undefined if they keep everything. */
+	/** Returns the first seq to keep within the bounds; undefined if everything is kept. */
 	keptFromSeq(live: LiveFile): number | undefined {
 		const count = countToRemove(this.#files, live, this.#limits, this.#nowMs)
 		const last = this.#files[count - 1]
@@ -101,8 +103,8 @@ export class SealedFiles {
 	}
 
 	/**
-	 * Removes the files whose seqs are all below `keptFromSeq`, oldest first; stops at a file that cannot be
-	 * removed now.
+	 * Removes the files whose seqs are all below `keptFromSeq`, oldest first. Stops at a file that cannot be
+	 * removed.
 	 */
 	removeBelow(keptFromSeq: number): void {
 		for (let file = this.#files[0]; file !== undefined; file = this.#files[0]) {

@@ -1,15 +1,15 @@
-/** Defines what all files of a chain share while they are written. */
+/** Defines the context that all files of a chain share while they are written. */
 import type { FileSystem } from '../../platform/file-system.ts'
 import { bootId } from '../files/boot-id.ts'
 
-/** The writer and the time, as frames and anchors record them. */
+/** The values that frames and anchors record about their writer, and the clock for their times. */
 export interface RowWriter {
 	readonly epoch: number
 	readonly bootId: Uint8Array
 	readonly clock: () => number
 }
 
-/** Numbers of system calls for all files of a chain together. */
+/** Numbers of system calls, summed over all files of a chain. */
 export interface WriteCounts {
 	writes: number
 	writeFailures: number
@@ -30,7 +30,7 @@ export function newWriteCounts(): WriteCounts {
 }
 
 /**
- * The context of a file whose records already have epochs: its user sets `writer.epoch` when the epoch
+ * The context of a file whose records already have epochs. The caller sets `writer.epoch` when the epoch
  * changes.
  */
 export interface CopyContext extends SegmentContext {

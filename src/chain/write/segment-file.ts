@@ -1,10 +1,10 @@
 /**
- * Appends to one file of a chain, and tracks which of its bytes are in memory, with the operating system, and
- * on disk. It knows no other files, locks or policies.
+ * Appends to one file of a chain, and tracks which bytes are in memory, which have reached the operating
+ * system, and which are on disk. It does not use other files, locks or policies.
  *
- * Invariants: bytes are written at their own offset and in order; bytes acknowledged as written are never
- * written again; a failed write is cut back and leaves everything in memory; records leave memory only if the
- * file can be read up to what was written.
+ * Invariants: bytes are written in order, each at its own offset. Bytes acknowledged as written are never
+ * written again. After a failed write, partly written bytes are cut off, and all bytes of the write stay in
+ * memory. Records leave memory only if everything written to the file can be read.
  */
 import { messageOf } from '../../model/errors.ts'
 import {
@@ -24,13 +24,13 @@ import type { SegmentContext } from './segment-context.ts'
 import { TailBuffer, type TailStart } from './tail-buffer.ts'
 import { WriteEnds } from './write-ends.ts'
 
-/** Most bytes in one write. A failed write is cut back and retried as a whole. */
+/** Maximum number of bytes in one write. A failed write is retried in full. */
 const WRITE_BYTES_MAX = 256 * 1024
 
-/** The unwritten end of a file, taken out of it. */
+/** The unwritten end of a file, after it was detached from the file. */
 export interface Unwritten {
 	readonly tail: TailBuffer
-	/** Id checksum of the file that the frames were made for. */
+	/** Id checksum of the file for which the frames were encoded. */
 	readonly idChecksum: number
 	/** Offset below which everything was written, or copied to another file. */
 	from: number
@@ -41,8 +41,8 @@ export class SegmentFile {
 	tail: TailBuffer
 	readonly handle: OpenFile
 	/**
-	 * Number of records of the chain before this file, by level; undefined for a file that this writer did
-	 * not create.
+	 * Number of records that precede this file in the chain, by level; undefined for a file that this writer
+	 * did not create.
 	 */
 	levelCountsBefore: readonly number[] | undefined
 	readonly #context: SegmentContext
@@ -51,7 +51,7 @@ export class SegmentFile {
 	#durableSeq: number
 	#syncsInFlight = 0
 	#poison: Error | undefined
-	/** Whether half-written bytes could not be cut, and still follow the written ones. */
+	/** Whether half-written bytes could not be cut off and still follow the complete entries. */
 	isUncut = false
 	#closed = false
 	readonly #witnesses = new WriteEnds()
@@ -67,8 +67,8 @@ export class SegmentFile {
 	}
 
 	/**
-	 * Creates a new file that holds only a header, under a name that must not exist. Leaves no file if that
-	 * fails.
+	 * Creates a new file that contains only a header. The name must not exist. If the creation fails, no file
+	 * is left.
 	 */
 	static create(
 		context: SegmentContext,
@@ -91,7 +91,7 @@ export class SegmentFile {
 		}
 	}
 
-	/** Offset up to which the operating system has the file. */
+	/** Offset below which all bytes have reached the operating system. */
 	get written(): number {
 		return this.#written
 	}
@@ -130,23 +130,23 @@ export class SegmentFile {
 		return this.tail.nextSeq - this.identity.firstSeq
 	}
 
-	/** Whether enough was written since the last check to check again. */
+	/** Whether a check is due because of the number of writes since the last check. */
 	get isLookDue(): boolean {
 		return this.#witnesses.isLookDue
 	}
 
 	/**
-	 * Whether everything written is still there, in a file that now has this size. Only this writer may cut
-	 * the file, and it never writes below its end. Therefore checking the bytes before the end of each write
-	 * since the last check is enough.
+	 * Returns whether the file, which now has this size, still contains everything that was written. Only
+	 * this writer may cut the file, and it never writes below its end. Therefore it is enough to check the
+	 * last bytes of each write since the last check.
 	 */
 	isWhole(size: number): boolean {
 		return size >= this.#written && this.#witnesses.areIn(this.handle)
 	}
 
-	/** Writes all finished entries; a write that fails half-way is cut back. */
+	/** Writes all finished entries. If a write fails halfway, the written bytes are cut off. */
 	write(): void {
-		// The descriptor may belong to another file now.
+		// The descriptor may now belong to another file.
 		if (this.#closed) throw Object.assign(new Error('the file is closed'), { code: 'EBADF' })
 		const { tail } = this
 		tail.seal()
@@ -155,9 +155,9 @@ export class SegmentFile {
 	}
 
 	/**
-	 * Takes the unwritten records out, and puts the rest on disk. Returns undefined if there are none.
-	 * Returns `unreadable`, with nothing changed, if the file was changed and cannot be read back: then
-	 * memory holds what a new file needs. Not allowed while {@link isSyncing}.
+	 * Detaches the unwritten records, and syncs everything else. Returns undefined if there are no unwritten
+	 * records. Returns `unreadable`, without changing anything, if the file was changed and cannot be read
+	 * back. In that case, memory contains what a new file needs. Not allowed while {@link isSyncing}.
 	 */
 	part(): Unwritten | 'unreadable' | undefined {
 		const { tail, identity } = this
@@ -166,7 +166,7 @@ export class SegmentFile {
 		const { writer } = this.#context
 		const end = readChainEnd(this.handle, this.#written, identity)
 		if (!this.#isWritten(end)) return 'unreadable'
-		// The written bytes in memory leave with the tail. They are not needed once they are on disk.
+		// The detached tail includes written bytes. They are not needed in memory after they are on disk.
 		this.syncNow()
 		this.tail = new TailBuffer(identity, { ...end, keptFromSeq: tail.keptFromSeq }, writer)
 		this.tail.durableOffset = tail.durableOffset
@@ -178,8 +178,8 @@ export class SegmentFile {
 	}
 
 	/**
-	 * Error of a failed sync. The kernel may have dropped the pages that it could not write, so this file is
-	 * never synced again.
+	 * Error from a failed sync. The kernel may have dropped the pages that it could not write, so this file
+	 * is never synced again.
 	 */
 	get poison(): Error | undefined {
 		return this.#poison
@@ -189,7 +189,9 @@ export class SegmentFile {
 		return this.#syncsInFlight > 0
 	}
 
-	/** Puts everything written on disk; resolves to its end. */
+	/**
+	 * Syncs everything that was written. Resolves to the offset and the seq up to which the file is on disk.
+	 */
 	async sync(): Promise<{ readonly offset: number; readonly seq: number }> {
 		if (this.#poison !== undefined) throw this.#poison
 		const reached = { offset: this.#written, seq: this.#writtenSeq }
@@ -206,8 +208,7 @@ export class SegmentFile {
 	}
 
 	/**
-	 * Does the same as {@link sync}, synchronously and with the acknowledgement, for a file whose name is on
-	 * disk.
+	 * Synchronously syncs everything that was written, and acknowledges it. The file's name must be on disk.
 	 */
 	syncNow(): void {
 		this.putOnDisk()
@@ -215,8 +216,8 @@ export class SegmentFile {
 	}
 
 	/**
-	 * Puts everything written on disk without acknowledging it, because the name of a new file is not on disk
-	 * yet.
+	 * Synchronously syncs everything that was written, without acknowledging it, because the name of a new
+	 * file is not on disk yet.
 	 */
 	putOnDisk(): void {
 		if (this.#poison !== undefined) throw this.#poison
@@ -227,7 +228,7 @@ export class SegmentFile {
 		}
 	}
 
-	/** Notes that everything written is on disk, and so is the name of the file. */
+	/** Acknowledges everything that was written as on disk. The file's name must also be on disk. */
 	acknowledgeWritten(): void {
 		this.acknowledge(this.#written, this.#writtenSeq)
 	}
@@ -238,7 +239,7 @@ export class SegmentFile {
 		return this.#poison
 	}
 
-	/** Notes that everything below `offset`, up to `seq`, is on disk. */
+	/** Acknowledges everything below `offset`, up to `seq`, as on disk. */
 	acknowledge(offset: number, seq: number): void {
 		this.#context.counts.syncs++
 		this.tail.durableOffset = Math.max(this.tail.durableOffset, offset)
@@ -246,8 +247,8 @@ export class SegmentFile {
 	}
 
 	/**
-	 * Closes the file. During a sync, the descriptor is closed later, because its number could become another
-	 * file's.
+	 * Closes the file. A sync in flight keeps the descriptor open until it ends, because another file could
+	 * otherwise receive the same descriptor.
 	 */
 	close(): void {
 		if (this.#closed) return
@@ -255,12 +256,12 @@ export class SegmentFile {
 		if (this.#syncsInFlight === 0) closeQuietly(this.handle.system, this.handle.fd)
 	}
 
-	/** Whether a file with this end has everything that was written to it. */
+	/** Returns whether a file with this end contains everything that was written to it. */
 	#isWritten({ end, nextSeq, hole }: ChainEnd): boolean {
 		return end === this.#written && nextSeq - 1 === this.#writtenSeq && hole === undefined
 	}
 
-	/** Writes some whole entries, so that a disk that is nearly full keeps as many as fit. */
+	/** Writes a limited number of complete entries, so that a nearly full disk receives as many as fit. */
 	#writeEntries(): void {
 		const { system, fd } = this.handle
 		const { counts } = this.#context
@@ -279,7 +280,7 @@ export class SegmentFile {
 		this.#writtenSeq = Math.max(this.#writtenSeq, lastSeq)
 	}
 
-	/** Cuts off half-written bytes. If that fails too, they stay, and a reader sees a torn tail. */
+	/** Cuts off half-written bytes. If that fails too, the bytes stay, and readers find a torn tail. */
 	#cutBack(offset: number): void {
 		try {
 			this.handle.system.ftruncateSync(this.handle.fd, offset)

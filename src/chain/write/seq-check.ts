@@ -12,7 +12,7 @@ import { type GapData, gapRecord, isGap, isWholeGap, type LogRecord } from '../.
 export function missingBefore(nextSeq: number, record: LogRecord, path: string): LogRecord | undefined {
 	const { seq } = record
 	if (seq < nextSeq) {
-		const text = `seq ${seq} is not above ${nextSeq - 1}, the last in ${show(path)}`
+		const text = `seq ${seq} is not above ${nextSeq - 1}, the last seq in ${show(path)}`
 		throw new LogAppendError(text, { code: 'SEQ_NOT_INCREASING', retryable: false, path, seq })
 	}
 	const firstCovered = firstSeqCovered(record, path)
@@ -36,12 +36,13 @@ export function checkBatch(records: readonly LogRecord[], path: string): void {
 	for (const [index, record] of records.entries()) {
 		const { seq } = record
 		if (seq === first + index && (index === 0 || !isGap(record))) continue
-		const text = `a batch is one frame, whose seqs follow each other: ${seq} does not follow ${first + index - 1}`
+		const before = first + index - 1
+		const text = `a batch must have consecutive seqs: ${seq} does not follow ${before}`
 		throw new LogAppendError(text, { code: 'SEQ_NOT_INCREASING', retryable: false, path, seq })
 	}
 }
 
-/** Returns the first seq that a record covers: a `$gap` also covers the missing seqs before its own. */
+/** Returns the first seq that a record covers. A `$gap` also covers the missing seqs before its own. */
 export function firstSeqCovered(record: LogRecord, path: string): number {
 	if (!isGap(record)) return record.seq
 	if (isWholeGap(record)) return record.data!.fromSeq

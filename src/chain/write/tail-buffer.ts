@@ -1,8 +1,9 @@
 /**
- * Holds the end of a chain in memory: everything since the newest anchor, whose hash link needs it, and
- * everything that is not yet written. Takes records, and produces frames and anchors; no I/O.
+ * Keeps the end of a chain in memory: everything since the newest anchor, which is needed for the hash link
+ * of the next anchor, and everything that is not yet written. Accepts records, and produces frames and
+ * anchors. Does no I/O.
  *
- * Invariant: `base <= min(written, spanStart)`, and everything from `base` to `end` is held.
+ * Invariant: `base <= min(written, spanStart)`, and everything from `base` to `end` is in memory.
  */
 import { isGap, type LogRecord } from '../../model/record.ts'
 import {
@@ -31,18 +32,18 @@ interface BorrowedEntries {
 	readonly bytes: Buffer
 	readonly start: number
 	readonly end: number
-	/** Seq of the last record in the bytes; 0 if they hold none. */
+	/** Seq of the last record in the bytes; 0 if they contain no record. */
 	readonly lastSeq: number
 }
 
-/** The start of a tail: at the end of a file, or after the header of a new one. */
+/** The state in which a buffer starts: at the end of a file, or after the header of a new file. */
 export interface TailStart extends Pick<ChainEnd, 'anchor' | 'tail' | 'end' | 'extent' | 'jumpPath'> {
 	readonly nextSeq: number
 	readonly levelCounts: readonly number[]
 	readonly keptFromSeq: number
 }
 
-/** Returns the start of a new file that continues where another ended. */
+/** Returns the state for a new file that continues after another file. */
 export function startOfFile(before: Pick<TailStart, 'nextSeq' | 'levelCounts' | 'keptFromSeq'>): TailStart {
 	const { nextSeq, levelCounts, keptFromSeq } = before
 	const nothing = { anchor: undefined, tail: Buffer.alloc(0), extent: EMPTY_EXTENT, jumpPath: [] }
@@ -52,9 +53,9 @@ export function startOfFile(before: Pick<TailStart, 'nextSeq' | 'levelCounts' | 
 export class TailBuffer {
 	readonly #identity: ChainIdentity
 	readonly #writer: RowWriter
-	/** Offset below which everything is on disk, for the next anchor. */
+	/** Offset below which everything is on disk, as the next anchor records it. */
 	durableOffset: number
-	/** First seq that retention has left. */
+	/** First seq that retention keeps. */
 	keptFromSeq: number
 	/** The open frame. */
 	readonly #frame = new FrameInProgress()
@@ -92,7 +93,7 @@ export class TailBuffer {
 		this.#jumps = new Jumps(start.jumpPath)
 	}
 
-	/** Seq that the next record must have. */
+	/** Expected seq of the next record. */
 	get nextSeq(): number {
 		return this.#nextSeq
 	}
@@ -102,7 +103,7 @@ export class TailBuffer {
 		return this.#end
 	}
 
-	/** Number of records in the chain so far, by level, without those of the open frame. */
+	/** Number of records in the chain so far, by level, not counting records in the open frame. */
 	get levelCounts(): readonly number[] {
 		return this.#levelCounts
 	}
@@ -112,14 +113,15 @@ export class TailBuffer {
 		return this.#link
 	}
 
-	/** Bytes of rows in the open frame. */
+	/** Number of bytes of rows in the open frame. */
 	get openBytes(): number {
 		return this.#frame.bytes
 	}
 
 	/**
-	 * Returns finished entries from the offset of one: all of them, or as many whole ones as `bytesMax`
-	 * allows, but at least one. They are `bytes[start, end)`, valid until the next call of any method.
+	 * Returns finished entries, starting with the one at `from`: as many complete entries as `bytesMax`
+	 * allows, but at least one. They are in `bytes[start, end)`, and are valid until the next call of any
+	 * method.
 	 */
 	entriesBorrow(from: number, bytesMax: number): BorrowedEntries {
 		const bytes = this.#bytes
@@ -138,14 +140,14 @@ export class TailBuffer {
 		return { bytes, start, end: pos, lastSeq }
 	}
 
-	/** Offset of the first byte that is held. */
+	/** Offset of the first byte that is in memory. */
 	get heldFrom(): number {
 		return this.#base
 	}
 
 	/**
-	 * Returns everything finished from an offset on, which must be held; valid until the next call of any
-	 * method.
+	 * Returns all finished entries from an offset on. The byte at that offset must be in memory. The result
+	 * is valid until the next call of any method.
 	 */
 	heldBorrow(from: number): Buffer {
 		return this.#bytes.subarray(from - this.#base, this.#end - this.#base)
@@ -157,9 +159,10 @@ export class TailBuffer {
 	}
 
 	/**
-	 * Adds one record to the open frame. A `$gap`, whose seq may be ahead, opens a frame of its own.
+	 * Adds one record to the open frame. A `$gap`, whose seq may be higher than the next seq, starts a new
+	 * frame.
 	 *
-	 * @throws {LogAppendError} not retryable; the record is not in the frame.
+	 * @throws {LogAppendError} not retryable; the record is then not in the frame.
 	 */
 	push(record: LogRecord): void {
 		if (record.seq !== this.#nextSeq || isGap(record)) this.seal()
@@ -167,7 +170,7 @@ export class TailBuffer {
 		this.#nextSeq = record.seq + 1
 	}
 
-	/** Finishes the open frame, and writes an anchor after it when one is due. */
+	/** Finishes the open frame, and adds an anchor after it if one is due. */
 	seal(): void {
 		const frame = this.#frame
 		if (frame.isEmpty) return
@@ -182,8 +185,8 @@ export class TailBuffer {
 	}
 
 	/**
-	 * Copies a frame of another file, whose seqs must come next: the same bytes with a new checksum. The open
-	 * frame must be empty.
+	 * Copies a frame from another file, with the same bytes except for a new checksum. The frame must follow
+	 * the last one without missing seqs, and the open frame must be empty.
 	 */
 	copyFrame(frame: Frame): void {
 		this.#reserve(frame.length)
@@ -209,14 +212,17 @@ export class TailBuffer {
 		if (this.#end - this.#spanStart >= SPAN_BYTES_TARGET) this.anchor('span', 0)
 	}
 
-	/** Discards the open frame, when a record of a batch was refused after others were accepted. */
+	/**
+	 * Discards the open frame after a record of a batch was refused when earlier records of the batch were
+	 * already in the frame.
+	 */
 	discardOpen(): void {
 		if (!this.#frame.isEmpty) this.#nextSeq = this.#sealedSeq + 1
 		this.#frame.clear()
 	}
 
 	/**
-	 * Writes an anchor after the last finished entry. The open frame must be empty. `as` repeats an anchor of
+	 * Adds an anchor after the last finished entry. The open frame must be empty. `as` repeats an anchor from
 	 * another file.
 	 */
 	anchor(reason: AnchorReason, detail: number, as?: Pick<Anchor, 'epoch' | 'bootId' | 'writtenMs'>): void {
@@ -249,7 +255,7 @@ export class TailBuffer {
 		this.anchors++
 	}
 
-	/** Frees bytes that are both written and linked. */
+	/** Frees bytes that are written and that the link of an anchor covers. */
 	release(writtenOffset: number): void {
 		const keepFrom = Math.max(this.#base, Math.min(writtenOffset, this.#spanStart))
 		if (keepFrom === this.#base) return

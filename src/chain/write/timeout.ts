@@ -1,4 +1,4 @@
-/** One time limit for several waits in a row. */
+/** A common time limit for several consecutive waits. */
 export class Timeout {
 	#isOver = false
 	readonly #over: Promise<never>
@@ -18,7 +18,10 @@ export class Timeout {
 		return this.#isOver
 	}
 
-	/** Settles like the given promise; rejects with an error without a code if the time is up first. */
+	/**
+	 * Settles like the given promise, or rejects with an error that has no code if the time limit expires
+	 * first.
+	 */
 	orThrow<T>(promise: Promise<T>): Promise<T> {
 		return Promise.race([promise, this.#over])
 	}

@@ -1,6 +1,6 @@
 /**
  * Keeps the watermark of a chain up to date while the chain is written. A failed write is counted, reported
- * once, and retried by a timer, so that no reader has to wait for the next record.
+ * once, and retried by a timer, so that readers do not have to wait for the next record.
  */
 import { show } from '../../guard/show.ts'
 import { messageOf } from '../../model/errors.ts'
@@ -38,7 +38,7 @@ export class WatermarkKeeper {
 		this.#afterWrite()
 	}
 
-	/** Notes that the file was removed: the next write creates it anew. */
+	/** Stops using a file that was removed. The next write creates a new file. */
 	forget(): void {
 		this.#file.forget()
 	}
@@ -58,7 +58,7 @@ export class WatermarkKeeper {
 		if (!this.#isReported) {
 			const text =
 				`${show(this.#path)} could not be written: ${messageOf(failure)}. No record is lost; ` +
-				'the write is retried, and until then readers with durableOnly wait'
+				'the write is retried, and readers with durableOnly wait until it succeeds'
 			warn('WATERMARK_FAILING', text)
 		}
 		this.#isReported = true

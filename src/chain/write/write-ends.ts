@@ -1,14 +1,14 @@
 /**
- * Keeps the last bytes of each write to a file in memory until a check finds them in the file. If a file was
- * cut below its end and has grown again since, the bytes before the cut are zeros or another program's; only
- * the witness of the last write before the cut reveals that.
+ * Keeps the last bytes of each write to a file in memory, as a witness of that write, until a check finds
+ * them in the file. If another program cuts the file and the file then grows again, the cut part contains
+ * zeros or other bytes. Only the witness of the last write before the cut reveals that.
  */
 import type { OpenFile } from '../../platform/file-system.ts'
 
 const WITNESS_BYTES = 4
-/** Number of writes after which a check is due, which bounds the memory for witnesses. */
+/** Number of writes after which a check is due. It limits the memory for witnesses. */
 const WITNESSES_MAX = 2000
-/** Distance within which witnesses are read together. */
+/** Maximum distance between two witnesses that are read together. */
 const NEAR_BYTES = 4096
 
 /** All files share one buffer, because a check is never interrupted. */
@@ -19,14 +19,14 @@ export class WriteEnds {
 	#values = new Int32Array(2 * WITNESSES_MAX)
 	#count = 0
 
-	/** Whether enough was written since the last check to check again. */
+	/** Whether a check is due because of the number of writes since the last check. */
 	get isLookDue(): boolean {
 		return this.#count >= WITNESSES_MAX
 	}
 
 	/**
-	 * Adds the last bytes before `end`, which are at `end + shift` in the file. The witness ends with the
-	 * last byte that is not 0, because a hole in a file reads as zeros.
+	 * Adds the last bytes before `end`, which is at `end + shift` in the file. The witness ends with the last
+	 * byte that is not 0, because a hole in a file reads as zeros.
 	 */
 	add(bytes: Buffer, end: number, shift: number): void {
 		if (this.#count === this.#offsets.length) this.#grow()
@@ -37,7 +37,7 @@ export class WriteEnds {
 		this.#count++
 	}
 
-	/** Whether all witnesses are in the file; if so, only the newest one is kept. */
+	/** Returns whether the file contains all witnesses. If it does, keeps only the newest witness. */
 	areIn(file: OpenFile): boolean {
 		const [offsets, values, count] = [this.#offsets, this.#values, this.#count]
 		for (let first = 0; first < count; ) {
@@ -57,7 +57,7 @@ export class WriteEnds {
 		return true
 	}
 
-	/** Returns the index of the first witness that is not read together with this one. */
+	/** Returns the index of the first witness that is not read together with the one at `first`. */
 	#endOfWindow(first: number): number {
 		const offsets = this.#offsets
 		const end = offsets[first]! + window.length - WITNESS_BYTES
@@ -76,7 +76,7 @@ export class WriteEnds {
 	}
 }
 
-/** Fills the window as far as needed; returns whether that succeeded. */
+/** Reads `length` bytes into the window. Returns whether that succeeded. */
 function isRead({ system, fd }: OpenFile, length: number, position: number): boolean {
 	for (let done = 0; done < length; ) {
 		const count = system.readSync(fd, window, done, length - done, position + done)

@@ -3,7 +3,7 @@ import { show } from '../../guard/show.ts'
 import { LogAppendError, MeshChainError, messageOf } from '../../model/errors.ts'
 import type { LiveFileLoss } from './live-file-check.ts'
 
-/** The place in a chain where an error happened. */
+/** The position in a chain at which an error occurred. */
 interface At {
 	readonly path: string
 	readonly seq: number
@@ -16,7 +16,7 @@ export function takenOverError(
 ): MeshChainError {
 	const text =
 		`${show(path)} ${what} while this writer had it open: ` +
-		`${records} records that it accepted are not in the chain, and later ones will not be; ` +
+		`${records} records that this writer accepted are not in the chain, and later ones will not be either; ` +
 		'stop this process'
 	return new MeshChainError('CHAIN_TAKEN_OVER', text, { path, seq: nextSeq - records })
 }
@@ -25,12 +25,12 @@ export function takenOverError(
  * Returns the error for written records that are no longer in memory and are lost because the file was cut or
  * changed.
  *
- * @param seq the last of them.
+ * @param seq the seq of the last lost record.
  */
 export function cutOffError({ path, seq }: At, what: LiveFileLoss['what'], lost: number): MeshChainError {
 	const text =
 		`${show(path)} ${what} while this writer had it open. ` +
-		`${lost} records up to seq ${seq} are lost, a $gap stands for them, ` +
+		`${lost} records up to seq ${seq} are lost, a $gap covers them, ` +
 		'and the chain continues in a new file'
 	return new MeshChainError('SYNC_FAILED', text, { path, seq })
 }
@@ -41,18 +41,18 @@ export function refusedError({ path, seq }: At, { message }: MeshChainError): Lo
 }
 
 export function overflowError({ path, seq }: At, heldBytes: number): LogAppendError {
-	const text = `${heldBytes} bytes already wait for ${show(path)}, as many as pendingBytesMax allows`
+	const text = `${heldBytes} bytes already wait for ${show(path)}, and pendingBytesMax allows no more`
 	return new LogAppendError(text, { code: 'PENDING_OVERFLOW', retryable: true, path, seq })
 }
 
 export function rotationError(path: string, cause: unknown): MeshChainError {
 	const text =
 		`${show(path)} is full and could not be replaced: ${messageOf(cause)}; ` +
-		'the chain continues in that file, and retries'
+		'the chain continues in that file, and rotation is retried'
 	return new MeshChainError('ROTATION_FAILED', text, { path, cause })
 }
 
-/** @param seq the first record that may be lost. */
+/** @param seq the seq of the first record that may be lost. */
 export function syncError({ path, seq }: At, cause: unknown): MeshChainError {
 	const text =
 		`${show(path)} could not be synced: ${messageOf(cause)}; ` +
@@ -61,17 +61,18 @@ export function syncError({ path, seq }: At, cause: unknown): MeshChainError {
 	return new MeshChainError('SYNC_FAILED', text, { path, seq, cause })
 }
 
-/** @param seq the first record that waits. */
+/** @param seq the seq of the first record that waits. */
 export function writeError(
 	{ path, seq, offset, waiting }: At & { readonly offset: number; readonly waiting: number },
 	cause: unknown,
 ): MeshChainError {
-	const text = `cannot write to ${show(path)}: ${messageOf(cause)}; ${waiting} records wait, from seq ${seq} on`
+	const what = `cannot write to ${show(path)}: ${messageOf(cause)}`
+	const text = `${what}; ${waiting} records wait, from seq ${seq} on`
 	return new MeshChainError('WRITE_FAILED', text, { path, offset, seq, cause })
 }
 
 export function unlockError(path: string, cause: unknown): MeshChainError {
-	const text = `${show(path)} is closed, and its lock file could not be removed: ${messageOf(cause)}`
+	const text = `${show(path)} is closed, but its lock file could not be removed: ${messageOf(cause)}`
 	return new MeshChainError('CLOSE_FAILED', text, { path, cause })
 }
 
@@ -83,12 +84,15 @@ interface ClosedAt {
 	readonly lost: number
 }
 
-/** Returns the error of a close. Abandoned records always give `CLOSE_FAILED`, whatever the cause. */
+/**
+ * Returns the error of a close. If records could not be written, its code is `CLOSE_FAILED`, unless another
+ * writer has taken over the chain.
+ */
 export function closeError({ path, writtenSeq, durableSeq, lost }: ClosedAt, cause: unknown): unknown {
 	const code = cause instanceof MeshChainError ? cause.code : undefined
 	if (lost > 0 && code !== 'CHAIN_TAKEN_OVER') {
 		const text =
-			`${show(path)} was closed and ${lost} records are not in it, ` +
+			`${show(path)} was closed, but ${lost} records are not in it, ` +
 			`from seq ${writtenSeq + 1} on: ${messageOf(cause)}`
 		return new MeshChainError('CLOSE_FAILED', text, { path, seq: writtenSeq + 1, cause })
 	}
@@ -98,7 +102,7 @@ export function closeError({ path, writtenSeq, durableSeq, lost }: ClosedAt, cau
 	}
 	if (code !== undefined) return cause
 	const text =
-		`${show(path)} was closed and its disk did not answer (${messageOf(cause)}): ` +
-		`records from seq ${durableSeq + 1} on are written and may not survive a power loss`
+		`${show(path)} was closed, but its disk did not answer (${messageOf(cause)}): ` +
+		`records from seq ${durableSeq + 1} on are written but may not survive a power loss`
 	return new MeshChainError('CLOSE_FAILED', text, { path, seq: durableSeq + 1, cause })
 }

@@ -26,7 +26,7 @@ export class WriterLock implements Lock {
 	readonly #mode: number
 	#lock: Lock
 
-	/** @throws {MeshChainError} as {@link takeLock}. */
+	/** @throws {MeshChainError} the codes of {@link takeLock}. */
 	constructor(system: FileSystem, path: string, options: LockOptions & { readonly mode: number }) {
 		this.#system = system
 		this.#path = path
@@ -47,17 +47,17 @@ export class WriterLock implements Lock {
 	 *
 	 * @throws {MeshChainError} `CLOSE_FAILED` if the lock file cannot be removed.
 	 */
-	release(isUnclosed: boolean, unwritten?: number): void {
+	release(chain: 'closed' | 'unclosed', unwritten?: number): void {
 		try {
-			this.#lock.release(isUnclosed, unwritten)
+			this.#lock.release(chain, unwritten)
 		} catch (error) {
 			throw unlockError(this.#path, error)
 		}
 	}
 
 	/**
-	 * Whether the writer keeps the chain after its live file was lost, because no other writer has it: a
-	 * running service outlives `rm`.
+	 * Returns whether the writer may continue the chain after the live file was lost, because no other writer
+	 * has the chain. For example, a running service survives the removal of its file with `rm`.
 	 */
 	outlives({ what }: LiveFileLoss, nowMs: number): boolean {
 		if (what === 'was taken over by another writer') return false
@@ -79,12 +79,12 @@ export class WriterLock implements Lock {
 }
 
 /**
- * Releases the lock after a failed opening, whose own error is clearer. The record of the previous writer
- * stays the same.
+ * Releases the lock after a failed opening. Does not throw, because the error of the opening is clearer. The
+ * evidence of how the previous writer released the lock stays the same.
  */
 export function releaseQuietly(lock: Lock): void {
 	try {
-		lock.release(lock.provenance === 'kernel')
+		lock.release(lock.provenance === 'kernel' ? 'unclosed' : 'closed')
 	} catch {
 		// The kernel releases the lock when the process ends, at the latest.
 	}

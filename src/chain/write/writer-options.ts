@@ -1,4 +1,4 @@
-/** Defines the options of a writer, which its caller has checked. */
+/** Defines the options of a writer. The caller has already checked them. */
 import type { FileSystem } from '../../platform/file-system.ts'
 import type { Retention } from './retention.ts'
 import type { FileBounds } from './rotation.ts'

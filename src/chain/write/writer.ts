@@ -1,10 +1,10 @@
 /**
- * Implements the one writer of a chain: puts records into the tail buffer of the live file, their bytes into
- * the file, and the file on disk. It makes a new file on request, and when the live file can no longer be
- * trusted. Synchronous except for `sync` and `retain`; turns, timers and policies are in
- * file-chain-appender.ts.
+ * Implements the one writer of a chain: adds records to the tail buffer of the live file, writes their bytes
+ * to the file, and syncs the file. It creates a new file on request, and when the live file can no longer be
+ * trusted. All methods are synchronous except `sync`, `syncAndRotate` and `retain`. file-chain-appender.ts
+ * handles turns, timers and policies.
  *
- * Invariants: there is one live file, and only the holder of the lock writes to it; after a failed fsync,
+ * Invariants: there is one live file, and only the holder of the lock writes to it. After a failed fsync,
  * records that are only in that file are never acknowledged as on disk.
  */
 import pLimit from 'p-limit'
@@ -54,13 +54,15 @@ export class ChainWriter {
 	#records = 0
 	#syncFailure: MeshChainError | undefined
 	#takenOver: MeshChainError | undefined
-	/** Error for lost records that a task may wait for; the next sync rejects with it. */
+	/**
+	 * Error for lost records whose sync a caller may be waiting for. The next sync rejects with this error.
+	 */
 	#loss: MeshChainError | undefined
 	#strayRecords = 0
 	#ownerCheckedAt = 0
 	#closed = false
 
-	/** Locks the chain, opens or creates it, recovers its end, and puts the opening anchor on disk. */
+	/** Locks the chain, opens or creates it, recovers its end, and writes the opening anchor to disk. */
 	constructor(path: string, options: WriterOptions) {
 		this.path = path
 		this.#options = options
@@ -121,7 +123,7 @@ export class ChainWriter {
 		return this.#end.pendingBytes
 	}
 
-	/** Number of bytes that have reached the operating system and are not known to be on disk. */
+	/** Number of bytes that have reached the operating system but are not known to be on disk. */
 	get unsyncedBytes(): number {
 		return this.#file.written - this.#file.durableOffset
 	}
@@ -135,7 +137,7 @@ export class ChainWriter {
 		return Math.max(0, this.nextSeq - 1 - this.writtenSeq)
 	}
 
-	/** Size and records of the live file, and its start time. */
+	/** Size, number of records and start time of the live file. */
 	get live(): LiveFile {
 		return this.#end.live
 	}
@@ -151,7 +153,8 @@ export class ChainWriter {
 	}
 
 	/**
-	 * Error that keeps records in this file from being acknowledged as on disk; undefined if there is none.
+	 * Error that prevents records in this file from being acknowledged as on disk; undefined if there is
+	 * none.
 	 */
 	get syncFailure(): MeshChainError | undefined {
 		return this.#syncFailure
@@ -169,7 +172,7 @@ export class ChainWriter {
 	/**
 	 * Accepts one record. The caller has checked that there is room.
 	 *
-	 * @returns whether a frame was finished, so that there may be much to write.
+	 * @returns whether a frame was finished, so that a write may be due.
 	 * @throws {LogAppendError} `SEQ_NOT_INCREASING`, `APPEND_FAILED`, `CHAIN_TAKEN_OVER`.
 	 */
 	push(record: LogRecord): boolean {
@@ -219,10 +222,11 @@ export class ChainWriter {
 	}
 
 	/**
-	 * Ensures that the live file is still this writer's. If its path leads elsewhere and no other writer has
-	 * the lock, the chain continues in a new file, and the old file gets a name again.
+	 * Ensures that this writer still has the live file. If the file was removed, replaced, cut or changed,
+	 * and if no other writer has the lock, the chain continues in a new file. The content of the old file is
+	 * then restored as a sealed file.
 	 *
-	 * @throws {MeshChainError} `CHAIN_TAKEN_OVER`, from then on at every call; `WRITE_FAILED`, `SYNC_FAILED`.
+	 * @throws {MeshChainError} `CHAIN_TAKEN_OVER`, also at every later call; `WRITE_FAILED`, `SYNC_FAILED`.
 	 */
 	checkOwner(): void {
 		this.#ownerCheckedAt = performance.now()
@@ -238,7 +242,7 @@ export class ChainWriter {
 		throw this.#takenOver
 	}
 
-	/** Continues in a new file, and reports records that are lost with the live one. */
+	/** Continues in a new file, and reports records that are lost with the old one. */
 	#moveToNewFile(name: 'kept' | 'lost', what: LiveFileLoss['what']): void {
 		const { durableSeq } = this.#file
 		if (name === 'lost') this.#watermark.forget()
@@ -256,11 +260,11 @@ export class ChainWriter {
 	}
 
 	/**
-	 * Resolves once every record accepted before this call is on disk. One fdatasync is in flight at a time;
-	 * calls during it share the next one, and one write before it.
+	 * Resolves once every record accepted before this call is on disk. At most one fdatasync is in flight.
+	 * Calls during an fdatasync share the next one and the write before it.
 	 *
-	 * @throws {MeshChainError} `WRITE_FAILED`; `SYNC_FAILED`, until `move` has succeeded: the kernel may have
-	 * dropped the pages, so a retry could bless lost bytes.
+	 * @throws {MeshChainError} `WRITE_FAILED`; `SYNC_FAILED` until `move` succeeds, because the kernel may
+	 * have dropped the pages, and a retry could acknowledge lost bytes.
 	 */
 	sync(): Promise<void> {
 		this.#queuedSync ??= this.#oneSync(() => {
@@ -271,9 +275,9 @@ export class ChainWriter {
 	}
 
 	/**
-	 * Syncs synchronously, for a process that exits. While an fdatasync is in flight, nothing is synced or
-	 * acknowledged: its result never arrives, and a second one that succeeds could acknowledge pages that the
-	 * first one lost.
+	 * Syncs synchronously when the process exits. While an fdatasync is in flight, nothing is synced or
+	 * acknowledged. The result of that fdatasync never arrives, and a second one that succeeds could
+	 * acknowledge pages that the first one lost.
 	 */
 	syncOnExit(): void {
 		if (this.#syncFailure !== undefined) this.move()
@@ -283,12 +287,15 @@ export class ChainWriter {
 		this.#writeWatermark()
 	}
 
-	/** Whether an fdatasync is in flight. Another must wait: the kernel reports a failure only once. */
+	/**
+	 * Whether an fdatasync is in flight. Another one must wait, because the kernel reports a failure only
+	 * once.
+	 */
 	get isSyncing(): boolean {
 		return this.#file.isSyncing
 	}
 
-	/** Syncs, then {@link rotate}s if that is still due. */
+	/** Syncs, then calls {@link rotate} if a rotation is still due. */
 	syncAndRotate(isDue: () => boolean): Promise<void> {
 		return this.#oneSync(async () => {
 			await this.#syncNow()
@@ -297,7 +304,7 @@ export class ChainWriter {
 	}
 
 	/**
-	 * Continues in a new file, after the live one is sealed and on disk. Not allowed while {@link isSyncing}.
+	 * Seals and syncs the live file, then continues in a new file. Not allowed while {@link isSyncing}.
 	 *
 	 * @throws {MeshChainError} `ROTATION_FAILED`; the chain continues in the live file. `WRITE_FAILED`,
 	 * `SYNC_FAILED`, `CHAIN_TAKEN_OVER`.
@@ -314,9 +321,10 @@ export class ChainWriter {
 	}
 
 	/**
-	 * Continues in a new file after a failed fsync. The new file gets everything again that was not on disk.
+	 * Continues in a new file after a failed fsync. The new file receives a copy of everything that was not
+	 * on disk.
 	 *
-	 * @throws {MeshChainError} `SYNC_FAILED`; then nothing has changed.
+	 * @throws {MeshChainError} `SYNC_FAILED`; nothing has changed in that case.
 	 */
 	move(): void {
 		if (this.#syncFailure === undefined) return
@@ -331,9 +339,10 @@ export class ChainWriter {
 	}
 
 	/**
-	 * Removes what retention does not keep, after the chain has recorded that on disk.
+	 * Removes the files that retention does not keep, after the chain has recorded their removal on disk.
 	 *
-	 * @param nowMs a clock reading: files too old by both this reading and the previous one are removed.
+	 * @param nowMs a clock reading. Files that are too old by both this reading and the previous one are
+	 * removed.
 	 */
 	async retain(nowMs?: number): Promise<void> {
 		if (nowMs !== undefined) this.#end.look(nowMs)
@@ -343,21 +352,21 @@ export class ChainWriter {
 		this.#end.removeBelow(keptFromSeq)
 	}
 
-	/** Writes the closing anchor of a `close()`, or of the end of the process with its exit code. */
+	/** Writes the closing anchor. `exitCode` is the exit code of the process, or undefined for `close()`. */
 	writeClosingAnchor(exitCode: number | undefined): void {
 		this.write()
 		this.#file.tail.anchor('closed', exitCode ?? CLOSED_WITHOUT_EXIT)
 		this.write()
 	}
 
-	/** Closes the file and releases the lock. No other method works afterwards. */
+	/** Closes the file and releases the lock. No other method may be called afterwards. */
 	close(isClean: boolean): void {
 		if (this.#closed) return
 		this.#closed = true
 		const unwritten = this.pendingRecords
 		this.#watermark.close()
 		this.#file.close()
-		this.#lock.release(!isClean, unwritten)
+		this.#lock.release(isClean ? 'closed' : 'unclosed', unwritten)
 	}
 
 	stats(): ChainWriterStats {
@@ -403,7 +412,7 @@ export class ChainWriter {
 		this.#watermark.write({ segment: identity.segment, offset: durableOffset, seq: durableSeq })
 	}
 
-	/** Writes a `$gap` for records before this one that the chain never received. */
+	/** Adds a `$gap` for earlier records that the chain never received. */
 	#fillGap(record: LogRecord, tail: TailBuffer): void {
 		const gap = missingBefore(tail.nextSeq, record, this.path)
 		if (gap === undefined) return
@@ -429,7 +438,7 @@ export class ChainWriter {
 			file.acknowledge(reached!.offset, reached!.seq)
 			this.#writeWatermark()
 		} else if (this.#syncFailure !== undefined) {
-			// The old file was put on disk when it was replaced; the name of the new one may not be.
+			// The old file was synced when it was replaced, but the name of the new file may not be on disk.
 			throw this.#syncFailure
 		}
 		this.#reportLoss()

@@ -1,11 +1,14 @@
-/** Replays into any appender, without a loop: from chain to chain. */
+/** Replays into any appender without a loop, for example from one chain into another. */
 import { checkAppender, committedSeqOf, failureOf, type LogChainAppender, startOf } from '../../appender.ts'
 import { isThenable, settle } from '../../guard/promises.ts'
 import { LogAppendError, messageOf } from '../../model/errors.ts'
 import type { LogRecord } from '../../model/record.ts'
 import type { ReplayTarget, UndeliveredRecords } from '../target.ts'
 
-/** Appends the records of a replay to an appender. Nothing else may append to it meanwhile. */
+/**
+ * Appends the records of a replay to an appender. During the replay, nothing else may append to that
+ * appender.
+ */
 export class AppenderTarget implements ReplayTarget {
 	/** Name of the target in messages. */
 	readonly name = 'the appender'
@@ -13,13 +16,13 @@ export class AppenderTarget implements ReplayTarget {
 	readonly keepsGaps = true
 	readonly #appender: LogChainAppender
 	#seq: number
-	/** Promise that settles with the last append in flight or in the queue; never rejects. */
+	/** Promise for the last append in flight or in the queue. Never rejects. */
 	#last: Promise<void> | undefined
-	/** Seqs, in the source, of the records that the appender has not committed yet, oldest first. */
+	/** Source seqs of the records that the appender has not committed yet, oldest first. */
 	readonly #uncommitted: number[] = []
 
 	/**
-	 * @param appender receives all records of the replay.
+	 * @param appender the appender that receives all records of the replay.
 	 * @throws {MeshChainError} `INVALID_OPTION`
 	 */
 	constructor(appender: LogChainAppender) {
@@ -29,8 +32,9 @@ export class AppenderTarget implements ReplayTarget {
 	}
 
 	/**
-	 * Appends the record with the appender's next seq and epoch; `origin` keeps its identity. One append at a
-	 * time is in flight. With a replay's `concurrency`, further records wait here in the order of the calls.
+	 * Appends the record with the appender's next seq and epoch. `origin` preserves the record's identity. Only
+	 * one append at a time is in flight. If a replay uses `concurrency`, further records wait in the order of
+	 * the calls.
 	 */
 	write(record: LogRecord): void | Promise<void> {
 		if (this.#last !== undefined) return this.#inTurn(this.#last.then(() => this.#append(record)))
@@ -38,7 +42,7 @@ export class AppenderTarget implements ReplayTarget {
 		if (appended !== undefined) return this.#inTurn(appended)
 	}
 
-	/** Returns the records that the appender accepted and has not committed. */
+	/** Returns the records that the appender has accepted but not committed. */
 	undelivered(): UndeliveredRecords | undefined {
 		if (committedSeqOf(this.#appender) === undefined) return undefined
 		this.#forgetCommitted()
@@ -59,7 +63,7 @@ export class AppenderTarget implements ReplayTarget {
 		await settle(this.#appender.close?.())
 	}
 
-	/** Appends a record. Only an accepted record takes a seq. */
+	/** Appends a record. A seq is used up only if the record is accepted. */
 	#append(record: LogRecord): undefined | Promise<void> {
 		this.#refuseWhenFailing(record)
 		const seq = this.#seq + 1
@@ -83,8 +87,8 @@ export class AppenderTarget implements ReplayTarget {
 	}
 
 	/**
-	 * Refuses a record while the appender fails: it would accept all remaining records without committing
-	 * them.
+	 * Refuses a record while the appender is failing. Otherwise, the appender would accept all remaining
+	 * records without committing them.
 	 */
 	#refuseWhenFailing({ seq }: LogRecord): void {
 		const failure = failureOf(this.#appender)

@@ -1,10 +1,10 @@
-/** Replays into a loop: every record is published again, with its own time and its origin. */
+/** Replays into a loop, which publishes every record again with its time and origin. */
 import { checkLoop } from '../../loop/core-of.ts'
 import type { MeshLoop } from '../../loop/mesh-loop.ts'
 import type { LogRecord } from '../../model/record.ts'
 import type { ReplayTarget } from '../target.ts'
 
-/** Publishes the records of a replay in a loop. */
+/** Publishes the records of a replay through a loop. */
 export class LoopTarget implements ReplayTarget {
 	/** Name of the target in messages. */
 	readonly name = 'the loop'
@@ -13,7 +13,7 @@ export class LoopTarget implements ReplayTarget {
 	readonly #loop: MeshLoop
 
 	/**
-	 * @param loop gets each record as a line: with a new seq, and with the record's `origin`.
+	 * @param loop the loop that publishes each record again, with a new seq and the record's `origin`.
 	 * @throws {MeshChainError} `INVALID_OPTION`
 	 */
 	constructor(loop: MeshLoop) {
@@ -35,7 +35,7 @@ export class LoopTarget implements ReplayTarget {
 		})
 	}
 
-	/** Syncs the loop. @throws {MeshChainError} as `MeshLoop.sync`. */
+	/** Syncs the loop. @throws {MeshChainError} `SYNC_FAILED`, as for `MeshLoop.sync`. */
 	flush(): Promise<void> {
 		return this.#loop.sync()
 	}

@@ -1,4 +1,4 @@
-/** Replays into the standard input of a program, as JSON Lines. */
+/** Replays into the standard input of a program as JSON Lines. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { show } from '../../guard/show.ts'
@@ -10,7 +10,7 @@ import { StreamTarget } from './stream-target.ts'
 
 /** Writes the records of a replay to the standard input of a program. */
 export class ProcessTarget implements ReplayTarget {
-	/** Name of the target in messages: its command. */
+	/** Name of the target in messages, which is the command. */
 	readonly name: string
 	/** Always true: a program may keep history. */
 	readonly keepsGaps = true
@@ -21,16 +21,13 @@ export class ProcessTarget implements ReplayTarget {
 	#given = 0
 
 	/**
-	 * @param command is started at once, by the shell. Its output goes to the output of this process.
+	 * @param command a shell command, which is started immediately. Its output is written to the output of this
+	 * process.
 	 * @throws {MeshChainError} `INVALID_OPTION`
 	 */
 	constructor(command: string) {
 		if (typeof command !== 'string' || command.trim() === '' || command.includes('\0')) {
-			throw invalidOption(
-				'the command of a ProcessTarget',
-				command,
-				"a line for the shell, such as 'jq .message'",
-			)
+			throw invalidOption('the command of a ProcessTarget', command, "a shell command, such as 'jq .message'")
 		}
 		this.name = show(command)
 		this.#child = spawn(command, { shell: true, stdio: ['pipe', 'inherit', 'inherit'] })
@@ -38,16 +35,16 @@ export class ProcessTarget implements ReplayTarget {
 		this.#ended = this.#watch()
 	}
 
-	/** Resolves when the pipe has taken the record. */
+	/** Resolves when the pipe has accepted the record. */
 	async write(record: LogRecord): Promise<void> {
 		await this.#stdin.write(record)
 		this.#given++
 	}
 
 	/**
-	 * Closes the program's input, and resolves when the program has exited.
+	 * Closes the program's input and resolves when the program has exited.
 	 *
-	 * @throws {MeshChainError} `TARGET_FAILED` if it did not exit with status 0.
+	 * @throws {MeshChainError} `TARGET_FAILED` if the program did not exit with status 0.
 	 */
 	async close(): Promise<void> {
 		this.#child.stdin!.end()
@@ -57,16 +54,16 @@ export class ProcessTarget implements ReplayTarget {
 		}
 	}
 
-	/** Formats the number of records sent; it is unknown how many of them the program has read. */
+	/** Formats the number of records sent. It is unknown how many of these records the program has read. */
 	#afterHowMany(): string {
-		return `; it had received ${this.#given} ${this.#given === 1 ? 'record' : 'records'}`
+		return `; ${this.#given} ${this.#given === 1 ? 'record' : 'records'} had been sent`
 	}
 
 	async #watch(): Promise<void> {
 		try {
 			const [status, signal] = await once(this.#child, 'close')
-			if (signal !== null) this.#failure = `was ended by ${signal}`
-			else if (status !== 0) this.#failure = `ended with status ${status}`
+			if (signal !== null) this.#failure = `was terminated by ${signal}`
+			else if (status !== 0) this.#failure = `exited with status ${status}`
 		} catch (error) {
 			this.#failure = `could not be started: ${messageOf(error)}`
 		}

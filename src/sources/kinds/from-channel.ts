@@ -1,6 +1,6 @@
 /**
- * A source that listens to a channel of `node:diagnostics_channel`. It cannot wait, because publishing is
- * synchronous.
+ * A source that subscribes to a channel of `node:diagnostics_channel`. The source cannot wait, because
+ * publishing is synchronous.
  */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { checkName } from '../../model/check.ts'
@@ -9,8 +9,8 @@ import type { Source } from '../source.ts'
 import { checkMapping, type MappingOptions, sampleOf } from './mapping.ts'
 
 /**
- * Returns a source that pushes the messages of a channel. Messages often hold live objects; use `sample` to
- * extract the data.
+ * Returns a source that pushes the messages of a channel. Messages often contain live objects. Use `sample`
+ * to extract the data.
  *
  * @throws {MeshChainError} `INVALID_OPTION`
  */

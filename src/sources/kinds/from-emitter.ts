@@ -1,4 +1,7 @@
-/** A source that listens to an event of an EventEmitter. It cannot wait, because `emit` is synchronous. */
+/**
+ * A source that listens to an event of an `EventEmitter`. The source cannot wait, because `emit` is
+ * synchronous.
+ */
 import { type EventEmitter, errorMonitor } from 'node:events'
 import { discard } from '../../guard/promises.ts'
 import { attempt } from '../../guard/values.ts'
@@ -8,9 +11,9 @@ import type { Source } from '../source.ts'
 import { checkMapping, type MappingOptions, sampleOf } from './mapping.ts'
 
 /**
- * Returns a source that pushes the first argument of an event. An `error`, `close` or `end` of the emitter
- * means that the connection is lost; the next event restores it. Errors are only observed: an emitter without
- * its own error handler still throws.
+ * Returns a source that pushes the first argument of each event. An `error`, `close` or `end` event means
+ * that the connection is lost. The next sample restores the connection. Errors are only observed, so an
+ * emitter without its own error handler still throws.
  *
  * @throws {MeshChainError} `INVALID_OPTION`
  */
@@ -42,8 +45,8 @@ export function fromEmitter<T = unknown>(
 				sink.opened()
 				await aborted(sink.signal)
 			} finally {
-				// Removes every listener, even if the emitter throws for one of them: the next attempt adds
-				// its own.
+				// Every listener is removed, even if the emitter throws for one of them, because the next attempt
+				// adds its own listeners.
 				for (const [name, listener] of listeners)
 					attempt(() => discard(emitter.off(name, listener)), undefined)
 			}

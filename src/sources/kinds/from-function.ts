@@ -3,8 +3,9 @@ import { checkFunction } from '../../model/check.ts'
 import type { Source } from '../source.ts'
 
 /**
- * Returns a source that calls a function once per interval. The value is its result, or the value that its
- * promise resolves to. The signal is aborted when the result is no longer needed.
+ * Returns a source that calls a function once per interval. The value of a sample is the result of the
+ * function. If the function returns a promise, the value is what the promise resolves to. The signal is
+ * aborted when the result is no longer needed.
  *
  * @throws {MeshChainError} `INVALID_OPTION`
  */

@@ -4,7 +4,7 @@ import { checkFunction, checkIsObject, checkOptionNames, invalidOption } from '.
 import { MeshChainError, messageOf } from '../../model/errors.ts'
 import type { Source } from '../source.ts'
 
-/** Maximum size of a body, above the capacity of a record. */
+/** Maximum size of a body, in bytes. It exceeds the capacity of a record. */
 const BODY_BYTES_MAX = 1024 * 1024
 
 /** Byte order marks override the content type, as in browsers. */
@@ -19,18 +19,19 @@ export interface HttpOptions {
 	/** Headers of the request. Default: none. */
 	readonly headers?: Readonly<Record<string, string>> | undefined
 	/**
-	 * Returns the value in a response body. JSON is parsed, with a bigint for every integer beyond 2^53 − 1;
-	 * any other body is a string. Default: the whole body.
+	 * Function that extracts the value from a response body. A JSON body is parsed, and integers beyond 2^53 −
+	 * 1 become bigints. Any other body is a string. Default: the complete body is the value.
 	 */
 	readonly value?: ((body: unknown) => unknown) | undefined
 }
 
 /**
- * Returns a source that requests an address with GET. Any status except 2xx is an error, and so is a body of
- * more than 1 MiB, or one with bytes that its charset does not allow. The charset is that of the byte order
- * mark, else of the content type, else UTF-8.
+ * Returns a source that sends a GET request to a URL. A read fails if the status is not 2xx, if the body is
+ * larger than 1 MiB, or if the body contains bytes that are invalid in its charset. The charset is determined
+ * by the byte order mark, or else by the content type. Default: UTF-8.
  *
- * @throws {MeshChainError} `INVALID_OPTION`, also for credentials in the address: they belong in the headers.
+ * @throws {MeshChainError} `INVALID_OPTION`, including for credentials in the URL. Pass credentials in the
+ * headers.
  */
 export function fromHttp(url: string | URL, options: HttpOptions = {}): Source {
 	checkOptionNames(options, ['headers', 'value'])
@@ -53,7 +54,7 @@ export function fromHttp(url: string | URL, options: HttpOptions = {}): Source {
 /**
  * Sends the request.
  *
- * @throws {Error} with the reason in its message; `fetch` has the reason only in the cause of its error.
+ * @throws {Error} With the reason in its message. Errors from `fetch` have the reason only in their cause.
  */
 async function answerOf(address: URL, init: RequestInit): Promise<Response> {
 	try {
@@ -64,7 +65,10 @@ async function answerOf(address: URL, init: RequestInit): Promise<Response> {
 	}
 }
 
-/** Returns the message of the innermost cause; if several addresses were tried, of the first one. */
+/**
+ * Returns the message of the innermost cause. If several addresses were tried, returns the message for the
+ * first one.
+ */
 function causeOf(error: unknown): string {
 	const { cause, errors } = error as { readonly cause?: unknown; readonly errors?: readonly unknown[] }
 	const inner = cause ?? errors?.[0]
@@ -72,8 +76,9 @@ function causeOf(error: unknown): string {
 }
 
 /**
- * Decodes a body. @throws {Error} for bytes that are invalid in the charset, and for a charset that Node does
- * not support.
+ * Decodes a body.
+ *
+ * @throws {Error} If bytes are invalid in the charset, or if Node does not support the charset.
  */
 function decoded(bytes: Uint8Array, contentType: string, address: URL): string {
 	const named = /charset\s*=\s*"?([^\s";]+)/i.exec(contentType)?.[1]
@@ -102,11 +107,11 @@ function addressOf(url: string | URL): URL {
 	if (!URL.canParse(String(url))) throw invalidOption('url', url, 'a URL')
 	const address = new URL(url)
 	if (!/^https?:$/.test(address.protocol)) throw invalidOption('url', url, 'an http or https URL')
-	// Error messages include the address and are stored.
+	// Error messages include the address and are stored, so the address must not contain credentials.
 	if (address.username === '' && address.password === '') return address
 	throw new MeshChainError(
 		'INVALID_OPTION',
-		`${shown(address)}: the user name and password belong in the headers`,
+		`the URL ${shown(address)} must not contain a user name or password: pass them in the headers`,
 	)
 }
 

@@ -1,4 +1,7 @@
-/** A source that is an async iterable. It can wait: the next item is requested only if the queue has room. */
+/**
+ * A source that reads an async iterable. The source can wait, because it requests the next item only if the
+ * queue has room.
+ */
 import { hushAll } from '../../guard/hush.ts'
 import { discard, follow as onceSettled, settle } from '../../guard/promises.ts'
 import { attempt, methodOf } from '../../guard/values.ts'
@@ -9,7 +12,8 @@ import { checkMapping, type MappingOptions, sampleOf, type ToSample } from './ma
 /**
  * Returns a source that pushes the items of an async iterable, and waits while the queue is full.
  *
- * @param open returns a new iterable for each connection. Its end, or an error, is a lost connection.
+ * @param open Returns a new iterable for each connection. If the iterable ends or throws, the connection is
+ * lost.
  * @throws {MeshChainError} `INVALID_OPTION`
  */
 export function fromIterable<T>(
@@ -29,12 +33,12 @@ export function fromIterable<T>(
 	}
 }
 
-/** Longest uninterrupted run of one iterable. */
+/** Maximum duration of an uninterrupted run of one iterable, in ms. */
 const TURN_MS = 5
 
 /**
  * Pushes the items of an iterable. An iterator that waits for its next item cannot be interrupted, so it is
- * abandoned.
+ * abandoned when the signal is aborted.
  */
 async function follow<T>(items: unknown, sink: SampleSink, toSample: ToSample<T> | undefined): Promise<void> {
 	let stopWaiting = () => {}

@@ -1,4 +1,4 @@
-/** A source that subscribes to a subject of NATS. It cannot wait, because the server pushes. */
+/** A source that subscribes to a NATS subject. The source cannot wait, because the server pushes messages. */
 import { checkFunction, checkName, checkWord, ifGiven } from '../../model/check.ts'
 import { processWide } from '../../platform/process-wide.ts'
 import { aborted } from '../../platform/wait.ts'
@@ -8,11 +8,11 @@ import { checkMapping, type MappingOptions, sampleOf, type ToSample } from './ma
 /** Options of `fromNats`. */
 export interface NatsOptions extends MappingOptions<NatsMessage> {
 	/**
-	 * Decoding of the value if there is no `sample`. A message that cannot be decoded is dropped. Default:
-	 * `'json'`.
+	 * How the value is decoded if there is no `sample` function. A message that cannot be decoded is dropped.
+	 * Default: `'json'`.
 	 */
 	readonly decode?: 'json' | 'text' | 'bytes' | undefined
-	/** Queue group: the server sends each message to one subscriber of the group. */
+	/** Queue group. The server sends each message to one subscriber in the group. */
 	readonly queue?: string | undefined
 }
 
@@ -24,12 +24,13 @@ export interface NatsMessage {
 	readonly data: Uint8Array
 	/** Returns the payload as JSON. */
 	json(): unknown
-	/** Returns the payload as text. */
+	/** Returns the payload as a string. */
 	string(): string
 }
 
 /**
- * The part of a NATS connection that mesh-chain uses, so that this package does not need the types of NATS.
+ * The part of a NATS connection that mesh-chain uses. It is declared here so that this package does not need
+ * the NATS types.
  */
 export interface NatsConnectionLike {
 	/** Subscribes to a subject. */
@@ -37,14 +38,15 @@ export interface NatsConnectionLike {
 		subject: string,
 		options: { callback: (error: Error | null, message: NatsMessage) => void; queue?: string },
 	): { readonly closed: Promise<unknown>; unsubscribe(): void }
-	/** Iterates over the changes of the connection. */
+	/** Iterates over the status changes of the connection. */
 	status(): AsyncIterable<{ readonly type: string; readonly server?: unknown }>
 }
 
 /**
- * Returns a source that subscribes to a subject, over a connection from `connect` of
- * `@nats-io/transport-node`. The caller owns the connection; connect with `maxReconnectAttempts: -1`. While
- * the connection is lost, the source is disconnected; the client renews the subscription by itself.
+ * Returns a source that subscribes to a subject over a connection from `connect` in
+ * `@nats-io/transport-node`. The caller owns the connection, and should open it with `maxReconnectAttempts:
+ * -1`. While the connection is lost, the source is disconnected. The client renews the subscription by
+ * itself.
  *
  * @throws {MeshChainError} `INVALID_OPTION`
  */
@@ -53,7 +55,8 @@ export function fromNats(connection: NatsConnectionLike, subject: string, option
 	checkFunction('connection.subscribe', connection?.subscribe)
 	checkName('subject', subject)
 	const queue = ifGiven('queue', options.queue, checkName)
-	const decode = checkWord('decode', options.decode ?? 'json', ['json', 'text', 'bytes'])
+	const { decode = 'json' } = options
+	checkWord('decode', decode, ['json', 'text', 'bytes'])
 	const toSample = sample ?? ((message: NatsMessage) => ({ value: DECODERS[decode](message) }))
 	return {
 		async monitor(sink) {
@@ -100,7 +103,7 @@ async function ended(closed: Promise<unknown>): Promise<void> {
 
 type Watcher = (cause: Error) => void
 
-/** One reader of statuses for each connection, shared by all its sources. */
+/** One status reader for each connection, shared by all sources that use the connection. */
 const watchers = processWide('nats-watchers', () => new WeakMap<NatsConnectionLike, Set<Watcher>>())
 
 function watch(connection: NatsConnectionLike, watcher: Watcher): () => void {
@@ -108,7 +111,7 @@ function watch(connection: NatsConnectionLike, watcher: Watcher): () => void {
 	if (set === undefined) {
 		set = new Set()
 		watchers.set(connection, set)
-		// A connection still delivers messages if its statuses cannot be read.
+		// A connection still delivers messages even if its statuses cannot be read.
 		tell(connection, set).catch(() => {})
 	}
 	set.add(watcher)

@@ -1,4 +1,7 @@
-/** A source that is a Node stream. It can wait, because a paused stream holds its writer back. */
+/**
+ * A source that reads a Node stream. The source can wait, because a paused stream applies backpressure to its
+ * writer.
+ */
 import { finished, type Readable } from 'node:stream'
 import { settle } from '../../guard/promises.ts'
 import { attempt, methodOf } from '../../guard/values.ts'
@@ -8,11 +11,11 @@ import type { Source } from '../source.ts'
 import { checkMapping, type MappingOptions, sampleOf } from './mapping.ts'
 
 /**
- * Returns a source that pushes the chunks of a stream: its objects, or bytes as they arrive (for lines, use
- * `fromIterable` with `createInterface` of `node:readline`). Waits while the queue is full, and destroys the
- * stream when the source ends.
+ * Returns a source that pushes the chunks of a stream: objects in object mode, otherwise bytes as they
+ * arrive. For lines, use `fromIterable` with `createInterface` from `node:readline`. The source waits while
+ * the queue is full, and destroys the stream when the source ends.
  *
- * @param open returns a new stream for each connection. Its end, or an error, is a lost connection.
+ * @param open Returns a new stream for each connection. If the stream ends or fails, the connection is lost.
  * @throws {MeshChainError} `INVALID_OPTION`
  */
 export function fromStream<T = unknown>(
@@ -24,7 +27,8 @@ export function fromStream<T = unknown>(
 	return {
 		async monitor(sink) {
 			const stream = (await settle(open(sink.signal))) as Readable
-			// Attached after opening, because the signal may be aborted during it.
+			// The handler is attached after the stream is opened, because the signal may be aborted while the
+			// stream is being opened.
 			void aborted(sink.signal).then(() => attempt(() => void methodOf(stream, 'destroy')?.(), undefined))
 			sink.opened()
 			methodOf(stream, 'on')?.('data', (given: unknown) => {

@@ -1,18 +1,20 @@
-/** Maps an item of an origin to a sample. */
+/** Maps an item that a source receives to a sample. */
 import { hush } from '../../guard/hush.ts'
 import { discard } from '../../guard/promises.ts'
 import { checkFunction, checkOptionNames, ifGiven } from '../../model/check.ts'
 import type { Sample } from '../source.ts'
 
 /**
- * Returns the sample of an item; undefined to skip the item. An error drops the item, counted under `type`.
+ * Returns the sample for an item, or undefined to skip the item. If the function throws, the item is dropped
+ * and counted under `type`.
  */
 export type ToSample<T> = (item: T) => Sample | undefined
 
-/** Options of every source that has items. */
+/** Options of all sources that receive items. */
 export interface MappingOptions<T> {
 	/**
-	 * Mapping from an item to a sample. Default: the item is the value, with the time when it was received.
+	 * Mapping from an item to a sample. Default: the item becomes the value, with the time when it was
+	 * received.
 	 */
 	readonly sample?: ToSample<T> | undefined
 }
@@ -28,7 +30,7 @@ export function checkMapping<T>(
 
 const GARBAGE: Sample = Object.freeze({ value: undefined })
 
-/** Returns the sample of an item; undefined to skip the item. */
+/** Returns the sample for an item; undefined if the item is skipped. */
 export function sampleOf<T>(item: T, toSample: ToSample<T> | undefined): Sample | undefined {
 	if (toSample === undefined) return { value: item }
 	try {

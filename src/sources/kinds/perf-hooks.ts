@@ -1,4 +1,7 @@
-/** The health of this process as sources to scan: event-loop delay, garbage collection, memory. */
+/**
+ * Sources for the health of this process, to be used in scan mode: event-loop delay, garbage collection and
+ * memory.
+ */
 import {
 	constants,
 	createHistogram,
@@ -9,7 +12,7 @@ import {
 import { checkOptionNames, checkTimerMs } from '../../model/check.ts'
 import type { Source } from '../source.ts'
 
-/** Delays of timers since the last read. */
+/** Timer delays since the last read. */
 export interface EventLoopDelay {
 	/** Mean of the delays. */
 	readonly meanMs: number
@@ -22,9 +25,9 @@ export interface EventLoopDelay {
 }
 
 /**
- * Returns a source of the delays of timers in this process. A loop that was blocked for a second has a
- * `maxMs` of about 1,000, even if it is blocked at the time of the read, because the time since the last tick
- * counts too. (Node's `monitorEventLoopDelay` misses a block that starts before its first tick after
+ * Returns a source that measures timer delays in this process. If the event loop was blocked for one second,
+ * `maxMs` is about 1,000. The time since the last tick counts too, so a read before the delayed tick already
+ * includes the block. (Node's `monitorEventLoopDelay` misses a block that starts before its first tick after
  * `reset`.)
  *
  * @param options `resolutionMs`: interval of the timer. Default: 10.
@@ -32,7 +35,8 @@ export interface EventLoopDelay {
  */
 export function eventLoopDelay(options: { readonly resolutionMs?: number } = {}): Source {
 	checkOptionNames(options, ['resolutionMs'])
-	const resolutionMs = checkTimerMs('resolutionMs', options.resolutionMs ?? 10)
+	const { resolutionMs = 10 } = options
+	checkTimerMs('resolutionMs', resolutionMs)
 	const histogram = createHistogram()
 	let timer: NodeJS.Timeout | undefined
 	let lastMs = 0
@@ -59,7 +63,7 @@ export function eventLoopDelay(options: { readonly resolutionMs?: number } = {})
 	}
 }
 
-/** Returns the delays in a histogram, which counts in ns and accepts no 0. */
+/** Returns the delays from a histogram, which counts in ns and does not accept 0. */
 function delayOf(histogram: RecordableHistogram): EventLoopDelay {
 	if (histogram.count === 0) return { meanMs: 0, p50Ms: 0, p99Ms: 0, maxMs: 0 }
 	const ms = (ns: number) => Math.round(ns / 1e3) / 1e3
@@ -95,7 +99,7 @@ const KINDS = [
 	['weak', constants.NODE_PERFORMANCE_GC_WEAKCB],
 ] as const
 
-/** Returns a source of the number and duration of garbage collections in this process. */
+/** Returns a source that measures the number and duration of garbage collections in this process. */
 export function garbageCollection(): Source {
 	let observer: PerformanceObserver | undefined
 	let seen = newCollections()
@@ -140,7 +144,7 @@ function newCollections() {
 	}
 }
 
-/** Returns a source of the result of `process.memoryUsage()`, in bytes. */
+/** Returns a source that reads `process.memoryUsage()`, in bytes. */
 export function memoryUsage(): Source {
 	return { read: () => ({ ...process.memoryUsage() }) }
 }

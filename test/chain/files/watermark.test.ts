@@ -32,7 +32,7 @@ function failingMarks(failing: number, times: number, half: boolean): FileSystem
 	}
 }
 
-test('a failed watermark write is counted, reported once and retried; durableOnly tails catch up', async () => {
+test('a failed watermark write is counted, reported once, retried; durableOnly tails catch up', async () => {
 	const warned = heardWarnings()
 	let failures = 0
 	for (const failing of [1, 2, 3, 4]) {
@@ -67,7 +67,7 @@ test('a failed watermark write is counted, reported once and retried; durableOnl
 	expect(new Set(warned.map(({ code }) => code))).toEqual(new Set(['MESH_CHAIN_WATERMARK_FAILING']))
 }, 120_000)
 
-test('a watermark that is removed or replaced under its writer is created again by the next sync', async () => {
+test('a watermark removed or replaced under its writer is created again by the next sync', async () => {
 	const folder = '/chains'
 	const path = `${folder}/node.chain`
 	const changes: Record<string, (fs: MemoryFileSystem, before: Buffer) => void> = {
@@ -129,12 +129,17 @@ test('a process that exits during an fdatasync does not start a second one on th
 			fdatasyncSync: (fd) => { if (fd === inFlight) again.push(fd); nodeFileSystem.fdatasyncSync(fd) },
 		}
 		const appender = new FileChainAppender(path, { fs, durability: 'disk' })
-		const record = (seq) => ({ seq, epoch: 1, tsMs: seq, level: 'info', kind: 'log', message: 'm', daemonId: null, nodeId: null, chainPending: false })
+		const record = (seq) => ({
+			seq, epoch: 1, tsMs: seq, level: 'info', kind: 'log', message: 'm',
+			daemonId: null, nodeId: null, chainPending: false,
+		})
 		appender.append(record(1))
 		appender.sync().catch(() => {})
 		await new Promise((resolve) => setImmediate(resolve))
 		appender.append(record(2))
-		process.on('exit', () => writeSync(1, JSON.stringify([again.length, appender.committedSeq, inFlight !== undefined])))
+		process.on('exit', () => {
+			writeSync(1, JSON.stringify([again.length, appender.committedSeq, inFlight !== undefined]))
+		})
 		process.exit(0)
 		`,
 		[path],

@@ -253,8 +253,8 @@ describe('a frame with a valid checksum', () => {
 	})
 })
 
-const FOLD =
-	'export const initial = {}; export default (state, record) => ({ count: (state?.count ?? 0) + 1, last: record.data ?? null })'
+const FOLD = `export const initial = {}
+export default (state, record) => ({ count: (state?.count ?? 0) + 1, last: record.data ?? null })`
 
 /** The commands that read a whole chain. Each gives the same answer as `verify`. */
 const SAYS_ALL = ['dump', 'info', 'export']

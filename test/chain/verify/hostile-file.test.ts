@@ -131,7 +131,8 @@ describe('a file with valid checksums', () => {
 			for (const path of paths) {
 				const chain = await openChain(path)
 				for await (const record of chain.records()) void record
-				for await (const record of chain.records({ toSeq: 9007199254740991, reverse: true, limit: 1 })) void record
+				const last = { toSeq: 9007199254740991, reverse: true, limit: 1 }
+				for await (const record of chain.records(last)) void record
 				await chain.info()
 				await chain.close()
 				await verifyChain(path)

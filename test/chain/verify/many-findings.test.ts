@@ -67,7 +67,7 @@ test.each(Object.keys(MAKERS) as VerifyFindingKind[])(
 	},
 )
 
-/** Creates so many findings of a kind in the sealed file that none of the live file is listed. */
+/** Creates enough findings of a kind in the sealed file that none of the live file is listed. */
 function twoFiles(kind: 'damaged' | 'wrongSeq'): string {
 	const forge = new Forge()
 	forge.frame(one)
@@ -102,12 +102,12 @@ test('the commands print the number of unlisted findings, as text and as JSON', 
 	const verified = await runCommand(['verify', path])
 	expect(verified.status).toBe(3)
 	const lines = verified.text.split('\n')
-	expect(lines).toContain(`${more} more findings of the kind [wrongSeq] not listed`)
+	expect(lines).toContain(`${more} more findings of kind [wrongSeq] not listed`)
 	expect(JSON.parse((await runCommand(['verify', path, '-o', 'json'])).text)).toMatchObject({
 		findingsNotListed,
 	})
 	const planned = (await runCommand(['repair', '--dry-run', path])).text.split('\n')
-	expect(planned).toContain(`${more} more findings left as evidence of the kind [wrongSeq] not listed`)
+	expect(planned).toContain(`${more} more findings left as evidence of kind [wrongSeq] not listed`)
 })
 
 test('a gap with a message of a megabyte yields a finding with the beginning of it', async () => {

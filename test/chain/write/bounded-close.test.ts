@@ -24,7 +24,7 @@ async function grow(appender: FileChainAppender, count: number): Promise<void> {
 
 for (const code of ['EMFILE', 'ENFILE', 'EAGAIN']) {
 	for (const call of ['open', 'openSync', 'read', 'fstat', 'readdirSync', 'statSync'] as const) {
-		test(`a tail and a consumer wait while ${call} fails with ${code}, report it, and miss nothing`, async () => {
+		test(`a tail and a consumer wait while ${call} fails with ${code}, report it, miss nothing`, async () => {
 			const told = heardWarnings()
 			const path = newChainPath()
 			const appender = new FileChainAppender(path, { rotateRecords: 5 })
@@ -110,7 +110,7 @@ test('a failed close has its own code, and info and verify show it until the nex
 	await chain.close()
 	expect(info).toMatchObject({ state: 'crashed', lastSeq: 2, unwritten: 7 })
 	expect(String(stateText(info, plain))).toMatch(
-		/its last writer failed to close it, and 7 records could not be written/,
+		/the last writer failed to close it; 7 records could not be written/,
 	)
 	const { findings } = await verifyChain(path, { fs })
 	expect(findings).toMatchObject([{ kind: 'notClosed', message: /its close failed/ }])

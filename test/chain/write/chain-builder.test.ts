@@ -364,7 +364,8 @@ describe('any failure', () => {
 					yield Buffer.from(JSON.stringify({ seq, ...line }) + '\\n')
 					// A part of it is written by now.
 					const name = seq % 1000 === 0 && readdirSync(dirname(path)).find((each) => each.endsWith('.tmp'))
-					if (name && readFileSync(dirname(path) + '/' + name).length > 300_000) process.kill(process.pid, 'SIGKILL')
+					if (name && readFileSync(dirname(path) + '/' + name).length > 300_000)
+						process.kill(process.pid, 'SIGKILL')
 				}
 			}
 			await importJsonl(lines(), path)

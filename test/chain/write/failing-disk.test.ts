@@ -24,7 +24,7 @@ async function messages(path: string): Promise<string[]> {
 	return found.map((item) => item.message)
 }
 
-test('on a full disk the service runs, records wait, one warning appears, and the chain resumes', async () => {
+test('on a full disk the service runs, records wait, one warning appears, the chain resumes', async () => {
 	const { disk, path, warnings, appender } = setUp()
 	const loop = new MeshLoop(appender)
 	loop.info('before')
@@ -79,7 +79,7 @@ test('a short write at any byte is cut back, reported as failed, and repeated', 
 	expect((await verifyChain(path)).ok).toBe(true)
 })
 
-test('if half a frame cannot be cut back, the file is sealed and the chain continues in a new one', async () => {
+test('if half a frame cannot be cut back, the file is sealed and a new one continues the chain', async () => {
 	const { disk, path, appender } = setUp()
 	disk.roomBytes = 20
 	disk.failTruncates('EIO')

@@ -169,7 +169,7 @@ describe('rotation', () => {
 		expect((await verifyChain(path)).ok).toBe(false)
 	})
 
-	test('a foreign file with the name of a segment is not part of the chain, and stays untouched', async () => {
+	test('a foreign file with the name of a segment is not part of the chain: it stays untouched', async () => {
 		const path = newChainPath()
 		const other = join(dirname(path), 'node-31.chain')
 		await writeAndClose(other, 5)

@@ -31,8 +31,8 @@ export default [
 	{
 		name: 'a backlog goes into one file',
 		file: 'src/chain/write/live-end.ts',
-		from: 'return isWithin && this.#backlog === undefined',
-		to: 'return (isWithin || true) && this.#backlog === undefined',
+		from: 'if (!this.#isBounded) return true',
+		to: 'if (!this.#isBounded || this.#backlog === undefined) return true',
 		tests: ['test/chain/write/full-volume.test.ts'],
 	},
 	{
@@ -80,8 +80,8 @@ export default [
 	{
 		name: 'a failed close leaves no note',
 		file: 'src/chain/files/lock.ts',
-		from: 'if (kernel && isUnclosed && unwritten !== undefined) leaveNote',
-		to: 'if (kernel && isUnclosed && unwritten === undefined) leaveNote',
+		from: 'if (staysThere && unwritten !== undefined) leaveNote',
+		to: 'if (staysThere && unwritten === undefined) leaveNote',
 		tests: ['test/chain/write/bounded-close.test.ts'],
 	},
 ]

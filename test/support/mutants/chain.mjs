@@ -59,19 +59,23 @@ export default [
 	{
 		name: 'the result of a write is not checked',
 		file: 'src/platform/file-system.ts',
-		from: '\t\tdone += count\n\t}\n}\n\n/**\n * Error codes of',
-		to: '\t\tdone = end\n\t}\n}\n\n/**\n * Error codes of',
+		from: '\t\tdone += count\n\t}\n}\n',
+		to: '\t\tdone = end\n\t}\n}\n',
 		tests: ['test/properties/failing-calls.test.ts', 'test/chain/write/failing-disk.test.ts'],
 	},
 	{
 		name: 'a failed sync is tried again on the same file',
 		file: 'src/chain/write/segment-file.ts',
-		from: 'this.#poison ??= error instanceof Error ? error : new Error(messageOf(error))\n\t\treturn this.#poison',
+		from:
+			'this.#poison ??= error instanceof Error ? error : new Error(messageOf(error))\n' +
+			'\t\treturn this.#poison',
 		to: 'return error instanceof Error ? error : new Error(messageOf(error))',
 		also: [
 			{
 				file: 'src/chain/write/writer.ts',
-				from: 'this.#syncFailure = syncError({ path: this.path, seq: this.durableSeq + 1 }, error)\n\t\treturn this.#syncFailure',
+				from:
+					'this.#syncFailure = syncError({ path: this.path, seq: this.durableSeq + 1 }, error)\n' +
+					'\t\treturn this.#syncFailure',
 				to: 'return syncError({ path: this.path, seq: this.durableSeq + 1 }, error)',
 			},
 		],

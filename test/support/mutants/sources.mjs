@@ -16,9 +16,9 @@ export default [
 	},
 	{
 		name: 'sources: a failing appender still receives samples',
-		file: 'src/sources/sample-writer.ts',
-		from: 'if (appender.failing) return 0',
-		to: 'if (appender.failing && this.#queue.count < 0) return 0',
+		file: 'src/loop/loop-core.ts',
+		from: 'if (failure !== undefined || failureOf(this.#appender) !== undefined) return 0',
+		to: 'if (failure !== undefined && failureOf(this.#appender) === undefined && pending < 0) return 0',
 		tests: ['test/sources', 'test/behaviours/channel-manager.test.ts'],
 	},
 	{

@@ -122,7 +122,9 @@ export default [
 	{
 		name: 'a gap from a merged chain is a loss of the result',
 		file: 'src/chain/answer.ts',
-		from: "return isGap(record) ? severityOfCause((record.data as Partial<GapData> | null | undefined)?.cause) : 'note'",
+		from:
+			'return isGap(record) ? ' +
+			"severityOfCause((record.data as Partial<GapData> | null | undefined)?.cause) : 'note'",
 		to: 'return severityOfCause((record.data as Partial<GapData> | null | undefined)?.cause)',
 		tests: ['test/cli/merged-gaps.test.ts'],
 	},
