@@ -226,8 +226,8 @@ export class ChainPull {
 	}
 
 	/**
-	 * Adds a gap for the records that are missing before a record. The cause is `damaged` if a message in
-	 * between cannot be read, or if the records are missing within the message. Otherwise, the records were
+	 * Adds a gap for the records that are missing before a record. The cause is `damaged` if a message
+	 * before this one cannot be read, or if this message itself lacks the records. Otherwise, the records were
 	 * removed from the stream, and the cause is `retained`.
 	 */
 	#pushGap(toSeq: number, record: LogRecord, { frames: [first] }: StreamMessage): void {

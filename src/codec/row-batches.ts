@@ -16,7 +16,7 @@ import { valueEnd } from './structure.ts'
  */
 const BATCH_BYTES_TARGET = 256 * 1024
 
-/** Batches in order. Each call of `at` may decode the rows again. */
+/** Batches in order. Each call to `at` may decode the rows again. */
 export interface RowBatches {
 	readonly length: number
 	at(index: number): LogRecord[] | undefined

@@ -189,10 +189,10 @@ interface Removal {
 }
 
 /**
- * Removes the file that a dead holder left at a path, and no other file. The caller first takes a claim: a
- * second name for its own lock file, which only one process can have. It then checks again that the dead
- * holder's file is still at the path. A claim that a dead process left is removed in the same way. Returns
- * false while a running process has the claim.
+ * Removes the file that a dead holder left at a path, and no other file. The caller first acquires a claim:
+ * it links its own lock file to a second name, which only one process at a time can hold. It then checks
+ * again that the dead holder's file is still at the path. A claim that a dead process left is removed in
+ * the same way. Returns false while a running process has the claim.
  */
 function removeDead(system: FileSystem, { lockPath, path, ours }: Removal, { fd }: Found): boolean {
 	try {

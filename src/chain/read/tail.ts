@@ -57,7 +57,7 @@ export class Tail<T> {
 	/** The file that the walk has reached. */
 	#file: OpenSegment
 	readonly #tail: ResolvedTail
-	/** The query for the remaining records, after a restart of the walk. */
+	/** The query for the remaining records after the walk is restarted. */
 	#query: ResolvedQuery
 	/** Seq up to which every record was delivered or did not match. */
 	#spokenSeq = 0

@@ -23,7 +23,7 @@ export interface ChainWriterStats {
 	readonly writeFailures: number
 	readonly syncFailures: number
 	/**
-	 * Number of failed writes of the watermark beside the chain (`….durable`). They are retried. Until a
+	 * Number of failed writes to the watermark file next to the chain (`….durable`). They are retried. Until a
 	 * retry succeeds, the watermark covers less than is on disk.
 	 */
 	readonly watermarkFailures: number
