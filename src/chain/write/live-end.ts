@@ -41,8 +41,6 @@ export class LiveEnd {
 	readonly #context: SegmentContext
 	readonly #options: LiveEndOptions
 	readonly #sealed: SealedFiles
-	/** Whether the live file has bounds. */
-	readonly #isBounded: boolean
 	/** Totals for the files before the live file. */
 	readonly #before = {
 		frames: 0,
@@ -63,7 +61,6 @@ export class LiveEnd {
 		this.#context = context
 		this.#file = file
 		this.#options = options
-		this.#isBounded = options.rotate.bytes < Infinity || options.rotate.records < Infinity
 		this.#sealed = new SealedFiles(system, livePath.path, { limits: retain, live: file.identity, seenMs })
 	}
 
@@ -194,11 +191,11 @@ export class LiveEnd {
 
 	/** Whether the live file has room for all waiting records. */
 	get #fits(): boolean {
-		if (this.#backlog !== undefined) return false
-		if (!this.#isBounded) return true
 		const { bytes, records } = this.#options.rotate
 		const { written, pendingBytes, records: recordsThen } = this.#file
-		return written + pendingBytes <= OVERFULL_TIMES * bytes && recordsThen <= OVERFULL_TIMES * records
+		const isWithin =
+			written + pendingBytes <= OVERFULL_TIMES * bytes && recordsThen <= OVERFULL_TIMES * records
+		return isWithin && this.#backlog === undefined
 	}
 
 	get #isFull(): boolean {

@@ -31,8 +31,8 @@ export default [
 	{
 		name: 'a backlog goes into one file',
 		file: 'src/chain/write/live-end.ts',
-		from: 'if (!this.#isBounded) return true',
-		to: 'if (!this.#isBounded || this.#backlog === undefined) return true',
+		from: 'return isWithin && this.#backlog === undefined',
+		to: 'return (isWithin || true) && this.#backlog === undefined',
 		tests: ['test/chain/write/full-volume.test.ts'],
 	},
 	{
