@@ -38,7 +38,7 @@ export function countToRemove(
 	nowMs: number,
 ): number {
 	const { ageMs = Number.POSITIVE_INFINITY } = limits
-	const sealedMs = ageMs === Number.POSITIVE_INFINITY ? [] : sealingTimes([...sealed, live], nowMs)
+	const sealedMs = ageMs === Number.POSITIVE_INFINITY ? [] : sealingTimes([...sealed, live])
 	let bytes = sealed.reduce((sum, file) => sum + file.bytes, live.bytes)
 	let records = sealed.reduce((sum, file) => sum + file.records, live.records)
 	let count = 0
@@ -56,11 +56,12 @@ export function countToRemove(
 
 /**
  * Returns the time at which each file except the last was sealed. A file is sealed when the next file starts.
- * Start times that are out of order come from a wrong clock, and are skipped.
+ * Start times that are out of order come from a wrong clock, and are skipped. The present time has no vote,
+ * because it may be the same reading as the start time of the live file, and would count it twice.
  */
-function sealingTimes(files: readonly Pick<RetainedFile, 'begunMs'>[], nowMs: number): number[] {
+function sealingTimes(files: readonly Pick<RetainedFile, 'begunMs'>[]): number[] {
 	// NaN is never in order with other times.
-	const times = [...files.map(({ begunMs = Number.NaN }) => begunMs), nowMs]
+	const times = files.map(({ begunMs = Number.NaN }) => begunMs)
 	const believed = mostInOrder(times)
 	let sealedMs = Number.POSITIVE_INFINITY
 	const sealed: number[] = []
@@ -91,7 +92,8 @@ function mostInOrder(times: readonly number[]): ReadonlySet<number> {
 			}
 		}
 		best.push({ count: count + 1, before })
-		if (count + 1 >= best[last]!.count) last = index
+		const most = best[last]!.count
+		if (count + 1 > most || (count + 1 === most && ms >= times[last]!)) last = index
 	}
 	const found = new Set<number>()
 	for (let index = last; index >= 0; index = best[index]!.before) found.add(index)

@@ -71,8 +71,26 @@ test('repeated wild readings remove nothing younger than ageMs, even across rest
 		expect({ records, retained }).toEqual({ records: times.length, retained: 0 })
 		expect(files).toBeGreaterThan(times.length / 3)
 	})
-	await fc.assert(property, { numRuns: 12 })
+	// Three wrong readings in order outnumbered the right ones when the last of them counted twice.
+	const wrongInOrder = [0, START + HOUR, 0, ...hours(5).slice(3), Date.UTC(1999, 0, 1), ...hours(8).slice(6)]
+	await fc.assert(property, { numRuns: 12, examples: [[wrongInOrder, 2]] })
 }, 120_000)
+
+test('files that start at wrong readings, never two in a row, are never too old', () => {
+	const property = fc.property(spiked, (times) => {
+		for (const [index, time] of times.entries()) {
+			if (index === 0) continue
+			const files = times.slice(0, index + 1).map((begunMs, at): RetainedFile => {
+				return { path: `${at}`, firstSeq: at + 1, bytes: 1, records: 1, begunMs }
+			})
+			// The reading that starts the live file is also the present time, bounded by the reading before it.
+			const nowMs = Math.min(time, times[index - 1]! + HOUR)
+			const removed = countToRemove(files.slice(0, -1), files.at(-1)!, { ageMs: 100 * HOUR }, nowMs)
+			expect([times, index, removed]).toEqual([times, index, 0])
+		}
+	})
+	fc.assert(property, { numRuns: 2_000 })
+})
 
 test('a clock that is wrong for any single call removes nothing', async () => {
 	const property = fc.asyncProperty(fc.nat(60), fc.constantFrom(...WILD), async (at, wild) => {

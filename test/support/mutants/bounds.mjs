@@ -15,6 +15,20 @@ export default [
 		tests: ['test/chain/write/wild-clock.test.ts'],
 	},
 	{
+		name: 'of two orders of start times, the one that ends last is believed',
+		file: 'src/chain/write/retention.ts',
+		from: '(count + 1 === most && ms >= times[last]!)',
+		to: 'count + 1 === most',
+		tests: ['test/chain/write/wild-clock.test.ts'],
+	},
+	{
+		name: 'the present time has a vote beside the start time of the live file',
+		file: 'src/chain/write/retention.ts',
+		from: 'sealingTimes([...sealed, live])',
+		to: 'sealingTimes([...sealed, live, { begunMs: nowMs }])',
+		tests: ['test/chain/write/wild-clock.test.ts'],
+	},
+	{
 		name: 'each file was sealed when the next one claims to have begun',
 		file: 'src/chain/write/retention.ts',
 		from: 'if (believed.has(index)) sealedMs',
