@@ -1,5 +1,5 @@
 /**
- * The cost of a change: two builds of mesh-chain do the same work in alternation, because the speed of a
+ * Measures the cost of a change. Two builds of mesh-chain alternate on the same work, because the speed of a
  * machine changes from minute to minute.
  *
  * ```
@@ -10,9 +10,9 @@
  * Both checkouts must be built. Options can be repeated. Default: every work with every record, and 1,000, 10
  * and 1 records per turn.
  *
- * The rule against noise: a run is two processes, each of which loads a different build first, and its result
- * is the median of their rounds. The median of three runs counts. A median above 1.05 is a loss and sets exit
- * status 1.
+ * To reduce noise, a run consists of two processes that load the builds in opposite order. Each process
+ * reports the median of its rounds, and the run takes the geometric mean of both. The verdict is based on the
+ * median of three runs. A median above 1.05 is a loss and sets exit status 1.
  */
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -29,14 +29,18 @@ const USAGE = `usage: node bench/compare.mjs OTHER_CHECKOUT [options]
   --work NAME      ${WORKS.join(', ')}; may be repeated
   --record SHAPE   ${SHAPES.join(', ')}; may be repeated
   --turn N         records published in one turn of the event loop; may be repeated (default: 1000, 10, 1)
-  --records N      records in a round (default: 10000)
-  --seconds N      how long a process measures, in at least 5 rounds (default: 3)
-  --runs N         runs of which the median counts (default: 3)
+  --records N      records per round (default: 10000)
+  --seconds N      seconds that each process measures, in at least 5 rounds (default: 3)
+  --runs N         number of runs, whose median counts (default: 3)
 `
 
 const wanted = readArguments(process.argv.slice(2))
 const losses = alone(() => wanted.combinations.filter((combination) => !isFine(combination)))
-console.log(losses.length === 0 ? 'no loss' : `${losses.length} of ${wanted.combinations.length} are losses`)
+console.log(
+	losses.length === 0
+		? 'no loss'
+		: `${losses.length} of ${wanted.combinations.length} comparisons are losses`,
+)
 process.exitCode = losses.length === 0 ? 0 : 1
 
 function isFine(combination) {
@@ -53,7 +57,9 @@ function isFine(combination) {
 	return ratio <= LOSS_ABOVE
 }
 
-/** The build that is loaded first differs by a few percent, so each build is first once. */
+/**
+ * The load order affects the speed by a few percent, so each build is loaded first in one of the processes.
+ */
 function runOf(combination) {
 	const { roots, records, seconds } = wanted
 	const job = { name: nameOf(combination), ...combination, records, seconds }
@@ -72,7 +78,7 @@ function mean(a, b) {
 }
 
 function nameOf({ work, record, turn }) {
-	return `${work} ${record}, ${turn} a turn`
+	return `${work} ${record}, ${turn} per turn`
 }
 
 function readArguments(args) {
@@ -91,12 +97,13 @@ function readArguments(args) {
 				runs: text('3'),
 			},
 		})
-		if (positionals.length !== 1) throw new Error('name one other checkout to compare with')
+		if (positionals.length !== 1) throw new Error('pass exactly one other checkout')
 		for (const [name, allowed] of Object.entries({ work: WORKS, record: SHAPES }))
 			for (const value of values[name])
 				if (!allowed.includes(value)) throw new Error(`--${name}: unknown value ${value}`)
 		const number = (name, value) => {
-			if (!/^[1-9]\d*$/.test(value)) throw new Error(`--${name} requires a number from 1, not ${value}`)
+			if (!/^[1-9]\d*$/.test(value))
+				throw new Error(`--${name} requires an integer of at least 1, not ${value}`)
 			return Number(value)
 		}
 		const turns = values.turn.map((value) => number('turn', value))

@@ -1,16 +1,17 @@
 /**
  * `npm run bench`: compares mesh-chain with its peers on this machine.
  *
- * Method. Only ratios count: absolute figures differ between machines, and from hour to hour. Each
+ * Method. Only ratios count, because absolute figures differ between machines and from hour to hour. Each
  * measurement is a separate process (children/) that warms up, collects garbage and then runs once. The
  * contenders alternate round by round, and a ratio is taken within a round. Results are medians, with their
  * spread.
  *
- * A turn is everything published between two immediates. At its end every contender's file survives `kill
- * -9`, and the clock stops. Each contender is first killed at the end of a turn to prove that. Closing is
- * timed separately, because mesh-chain and SQLite sync to disk there and pino does not. Each peer uses its
- * fastest setting that keeps this promise. Only msgpackr keeps no promise; it is the yardstick for encoding.
- * Afterwards, outside the measured time, everything is read back, counted and compared field by field.
+ * A turn is everything published between two immediates. At the end of a turn, every contender's file
+ * survives `kill -9`, and the clock stops. To prove this promise, each contender is first killed at the end
+ * of a turn. Closing is timed separately, because mesh-chain and SQLite sync to disk when they close, and
+ * pino does not. Each peer uses the fastest setting that keeps the promise. Only msgpackr keeps no promise.
+ * It is the baseline for encoding. After the measured time, all records are read back, counted and compared
+ * field by field.
  */
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -53,10 +54,12 @@ function main(args) {
 	}
 	const wanted = works.filter(({ name }) => name.includes(options.only ?? ''))
 	if (wanted.length === 0) {
-		return usageError(`no bench has ${options.only} in its name: ${works.map(({ name }) => name).join(', ')}`)
+		return usageError(
+			`no bench name contains ${options.only}; the names are ${works.map(({ name }) => name).join(', ')}`,
+		)
 	}
 	if (!existsSync(join(import.meta.dirname, '..', 'dist', 'index.js'))) {
-		return usageError('dist/ is missing: type `npm run build`')
+		return usageError('dist/ is missing: run `npm run build`')
 	}
 	return options.mode === 'smoke' ? runWorks(wanted, options) : alone(() => runWorks(wanted, options))
 }
@@ -73,7 +76,7 @@ function runWorks(wanted, { mode, only, store }) {
 		works: wanted.map((work) => ({ name: work.name, ...runWork(work, { mode, takesPart }) })),
 	}
 	progress('')
-	// Too little work to judge the targets.
+	// A smoke run does too little work to judge the targets.
 	const text = markdown(
 		smoke ? { ...results, works: results.works.map((work) => ({ ...work, checks: [] })) } : results,
 	)
@@ -88,13 +91,15 @@ function runWorks(wanted, { mode, only, store }) {
 }
 
 /**
- * Returns the stored results with some works measured again.
+ * Returns the stored results, updated with the works that were measured again.
  *
  * @throws If the results are from another machine, because one table covers one machine.
  */
 function merged(stored, { machine, works: measured }) {
 	if (stored.machine.cpu !== machine.cpu || stored.machine.node !== machine.node)
-		throw new Error('the stored results are from another processor or Node version: run all benches')
+		throw new Error(
+			'the stored results are from another processor or Node version: run all benches without --only',
+		)
 	const byName = new Map([...stored.works, ...measured].map((work) => [work.name, work]))
 	return { ...stored, works: works.flatMap(({ name }) => byName.get(name) ?? []) }
 }
@@ -104,7 +109,7 @@ function draw(results) {
 	const { mode } = results
 	writeFileSync(join(RESULTS, `${mode}.md`), markdown(results))
 	writeFileSync(join(RESULTS, `${mode}.svg`), svg(results))
-	process.stderr.write(`bench/results/${mode}.md and ${mode}.svg are drawn from ${mode}.json\n`)
+	process.stderr.write(`bench/results/${mode}.md and ${mode}.svg were drawn from ${mode}.json\n`)
 }
 
 function runWork(work, size) {
@@ -116,7 +121,7 @@ function runWork(work, size) {
 	}
 }
 
-/** Prints one line that is overwritten; prints nothing if the output is not a terminal. */
+/** Prints one line that is overwritten. Prints nothing if the output is not a terminal. */
 function progress(text) {
 	if (process.stderr.isTTY) process.stderr.write(`\r\u001b[K${text}`)
 }

@@ -1,8 +1,9 @@
 /**
- * Lets Node run the TypeScript of examples/: `node --import ./examples/typescript.mjs examples/demo/run.ts`.
+ * Lets Node run the TypeScript files in examples/:
+ * `node --import ./examples/typescript.mjs examples/demo/run.ts`.
  *
- * Node 22.18 and later strip types themselves, and need no `--import`. Older versions get a loader, which
- * Node runs in a thread of its own and therefore loads from a module of its own: this one.
+ * Node 22.18 and later strip types and do not need `--import`. On older versions, this module registers
+ * itself as a loader, which Node runs in a separate thread.
  */
 import { readFile } from 'node:fs/promises'
 import { register } from 'node:module'

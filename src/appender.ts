@@ -11,14 +11,14 @@ import { processWide } from './platform/process-wide.ts'
 /** All durabilities, from the least to the most durable. */
 export const DURABILITIES = ['none', 'memory', 'os', 'disk'] as const
 /**
- * What a committed record survives: nothing (`none`), anything except the end of its process (`memory`), a
- * killed process (`os`), or a power loss (`disk`).
+ * The durability of a committed record. The record survives nothing (`none`), anything except the end of its
+ * process (`memory`), a killed process (`os`), or a power loss (`disk`).
  */
 export type Durability = (typeof DURABILITIES)[number]
 
 /**
- * Receives the records of a loop. Once `append` has accepted a record, the appender keeps the record until
- * the record is committed or counted as lost.
+ * Receives the records of a loop. After `append` accepts a record, the appender keeps the record until it is
+ * committed or counted as lost.
  *
  * A loop appends records in strictly increasing order of `seq`, by default one append at a time. A `$gap`
  * record replaces records that the loop itself lost. Only `append` is required. To test an implementation,
@@ -26,42 +26,45 @@ export type Durability = (typeof DURABILITIES)[number]
  */
 export interface LogChainAppender {
 	/**
-	 * Accepts one record, or throws or rejects. After an error, the record stays in the loop, which retries
-	 * appends in order. If the error has `retryable: false`, the loop does not retry the record and turns it
-	 * into a counted gap.
+	 * Accepts one record. On failure, throws or rejects. After an error, the record stays in the loop, which
+	 * retries appends in order. If the error has `retryable: false`, the loop does not retry the record and
+	 * turns it into a counted gap.
 	 *
 	 * @throws {LogAppendError}
 	 */
 	append(record: LogRecord): void | Promise<void>
-	/** Accepts either all of the records or none. Without this method, the loop appends records one by one. */
+	/** Accepts all of the records or none. Without this method, the loop appends records one by one. */
 	appendBatch?(records: readonly LogRecord[]): void | Promise<void>
 	/**
-	 * Seq of the first record that the loop stamps, from 1. Read once, when the loop is created. Default: 1.
+	 * Seq of the first record that the loop stamps. Minimum: 1. Default: 1. Read once, when the loop is
+	 * created.
 	 */
 	readonly nextSeq?: number | undefined
-	/** Number of this opening of the chain, from 1. Read once, when the loop is created. Default: 1. */
+	/** Number of this opening of the chain, starting at 1. Read once, when the loop is created. Default: 1. */
 	readonly epoch?: number | undefined
 	/**
 	 * Seq up to which every record is committed, with the {@link durability} that the appender promises.
 	 * Default: a record is committed when `append` returns or resolves.
 	 */
 	readonly committedSeq?: number | undefined
-	/** What a committed record survives. Default: `memory`. */
+	/** Durability of a committed record. Default: `memory`. */
 	readonly durability?: Durability | undefined
 	/**
-	 * Maximum number of asynchronous appends in flight, from 1. A value above 1 declares that appends are
+	 * Maximum number of asynchronous appends in flight, at least 1. A value above 1 declares that appends are
 	 * idempotent and ordered: after a failure, the loop appends the failed record and all later records again.
 	 * Default: 1.
 	 */
 	readonly inFlightMax?: number | undefined
 	/**
-	 * Error that currently prevents the appender from committing records; undefined when the appender works. An
+	 * Error that currently prevents the appender from committing records; undefined if there is none. An
 	 * appender with this property issues its own warnings about failure and recovery, so the loop issues none.
 	 */
 	readonly failure?: MeshChainError | undefined
-	/** Returns once every accepted record has reached the operating system, or throws. */
+	/**
+	 * Returns after every accepted record has reached the operating system. Throws if a record cannot reach it.
+	 */
 	flush?(): void
-	/** Resolves once every accepted record is on disk. */
+	/** Resolves when every accepted record is on disk. */
 	sync?(): Promise<void>
 	/**
 	 * Commits and syncs every record, and releases all resources. Idempotent. Later appends fail with
@@ -69,8 +72,8 @@ export interface LogChainAppender {
 	 */
 	close?(): Promise<void>
 	/**
-	 * Maximum wait for `sync`, and then for `close`, in milliseconds. Default: `sync` and `close` share the
-	 * loop's `closeTimeoutMs`.
+	 * Maximum time to wait for `sync`, and again for `close`, in milliseconds. Default: `sync` and `close`
+	 * share the loop's `closeTimeoutMs`.
 	 */
 	readonly closeTimeoutMs?: number | undefined
 	/** Whether `close` also syncs. If true, the loop does not call `sync` before `close`. Default: false. */
@@ -90,7 +93,7 @@ export function startOf(appender: LogChainAppender): { readonly nextSeq: number;
 }
 
 /**
- * Returns a property that an appender declares, a whole number from 1. Default: 1.
+ * Returns a property that an appender declares as a whole number of at least 1. Default: 1.
  *
  * @throws {MeshChainError} `INVALID_OPTION` when the value is invalid or cannot be read.
  */
@@ -103,15 +106,13 @@ export function declaredBy(
 	return checkWholeNumber(what, readOption(what, appender, name) ?? 1, 1, max)
 }
 
-/**
- * Returns whether an append is retried after this error, which is the case unless it has `retryable: false`.
- */
+/** Returns whether an append is retried after this error: true unless the error has `retryable: false`. */
 export function isRetryable(error: unknown): boolean {
 	return propertyOf(error, 'retryable') !== false
 }
 
 /**
- * Converts any thrown value to a `LogAppendError`. A `LogAppendError` whose fields are plain values is
+ * Converts any thrown value to a `LogAppendError`. A `LogAppendError` with only plain values in its fields is
  * returned unchanged. Any other value becomes the cause of a new error.
  */
 export function toAppendError(thrown: unknown, seq: number): LogAppendError {
@@ -130,8 +131,8 @@ export function durabilityOf(appender: LogChainAppender): Durability {
 }
 
 /**
- * Returns the `committedSeq` of an appender; undefined if the appender has none, NaN if the value is not a
- * seq.
+ * Returns the `committedSeq` of an appender; undefined if the appender has none, and NaN if the value is not
+ * a seq.
  */
 export function committedSeqOf(appender: LogChainAppender): number | undefined {
 	const seq: unknown = attempt(() => appender.committedSeq, Number.NaN)
@@ -165,8 +166,8 @@ const inUse = processWide('appenders-in-use', () => new WeakSet<LogChainAppender
 /**
  * Marks an appender as owned by one loop or one parent appender.
  *
- * @throws {MeshChainError} `APPENDER_IN_USE` when the appender already has an owner, `INVALID_OPTION` when
- * the value is not an appender.
+ * @throws {MeshChainError} `APPENDER_IN_USE` if the appender already has an owner, or `INVALID_OPTION` if the
+ * value is not an appender.
  */
 export function claimAppender(appender: LogChainAppender): void {
 	checkAppender(appender)

@@ -1,4 +1,4 @@
-/** The public API of mesh-chain. This file lists names and defines nothing. */
+/** The public API of mesh-chain. Contains only re-exports. */
 export type { Durability, LogChainAppender } from './appender.ts'
 export { BufferingAppender, type BufferingOptions, type WaitOptions } from './appenders/buffering.ts'
 export { NoOpAppender } from './appenders/no-op.ts'

@@ -30,6 +30,17 @@ test('every test runs: there is no skip, only or todo', () => {
 	expect(linesThatMatch(/\b(test|describe|it)\.(s[k]ip|o[n]ly|t[o]do|f[a]ils)\b/, tests)).toEqual([])
 })
 
+test('a lost connection to Postgres ends no test run: clients and pools have a listener for errors', () => {
+	const tests = tracked.filter((path) => path.startsWith('test/') && path !== 'test/support/postgres.ts')
+	// A program in a process of its own, and a client that never connects.
+	const others = ['test/process/journal-exit.test.ts', 'test/hygiene.test.ts']
+	const found = linesThatMatch(
+		/new pg\.(Client|Pool)\((?!\))/,
+		tests.filter((path) => !others.includes(path)),
+	)
+	expect(found).toEqual([])
+})
+
 test('README.md is short enough to read in one sitting', () => {
 	expect(readFileSync(join(ROOT, 'README.md'), 'utf8').split('\n').length).toBeLessThanOrEqual(200)
 })

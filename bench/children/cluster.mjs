@@ -1,8 +1,8 @@
 /**
- * The cost of sending a chain to JetStream and reading it back, compared with the bare NATS client and
- * identical messages, and the cost to a service while its cluster is down. Uses a real server, started here
- * on loopback. Runs one job per process and prints one line of JSON. Afterwards, outside the measured time,
- * the stream's contents are counted.
+ * Measures the cost of sending a chain to JetStream and reading it back, compared with the bare NATS client
+ * and identical messages. Also measures the cost to a service while its cluster is down. Uses a real server,
+ * which this process starts on the loopback interface. Runs one job per process and prints one line of JSON.
+ * After the measured time, the contents of the stream are counted.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -19,17 +19,17 @@ import { daemonOf, messages, NODE_ID } from '../lib/workload.mjs'
 
 const TURN = 1000
 /**
- * Messages that the bare client requests ahead: enough that it never waits, and fewer than the limit at which
- * a server disconnects it.
+ * Number of messages that the bare client requests in advance. It is high enough that the client never waits,
+ * and below the limit at which a server disconnects the client.
  */
 const ASKED_AHEAD = 64
 const SMALL_UNDER_WAY = 256
-/** The first run is not measured, because it warms up. Each run has its own stream or folder. */
+/** The first run warms up and is not measured. Each run has its own stream or folder. */
 const RUNS = ['warm', 'measured']
 const HOUR_NS = 3600 * 1e9
 const FORWARDERS_MAX = 8
 const MIB = 1024 * 1024
-/** Ticks per second in the times of /proc: `getconf CLK_TCK`. */
+/** Clock ticks per second in /proc, as `getconf CLK_TCK` prints them. */
 const TICKS_PER_SECOND = 100
 
 const job = JSON.parse(process.argv[2])
@@ -37,7 +37,7 @@ const kinds = { forward, publishBare, small, many, openStream: readBack, pull, c
 process.stdout.write(`${JSON.stringify(await kinds[job.kind]())}\n`)
 process.exit()
 
-/** Forwards all records of the chains until they are acknowledged. */
+/** Forwards all records in the chains and waits until they are acknowledged. */
 async function forward() {
 	const paths = await written()
 	return withServers(async (servers) => {
@@ -103,8 +103,8 @@ async function small() {
 }
 
 /**
- * Forwards many chains with few records each: measures the time until the first record of each chain is
- * stored, and until the last.
+ * Forwards many chains with few records each. Measures the time until the first record of each chain is
+ * stored, and the time until all records are stored.
  */
 async function many() {
 	const paths = await written()
@@ -210,7 +210,8 @@ async function consumeBare() {
 }
 
 /**
- * Runs a service that publishes at a given rate. Its forwarder, if any, either reaches the server or cannot.
+ * Runs a service that publishes at a given rate. If the service has a forwarder, the forwarder's server is
+ * either up or down.
  */
 async function service() {
 	return job.isUp ? withServers(([url]) => serve(url)) : serve(`nats://127.0.0.1:${await freePort()}`)
@@ -305,7 +306,7 @@ async function rateOf(run) {
 	return { recordsPerSecond: (job.records / (performance.now() - start)) * 1000 }
 }
 
-/** Reads all messages of the stream with the client's fastest method. */
+/** Reads all messages in the stream with the client's fastest method. */
 async function eachBody(connection, take) {
 	const manager = await jetstreamManager(connection)
 	const { state } = await manager.streams.info('mesh')
@@ -338,7 +339,7 @@ async function withServers(work) {
 	const missing = Promise.race(
 		started.map(async (server) => {
 			await once(server, 'error')
-			throw new Error('nats-server is missing: type `apt-get install -y nats-server`')
+			throw new Error('nats-server is missing: run `apt-get install -y nats-server`')
 		}),
 	)
 	missing.catch(() => {})

@@ -1,7 +1,7 @@
 /**
- * Two builds of mesh-chain do one work in alternation, in one process, so that both run under the same
- * conditions. Prints one line of JSON: the nanoseconds per record for each build, and their ratio, which is
- * taken within each round.
+ * Alternates two builds of mesh-chain on one work in one process, so that both run under the same conditions.
+ * Prints one line of JSON: the nanoseconds per record for each build, and the median of the ratios within
+ * each round.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -17,7 +17,7 @@ const { roots, work, record, turn, records, seconds } = JSON.parse(process.argv[
 const folder = mkdtempSync(join(tmpdir(), 'mesh-chain-compare-'))
 const given = lines(record, records)
 
-/** For each work, what one build does in a round; each checks its result. */
+/** Sets up one build for each work. `round` does the work and checks the result. */
 const WORKS = {
 	async append({ FileChainAppender, MeshLoop }, path) {
 		const appender = new FileChainAppender(path)

@@ -1,7 +1,6 @@
 /**
- * One measurement of one contender, in a separate process: warms up, collects garbage, runs, checks the
- * result, and prints one line of JSON. `lib/processes.mjs` runs it with `--expose-gc` and the job as its
- * argument.
+ * Performs one measurement of one contender: warms up, collects garbage, runs, checks the result, and prints
+ * one line of JSON. `lib/processes.mjs` runs it with `--expose-gc` and the job as its argument.
  */
 import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -15,8 +14,8 @@ const levelOf = levels(job.errors, job.records)
 const startedMs = Date.now()
 
 /**
- * Readers reach full speed late, and fast readers need the most passes, because V8 compiles code that has run
- * for long.
+ * Readers reach full speed late, because V8 optimizes code only after it has run for some time. Fast readers
+ * need the most passes.
  */
 const WARM_UP_READS_MIN = 3
 
@@ -31,9 +30,9 @@ const kinds = {
 process.stdout.write(`${JSON.stringify(await kinds[job.kind]())}\n`)
 
 /**
- * The first records warm up, in the same file as the others, as in a service that has been running for a
- * while. The clock stops when the last turn has ended: from then on, a killed process loses nothing. Closing
- * is timed separately.
+ * The first records warm up the process. They are in the same file as the others, as in a service that has
+ * been running for a while. The clock stops when the last turn has ended, because a killed process then loses
+ * nothing. Closing is timed separately.
  */
 async function measureAppend() {
 	const path = fileIn('measured')
@@ -68,12 +67,12 @@ async function appendAll(appender, lines, from, to) {
 	}
 }
 
-/** A separate function, because V8 runs a loop inside an `async` function much more slowly. */
+/** This loop is a separate function because V8 runs loops in `async` functions much more slowly. */
 function appendTurn(appender, lines, from, to) {
 	for (let index = from; index < to; index++) appender.append(index, lines[index], levelOf(index))
 }
 
-/** Never closes, so reading the file afterwards shows whether the promise was kept. */
+/** Does not close the file, so reading it afterwards shows whether the promise was kept. */
 async function appendUntilKilled() {
 	await appendAll(await contender.openAppender(job.path, job), messages(job.records), 0, job.records)
 	process.kill(process.pid, 'SIGKILL')
@@ -121,7 +120,7 @@ async function measureReader(read, wanted) {
 	return { recordsPerSecond: (job.records / ms) * 1000, ms }
 }
 
-/** Writes records that are on disk, where each writer is notified. */
+/** Writes records to disk and notifies the writer of each record. */
 async function measureAcknowledged() {
 	const path = fileIn('measured')
 	const lines = messages(job.records)

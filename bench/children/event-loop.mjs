@@ -1,7 +1,7 @@
 /**
- * Effects on a service's event loop. A timer fires every millisecond, publishes part of a steady load, and
- * times each publish. The delay of the timer is the pause that all other code sees; the duration of each
- * appender call is the chain's share.
+ * Measures the effects on a service's event loop. A timer fires every millisecond, publishes part of a steady
+ * load, and times each publish. The delay of the timer is the pause that all other code experiences. The
+ * duration of each call to the appender is the part of that pause that the chain causes.
  */
 import { join } from 'node:path'
 import { FileChainAppender, MeshLoop, NoOpAppender } from '../../dist/index.js'

@@ -1,7 +1,7 @@
 /**
  * Follows a chain that another process writes, and compares the time at which a record was published with the
- * time at which it is seen here. Both clocks are the machine's monotonic one. Takes the job as its argument,
- * and starts itself again as the writer.
+ * time at which the reader sees it. Both processes use the machine's monotonic clock. Receives the job as its
+ * argument, and starts itself again as the writer.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'

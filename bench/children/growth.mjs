@@ -1,4 +1,4 @@
-/** Repeats the same work: measures throughput and memory at a small and at a large count, in one process. */
+/** Measures the throughput and memory of the same work at a small and at a large count, in one process. */
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { FileChainAppender, MeshLoop, openChain } from '../../dist/index.js'

@@ -1,8 +1,8 @@
 /**
- * Queries through node-postgres, with and without a journal, over a pool whose clients each send one query
- * after another. Uses a real server, which this process starts as a separate process; its processor time is
- * not counted. Runs one job per process and prints one line of JSON. Afterwards the chain is read back: it
- * must hold each query once.
+ * Measures queries through node-postgres, with and without a journal. Each client in a pool sends one query
+ * after another. Uses a real server, which runs in a separate process. The processor time of the server is
+ * not counted. Runs one job per process and prints one line of JSON. After the measured time, the chain is
+ * read back and must contain each query once.
  */
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
@@ -71,7 +71,7 @@ async function measure() {
 	}
 }
 
-/** Nine of ten queries read a row, and every tenth changes one. */
+/** Nine of ten queries read a row, and every tenth query updates a row. */
 async function ask(pool, queries) {
 	let left = queries
 	const client = async () => {
@@ -82,7 +82,7 @@ async function ask(pool, queries) {
 				await pool.query('update accounts set balance = balance + $1 where id = $2', [index, 1 + id])
 			else {
 				const { rows } = await pool.query('select id, balance, name from accounts where id = $1', [1 + id])
-				if (rows[0].id !== 1 + id) throw new Error(`asked for row ${1 + id}, got ${rows[0].id}`)
+				if (rows[0].id !== 1 + id) throw new Error(`requested row ${1 + id}, received row ${rows[0].id}`)
 			}
 		}
 	}
@@ -94,7 +94,7 @@ async function checkChain(queries) {
 	let records = 0
 	for await (const batch of chain.batches({ kind: 'sql' })) records += batch.length
 	await chain.close()
-	if (records !== queries) throw new Error(`${queries} queries were sent, and the chain holds ${records}`)
+	if (records !== queries) throw new Error(`${queries} queries were sent, but the chain contains ${records}`)
 }
 
 function freePort() {

@@ -1,6 +1,6 @@
 /**
- * A large chain that a killed writer left: it is written, sought, scanned and reopened. Runs one job per
- * process and prints one line of JSON.
+ * Writes, seeks, scans or reopens a large chain whose writer was killed. Runs one job per process and prints
+ * one line of JSON.
  */
 import { writeSync } from 'node:fs'
 import { FileChainAppender, MeshLoop, nodeFileSystem, openChain } from '../../dist/index.js'
@@ -27,7 +27,10 @@ function print(result) {
 	writeSync(1, `${JSON.stringify(result)}\n`)
 }
 
-/** Times follow the seqs, one millisecond apart, so that both kinds of seek have the same correct answer. */
+/**
+ * Times increase with the seqs, one millisecond apart, so that both kinds of seek have the same correct
+ * answer.
+ */
 async function write() {
 	const appender = new FileChainAppender(job.path)
 	let tsMs = START_MS
@@ -47,7 +50,7 @@ async function write() {
 	return { records: index }
 }
 
-/** Seeks each position in a newly opened chain; the first seek warms up. */
+/** Seeks each position in a newly opened chain. The first seek warms up. */
 async function seek(queryOf) {
 	const costs = []
 	for (let position = -5; position < POSITIONS; position++) {
@@ -100,7 +103,7 @@ async function scan() {
 }
 
 /**
- * Measures from the start until a first new record has reached the kernel; then this writer is killed too.
+ * Measures the time until the first new record has reached the kernel. Afterwards, this writer is killed too.
  */
 async function reopen() {
 	const start = performance.now()

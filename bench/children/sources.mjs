@@ -1,7 +1,7 @@
 /**
- * Samples from many sources on their way into a chain: through a SourceManager, by publishing each of them,
- * or to nowhere. Runs one job per process and prints one line of JSON. Afterwards, outside the measured time,
- * the chain's contents are compared sample by sample.
+ * Measures the handling of samples from many sources. A SourceManager archives them in a chain, a loop
+ * publishes them, or they are discarded. Runs one job per process and prints one line of JSON. After the
+ * measured time, the contents of the chain are compared sample by sample.
  */
 import { EventEmitter } from 'node:events'
 import { join } from 'node:path'
@@ -20,7 +20,7 @@ const names = Array.from({ length: job.sources }, (_unused, index) => `source-${
 const kinds = { paced, fast, prepare, restore }
 process.stdout.write(`${JSON.stringify(await kinds[job.kind]())}\n`)
 
-/** At fixed intervals, offers the samples that are due, from all sources in turn. */
+/** Offers samples at a steady rate, from all sources in turn. */
 async function paced() {
 	const way = await openWay()
 	let offered = await pace(way, 0, job.warmUpMs)
@@ -88,7 +88,7 @@ function openWay() {
 	return { manager: openManagerWay, publish: openPublishWay, nowhere: openNowhere }[job.way]()
 }
 
-/** Offers samples and discards them: the baseline cost of the other variants. */
+/** Offers samples and discards them. This cost is the baseline for the other variants. */
 async function openNowhere() {
 	const emitters = names.map(() => new EventEmitter())
 	const offer = (index) => emitters[index % job.sources].emit('sample', index)
@@ -125,7 +125,7 @@ async function openManagerWay() {
 			const { received, stored, dropped } = await totals()
 			if (received !== offered || stored + dropped !== offered)
 				throw new Error(
-					`of ${offered} samples ${received} were received, ${stored} stored and ${dropped} dropped`,
+					`of ${offered} samples, ${received} were received, ${stored} stored and ${dropped} dropped`,
 				)
 			if (dropped === 0 && (await readBack(stored)) !== stored)
 				throw new Error('the counters exceed the records in the chain')
@@ -134,7 +134,7 @@ async function openManagerWay() {
 	}
 }
 
-/** Returns the sum of all counters, as they are when the registry is reopened. */
+/** Reopens the registry and returns the sum of all its counters. */
 async function totals() {
 	const loop = new MeshLoop()
 	const manager = new SourceManager(loop, { registry })
@@ -144,7 +144,7 @@ async function totals() {
 	return { received, stored, dropped: Object.values(dropped).reduce((sum, count) => sum + count, 0) }
 }
 
-/** @throws If the chain does not hold these samples in this order. */
+/** @throws If the chain does not contain these samples in this order. */
 async function readBack(expected) {
 	const chain = await openChain(path)
 	let found = 0
@@ -158,7 +158,7 @@ async function readBack(expected) {
 	return found
 }
 
-/** Writes a registry in which each source appears once for every close of its manager. */
+/** Writes a registry that contains each source once for every time that the manager was closed. */
 async function prepare() {
 	for (let left = job.closings; left > 0; left--) {
 		const loop = new MeshLoop()
@@ -173,7 +173,7 @@ async function prepare() {
 	return {}
 }
 
-/** Measures the time from an empty process until every source runs; then each source gives a sample. */
+/** Measures the time until a new manager has started every source. Each source then produces a sample. */
 async function restore() {
 	const emitters = new Map(names.map((name) => [name, new EventEmitter()]))
 	const loop = new MeshLoop(new FileChainAppender(path))

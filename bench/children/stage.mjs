@@ -1,6 +1,6 @@
 /**
- * One stage in the processing of a record, in a separate process: nanoseconds per record, or a limit of the
- * machine. Each stage adds one step to another; `works/stages.mjs` takes the differences.
+ * Measures one stage in the processing of a record, in nanoseconds per record, or one limit of the machine.
+ * Each stage adds one step to another stage, and `works/stages.mjs` computes the differences.
  */
 import { createHash } from 'node:crypto'
 import { closeSync, openSync, rmSync, writeSync } from 'node:fs'
@@ -24,7 +24,7 @@ const fields = Array.from({ length: 8 }, (_unused, index) => ({ daemonId: daemon
 const nowhere = {
 	...nodeFileSystem,
 	writeSync(fd, bytes, offset, length, position) {
-		// Writes only the end of a large write, because the writer checks that its file still has it.
+		// Writes only the end of a large write, because the writer checks that its file still contains the end.
 		const skipped = Math.max(0, length - 4096)
 		return (
 			skipped + nodeFileSystem.writeSync(fd, bytes, offset + skipped, length - skipped, position + skipped)
@@ -77,7 +77,7 @@ async function publish(appender, { level = 'trace', listener = false, data, turn
 	return { ns: (elapsedMs * 1e6) / records, bytesPerRecord: bytes / records }
 }
 
-/** A separate function, because V8 runs a loop inside an `async` function much more slowly. */
+/** This loop is a separate function because V8 runs loops in `async` functions much more slowly. */
 function publishTurn(loop, data, from, to) {
 	for (let index = from; index < to; index++) loop.info(lines[index], data, fields[index % 8])
 }

@@ -1,5 +1,5 @@
 /**
- * SQLite with a write-ahead log: one prepared insert and one transaction per turn; committed data survives a
+ * SQLite with a write-ahead log: one prepared insert, and one transaction per turn. Committed data survives a
  * killed process.
  */
 import { statSync } from 'node:fs'
@@ -7,7 +7,7 @@ import Database from 'better-sqlite3'
 import { daemonOf, NODE_ID } from '../lib/workload.mjs'
 
 export const fileName = 'records.sqlite'
-/** Level names as numbers that sort. */
+/** Levels as numbers that sort by severity. */
 const NUMBERS = { info: 2, warn: 3, error: 4 }
 const NAMES = ['', '', 'info', 'warn', 'error']
 
@@ -33,7 +33,7 @@ export function openAppender(path, { turn }) {
 	const commit = database.prepare('COMMIT')
 	return {
 		append(index, message, level) {
-			// A single insert is its own transaction, and faster than one between BEGIN and COMMIT.
+			// A single insert is its own transaction, and is faster than an insert between BEGIN and COMMIT.
 			if (turn > 1 && !database.inTransaction) begin.run()
 			insert(index, message, level)
 		},
@@ -46,7 +46,7 @@ export function openAppender(path, { turn }) {
 	}
 }
 
-/** One transaction per record, which is on disk when `run` of the statement returns. */
+/** Commits one transaction per record. The record is on disk when the statement's `run` method returns. */
 export function openAcknowledged(path) {
 	const { database, insert } = create(path, 'FULL')
 	return {

@@ -1,6 +1,6 @@
 /**
- * LevelDB: one chained batch per turn, values packed by msgpackr, no compression. The fastest of the settings
- * tried.
+ * LevelDB: one chained batch per turn, values packed by msgpackr, no compression. These are the fastest of
+ * the settings that were tried.
  */
 import { ClassicLevel } from 'classic-level'
 import { Packr } from 'msgpackr'
@@ -20,7 +20,7 @@ async function openDatabase(path) {
 	return database
 }
 
-/** Keys sort as text. */
+/** Returns a key that sorts correctly as a string. */
 function keyOf(seq) {
 	return String(seq).padStart(10, '0')
 }

@@ -1,5 +1,6 @@
 /**
- * The way to ensure without a library that a record is on disk: write a line, sync, continue with the next.
+ * Ensures without a library that each record is on disk: writes a line, syncs, and continues with the next
+ * line.
  */
 import { closeSync, fdatasyncSync, openSync, writeSync } from 'node:fs'
 import { daemonOf, NODE_ID } from '../lib/workload.mjs'

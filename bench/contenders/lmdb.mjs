@@ -1,7 +1,7 @@
 /**
  * LMDB: one synchronous transaction per turn, values in MessagePack. Uses `noSync`, because the promise
- * covers the kernel, not the disk. The fastest of the settings tried (put with and without append, batched by
- * event turns, writable map).
+ * covers the kernel, not the disk. These are the fastest of the settings that were tried: put with and
+ * without append, batching by event turn, and a writable map.
  */
 import { open } from 'lmdb'
 import { bytesUnder } from '../lib/files.mjs'
@@ -44,7 +44,7 @@ export const readers = {
 	},
 }
 
-/** A separate function, because V8 runs a loop inside an `async` function much more slowly. */
+/** This loop is a separate function because V8 runs loops in `async` functions much more slowly. */
 function addAll(range, sink) {
 	for (const { value } of range) {
 		const [seq, tsMs, level, daemonId, nodeId, message] = value

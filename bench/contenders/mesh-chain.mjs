@@ -22,7 +22,10 @@ function append(loop, index, message, level) {
 	else loop.error(message, undefined, fields)
 }
 
-/** Many concurrent tasks; each repeatedly publishes one record and waits until it is on disk. */
+/**
+ * Runs many concurrent tasks. Each task repeatedly publishes one record and waits until the record is on
+ * disk.
+ */
 export function openAcknowledged(path, { tasks }) {
 	const loop = new MeshLoop(new FileChainAppender(path), { nodeId: NODE_ID })
 	return {
@@ -51,7 +54,7 @@ async function batches(path, sink, query) {
 	await chain.close()
 }
 
-/** A separate function, because V8 runs a loop inside an `async` function much more slowly. */
+/** This loop is a separate function because V8 runs loops in `async` functions much more slowly. */
 function addAll(batch, sink) {
 	for (const record of batch) {
 		sink.add(record.seq, record.tsMs, record.level, record.daemonId, record.nodeId, record.message)

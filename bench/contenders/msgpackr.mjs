@@ -1,7 +1,7 @@
 /**
- * Bare msgpackr on row arrays, in memory. It writes nothing and so keeps no promise; it is the yardstick for
- * encoding and decoding. Packed data is not kept while the clock runs, which spares msgpackr the garbage
- * collector.
+ * Bare msgpackr on row arrays, in memory. It writes nothing, so it keeps no promise. It is the baseline for
+ * encoding and decoding. Packed data is not kept while the clock runs, which saves msgpackr the cost of
+ * garbage collection.
  */
 import { Packr } from 'msgpackr'
 import { daemonOf, levels, messages, NODE_ID } from '../lib/workload.mjs'
@@ -32,7 +32,7 @@ export function bytesOf() {
 
 let packed = []
 
-/** Data for `unpack`, kept in memory: packed in the child that reads it. */
+/** Data for `unpack`. The child that reads the data packs it and keeps it in memory. */
 export function prepareRead(count) {
 	const levelOf = levels()
 	packed = messages(count).map((message, index) =>

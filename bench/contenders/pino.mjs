@@ -1,11 +1,11 @@
 /**
- * pino to a file, synchronously, with the settings that keep the promise; which one is fastest depends on the
- * turn.
+ * pino to a file, synchronously, with the settings that keep the promise. The fastest setting depends on the
+ * size of the turn.
  *
  * - `sync`: each line is written immediately.
- * - `flushSync`: 4 KiB are collected before a write, and the rest is written at the end of the turn. There,
- *   sonic-boom also syncs the file to disk.
- * - `flush`: the same without that sync. pino documents `flush` as fire and forget; with `sync: true` it
+ * - `flushSync`: 4 KiB are collected before a write, and the rest is written at the end of the turn. At that
+ *   point, sonic-boom also syncs the file to disk.
+ * - `flush`: the same without that sync. pino documents `flush` as fire and forget. With `sync: true`, it
  *   writes before it returns.
  */
 import { closeSync, createReadStream, openSync, readSync, statSync } from 'node:fs'
@@ -71,7 +71,7 @@ async function readline(path, add) {
 	for await (const line of lines) add(JSON.parse(line))
 }
 
-/** The same with `'line'` events, which avoids the iterator's queue. */
+/** Uses `'line'` events instead, which avoids the queue of the iterator. */
 async function readlineEvents(path, add) {
 	const lines = createInterface({ input: createReadStream(path), crlfDelay: Number.POSITIVE_INFINITY })
 	await new Promise((resolve, reject) => {
@@ -91,7 +91,7 @@ async function throughSplit2(path, add) {
 	})
 }
 
-/** A hand-written reader to beat them: large synchronous reads, split at newlines. */
+/** A hand-written reader that is meant to be the fastest: large synchronous reads, split at newlines. */
 function byHand(path, add) {
 	const fd = openSync(path)
 	const chunk = Buffer.allocUnsafe(CHUNK_BYTES)

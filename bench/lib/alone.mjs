@@ -4,7 +4,7 @@ import { join } from 'node:path'
 
 const MARK = join(import.meta.dirname, '..', '.running')
 
-/** @throws If another bench of this folder is running. */
+/** @throws If another bench in this folder is running. */
 export function alone(work) {
 	const other = runningProcess()
 	if (other !== undefined)

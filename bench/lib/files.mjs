@@ -1,4 +1,4 @@
-/** Sizes of the contenders' output: a file, or a folder of files. */
+/** Measures the output of a contender, which is a file or a folder of files. */
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 

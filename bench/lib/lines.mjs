@@ -1,6 +1,6 @@
 /**
- * Typical lines of services, by shape. Each line is determined by its index, and created before the clock
- * starts.
+ * Typical log lines from services, by shape. The index of a line determines its content. Lines are created
+ * before the clock starts.
  */
 import { daemonOf, messages, NODE_ID } from './workload.mjs'
 
@@ -57,7 +57,7 @@ function fieldOf(seed) {
 	}
 }
 
-/** @returns `count` lines for `publish`; those of the shape `error` have the level `error`. */
+/** Returns `count` lines for `publish`. Lines with the shape `error` have the level `error`. */
 export function lines(shape, count) {
 	const level = shape === 'error' ? 'error' : 'info'
 	return messages(count).map((message, index) => {

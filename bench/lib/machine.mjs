@@ -1,4 +1,4 @@
-/** The origin of the figures: enough to judge them, without names of the host or its folders. */
+/** Describes the machine that produced the figures, without the names of the host or its folders. */
 import { existsSync, readFileSync, statfsSync } from 'node:fs'
 import { availableParallelism, cpus, release, tmpdir, totalmem, type } from 'node:os'
 import { join } from 'node:path'
@@ -28,7 +28,7 @@ export function versions(contenders) {
 	return Object.fromEntries([...new Set(contenders)].map((name) => [name, versionOf(name)]))
 }
 
-/** Reads manifests as files, because not every package exports its own. */
+/** Reads manifests as files, because not every package exports its manifest. */
 function versionOf(name) {
 	const root = join(import.meta.dirname, '..', '..')
 	const folders = [join(root, 'bench', 'node_modules', name), join(root, 'node_modules', name)]

@@ -1,6 +1,6 @@
 /**
  * The programs that mesh-chain is compared with. They are installed into bench/ when a run first needs them,
- * in the versions of its lock file.
+ * in the versions from its lock file.
  */
 import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
@@ -19,7 +19,7 @@ export function installPeers() {
 		shell: process.platform === 'win32',
 	})
 	if (status !== 0)
-		throw new Error('the peers cannot be installed: type `cd bench && npm ci`', { cause: error })
+		throw new Error('the peers cannot be installed: run `cd bench && npm ci`', { cause: error })
 }
 
 function isInstalled(name) {

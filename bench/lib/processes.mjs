@@ -1,9 +1,11 @@
-/** Measurements in separate processes: none inherits another's compiled code, heap or open files. */
+/**
+ * Runs each measurement in a separate process, so it does not inherit compiled code, a heap or open files.
+ */
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 
-/** A measurement that takes this long hangs. */
+/** A measurement that takes longer is considered hung. */
 const LONGEST_MS = 180_000
 
 const CHILDREN = join(import.meta.dirname, '..', 'children')
@@ -11,7 +13,7 @@ const CHILDREN = join(import.meta.dirname, '..', 'children')
 /**
  * Runs `children/NAME.mjs` with a job, and returns the line of JSON that it printed.
  *
- * @throws If it fails, or if the data it read back differs from the data it wrote.
+ * @throws If the child fails, or if the data that it read back differs from the data that it wrote.
  */
 export function runChild(name, job) {
 	const { status, signal, stdout, stderr } = spawn(name, job)

@@ -1,13 +1,16 @@
 /**
- * Results as Markdown tables that are also readable as plain text: first every target and its result, then
- * the works.
+ * Formats results as Markdown tables that are also readable as plain text. The targets and their results come
+ * first, followed by the works.
  */
 
 import { settings } from './settings.mjs'
 
 const whole = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 })
 
-/** The columns of a work's table, in order: title and digits. A figure has a column if a contender has it. */
+/**
+ * The columns of a work's table, in order: title and digits. A figure has a column if at least one contender
+ * reports it.
+ */
 const COLUMNS = {
 	recordsPerSecond: ['records/s', 0],
 	readRecordsPerSecond: ['read, records/s', 0],
@@ -20,9 +23,9 @@ const COLUMNS = {
 	reads: ['reads', 0],
 	mebibytesRead: ['MiB read', 2],
 	growthRatio: ['large ÷ small', 2],
-	appendRssMiB: ['more memory, MiB', 1],
+	appendRssMiB: ['added memory, MiB', 1],
 	readGrowthRatio: ['read: large ÷ small', 2],
-	readRssMiB: ['read: more memory, MiB', 1],
+	readRssMiB: ['read: added memory, MiB', 1],
 	publishP50Us: ['publish p50, µs', 2],
 	publishP999Us: ['publish p99.9, µs', 1],
 	appendMaxMs: ['longest append, ms', 2],
@@ -54,7 +57,7 @@ export function markdown({ machine, versions, mode, works }) {
 			.join(', '),
 		'',
 		`Mode \`${mode}\`. Medians of interleaved rounds; a ratio is taken within each round. ` +
-			'Spread: from the least to the greatest.',
+			'Spread: minimum to maximum.',
 		'',
 		...targets(works),
 		...works.flatMap(workTables),

@@ -1,6 +1,6 @@
 /**
- * Rounds, in which the contenders alternate. Each round begins with another contender, so that none always
- * follows the same one.
+ * Runs the contenders alternately, in rounds. Each round starts with a different contender, so that none is
+ * always first.
  */
 import { check, summary } from './statistics.mjs'
 
@@ -26,7 +26,8 @@ function rotated(list, by) {
 }
 
 /**
- * Returns the result of a work's rounds: each contender's figures, and the checks whose contenders took part.
+ * Returns the result of all rounds: the figures of each contender, and the checks for the contenders that
+ * took part.
  */
 export function outcome(measured, checks) {
 	return {

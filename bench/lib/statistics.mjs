@@ -3,7 +3,10 @@
  * conditions.
  */
 
-/** Returns the median, minimum and maximum of some figures; `spread` is the range relative to the median. */
+/**
+ * Returns the median, minimum and maximum of the figures, and the spread, which is the range divided by the
+ * median.
+ */
 export function summary(figures) {
 	const sorted = figures.toSorted((a, b) => a - b)
 	const half = sorted.length >> 1
@@ -12,17 +15,18 @@ export function summary(figures) {
 	return { median, min, max, spread: median === 0 ? 0 : (max - min) / median }
 }
 
-/** Returns the value that a part `share` of the sorted figures does not exceed. */
+/** Returns the value that the fraction `share` of the sorted figures does not exceed. */
 export function percentile(sorted, share) {
 	return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]
 }
 
 /**
- * Checks one figure against its target. With `peers`, the figure is a ratio, taken round by round to the best
- * of them: how many times faster with `atLeast`, how large a part with `atMost`. Without `peers`, it is the
+ * Checks one figure against its target. With `peers`, the value is the ratio to the best peer in each round:
+ * how many times as fast with `atLeast`, or what fraction with `atMost`. Without `peers`, the value is the
  * figure itself.
  *
- * @param wanted `figure` names the compared figure; `peerFigure` that of the peers, if different.
+ * @param wanted `figure` names the compared figure. `peerFigure` names the figure of the peers, if it
+ * differs.
  */
 export function check(wanted, measured) {
 	const { ours, peers, label, figure, peerFigure = figure, atLeast, atMost, what } = wanted

@@ -17,10 +17,10 @@ function usualLevelOf(index) {
 }
 
 /**
- * Returns the level of each record: the usual one, or with one in a thousand at `error`, in ten bursts or
- * spread evenly.
+ * Returns a function that maps the index of a record to its level. With `errors`, one record in a thousand is
+ * at `error`, in ten bursts or spread evenly.
  *
- * @param errors undefined, `bursts` or `spread`
+ * @param errors The distribution of the errors: `bursts` or `spread`. Default: no errors.
  */
 export function levels(errors, count) {
 	if (errors === undefined) return usualLevelOf
@@ -39,8 +39,8 @@ function messageOf(index) {
 }
 
 /**
- * Creates flat strings before the clock starts. A string that was just concatenated is flattened by its first
- * encoder, and that would be measured as the encoder's work.
+ * Creates flat strings before the clock starts. The first encoder of a concatenated string flattens it, and
+ * the benchmark would count that time as encoding.
  */
 export function messages(count) {
 	return Array.from({ length: count }, (_unused, index) =>
@@ -48,7 +48,9 @@ export function messages(count) {
 	)
 }
 
-/** Counts while a reader is timed. Every field is an argument, so the reader must decode all of them. */
+/**
+ * Counts records while a reader is timed. Every field is an argument, so the reader must decode all of them.
+ */
 export class Tally {
 	count = 0
 	seqSum = 0
@@ -88,7 +90,7 @@ export class ContentCheck {
 	#untilMs = Date.now()
 	#levelOf
 
-	/** @param sinceMs the earliest time a record can have; the latest is now */
+	/** @param sinceMs The earliest possible time of a record. The latest is the current time. */
 	constructor(sinceMs, levelOf) {
 		this.#sinceMs = sinceMs
 		this.#levelOf = levelOf
@@ -102,11 +104,11 @@ export class ContentCheck {
 			if (got[at] !== value) throw new Error(`record ${index + 1}: read ${got[at]} instead of ${value}`)
 		}
 		if (!(tsMs >= this.#sinceMs && tsMs <= this.#untilMs)) {
-			throw new Error(`record ${index + 1}: its time ${tsMs} lies outside the run`)
+			throw new Error(`record ${index + 1}: its time ${tsMs} is outside the run`)
 		}
 	}
 
-	/** @throws If there were more or fewer. */
+	/** @throws If the number of records differs. */
 	check(count) {
 		if (this.#index !== count) throw new Error(`read back ${this.#index} of ${count} records`)
 	}

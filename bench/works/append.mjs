@@ -1,6 +1,6 @@
 /**
- * Appending, by the number of records per turn. The measured time ends when a killed process would lose
- * nothing.
+ * Measures appending, by the number of records per turn. The clock stops at the point after which a killed
+ * process loses nothing.
  */
 import { join } from 'node:path'
 import { emptyFolder, runChild, runUntilKilled } from '../lib/processes.mjs'
@@ -14,7 +14,7 @@ const LMDB = { name: 'lmdb', contender: 'lmdb' }
 const LEVEL = { name: 'classic-level', contender: 'classic-level' }
 const HYPERCORE = { name: 'hypercore', contender: 'hypercore', part: 10 }
 const EVENT_STORAGE = { name: 'event-storage', contender: 'event-storage' }
-/** Writes nothing and so keeps no promise: the yardstick for encoding. */
+/** Writes nothing, so it keeps no promise. It is the baseline for encoding. */
 const PACK = { name: 'msgpackr', contender: 'msgpackr', inMemory: true }
 
 function pino(setting) {
@@ -76,7 +76,7 @@ function run({ turn, contenders, checks }, size, folder, progress) {
 	return { records: size.records, rounds: size.rounds, ...outcome(measured, checks) }
 }
 
-/** Excludes a contender that cannot prove that a killed process loses nothing after a turn. */
+/** Checks that a contender that is killed at the end of a turn loses nothing. */
 function checkPromise(entry, turn, folder, progress) {
 	if (entry.inMemory) return
 	progress(`killing ${entry.name}`)

@@ -1,6 +1,6 @@
 /**
- * Sending chains to JetStream and reading them back, compared with the bare client and the same messages; and
- * a cluster that is down for the whole life of a service.
+ * Measures sending chains to JetStream and reading them back, compared with the bare client and the same
+ * messages. Also measures a service whose cluster is down the whole time.
  */
 import { emptyFolder, runChild } from '../lib/processes.mjs'
 import { outcome, rounds } from '../lib/rounds.mjs'
@@ -47,9 +47,9 @@ const MANY_SIZES = {
 	smoke: { rounds: 1, chains: 8, records: 80 },
 }
 
-/** One message at a time in order, as a chain requires; and without waiting. */
+/** The bare client: one message at a time in order, as a chain requires, or many without waiting. */
 const ONE = 'the client alone, one at a time'
-const MANY = 'the client alone, 64 under way'
+const MANY = 'the client alone, 64 in flight'
 const READ = 'the client alone'
 const UNPACKED = 'the client and msgpackr'
 const ALONE = 'without a forwarder'

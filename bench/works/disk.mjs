@@ -1,4 +1,7 @@
-/** Records on disk, with each writer notified: group commit compared with one sync per record. */
+/**
+ * Measures writing to disk when each writer waits for its record: group commit compared with one sync per
+ * record.
+ */
 import { emptyFolder, runChild } from '../lib/processes.mjs'
 import { outcome, rounds } from '../lib/rounds.mjs'
 
@@ -6,17 +9,17 @@ const TASKS = 1_000
 
 const CONTENDERS = [
 	{ name: 'mesh-chain', contender: 'mesh-chain', tasks: TASKS },
-	{ name: 'fdatasync a record', contender: 'fsync', part: 400 },
+	{ name: 'fdatasync per record', contender: 'fsync', part: 400 },
 	{ name: 'better-sqlite3 FULL', contender: 'better-sqlite3', part: 400 },
 ]
 
 const CHECKS = [
-	['fdatasync a record', 100],
+	['fdatasync per record', 100],
 	['better-sqlite3 FULL', 5],
 ].map(([peer, atLeast]) => ({
 	ours: 'mesh-chain',
 	peers: [peer],
-	what: 'records per second on the disk',
+	what: 'records per second on disk',
 	figure: 'recordsPerSecond',
 	atLeast,
 }))

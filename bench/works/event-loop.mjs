@@ -1,4 +1,4 @@
-/** Effects on a service's event loop at 100,000 records per second, synced to disk ten times per second. */
+/** Measures the effects on a service's event loop at 100,000 records and ten syncs per second. */
 import { emptyFolder, runChild } from '../lib/processes.mjs'
 import { outcome, rounds } from '../lib/rounds.mjs'
 

@@ -1,4 +1,7 @@
-/** Following from another process: the delay until a published record is seen, each once and in order. */
+/**
+ * Measures following a chain from another process: the delay until each published record is seen, once and in
+ * order.
+ */
 import { emptyFolder, runChild } from '../lib/processes.mjs'
 import { outcome, rounds } from '../lib/rounds.mjs'
 

@@ -1,4 +1,4 @@
-/** Ten million records cost as much per record as a hundred thousand, and use no more memory. */
+/** Checks that ten million records cost as much per record as a hundred thousand, and use no more memory. */
 import { emptyFolder, runChild } from '../lib/processes.mjs'
 import { outcome, rounds } from '../lib/rounds.mjs'
 
@@ -6,9 +6,9 @@ const CONTENDERS = [{ name: 'mesh-chain', contender: 'mesh-chain' }]
 
 const CHECKS = [
 	['appending: records per second, large to small', 'growthRatio', { atLeast: 0.9 }],
-	['appending: MiB more resident memory', 'appendRssMiB', { atMost: 32 }],
+	['appending: additional resident memory, MiB', 'appendRssMiB', { atMost: 32 }],
 	['reading: records per second, large to small', 'readGrowthRatio', { atLeast: 0.9 }],
-	['reading: MiB more resident memory', 'readRssMiB', { atMost: 32 }],
+	['reading: additional resident memory, MiB', 'readRssMiB', { atMost: 32 }],
 ].map(([what, figure, target]) => ({ ours: 'mesh-chain', what, figure, ...target }))
 
 const SIZES = {

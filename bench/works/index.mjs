@@ -1,7 +1,7 @@
 /**
  * All works that are measured. Each has a name, its contenders, and `run(size, folder, progress)`, where
- * `size` holds the mode and the participants. It returns counts, each contender's figures, and the checks
- * against the targets.
+ * `size` contains the mode and the participants. `run` returns counts, each contender's figures, and the
+ * checks against the targets.
  */
 import { appends } from './append.mjs'
 import { clusters } from './cluster.mjs'

@@ -1,6 +1,6 @@
 /**
- * The cost to a service of recording its database traffic: the same queries through node-postgres, with and
- * without a journal.
+ * Measures what it costs a service to record its database traffic: the same queries through node-postgres,
+ * with and without a journal.
  */
 import { emptyFolder, runChild } from '../lib/processes.mjs'
 import { outcome, rounds } from '../lib/rounds.mjs'
@@ -20,7 +20,7 @@ const SIZES = {
 }
 
 const CHECKS = [
-	{ ours: JOURNAL, what: 'queries a second', figure: 'queriesPerSecond', peers: [BARE], atLeast: 0.9 },
+	{ ours: JOURNAL, what: 'queries per second', figure: 'queriesPerSecond', peers: [BARE], atLeast: 0.9 },
 	{
 		ours: JOURNAL,
 		what: 'processor time of the service per query',

@@ -1,6 +1,4 @@
-/**
- * A chain of 1 GiB whose writer was killed: the cost of seeking and reopening, compared with reading it all.
- */
+/** Measures seeking and reopening a chain of 1 GiB whose writer was killed, compared with a full scan. */
 import { join } from 'node:path'
 import { runChild, runUntilKilled } from '../lib/processes.mjs'
 import { outcome, rounds } from '../lib/rounds.mjs'

@@ -1,4 +1,4 @@
-/** Reading: all records as objects, or only a few matching ones. */
+/** Measures reading: all records as objects, or only a few matching records. */
 import { emptyFolder, runChild } from '../lib/processes.mjs'
 import { outcome, rounds } from '../lib/rounds.mjs'
 
@@ -22,7 +22,7 @@ const WAYS = [
 	['better-sqlite3', 'iterate'],
 ]
 
-/** Never the fastest at NDJSON, so they are left out of the search. */
+/** Omitted from the search, because they are never the fastest NDJSON readers. */
 const SLOW_WAYS = ['readline events', 'split2']
 
 const everything = {
@@ -52,7 +52,7 @@ const everything = {
 	},
 }
 
-/** One record in a thousand is at `error`; the others must be skipped. */
+/** One record in a thousand is at `error`. The reader must skip the others. */
 function find(errors, atLeast) {
 	return {
 		name: `read/errors=${errors}`,
@@ -96,7 +96,7 @@ function work({ name, kind, errors, contenders, checks, sizes }) {
 	}
 }
 
-/** Writes the files for the readers once, each by the contender of its format. */
+/** Writes the file for each reader once, with the contender for its format. */
 function writeFiles(entries, { errors, recordsOf }, folder, progress) {
 	const paths = new Map()
 	for (const { contender, part } of entries) {

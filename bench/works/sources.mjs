@@ -1,6 +1,6 @@
 /**
- * Many sources: the cost of a SourceManager's pipeline compared with publishing, whether it loses anything,
- * and how quickly a fleet is restored.
+ * Measures many sources: the cost of a SourceManager's pipeline compared with publishing, the number of lost
+ * samples, and the time to restore all sources.
  */
 import { emptyFolder, runChild } from '../lib/processes.mjs'
 import { outcome, rounds } from '../lib/rounds.mjs'
@@ -22,9 +22,9 @@ const PACED = {
 }
 
 const PACED_CHECKS = [
-	{ what: 'samples a second', figure: 'recordsPerSecond', atLeast: 49_500 },
+	{ what: 'samples per second', figure: 'recordsPerSecond', atLeast: 49_500 },
 	{ what: 'samples dropped', figure: 'dropped', atMost: 0 },
-	{ what: 'MiB more resident memory', figure: 'appendRssMiB', atMost: 64 },
+	{ what: 'additional resident memory, MiB', figure: 'appendRssMiB', atMost: 64 },
 	{ what: 'p99 of the event loop, ms', figure: 'p99Ms', atMost: 20 },
 	{ what: 'processor time', figure: 'cpuPercent', peers: [PUBLISH], atMost: 1.5 },
 ].map((check) => ({ ours: MANAGER, ...check }))
@@ -37,7 +37,7 @@ const FAST = {
 
 const FAST_CHECKS = [
 	{ what: 'samples dropped', figure: 'dropped', atMost: 0 },
-	{ what: 'samples a second', figure: 'recordsPerSecond', peers: [PUBLISH], atLeast: 0.5 },
+	{ what: 'samples per second', figure: 'recordsPerSecond', peers: [PUBLISH], atLeast: 0.5 },
 ].map((check) => ({ ours: MANAGER, ...check }))
 
 const RESTORE = {
@@ -85,7 +85,9 @@ export const sources = [
 				runChild('sources', { ...job, kind: 'prepare' })
 				return runChild('sources', { ...job, kind: 'restore' })
 			})
-			const checks = [{ ours: RESTORED.name, what: 'ms until all sources run', figure: 'ms', atMost: 2_000 }]
+			const checks = [
+				{ ours: RESTORED.name, what: 'time until all sources run, ms', figure: 'ms', atMost: 2_000 },
+			]
 			return { records: size.sources, rounds: count, ...outcome(measured, checks) }
 		},
 	},

@@ -1,5 +1,5 @@
 /**
- * The cost of a record, stage by stage, compared with the limits of the machine: the figures of
+ * Measures the cost of a record, stage by stage, and the limits of the machine. These are the figures in
  * docs/explanation/performance.md.
  */
 import { emptyFolder, runChild } from '../lib/processes.mjs'
@@ -27,8 +27,8 @@ const STAGES = [
 ].map((name) => ({ name, contender: 'mesh-chain' }))
 
 /**
- * Rows of the table: how each is derived from the stages of one round, in nanoseconds per record unless its
- * name gives another unit.
+ * The rows of the table. Each function derives its row from the stages of one round, in nanoseconds per
+ * record unless the name states another unit.
  */
 const ROWS = {
 	'a line below the level': ({ belowLevel }) => belowLevel.ns,
@@ -40,15 +40,15 @@ const ROWS = {
 	'checksum (CRC-32)': checksumOf,
 	'hash (SHA-256)': hashOf,
 	write: ({ chain, chainNowhere }) => chain.ns - chainNowhere.ns,
-	'sum: a loop with a chain, 1,000 a turn': ({ chain }) => chain.ns,
-	'one listener more': ({ listener, loop }) => listener.ns - loop.ns,
+	'sum: a loop with a chain, 1,000 per turn': ({ chain }) => chain.ns,
+	'one more listener': ({ listener, loop }) => listener.ns - loop.ns,
 	'canonical copy of { user, ms, ok }': ({ data, loop }) => data.ns - loop.ns,
-	'the same, and its bytes in the chain': ({ chainData, chain }) => chainData.ns - chain.ns,
-	'a loop with a chain, 1 a turn': ({ chainSingly }) => chainSingly.ns,
-	'of that, a turn of the event loop with nothing in it': ({ emptyTurn }) => emptyTurn.ns,
+	'the same, including its bytes in the chain': ({ chainData, chain }) => chainData.ns - chain.ns,
+	'a loop with a chain, 1 per turn': ({ chainSingly }) => chainSingly.ns,
+	'of that, an empty turn of the event loop': ({ emptyTurn }) => emptyTurn.ns,
 	'reading by batches()': ({ batches }) => batches.ns,
 	'reading by records()': ({ records }) => records.ns,
-	'passing over what is below the level asked for': ({ errors }) => errors.ns,
+	'skipping records below the requested level': ({ errors }) => errors.ns,
 	'limit: writeSync of 64 B': ({ writeSingly }) => writeSingly.ns,
 }
 

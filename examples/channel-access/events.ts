@@ -37,7 +37,7 @@ export function readBeacon(
 	{ address }: { address: string },
 ): ChannelAccessEvents['beacon_recv'] | undefined {
 	if (bytes.length < HEADER_BYTES || bytes.readUInt16BE(0) !== BEACON) return undefined
-	// A server that does not know its own address sends 0. The address of the sender then replaces it.
+	// A server that does not know its own address sends 0. In that case, the address of the sender is used.
 	const own = bytes.readUInt32BE(12) === 0 ? address : [...bytes.subarray(12, 16)].join('.')
 	return {
 		server: `${own}:${bytes.readUInt16BE(6)}`,
@@ -46,7 +46,7 @@ export function readBeacon(
 	}
 }
 
-/** Returns the datagram that a server sends. */
+/** Returns the datagram for a beacon. */
 export function writeBeacon({ port, seq, version }: { port: number; seq: number; version: number }): Buffer {
 	const bytes = Buffer.alloc(HEADER_BYTES)
 	bytes.writeUInt16BE(BEACON, 0)

@@ -1,8 +1,8 @@
 /**
  * Shows that a SIGKILL loses no answered request. This is the main reason to use a chain.
  *
- * Kills an HTTP service under load, starts it again with the same chain, and stops it. Then checks that the
- * chain contains every request for which a client received an answer.
+ * Kills an HTTP service under load, starts it again with the same chain, and stops it. Finally checks that
+ * the chain contains every request that was answered.
  *
  *   npm run demo                                                     in a clone; builds first
  *   node --import ./examples/typescript.mjs examples/demo/run.ts [FOLDER]
@@ -39,7 +39,7 @@ async function startService(): Promise<{ child: ChildProcess; port: number }> {
 	return { child, port }
 }
 
-/** Sends one request after another, until the load stops or the service has ended. */
+/** Sends one request after another until the load stops or the service ends. */
 async function client(port: number, agent: Agent, load: { readonly stopped: boolean }): Promise<void> {
 	while (!load.stopped) {
 		const id = `r${++sent}`
@@ -73,8 +73,8 @@ function order(port: number, agent: Agent, id: string, amount: number): Promise<
 }
 
 /**
- * Loads the service for a while and then ends it with a signal: SIGKILL during the load, or SIGTERM after the
- * load.
+ * Sends requests to the service for a while and then ends the service with a signal: SIGKILL during the load,
+ * or SIGTERM after the load.
  */
 async function life(number: number, signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
 	const { child, port } = await startService()
@@ -136,7 +136,7 @@ await show('dump node.chain -o pretty -l error -n 2')
 await show('dump node.chain -o pretty -k order.accepted -n 3 -r')
 await show(`dump node.chain -o pretty -S ${killedIso} -n 3`)
 await show('verify node.chain')
-// Replays the last second before the kill into a program, twice as fast.
+// Replays the last second before the kill into a program, at twice the original speed.
 const window = `-S ${new Date(killedMs - 1000).toISOString()} -U ${killedIso}`
 await show(`replay node.chain ${window} -k order.accepted --speed 2 --to 'exec:node ${totalsPath}'`)
 

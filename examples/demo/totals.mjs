@@ -1,6 +1,6 @@
 /**
- * Shows a replay target in another program: adds up orders that it reads as JSON Lines on stdin, as
- * `mesh-chain replay --to exec:…` writes them.
+ * Shows a replay target in another program. Adds up the orders that `mesh-chain replay --to exec:…` writes to
+ * stdin as JSON Lines.
  */
 import { createInterface } from 'node:readline'
 

@@ -1,6 +1,7 @@
 // @ts-check
 /**
- * Shows a fold: what the service keeps in memory, and what `mesh-chain state --fold` computes from its chain.
+ * Shows a fold. The service keeps the result in memory, and `mesh-chain state --fold` computes the same
+ * result from the chain.
  *
  * A fold is a plain JavaScript module, because the command line loads it.
  *

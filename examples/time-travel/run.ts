@@ -2,7 +2,7 @@
  * Shows how to find a bug after the process has ended: a customer was charged too little, and only the chain
  * is left.
  *
- * Runs the shop, and then performs the steps that README.md in this folder describes.
+ * Runs the shop and then performs the steps that README.md in this folder describes.
  *
  *   node --import ./examples/typescript.mjs examples/time-travel/run.ts [FOLDER]
  *

@@ -1,8 +1,8 @@
 /**
- * Shows a service that records every change to its state, and also checkpoints. Its state at any moment can
- * be computed later.
+ * Shows a service that records checkpoints and every change to its state. Its state at any moment can
+ * therefore be computed later.
  *
- * The service is a small shop that contains a bug. Its carts are in memory.
+ * The service is a small shop that contains a bug. It keeps its carts in memory.
  *
  *   node --import ./examples/typescript.mjs examples/time-travel/service.ts shop.chain
  */
@@ -19,7 +19,7 @@ const loop = new MeshLoop(new FileChainAppender(process.argv[2] ?? 'shop.chain')
 	level: 'info',
 })
 const recorder = new Recorder(loop)
-// The level suppresses debug lines. A warning or an error writes the latest ones to the chain.
+// The level suppresses debug lines. A warning or an error writes the latest suppressed lines to the chain.
 new BlackBox(loop, { level: 'warn' })
 recorder.start('sale')
 

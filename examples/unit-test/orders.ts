@@ -1,5 +1,5 @@
 /**
- * Shows a module that publishes what it does to the loop that it receives. A test can therefore pass an
+ * Shows a module that publishes its decisions to a loop that the caller passes. A test can therefore pass an
  * in-memory loop.
  */
 import type { MeshLoop } from 'mesh-chain'

@@ -2,7 +2,7 @@
  * Shows how to find a blocked event loop in the metrics that a service archived about itself. Prices are
  * sometimes late, although no price request is slow by itself.
  *
- * Runs the service, and then performs the steps that README.md in this folder describes.
+ * Runs the service and then performs the steps that README.md in this folder describes.
  *
  *   node --import ./examples/typescript.mjs examples/vital-signs/run.ts [FOLDER]
  *

@@ -27,7 +27,10 @@ mkdirSync(folder, { recursive: true })
 const loop = new MeshLoop(new FileChainAppender(join(folder, 'samples.chain')), { nodeId: 'shop-1' })
 const vitals = new SourceManager(loop, { registry: join(folder, 'sources.chain'), saveIntervalMs: 500 })
 
-/** Creates the source for a name: from this table on the first start, and later from the registry. */
+/**
+ * Functions that create the sources, by name. They are called on the first start, and for each source that is
+ * restored from the registry.
+ */
 const SOURCES: Record<string, () => Source> = {
 	'event-loop': eventLoopDelay,
 	gc: garbageCollection,

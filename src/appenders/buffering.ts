@@ -18,13 +18,13 @@ import { TIMER_MS_MAX } from '../platform/time-limits.ts'
 
 /** Options for a `BufferingAppender`. */
 export interface BufferingOptions {
-	/** Maximum number of records to hold. Whole number; 0 acts as 1. Default: 16,384. */
+	/** Maximum number of records to hold. Whole number from 0; 0 is treated as 1. Default: 16,384. */
 	readonly capacity?: number | undefined
 }
 
 /** Options for `BufferingAppender.waitFor`. */
 export interface WaitOptions {
-	/** Maximum wait: 0 to 2,147,483,647 ms, or Infinity for no limit. Default: 1,000 ms. */
+	/** Maximum time to wait, from 0 to 2,147,483,647 ms, or Infinity for no limit. Default: 1,000 ms. */
 	readonly timeoutMs?: number | undefined
 }
 
@@ -44,7 +44,7 @@ interface Waiter {
  * one to {@link droppedCount}. Its durability is `memory`.
  *
  * `E` is the event map of the loop. With a filter by `kind`, the result type is the type of that kind's
- * records. A loop never appends `$gap` records of its own to this appender, because the appender never fails.
+ * records. A loop never appends its own `$gap` records to this appender, because the appender never fails.
  *
  * @example
  * ```ts
@@ -123,10 +123,10 @@ export class BufferingAppender<E extends object = EventMap> implements LogChainA
 
 	/**
 	 * Resolves with the oldest held record that matches a filter or a function. If no held record matches,
-	 * waits for the next record that does.
+	 * waits for the next matching record.
 	 *
-	 * @throws {MeshChainError} `WAIT_TIMEOUT` if no matching record arrives in time, `APPENDER_CLOSED` if the
-	 * appender is closed first.
+	 * @throws {MeshChainError} `WAIT_TIMEOUT` if no matching record arrives in time, or `APPENDER_CLOSED` if
+	 * the appender is closed first.
 	 */
 	waitFor<K extends KindOf<E>>(filter: KindFilter<K>, options?: WaitOptions): Promise<RecordOf<E, K>>
 	waitFor(match: LogFilter | ((record: RecordOf<E>) => boolean), options?: WaitOptions): Promise<RecordOf<E>>

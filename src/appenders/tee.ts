@@ -2,8 +2,8 @@
  * Passes one history to several appenders. All children read one queue, each with its own cursor, so that a
  * child that fails, hangs or is slow does not delay the others.
  *
- * Invariant: the queue holds only records that at least one child still needs, at most
- * `TEE_QUEUE_RECORDS_MAX`.
+ * Invariant: the queue holds only records that at least one child still needs, and at most
+ * `TEE_QUEUE_RECORDS_MAX` of them.
  */
 import {
 	claimAppender,
@@ -26,7 +26,7 @@ import type { OutboxStats } from '../outbox/outbox-stats.ts'
 import { RecordQueue } from '../outbox/record-queue.ts'
 import { TIMER_MS_MAX } from '../platform/time-limits.ts'
 
-/** Time that `close` needs to report the outcome after its slowest child has closed. */
+/** Time that `close` needs to report the outcome after the slowest child has closed. */
 const CLOSE_MARGIN_MS = 500
 
 /** Options for a `TeeAppender`. */
@@ -69,13 +69,14 @@ interface ChildFailure {
 
 /**
  * Passes every record to every child, in order. `append` accepts each record and does not throw. Appends to a
- * failing child are retried with a back-off, while up to 16,384 records wait for that child. Older records
- * become a counted gap (`overflow`), which the child receives as a `$gap` record when it recovers. Records
- * that a child refuses with a non-retryable error also become a gap (`appendFailed`).
+ * failing child are retried with increasing delays, while up to 16,384 records wait for that child. Beyond
+ * this limit, the oldest records become a counted gap (`overflow`), which the child receives as a `$gap`
+ * record when it recovers. Records that a child refuses with a non-retryable error also become a gap
+ * (`appendFailed`).
  *
- * `close` closes all children concurrently, and every wait is bounded.
+ * `close` closes all children concurrently, and every wait has a time limit.
  *
- * A record is committed once every child has committed it, so {@link durability} is the highest durability of
+ * A record is committed when every child has committed it, so {@link durability} is the highest durability of
  * any child.
  */
 export class TeeAppender implements LogChainAppender {
@@ -95,8 +96,8 @@ export class TeeAppender implements LogChainAppender {
 
 	/**
 	 * @param given the children, optionally followed by options. This appender takes ownership of the children.
-	 * @throws {MeshChainError} `INVALID_OPTION` without children, `APPENDER_IN_USE` if a child belongs to
-	 * another loop or appender.
+	 * @throws {MeshChainError} `INVALID_OPTION` if there are no children, or `APPENDER_IN_USE` if a child
+	 * belongs to another loop or appender.
 	 */
 	constructor(...given: LogChainAppender[] | [...LogChainAppender[], TeeOptions]) {
 		const { appenders, closeTimeoutMs } = resolveTee(given)
@@ -129,7 +130,10 @@ export class TeeAppender implements LogChainAppender {
 		return undefined
 	}
 
-	/** Maximum duration of {@link close} in milliseconds, unless appends to a child keep settling. */
+	/**
+	 * Maximum duration of {@link close}, in milliseconds. The limit can be exceeded while appends to a child
+	 * keep settling.
+	 */
 	get closeTimeoutMs(): number {
 		const longestMs = this.#children.map(({ appender }) => closeMsMax(appender, this.#closeTimeoutMs))
 		return Math.min(Math.max(...longestMs) + CLOSE_MARGIN_MS, TIMER_MS_MAX)
@@ -138,7 +142,7 @@ export class TeeAppender implements LogChainAppender {
 	/**
 	 * Queues a record for every child.
 	 *
-	 * @throws {LogAppendError} `APPENDER_CLOSED`, not retryable, after {@link close}; nothing else.
+	 * @throws {LogAppendError} `APPENDER_CLOSED`, not retryable, after {@link close}. No other error is thrown.
 	 */
 	append(record: LogRecord): void {
 		this.#refuseWhenClosed(record.seq)
@@ -152,7 +156,7 @@ export class TeeAppender implements LogChainAppender {
 	 * Queues records as one batch. A child with `appendBatch` accepts all or none of the records. Other
 	 * children receive the records one by one.
 	 *
-	 * @throws {LogAppendError} `APPENDER_CLOSED`, not retryable, after {@link close}; nothing else.
+	 * @throws {LogAppendError} `APPENDER_CLOSED`, not retryable, after {@link close}. No other error is thrown.
 	 */
 	appendBatch(records: readonly LogRecord[]): void {
 		if (records.length === 0) return
@@ -166,8 +170,8 @@ export class TeeAppender implements LogChainAppender {
 	/**
 	 * Flushes every child.
 	 *
-	 * @throws {MeshChainError} `FLUSH_FAILED` after all children were flushed. The message names the children
-	 * that failed.
+	 * @throws {MeshChainError} `FLUSH_FAILED` if a child cannot flush. All children are flushed first, and the
+	 * message names the children that failed.
 	 */
 	flush(): void {
 		const failures: ChildFailure[] = []
@@ -183,10 +187,10 @@ export class TeeAppender implements LogChainAppender {
 	}
 
 	/**
-	 * Resolves once every child has synced.
+	 * Resolves when every child has synced.
 	 *
-	 * @throws {MeshChainError} `SYNC_FAILED` after all children were synced. The message names the children
-	 * that failed.
+	 * @throws {MeshChainError} `SYNC_FAILED` if a child cannot sync. All children are synced first, and the
+	 * message names the children that failed.
 	 */
 	async sync(): Promise<void> {
 		if (this.#closing !== undefined) return this.#closing
@@ -197,8 +201,8 @@ export class TeeAppender implements LogChainAppender {
 	/**
 	 * Appends the pending records, then syncs and closes every child. Idempotent.
 	 *
-	 * @throws {MeshChainError} `CLOSE_FAILED` after all children were closed. The message names the children
-	 * that failed.
+	 * @throws {MeshChainError} `CLOSE_FAILED` if a child cannot close. All children are closed first, and the
+	 * message names the children that failed.
 	 */
 	close(): Promise<void> {
 		this.#closing ??= this.#closeAll()
@@ -228,7 +232,8 @@ export class TeeAppender implements LogChainAppender {
 	}
 
 	/**
-	 * Makes room in the queue. First retries each child, which may free enough room without dropping records.
+	 * Makes room in the queue. First retries the appends to each child, because this may free enough room
+	 * without dropping records.
 	 */
 	#makeRoom(count: number): void {
 		if (this.#queue.count + count <= TEE_QUEUE_RECORDS_MAX) return

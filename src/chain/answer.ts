@@ -1,19 +1,18 @@
 /**
- * Defines the four answers of a verification, which state whether a chain is as its writers left it. Only
- * this file decides which answer applies. `verifyChain`, `repairChain`, `Chain.info` and the exit statuses of
- * the commands use it.
+ * Defines the four possible answers of a verification. An answer states whether a chain is as its writers
+ * left it. Only this file decides which answer applies. `verifyChain`, `repairChain`, `Chain.info` and the
+ * exit statuses of the commands rely on it.
  *
  * Invariant: the most severe finding determines the answer. Nothing that a file contains (a `repaired`
  * anchor, a `$gap`, a `kept from`) makes another finding less severe.
  */
-
 import { GAP_KIND, type GapData, isGap, type LogRecord } from '../model/record.ts'
 import { processWide } from '../platform/process-wide.ts'
 
 /**
  * Severities of findings, from the least to the most severe. `note`: normal, for example after a crash.
- * `loss`: records are lost, and the chain itself records that. `unchecked`: the evidence that is needed to
- * decide is gone. `damage`: something is wrong.
+ * `loss`: records are lost, and the chain itself records the loss. `unchecked`: the evidence needed to decide
+ * is gone. `damage`: something is wrong.
  */
 export const SEVERITIES = ['note', 'loss', 'unchecked', 'damage'] as const
 export type Severity = (typeof SEVERITIES)[number]
@@ -50,7 +49,7 @@ export function heavier(a: Severity, b: Severity): Severity {
 	return SEVERITIES.indexOf(b) > SEVERITIES.indexOf(a) ? b : a
 }
 
-/** Returns whether nothing is wrong and nothing is left unchecked. */
+/** Returns true if nothing is wrong and nothing was left unchecked. */
 export function isOk(answer: ChainAnswer): boolean {
 	return answer === 'ok' || answer === 'ok, records lost'
 }
@@ -64,8 +63,9 @@ export function severityOfCause(cause: unknown): 'note' | 'loss' {
 }
 
 /**
- * Severities of gaps whose data does not show the severity: gaps that a reader created because the chain does
- * not record why records are missing, and gaps from a chain that was merged with others.
+ * Severities that cannot be determined from the data of the gap. They belong to gaps that a reader created
+ * because the chain does not record why records are missing, and to gaps from a chain that was merged with
+ * others.
  */
 const severities = processWide('gap-severities', () => new WeakMap<LogRecord, Severity>())
 
@@ -75,7 +75,7 @@ export function asUnexplained<T extends LogRecord>(gap: T): T {
 	return gap
 }
 
-/** Gives a changed copy of a gap the severity of that gap. */
+/** Gives a changed copy of a gap the severity of the original gap. */
 export function explainedAs<T extends LogRecord>(gap: LogRecord, changed: T): T {
 	if (gap.kind === GAP_KIND) severities.set(changed, severityOfRecord(gap))
 	return changed
@@ -83,7 +83,7 @@ export function explainedAs<T extends LogRecord>(gap: LogRecord, changed: T): T 
 
 /**
  * Returns the severity of a `$gap` record, and `note` for any other record. A `$gap` that has an origin and
- * was read from a file is an ordinary record: the loss is in the chain from which the record was merged, not
+ * was read from a file is an ordinary record: the loss occurred in the chain that the record came from, not
  * in this one.
  */
 export function severityOfRecord(record: LogRecord): Severity {

@@ -24,14 +24,14 @@ export interface ChainQuery extends LogFilter {
 export interface TailQuery extends LogFilter {
 	/** How missing records are treated, as in {@link ChainQuery}. */
 	readonly gaps?: 'yield' | 'throw' | 'skip' | undefined
-	/** Polling interval while the system reports no change to the file, in milliseconds. Default: 200. */
+	/** Polling interval in milliseconds, used while the system reports no change to the file. Default: 200. */
 	readonly pollIntervalMs?: number | undefined
 	/**
 	 * Whether to return a record only after the watermark beside the chain shows that the record is on disk.
 	 * Default: false.
 	 */
 	readonly durableOnly?: boolean | undefined
-	/** Signal that ends the iteration when it aborts. */
+	/** Signal that ends the iteration when aborted. */
 	readonly signal?: AbortSignal | undefined
 }
 
@@ -52,13 +52,13 @@ export interface Chain<E extends object = EventMap> extends AsyncDisposable {
 	 */
 	readonly chains?: readonly Chain[]
 	/**
-	 * Iterates over the matching records in chain order, up to the point where the file ended when the
-	 * iteration started. Memory use does not grow with the file size. The number of reads that it takes to
-	 * find a seq or a time grows with the logarithm of the file size, even if times step back. Parts that
-	 * cannot match are not read, so damage in them is not reported. `verifyChain` checks the complete chain.
+	 * Iterates over the matching records in chain order, up to where the file ended when the iteration started.
+	 * Memory use does not grow with the file size. Finding a seq or a time takes a number of reads that is
+	 * logarithmic in the file size, even if times are out of order. Parts that cannot match are not read, so
+	 * damage in them is not reported. `verifyChain` checks the complete chain.
 	 *
-	 * @throws {MeshChainError} `INVALID_FILTER` at once; during the iteration, `CHAIN_CLOSED`, `CHAIN_GAP`,
-	 * and `CHAIN_TRUNCATED` if the file has become shorter.
+	 * @throws {MeshChainError} `INVALID_FILTER` immediately. During the iteration, `CHAIN_CLOSED`, `CHAIN_GAP`,
+	 * or, if the file was shortened, `CHAIN_TRUNCATED`.
 	 */
 	records<K extends KindOf<E>>(query: ChainQuery & KindFilter<K>): AsyncIterable<ChainRecord<E, K>>
 	records(query?: ChainQuery): AsyncIterable<ChainRecord<E>>
@@ -73,8 +73,8 @@ export interface Chain<E extends object = EventMap> extends AsyncDisposable {
 	 * iteration continues across restarts of the writer, and neither skips nor repeats a record. It ends when
 	 * `signal` aborts or after `toSeq`.
 	 *
-	 * @throws {MeshChainError} `INVALID_FILTER` or `INVALID_OPTION` at once; during the iteration,
-	 * `CHAIN_CLOSED`, `CHAIN_GAP`, `CHAIN_TRUNCATED` if the file was shortened or rewritten, and
+	 * @throws {MeshChainError} `INVALID_FILTER` or `INVALID_OPTION` immediately. During the iteration,
+	 * `CHAIN_CLOSED`, `CHAIN_GAP`, `CHAIN_TRUNCATED` if the file was shortened or rewritten, or
 	 * `CHAIN_REPLACED` if the path refers to another chain or to no chain.
 	 */
 	tail<K extends KindOf<E>>(query: TailQuery & KindFilter<K>): AsyncIterable<ChainRecord<E, K>>
@@ -94,7 +94,7 @@ export interface Chain<E extends object = EventMap> extends AsyncDisposable {
  * State of a chain, or of one of its epochs.
  *
  * - `closed`: `close()` was called.
- * - `exited`: the process of the writer exited, and the exit code is known.
+ * - `exited`: the writer's process exited, and the exit code is known.
  * - `crashed`: there is no closing anchor.
  * - `open`: a writer has the chain open.
  * - `unknown`: the chain was not closed, and this process cannot determine whether a writer has it open.
@@ -111,12 +111,13 @@ export interface ChainEndInfo {
 	/** Reason why the state is `unknown`; absent in any other state. */
 	readonly unknownBecause?: string
 	/**
-	 * Number of bytes in an incomplete or unsynced end of the file. Such bytes are normal after a crash, and
+	 * Size of an incomplete or unsynced end of the file, in bytes. A nonzero size is normal after a crash and
 	 * while a writer is writing.
 	 */
 	readonly tornBytes: number
 	/**
-	 * Number of unreadable bytes at the end that neither a killed process nor a power loss could have left.
+	 * Number of unreadable bytes at the end of the file that did not result from a killed process or a power
+	 * loss.
 	 */
 	readonly damagedBytes: number
 }
@@ -198,24 +199,23 @@ export interface ChainInfo {
 	readonly holder: LockHolder | undefined
 	/** Reason why the state is `unknown`; absent in any other state. */
 	readonly unknownBecause?: string
-	/** Number of bytes in an incomplete or unsynced end of the file. Such bytes are normal after a crash. */
+	/** Size of an incomplete or unsynced end of the file, in bytes. A nonzero size is normal after a crash. */
 	readonly tornBytes: number
 	/** Number of unreadable ranges, not counting an incomplete or unsynced end. */
 	readonly damagedPlaces: number
 	readonly damagedBytes: number
 	/**
-	 * Answer of a check that does not include the hash links, and so is never `cannot be checked`.
+	 * Answer from a check that does not include the hash links. It is therefore never `cannot be checked`.
 	 * `verifyChain` also checks the links.
 	 */
 	readonly answer: ChainAnswer
-	/** Number of lost records that gaps in the chain cover. */
+	/** Number of lost records covered by gaps in the chain. */
 	readonly recordsLost: number
 	readonly head: ChainHead
 }
 
 /**
- * The newest hash link of a chain. A head that is kept elsewhere makes a later truncation or rewrite
- * detectable.
+ * The newest hash link of a chain. A head stored elsewhere makes a later truncation or rewrite detectable.
  */
 export interface ChainHead {
 	readonly chainId: string
@@ -230,18 +230,18 @@ export interface ChainHead {
 }
 
 /**
- * - `tornTail`: the incomplete entry that a killed writer left. `unsynced`: an unreadable range that a power
- *   loss left. `notClosed`: the chain has no closing anchor.
+ * - `tornTail`: the incomplete entry that a killed writer left behind. `unsynced`: an unreadable range that
+ *   was left by a power loss. `notClosed`: the chain has no closing anchor.
  * - `damaged`: bytes cannot be read. `ambiguous`: bytes cannot be read, and the evidence does not show
  *   whether a power loss is the cause.
  * - `truncated`: bytes that were on disk are gone. `missingFile`: a complete file is gone. `headMissing`: the
- *   head that was kept elsewhere is not in the chain, or links no longer connect it to the beginning of the
+ *   head that was stored elsewhere is not in the chain, or links no longer connect it to the beginning of the
  *   chain.
- * - `missing`: records are absent, and no gap covers them.
+ * - `missing`: records are missing, and no gap covers them.
  * - `brokenLink`, `wrongSeq`, `wrongAnchor`: each entry verifies, but the entries contradict each other.
- * - `gap`: the chain itself records why records are absent. `superseded`: the next file contains these
+ * - `gap`: the chain itself records why records are missing. `superseded`: the next file contains these
  *   entries again. `stray`: a writer wrote these records after another writer had taken over. `repaired`: a
- *   change that `repairChain` made, or something that cannot be checked because of such a change.
+ *   change that `repairChain` made, or something that cannot be checked because of that change.
  */
 export type VerifyFindingKind =
 	| 'tornTail'
@@ -263,8 +263,8 @@ export type VerifyFindingKind =
 
 /**
  * One finding of `verifyChain`. Its severity is `note` for a normal state, for example after a crash; `loss`
- * if records are lost and the chain itself records that; `unchecked` if the evidence is gone; and `damage` if
- * something is wrong.
+ * if records are lost and the chain itself records the loss; `unchecked` if the evidence is gone; and
+ * `damage` if something is wrong.
  */
 export interface VerifyFinding {
 	readonly kind: VerifyFindingKind
@@ -284,9 +284,9 @@ export interface VerifyFinding {
 export interface VerifyReport {
 	/** Whether the answer is `ok` or `ok, records lost`. */
 	readonly ok: boolean
-	/** Answer that the most severe finding determines. */
+	/** Answer, determined by the most severe finding. */
 	readonly answer: ChainAnswer
-	/** Number of records that the findings of severity `loss` cover. */
+	/** Number of records covered by findings of severity `loss`. */
 	readonly recordsLost: number
 	readonly records: number
 	readonly frames: number
@@ -302,7 +302,7 @@ export interface VerifyReport {
 	readonly head: ChainHead
 }
 
-/** An action of `repairChain` on one file, done or planned. */
+/** An action that `repairChain` performed, or plans to perform, on one file. */
 export interface RepairAction {
 	/**
 	 * `cut`: removes the bytes at the end. `rebuild`: replaces the file with a new one that contains
@@ -316,7 +316,7 @@ export interface RepairAction {
 	readonly bytes: number
 	/** Number of lost records; after the repair, a `$gap` covers them. */
 	readonly lostRecords: number
-	/** Path of the saved bytes, or of the replaced file; undefined in a plan. */
+	/** Path of the file with the saved bytes, or of the replaced file; undefined in a plan. */
 	readonly keptAt: string | undefined
 }
 
@@ -324,7 +324,7 @@ export interface RepairAction {
 export interface RepairReport {
 	readonly path: string
 	readonly dryRun: boolean
-	/** Actions, done or planned; empty if there is nothing to repair. */
+	/** Performed or planned actions; empty if there is nothing to repair. */
 	readonly actions: readonly RepairAction[]
 	/**
 	 * Damage that needs a human decision: evidence of a deliberate change, and missing files. Limited to the

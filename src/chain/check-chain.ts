@@ -1,5 +1,5 @@
 /**
- * Rejects values that are not chains before any of their methods is called. The errors state how to get a
+ * Rejects values that are not chains before any of their methods is called. The errors state how to open a
  * chain.
  */
 import { isThenable } from '../guard/promises.ts'
@@ -20,7 +20,7 @@ export function checkChain(wanted: string, chain: unknown, methods: readonly (ke
 	throw new MeshChainError('INVALID_OPTION', `${wanted}, not ${whatWasGiven(chain)}`)
 }
 
-/** Describes a value that is not a chain, and states how to get a chain. */
+/** Describes a value that is not a chain, and states how to open a chain. */
 export function whatWasGiven(given: unknown): string {
 	if (typeof given === 'string') return `the path ${show(given)}: open it with await openChain(path)`
 	if (isThenable(given)) return 'a promise for a chain: openChain(path) needs an await'
@@ -28,7 +28,7 @@ export function whatWasGiven(given: unknown): string {
 }
 
 /**
- * Rejects a chain without a file of its own, because a cursor is stored beside that file.
+ * Rejects a chain that has no file of its own, because a cursor is stored beside the chain file.
  *
  * @throws {MeshChainError} `INVALID_OPTION`
  */

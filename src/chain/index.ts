@@ -27,7 +27,6 @@ export type {
 	VerifyReport,
 } from './chain.ts'
 export { checkChain, checkFollowable, whatWasGiven } from './check-chain.ts'
-export { putFirstInPlace, unsyncedName } from './files/atomic-rename.ts'
 export { acquireLock, type Lock } from './files/lock.ts'
 export { readHolder } from './files/lock-holder.ts'
 export { identifyAt } from './files/segments.ts'
@@ -63,8 +62,8 @@ export { type VerifyOptions, type VerifyProgress, verifyChain } from './verify/v
 export { ChainBuilder } from './write/chain-builder.ts'
 export { FileChainAppender, type FileChainStats } from './write/file-chain-appender.ts'
 export type { FileChainOptions, SyncPolicy } from './write/file-chain-options.ts'
+export { checkBatch, missingBefore } from './write/missing-seqs.ts'
 export type { ChainRecovery } from './write/opened-chain.ts'
 export type { RecoveryVerdict } from './write/recovery.ts'
 export { ReplicaWriter } from './write/replica-writer.ts'
-export { checkBatch, missingBefore } from './write/seq-check.ts'
 export type { ChainWriterStats } from './write/writer-stats.ts'

@@ -1,9 +1,9 @@
-/** Parses durations (`90s`, `30d`) and sizes (`512MiB`, `10GB`) as users type them. */
+/** Parses the durations (`90s`, `30d`) and sizes (`512MiB`, `10GB`) that users type. */
 import { show } from '../guard/show.ts'
 import { TIME_MAX_MS } from '../platform/time-limits.ts'
 import { usage } from './command.ts'
 
-/** Length of each unit of a duration in milliseconds, shortest first. */
+/** Length of each duration unit in milliseconds, shortest first. */
 export const DURATION_UNITS: Readonly<Record<string, number>> = {
 	ms: 1,
 	s: 1000,
@@ -45,7 +45,7 @@ export interface Retention {
 }
 
 /**
- * Parses all values of an option, at most one duration and one size.
+ * Parses the values of an option: at most one duration and one size.
  *
  * @throws {MeshChainError} `INVALID_USAGE`
  */

@@ -12,7 +12,7 @@ export const STRICT_OPTION: OptionSpec = {
 	help: 'exit with status 3 if records are lost, even if the chain accounts for them',
 }
 
-/** Returns the exit status of a command, given the answer about the chain that it read. */
+/** Returns the exit status that corresponds to the answer about a chain. */
 export function statusFor(answer: ChainAnswer, invocation: Invocation): number {
 	if (answer === 'not ok') return STATUS.notOk
 	if (answer === 'cannot be checked') return STATUS.unchecked
@@ -21,7 +21,7 @@ export function statusFor(answer: ChainAnswer, invocation: Invocation): number {
 
 /** The exit statuses of `verify` and `repair`. */
 export const CHECK_STATUSES = {
-	ok: 'ok, even with lost records that the chain accounts for',
+	ok: 'ok; lost records that the chain accounts for are not errors',
 	notOk: 'not ok: the chain is damaged, incomplete or changed, or records are lost (with --strict)',
 	unchecked: 'cannot be checked: a repair or retention removed data that the check needs',
 	failed: 'the chain cannot be read or written, or stdout cannot be written',

@@ -1,5 +1,6 @@
 /**
- * Defines a command as one entry of a table. Parsing, checks, help and completion all derive from this table.
+ * Defines a command as an entry in a table. Parsing, validation, help and completion all derive from this
+ * table.
  */
 import { parseArgs } from 'node:util'
 import { show } from '../guard/show.ts'
@@ -11,7 +12,7 @@ import type { Terminal } from './terminal.ts'
 export interface OptionSpec {
 	readonly long: string
 	readonly short?: string
-	/** Name of the value in the help; an option without a value name is a switch. */
+	/** Name of the value in the help. An option without a value name is a switch. */
 	readonly value?: string
 	/** Whether the option can be given more than once. */
 	readonly multiple?: boolean
@@ -21,11 +22,9 @@ export interface OptionSpec {
 	readonly choices?: readonly string[]
 	/** Value if the option is omitted. */
 	readonly default?: string
-	/** Description of a default that is not a fixed value, for the help. */
+	/** Help text for a default that is not a fixed value. */
 	readonly defaultText?: string
-	/**
-	 * Description: a noun phrase, or an imperative for a switch. The help adds the choices and the default.
-	 */
+	/** Help text: a noun phrase, or an imperative for a switch. The choices and the default are appended. */
 	readonly help: string
 }
 
@@ -44,7 +43,7 @@ export interface Command {
 	readonly words?: readonly string[]
 	/** Whether files follow the keyword. */
 	readonly filesFollow?: boolean
-	/** Command lines, each with a description of its effect. */
+	/** Example command lines, each with a description of its effect. */
 	readonly examples: readonly (readonly [line: string, does: string])[]
 	readonly options: readonly OptionSpec[]
 	/** Environment variables that the command reads, other than those that control colour. */
@@ -128,7 +127,7 @@ export class Invocation {
 	}
 }
 
-/** Returns an error for an invalid command line. The command has had no effect and ends with status 2. */
+/** Returns an error for an invalid command line. The command has done nothing and exits with status 2. */
 export function usage(message: string): MeshChainError {
 	return new MeshChainError('INVALID_USAGE', message)
 }
@@ -162,8 +161,8 @@ function parseFor(command: Command, argv: readonly string[]) {
 }
 
 /**
- * Joins each option and its value into one argument, such as `-S -1h` into `--since=-1h`, because a value can
- * start with a dash.
+ * Joins each option and its value into one argument, because a value can start with a dash: `-S -1h` becomes
+ * `--since=-1h`.
  */
 function joinValues(command: Command, argv: readonly string[]): string[] {
 	const joined: string[] = []

@@ -53,7 +53,7 @@ complete -o filenames -F _mesh_chain mesh-chain
 `
 }
 
-/** Builds the zsh script: one call of `_arguments` for each command. */
+/** Builds the zsh script: one call to `_arguments` for each command. */
 export function zshScript(commands: readonly Command[]): string {
 	const list = commands.map(({ name, summary }) => `\t\t${quoted(`${name}:${summary}`)}`)
 	const cases = commands.map((command) => {

@@ -7,8 +7,8 @@ import { printableLines } from './printable.ts'
 const SCRIPTS = { bash: bashScript, zsh: zshScript, fish: fishScript } as const
 
 /**
- * @param commands returns the table of commands. It is called only when a script is built, because the table
- * contains this command.
+ * @param commands Function that returns the table of commands. It is called only when a script is built,
+ * because the table contains this command.
  */
 export function completionOf(commands: () => readonly Command[]): Command {
 	return {

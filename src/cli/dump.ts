@@ -34,7 +34,7 @@ export const dump: Command = {
 		const selection = selectionOf(invocation, terminal.now())
 		const follows = invocation.flag('follow')
 		if (follows && selection.query.reverse)
-			throw usage('--follow cannot be combined with --reverse, because new records follow the oldest ones')
+			throw usage('--follow cannot be combined with --reverse, because new records would come last')
 		if (follows && (invocation.isGiven('session') || invocation.isGiven('between')))
 			throw usage('--follow cannot be combined with --session or --between, because they select past records')
 		const printer = new Printer(invocation, terminal, selection, selection.limit)

@@ -5,7 +5,7 @@ import { isInstance, propertyOf } from '../guard/values.ts'
 /** The exit statuses by name. */
 export const STATUS = { ok: 0, nothingMatched: 1, failed: 2, notOk: 3, unchecked: 4 } as const
 
-/** The status in the help for 128 plus the number of a signal. */
+/** Notation in the help for an exit status of 128 plus the signal number. */
 const BY_SIGNAL = '128+N'
 
 /** A line of the help: an exit status and its meaning. */
@@ -42,10 +42,10 @@ export function statusTexts(meanings: {
 	return all.flatMap(([status, text]) => (text === undefined ? [] : [[status, text] as const]))
 }
 
-/** Maximum number of nested causes of an error to search for an interruption. */
+/** Maximum number of nested error causes to search for an interruption. */
 const CAUSES_MAX = 8
 
-/** The abort reason when the process of a command receives a signal. */
+/** Reason for an abort after the process has received a signal. */
 export class Interruption extends Error {
 	override readonly name = 'AbortError'
 	readonly signal: NodeJS.Signals
@@ -61,12 +61,12 @@ export class Interruption extends Error {
 	}
 }
 
-/** Returns the status of a command that was interrupted before its work was complete. */
+/** Returns the exit status of a command that was interrupted before its work was complete. */
 export function interruptedStatus({ reason }: AbortSignal): number {
 	return (reason instanceof Interruption ? reason : new Interruption('SIGINT')).status
 }
 
-/** Returns the status of a command that threw. */
+/** Returns the exit status for an error that a command threw. */
 export function statusOf(error: unknown): number {
 	// An error from a user's module can have any cause, even a circular one.
 	let cause = error

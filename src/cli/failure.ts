@@ -1,6 +1,6 @@
 /**
- * Builds the message for an error that ends a command: a line with the error code and, for some codes, a
- * hint.
+ * Builds the message for an error that ends a command: a line with the error code, followed by a hint for
+ * some codes.
  */
 import { MeshChainError, messageOf } from '../model/errors.ts'
 import { type Printable, printed } from './printable.ts'
@@ -8,7 +8,7 @@ import { type Printable, printed } from './printable.ts'
 const HINTS: Readonly<Record<string, string>> = {
 	INVALID_USAGE:
 		'run mesh-chain --help for the commands, or mesh-chain COMMAND --help for the options of a command',
-	CHAIN_NOT_FOUND: 'check the path: it is the argument of new FileChainAppender(path) in the service',
+	CHAIN_NOT_FOUND: 'check the path: it must be the path that the service passes to FileChainAppender',
 	CHAIN_EMPTY: 'the service stopped before it wrote a header: restart the service',
 	NOT_A_CHAIN: 'a chain file starts with the bytes 99 aa "mesh-chain"',
 }

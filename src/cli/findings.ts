@@ -32,7 +32,7 @@ export function notListedLines(
 ): Printable[] {
 	return Object.entries(notListed).map(
 		([kind, more]) =>
-			printed`${counted(more, 'more finding', 'more findings')}${which} of kind [${kind}] not listed`,
+			printed`not listed: ${counted(more, 'more finding', 'more findings')} of kind [${kind}]${which}`,
 	)
 }
 
@@ -55,7 +55,7 @@ export function adviceFor(file: string, findings: readonly VerifyFinding[]): str
 			'this chain was changed: leave its files as they are, and compare them with a copy or a stored head',
 		)
 	} else if (damage.some(isEvidence)) {
-		lines.push('the head was taken from a different chain: compare this chain with a copy')
+		lines.push('this chain does not match the head: compare this chain with a copy')
 	}
 	if (damage.some(({ kind }) => kind === 'missingFile')) {
 		lines.push('a file is missing: restore it from a copy, because a repair cannot recreate it')

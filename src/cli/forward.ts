@@ -16,7 +16,7 @@ import { StatusLine } from './progress.ts'
 import type { Terminal } from './terminal.ts'
 
 const SHOW_MS = 200
-/** The settings of a stream that `--create` creates. An existing stream is never changed. */
+/** Settings for the stream that `--create` creates. An existing stream is never changed. */
 const CREATE_OPTIONS = [
 	{
 		long: 'replicas',
@@ -94,7 +94,7 @@ export const forward: Command = {
 	environment: NATS_VARIABLES,
 	statuses: statusTexts({
 		ok: 'every record was acknowledged, or the command was interrupted (without --once)',
-		notOk: 'a record was too large for a message, or the stream is ahead of the file',
+		notOk: 'a record was too large for a message, or the stream was ahead of the file',
 		failed: 'a file cannot be read, or the stream cannot be written',
 		interrupted: 'interrupted before every record was acknowledged (with --once)',
 	}),
@@ -124,7 +124,7 @@ export const forward: Command = {
 			tell(forwarders, terminal)
 		}
 		if (once && isInterrupted) {
-			const text = 'interrupted before every record was acknowledged; the next forward resumes from there'
+			const text = 'interrupted before every record was acknowledged; the next forward sends the rest'
 			terminal.stderr.write(printed`mesh-chain: ${text}\n`)
 			return interruptedStatus(interrupted)
 		}

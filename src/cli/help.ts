@@ -1,4 +1,6 @@
-/** Builds the help texts from the table of commands. Each help text starts with examples. */
+/**
+ * Builds the help from the table of commands. The overview and the help for each command start with examples.
+ */
 import type { Command, OptionSpec } from './command.ts'
 import { STATUS_TABLE, type StatusText } from './exit-status.ts'
 

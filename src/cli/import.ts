@@ -36,14 +36,14 @@ export const importCommand: Command = {
 			long: 'source',
 			value: 'NAME',
 			defaultText: 'the name of FILE',
-			help: 'name of the source in the origin of appended records',
+			help: 'source name to store in the origin of appended records',
 		},
 	],
 	statuses: statusTexts({
 		ok: 'the records were imported; lines that are not records were skipped and counted',
 		notOk: 'some records were out of order and were left out',
 		failed: 'FILE cannot be read or contains no records, or the chain cannot be written',
-		interrupted: 'interrupted; no new chain was created, but appended records remain in an existing chain',
+		interrupted: 'interrupted; no new chain was created, but records appended to an existing chain remain',
 	}),
 	async run(invocation, terminal) {
 		const { file } = invocation
@@ -78,7 +78,7 @@ function summaryText(
 		...Object.entries(skipped).map(([reason, lines]) =>
 			lines === 0 ? '' : `${counted(lines, 'line')} skipped (${reason})`,
 		),
-		first === undefined ? '' : `the first of them on line ${count(first.line)}`,
+		first === undefined ? '' : `the first skipped line is line ${count(first.line)}`,
 	]
 	return joined(parts, printed`, `)
 }

@@ -31,14 +31,14 @@ export const info: Command = {
 	options: [
 		{
 			long: 'head',
-			help: 'print only the head; stored elsewhere, it lets verify --head detect a truncation',
+			help: 'print only the head; store it elsewhere so that verify --head can detect a truncation',
 		},
 		STRICT_OPTION,
 		...REPORT_OPTIONS,
 	],
 	environment: NATS_VARIABLES,
 	statuses: statusTexts({
-		ok: 'ok, even with lost records that the chain accounts for',
+		ok: 'ok; lost records that the chain accounts for are not errors',
 		notOk: 'part of the chain is damaged or missing, or records are lost (with --strict)',
 		failed: 'the file or stream cannot be read, or stdout cannot be written',
 	}),
@@ -91,7 +91,7 @@ function prettyInfo(found: ChainInfo, file: string, paint: Paint): Printable {
 	const lines = rows.flatMap(([name, text]) =>
 		text === undefined ? [] : [printed`${paint('bold', name.padEnd(10))} ${text}`],
 	)
-	// The path of a merged stream contains an address for each of its chains, which is too long to print.
+	// The path of a merged stream is too long to print, because it contains an address for each of its chains.
 	const path = isStreamAddress(file) ? file : found.path
 	return linesOf([paint('bold', printablePath(path)), ...lines, ...epochLines(found, paint)])
 }
@@ -106,7 +106,7 @@ function damagedText(places: number, file: string): string {
 	return `${counted(places, 'place')}; next: mesh-chain verify ${shellWord(file)}`
 }
 
-/** Formats how the last writer ended, or which process is writing. */
+/** Describes how the last writer ended, or which process is writing. */
 export function stateText(found: ChainInfo, paint: Paint): Printable {
 	const { state, exitCode, holder, unwritten, unknownBecause } = found
 	if (state === 'closed') return paint('green', 'closed')
@@ -120,7 +120,7 @@ export function stateText(found: ChainInfo, paint: Paint): Printable {
 }
 
 function howItCrashed(unwritten: number | undefined): string {
-	if (unwritten === undefined) return 'crashed: the last writer was killed or lost power'
+	if (unwritten === undefined) return 'crashed: the last writer was killed, or the machine lost power'
 	const lost = unwritten === 0 ? '' : `; ${counted(unwritten, 'record')} could not be written`
 	return `not closed: the last writer failed to close it${lost}`
 }

@@ -17,8 +17,8 @@ process.on('uncaughtException', (error) => {
 })
 
 process.exitCode = await run(process.argv.slice(2), {
-	// A getter, because the first access opens stdin, and a command that does not read it must not wait for
-	// it.
+	// This is a getter, because the first access opens stdin. A command that does not read stdin must not wait
+	// for it.
 	get stdin() {
 		return process.stdin
 	},

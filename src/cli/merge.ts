@@ -26,7 +26,7 @@ export const merge: Command = {
 	examples: [
 		[
 			'mesh-chain merge a.chain b.chain --to cluster.chain',
-			'creates one chain, ordered by time; the origin of each record names its chain',
+			'creates one chain, ordered by time; the origin of each record identifies its chain',
 		],
 		[
 			'mesh-chain merge node-*.chain -l warn -S -1h',
@@ -34,7 +34,7 @@ export const merge: Command = {
 		],
 	],
 	options: [
-		// Seqs have no common meaning across the chains, and a merge only runs forward.
+		// Seqs are not comparable across chains, and a merge runs only forward.
 		...filtersWithout('from-seq', 'to-seq', 'reverse'),
 		{ long: 'to', value: 'PATH', defaultText: 'stdout', help: 'path of the new chain' },
 		STRICT_OPTION,
@@ -97,7 +97,7 @@ async function openAll(files: readonly string[], terminal: Terminal): Promise<Ch
 	return chains
 }
 
-/** Builds the merged chain. Resolves to false after an interruption, which leaves no chain. */
+/** Builds the merged chain. If it is interrupted, resolves to false and leaves no chain. */
 async function build(
 	batches: AsyncIterable<readonly LogRecord[]>,
 	path: string,

@@ -20,8 +20,8 @@ export async function openHistory(name: string, { env }: Terminal): Promise<Chai
 type KnownChain = Pick<Chain, 'chainId'>
 
 /**
- * Returns the records of chains that are added to a stream while the stream is followed. For a file, there
- * are none. For a query with seqs, such chains are ignored, because a seq identifies a different record in
+ * Returns the records of chains that are added to a stream while it is being followed. Returns no records for
+ * a file. If the query contains seqs, new chains are ignored, because a seq identifies a different record in
  * each chain.
  */
 export async function newChainsOf(

@@ -31,7 +31,7 @@ export function isJson(invocation: Invocation): boolean {
 	return invocation.text('output') === 'json'
 }
 
-/** Returns the paint function for the colour setting of the command line and the environment. */
+/** Returns the paint function for the colour settings on the command line and in the environment. */
 export function paintOf(invocation: Invocation, terminal: Terminal): Paint {
 	const color = invocation.text(COLOR_OPTION.long)
 	return paintFor(COLORS.find((each) => each === color) ?? 'auto', terminal)

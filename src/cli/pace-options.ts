@@ -15,11 +15,11 @@ export const GAP_OPTION: OptionSpec = {
 	long: 'gap-max',
 	value: 'DURATION',
 	defaultText: 'silences of an hour or more are skipped',
-	help: 'maximum silence between records, such as 5s or 10m; longer ones are shortened to it',
+	help: 'maximum silence between records, such as 5s or 10m; longer silences are shortened to this value',
 }
 
 /**
- * Parses the limit for silences.
+ * Parses the maximum silence between records.
  *
  * @throws {MeshChainError} `INVALID_USAGE`
  */

@@ -1,7 +1,7 @@
 /**
  * Compiles patterns that users type. Records can come from untrusted sources, so a search must take linear
  * time for every pattern. RE2, which never backtracks, matches patterns with repetition. RegExp matches all
- * other patterns: it is many times as fast, and without repetition it cannot backtrack far.
+ * other patterns, because it is many times faster and cannot backtrack far without repetition.
  */
 import { RE2JS } from 're2js'
 import { messageOf } from '../model/errors.ts'
@@ -39,7 +39,7 @@ export function patternOf(option: string, text: string): TextPattern {
 }
 
 /**
- * Returns whether a pattern has only a few ways to match at each position, all of limited length. Such a
+ * Returns whether a pattern can match in only a few ways at each position, each of limited length. Such a
  * pattern contains no repetition, backreference or lookaround.
  */
 function isHarmless(pattern: string): boolean {
@@ -49,7 +49,7 @@ function isHarmless(pattern: string): boolean {
 	return !/[*+{]|\(\?(?!:)/.test(bare) && choices <= CHOICES_MAX
 }
 
-/** Returns the pattern without escaped backslashes. */
+/** Returns the pattern with an `x` in place of each escaped backslash. */
 function withoutPairs(pattern: string): string {
 	return pattern.replaceAll('\\\\', 'x')
 }

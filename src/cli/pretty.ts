@@ -1,9 +1,8 @@
 /**
  * Formats records for people: one line per record, followed by errors and long data. Records can come from
- * untrusted sources, so their fields can have any type here. All text is escaped, and indented below the
- * first line, so that a record cannot imitate another one.
+ * untrusted sources, so their fields can have any type here. All text is escaped, and every line after the
+ * first is indented, so that a record cannot imitate another one.
  */
-
 import type { BlackBoxLine } from '../model/own-events.ts'
 import {
 	isGap,
@@ -23,7 +22,7 @@ const INLINE_LENGTH_MAX = 100
 const BYTES_SHOWN_MAX = 16
 const DEPTH_SHOWN_MAX = 32
 const SPACE = printed` `
-/** The seq for lines that were never published. */
+/** Placeholder seq for a line that was never published. */
 const NO_SEQ = 0
 
 const LEVEL_STYLES: Readonly<Record<LogLevel, Style>> = {

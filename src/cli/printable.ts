@@ -11,7 +11,7 @@ import { escapeJson, escapeText } from '../text/escape.ts'
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: the colours of this program
 const COLOR = /\x1b\[\d+m/g
-/** Matches a surrogate pair, which is a single character. */
+/** Matches a surrogate pair, which encodes a single character. */
 const PAIR = /[\ud800-\udbff][\udc00-\udfff]/g
 
 let make: (text: string) => Printable
@@ -86,13 +86,13 @@ export function linesOf(values: readonly unknown[]): Printable {
 	return make(values.map((value) => `${printable(value)}\n`).join(''))
 }
 
-/** Concatenates printable texts. */
+/** Concatenates printable values. */
 export function together(values: readonly Printable[]): Printable {
 	return make(values.join(''))
 }
 
 /**
- * Makes text with several lines printable. Its line breaks and tabs are preserved, so it must come from this
+ * Makes multi-line text printable. Line breaks and tabs are preserved, so the text must come from this
  * program.
  */
 export function printableLines(text: string): Printable {
@@ -109,7 +109,7 @@ export function printableRecord(record: LogRecord): Printable {
 	return make(`${recordToJson(record)}\n`)
 }
 
-/** Formats text in a colour or weight, which is given by its start and end codes. */
+/** Formats a value in a colour or weight, given its start and end codes. */
 export function colored([begin, end]: readonly [number, number], value: unknown): Printable {
 	const text = printable(value)
 	return text.isEmpty ? text : make(`\x1b[${begin}m${text}\x1b[${end}m`)

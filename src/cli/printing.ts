@@ -23,7 +23,7 @@ import { prettyRecord } from './pretty.ts'
 import { Printable, printableRecord, printed, together } from './printable.ts'
 import type { Output, Terminal } from './terminal.ts'
 
-/** The option that follows a chain. */
+/** The option for following a chain. */
 export const FOLLOW_OPTION: OptionSpec = {
 	long: 'follow',
 	short: 'f',
@@ -82,7 +82,7 @@ export class Printer {
 		this.#left = limit
 	}
 
-	/** Whether the limit is reached or the reader has closed stdout. */
+	/** Whether the limit has been reached or the reader has closed stdout. */
 	get isDone(): boolean {
 		return this.#left === 0 || this.#output.isClosed
 	}
@@ -143,7 +143,9 @@ export class Printer {
 	}
 }
 
-/** Reports on stderr if a chain ends in a torn tail or in damage. Returns whether it ends in damage. */
+/**
+ * Reports on stderr any torn tail or damage at the end of a chain. Returns whether the chain ends in damage.
+ */
 export async function tellEnd(chain: Chain, file: string, terminal: Terminal): Promise<boolean> {
 	const end = await chain.end()
 	if (end.tornBytes > 0 && end.state !== 'open') {
@@ -152,7 +154,7 @@ export async function tellEnd(chain: Chain, file: string, terminal: Terminal): P
 	}
 	if (end.damagedBytes > 0) {
 		const what = isStreamAddress(file)
-			? `${bytes(end.damagedBytes)} of messages cannot be read`
+			? `${bytes(end.damagedBytes)} of message data cannot be read`
 			: `the last ${bytes(end.damagedBytes)} cannot be read; next: mesh-chain verify ${shellWord(file)}`
 		terminal.stderr.write(printed`mesh-chain: ${file}: ${what}\n`)
 	}

@@ -1,7 +1,6 @@
 /**
  * Implements `mesh-chain record`, which records the output of a program in a chain and passes the output on.
  */
-
 import type { Readable } from 'node:stream'
 import { FileChainAppender } from '../chain/index.ts'
 import { lineOfJson } from '../jsonl/json-line.ts'
@@ -21,11 +20,11 @@ import { STATUS, statusTexts } from './exit-status.ts'
 import { printed } from './printable.ts'
 import type { Output } from './terminal.ts'
 
-/** Maximum number of bytes of a line in one record. */
+/** Maximum number of bytes from a line that one record stores. */
 const PART_BYTES_MAX = 64 * 1024
 /** Silence after which an incomplete line is recorded as a part and passed on, because it may be a prompt. */
 const SILENCE_MS = 100
-/** Number of lines between two flushes. The ring of the loop must have room for them. */
+/** Number of lines between two flushes. The ring of the loop must be able to hold that many lines. */
 const LINES_PER_FLUSH = 1_000
 /** Nothing reads the ring of this loop, so it can be small. */
 const RING_BYTES_MAX = 1024 * 1024
@@ -50,7 +49,7 @@ export const record: Command = {
 		{ long: 'node', value: 'ID', help: 'node ID for lines without a node ID' },
 	],
 	statuses: statusTexts({
-		ok: 'all input was recorded, even if a signal ended it',
+		ok: 'all input was recorded, even if a signal ended the recording',
 		failed: 'writing to the chain or to stdout failed',
 	}),
 	async run(invocation, terminal) {
@@ -63,7 +62,7 @@ export const record: Command = {
 			)
 		}
 		const recorder = new LineRecorder(openLoop(chainPath(file)), defaults)
-		// Ctrl-C reaches every process of the pipeline, so the program may still print its last lines.
+		// Ctrl-C reaches every process in the pipeline, so the program may still print its last lines.
 		const interrupted = terminal.interrupted({ sigintsPassed: 1 })
 		const passing = invocation.flag('quiet') ? undefined : terminal.stdout
 		let isRead = true
@@ -84,10 +83,7 @@ function openLoop(file: string): MeshLoop {
 	return new MeshLoop(new FileChainAppender(file), { ringBytesMax: RING_BYTES_MAX })
 }
 
-/**
- * Records the input, and passes on the lines that are in the chain. Resolves to false if the reader has
- * closed stdout.
- */
+/** Records the input, and passes on the recorded lines. Resolves to false if the reader has closed stdout. */
 async function recordAll(
 	recorder: LineRecorder,
 	stdin: Readable,
@@ -148,8 +144,8 @@ function defaultsOf(invocation: Invocation): LogLine {
 }
 
 /**
- * Converts bytes to records. {@link takeRecorded} returns the bytes after their records have been handed to
- * the operating system.
+ * Converts bytes to records. {@link takeRecorded} returns the bytes whose records have been handed to the
+ * operating system.
  */
 class LineRecorder {
 	readonly #loop: MeshLoop
@@ -204,7 +200,7 @@ class LineRecorder {
 	/**
 	 * Closes the chain.
 	 *
-	 * @throws {MeshChainError} If something could not be written.
+	 * @throws {MeshChainError} If part of the input could not be written.
 	 */
 	async close(): Promise<void> {
 		for (const line of this.#splitter.end()) this.#publish(line)
@@ -243,8 +239,8 @@ class LineRecorder {
 	}
 
 	/**
-	 * Waits while writes to the disk fail, so that pending lines do not accumulate in memory. The chain
-	 * itself warns on stderr.
+	 * Waits while writes to the disk fail, so that pending lines do not accumulate in memory. The chain emits
+	 * the warning on stderr.
 	 */
 	async #flush(interrupted: AbortSignal): Promise<boolean> {
 		const backoff = new Backoff(RETRY_MS_MIN, RETRY_MS_MAX)

@@ -1,4 +1,4 @@
-/** Finds and reads the registry for `mesh-chain sources`, and checks its completeness. */
+/** Finds and reads the registry for `mesh-chain sources`, and checks that it is complete. */
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { type ChainInfo, openChain } from '../chain/index.ts'
@@ -29,7 +29,7 @@ export interface RegistryFile {
  * Reads a registry.
  *
  * @param target Path of the registry, or of the folder that contains it.
- * @throws {MeshChainError} `INVALID_USAGE` if there is no registry; the codes of `openChain`.
+ * @throws {MeshChainError} `INVALID_USAGE` if there is no registry, or a code of `openChain`.
  */
 export async function readRegistryFile(target: string): Promise<RegistryFile> {
 	const path = registryPath(target)
@@ -43,11 +43,11 @@ export async function readRegistryFile(target: string): Promise<RegistryFile> {
 
 function registryPath(target: string): string {
 	const found = statSync(target, { throwIfNoEntry: false })
-	if (found === undefined) throw usage(`${target} does not exist: name a registry, or its folder`)
+	if (found === undefined) throw usage(`${target} does not exist: name a registry or its folder`)
 	if (!found.isDirectory()) return target
 	const path = join(target, REGISTRY_NAME)
 	if (statSync(path, { throwIfNoEntry: false }) !== undefined) return path
-	throw usage(`${target} contains no ${REGISTRY_NAME}: if the registry has another name, name its file`)
+	throw usage(`${target} contains no ${REGISTRY_NAME}: if the registry has another name, specify its file`)
 }
 
 /** Rejects chains that are not registries, because they would look like an empty registry. */
@@ -56,7 +56,10 @@ function refuseOther(path: string, { savedMs, missing }: RegistryContents, { rec
 	throw usage(`${path} is not a registry: name the chain that a SourceManager uses as its registry`)
 }
 
-/** Returns whether the writer of the registry is running. Only then are the connections and rates current. */
+/**
+ * Returns whether the writer of the registry is running. If it is not, the connections and rates are not
+ * current.
+ */
 export function isLive({ info }: RegistryFile): boolean {
 	return info.state === 'open'
 }
@@ -79,7 +82,7 @@ export function registryHead(registry: RegistryFile, terminal: Terminal, paint: 
 		printed`writer     ${stateText(info, paint)}`,
 	]
 	if (!isLive(registry) && savedMs !== undefined)
-		lines.push(printed`           no writer is running: connections and rates are as of that time`)
+		lines.push(printed`           no writer is running: connections and rates were current at that time`)
 	return printed`${linesOf(lines)}\n`
 }
 
@@ -98,11 +101,13 @@ export function withNulls(value: unknown): unknown {
 	return Object.fromEntries(Object.entries(value).map(([name, field]) => [name, withNulls(field)]))
 }
 
-/** Reports missing and unreadable parts of the registry on stderr. Returns whether there are any. */
+/** Reports on stderr any missing or unreadable parts of the registry. Returns whether there are any. */
 export function tellDamage({ path, missing, info }: RegistryFile, { stderr }: Terminal): boolean {
 	if (missing === 0 && info.damagedPlaces === 0) return false
 	const what =
-		missing === 0 ? 'part of it cannot be read' : `${counted(missing, 'record is', 'records are')} absent`
+		missing === 0
+			? 'part of the registry cannot be read'
+			: `${counted(missing, 'record is', 'records are')} absent`
 	const next = `mesh-chain verify ${shellWord(path)}`
 	stderr.write(printed`mesh-chain: ${path}: ${what}, so sources may be missing or outdated; next: ${next}\n`)
 	return true

@@ -100,7 +100,7 @@ export const replaySql: Command = {
 	statuses: statusTexts({
 		ok: 'every statement was replayed and, with --compare, returned the recorded result',
 		nothingMatched: 'no statement was replayed',
-		notOk: 'a statement failed, differed or is not replayable, or records are lost',
+		notOk: 'a statement failed, returned a different result or is not replayable, or records are lost',
 		failed: 'the chain cannot be read, the target is unreachable, or the replay ended early',
 		interrupted: 'interrupted; later statements were not replayed',
 	}),
@@ -297,7 +297,7 @@ function summaryOf(report: StatementReport, isDryRun: boolean): string {
 	return [
 		`${counted(replayed, 'statement')} of ${counted(transactions, 'transaction')} ${done}`,
 		failures === 0 ? '' : `${count(failures)} failed`,
-		unknown === 0 ? '' : `${count(unknown)} of them with unknown outcome`,
+		unknown === 0 ? '' : `${count(unknown)} of them with an unknown outcome`,
 		differences === 0 ? '' : `${count(differences)} differed`,
 		unreplayables === 0 ? '' : `${count(unreplayables)} not replayable`,
 		...Object.entries(report.skipped).map(

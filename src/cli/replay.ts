@@ -79,7 +79,7 @@ export const replay: Command = {
 		ok: 'every record was delivered; lost records that the chain accounts for are not errors',
 		notOk: 'part of the chain is damaged or missing, or records are lost (with --strict)',
 		failed: 'the source cannot be read, a record was not delivered, or the target failed',
-		interrupted: 'interrupted (without --follow); the summary names the --from-seq to resume from',
+		interrupted: 'interrupted (without --follow); the summary includes the --from-seq value to resume with',
 	}),
 	async run(invocation, terminal) {
 		const { file } = invocation
@@ -177,8 +177,8 @@ function progressText({ replayed, failed, seq, tsMs, waitsFor }: ReplayProgress)
 }
 
 /**
- * Closes the target. If the target is already gone, a failure to close it is ignored, except for a program,
- * whose exit status is new information.
+ * Closes the target. If the target is already gone, a failure to close it is ignored. A program is the
+ * exception, because its exit status is new information.
  */
 async function close(target: ReplayTarget, { ended }: ReplaySummary): Promise<void> {
 	try {

@@ -1,6 +1,6 @@
 /**
  * Runs a command line and returns its exit status. The arguments are checked before any file is opened. Each
- * error is printed on one line with its code, and for some codes with a hint.
+ * error is printed on one line with its code. A hint follows for some codes.
  */
 import { readFileSync } from 'node:fs'
 import { type Command, Invocation, nearest, usage } from './command.ts'

@@ -38,8 +38,8 @@ export interface OpenedSource extends BatchSource {
 }
 
 /**
- * Opens a source as a chain. Opens the source as JSON Lines instead if it is not a chain, if a format is
- * given, or if it is stdin (`-`).
+ * Opens a source as a chain, or as JSON Lines if it is not a chain, if a format is given, or if it is stdin
+ * (`-`).
  */
 export async function openAny(
 	file: string,
@@ -68,12 +68,12 @@ async function* matching(lines: JsonlRecords, query: LogFilter = {}): AsyncGener
 	for await (const record of lines) if (matches(record, filter)) yield [record]
 }
 
-/** The records of a source that a command line selects, and the severity of their gaps. */
+/** The records that a command line selects from a source, and the severity of their gaps. */
 export class SelectedSource implements BatchSource {
 	readonly chainId: string
 	readonly #source: BatchSource
 	readonly #selection: Selection
-	/** Severity of the most severe gap so far. */
+	/** Highest severity of the gaps so far. */
 	severity: Severity = 'note'
 
 	/** @param name Name to use as the chain id if the source has no chain id. */
@@ -88,7 +88,7 @@ export class SelectedSource implements BatchSource {
 	}
 
 	/**
-	 * Yields records up to the limit. Gaps do not count toward the limit, even gaps from merged chains, which
+	 * Yields records up to the limit. Gaps never count toward the limit, even gaps from merged chains, which
 	 * have an origin.
 	 */
 	async *batches(query: LogFilter = {}): AsyncGenerator<LogRecord[]> {

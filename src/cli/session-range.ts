@@ -35,7 +35,7 @@ export async function withinSession(
 	return narrowed(query, Math.min(first.seq, second.seq), Math.max(first.seq, second.seq))
 }
 
-/** Returns the newest session with an id, or the newest session of the chain if no id is given. */
+/** Returns the newest session with the given id, or the newest session of the chain if no id is given. */
 export async function sessionOf(chain: Chain, id: string | undefined): Promise<ChainSession> {
 	if (id !== undefined) return openSession(chain, id)
 	const newest = (await listSessions(chain)).at(-1)
@@ -44,7 +44,7 @@ export async function sessionOf(chain: Chain, id: string | undefined): Promise<C
 }
 
 /**
- * Returns the checkpoint of a session with this id.
+ * Returns the checkpoint with this id in a session.
  *
  * @throws {MeshChainError} `CHECKPOINT_NOT_FOUND`
  */

@@ -20,7 +20,7 @@ interface Row extends SessionInfo {
 
 export const sessions: Command = {
 	name: 'sessions',
-	summary: 'list the sessions in a chain and their checkpoints',
+	summary: "list a chain's sessions and their checkpoints",
 	usage: 'FILE [options]',
 	examples: [
 		['mesh-chain sessions node.chain', 'lists the sessions with their start, end and checkpoints'],

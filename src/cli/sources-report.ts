@@ -7,7 +7,7 @@ import { type Column, table } from './table.ts'
 import type { Paint } from './terminal.ts'
 import { formatTime } from './times.ts'
 
-/** Maximum number of names and table rows in the pretty report; `-o json` lists all. */
+/** Maximum number of names and table rows in the pretty report; `-o json` lists all of them. */
 const SHOWN_MAX = 20
 
 /**

@@ -57,7 +57,7 @@ export const sources: Command = {
 		const [word, target, ...names] = invocation.files
 		checkWord(word)
 		if (target === undefined)
-			throw usage(`${word} requires the folder of the registry, as in sources ${word} vitals`)
+			throw usage(`${word} requires the registry folder, as in sources ${word} vitals`)
 		if (word === 'report' && names.length > 0)
 			throw usage('report always covers all sources: use status to select sources by name')
 		const paint = paintOf(invocation, terminal)
@@ -87,7 +87,7 @@ function checkWord(word: string | undefined): asserts word is (typeof WORDS)[num
 	if ((WORDS as readonly string[]).includes(word)) return
 	const meant = nearest(word, WORDS)
 	const hint = meant === undefined ? `use ${WORDS.join(' or ')}` : `did you mean ${meant}?`
-	throw usage(`sources has no ${show(word)}; ${hint}`)
+	throw usage(`sources does not accept ${show(word)}; ${hint}`)
 }
 
 /** Returns the sources with these names or aliases. Without names, returns all sources. */

@@ -1,7 +1,7 @@
 /**
  * Splits a chain into two parts: the records that are in the chain now, and the records that are written
- * later. For a merged chain, each of its chains is split and the parts are merged again, because the seqs of
- * a merged chain are valid for one reading only.
+ * later. For a merged chain, each input chain is split and the parts are merged again, because the seqs of a
+ * merged chain are valid for only one read.
  */
 import type { Chain, ChainQuery, TailQuery } from '../chain/index.ts'
 import { lastSeqOf } from '../merge/last-seq.ts'

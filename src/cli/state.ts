@@ -51,7 +51,7 @@ export const state: Command = {
 			value: 'MODULE',
 			help:
 				'path of an ES module; its default export is a function (state, record) => state, ' +
-				'and its export initial is the first state',
+				'and its named export initial is the initial state',
 		},
 		{
 			long: 'at',
@@ -79,7 +79,7 @@ export const state: Command = {
 			value: 'WHAT',
 			choices: ['throw', 'skip'],
 			default: 'throw',
-			help: 'what to do about absent records',
+			help: 'how to handle absent records',
 		},
 	],
 	statuses: statusTexts({
@@ -115,7 +115,7 @@ export const state: Command = {
 function refuseIdleSession(invocation: Invocation): void {
 	const moments = [invocation.text('at'), invocation.text('diff')]
 	if (invocation.text('session') === undefined || moments.some((text) => text?.startsWith('@'))) return
-	throw usage('--session applies only to positions at a checkpoint, such as --at @ID')
+	throw usage('--session applies only to positions that are checkpoints, such as --at @ID')
 }
 
 function stateOptionsOf(invocation: Invocation): Pick<StateOptions<unknown>, 'checkpoint' | 'gaps'> {
@@ -157,7 +157,7 @@ function timeOf(text: string, nowMs: number): number {
 	try {
 		return parseTime(text, nowMs)
 	} catch (error) {
-		const others = `a seq is a number such as 4117, and a checkpoint is @ and its ID, such as @${text}`
+		const others = `a seq is a number such as 4117, and a checkpoint is @ plus its ID, such as @${text}`
 		throw new MeshChainError('INVALID_TIME', `${messageOf(error)}; ${others}`, { cause: error })
 	}
 }
@@ -173,7 +173,7 @@ async function load(path: string): Promise<Reducer> {
 		throw usage(`the default export of --fold ${path} must be a function (state, record) => state`)
 	}
 	if (module.initial === undefined) {
-		throw usage(`--fold ${path} must export the first state, as in export const initial = {}`)
+		throw usage(`--fold ${path} must export the initial state, as in export const initial = {}`)
 	}
 	return { fold: checked(module.default as Reducer['fold']), initial: module.initial }
 }
@@ -210,7 +210,7 @@ function foldFailed({ seq, kind }: LogRecord, what: string, cause?: unknown): Me
 	})
 }
 
-/** Formats the state in canonical form, in which classes, maps and sets are plain data. */
+/** Formats the state in canonical form, in which class instances, maps and sets are plain data. */
 function shown(value: unknown, { stdoutIsTerminal }: Terminal): Printable {
 	const line = toJson(canonicalState(value))
 	return printableJson(`${stdoutIsTerminal ? JSON.stringify(JSON.parse(line), undefined, 2) : line}\n`)

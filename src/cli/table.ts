@@ -1,4 +1,4 @@
-/** Formats a table whose columns are as wide as their widest cell. */
+/** Formats a table in which each column is as wide as its widest cell. */
 import { joined, linesOf, Printable, printable, printed } from './printable.ts'
 import type { Paint, Style } from './terminal.ts'
 

@@ -31,7 +31,7 @@ export function targetOf(invocation: Invocation, terminal: Terminal): () => Repl
 		return () => new ProcessTarget(command)
 	}
 	if (isSameFile(to, invocation.file))
-		throw usage('--to names the file to replay from: name a different file')
+		throw usage('--to names the file that is being replayed: name a different file')
 	if (/\.(?:jsonl|ndjson)$/.test(to)) return () => new AppenderTarget(new JsonlAppender(to))
 	if (to.endsWith('.chain')) return () => new AppenderTarget(new FileChainAppender(to))
 	throw usage(`--to must be exec:COMMAND, FILE.chain, FILE.jsonl or -, not ${JSON.stringify(to)}`)

@@ -22,7 +22,7 @@ export interface Surroundings {
 	readonly env: Readonly<Record<string, string | undefined>>
 	readonly now: () => number
 	/**
-	 * Starts to handle interruptions. The first SIGINT, SIGTERM or SIGHUP aborts the returned signal, and the
+	 * Starts handling interruptions. The first SIGINT, SIGTERM or SIGHUP aborts the returned signal, and the
 	 * next one ends the process. The reason for the abort is an `Interruption`.
 	 *
 	 * @param options `sigintsPassed` is the number of SIGINTs to ignore first.
@@ -40,8 +40,8 @@ export interface Terminal extends Omit<Surroundings, 'stdout' | 'stderr'> {
 export function terminalOf(surroundings: Surroundings): Terminal {
 	const { stdout, stderr, stdoutIsTerminal, stderrIsTerminal, env, now, interrupted } = surroundings
 	return {
-		// A getter, because the first access opens stdin, and a command that does not read it must not wait
-		// for it.
+		// This is a getter, because the first access opens stdin. A command that does not read stdin must not
+		// wait for it.
 		get stdin() {
 			return surroundings.stdin
 		},
@@ -148,8 +148,8 @@ const STYLES = {
 export type Style = keyof typeof STYLES
 
 /**
- * Returns a function that paints in colour if colour is on. The option takes precedence, then `NO_COLOR` and
- * `FORCE_COLOR`, then whether stdout is a terminal.
+ * Returns a function that paints in colour if colour is on. The option takes precedence over `NO_COLOR` and
+ * `FORCE_COLOR`. If none of them is set, colour is on when stdout is a terminal and `TERM` is not `dumb`.
  */
 export function paintFor(color: 'auto' | 'always' | 'never', terminal: Terminal): Paint {
 	return wantsColor(color, terminal)

@@ -1,4 +1,4 @@
-/** Parses times as users type them, and formats times. Both use the local time zone. */
+/** Parses the times that users type, and formats times. Both use the local time zone. */
 import { show } from '../guard/show.ts'
 import { localMidnight, localTime, timeOfDay, timeOfDecimal, timeOfText } from '../model/calendar.ts'
 import { MeshChainError } from '../model/errors.ts'
@@ -9,7 +9,8 @@ import { DURATION_UNITS } from './amounts.ts'
 const RELATIVE = /^-(\d+(?:\.\d+)?)(ms|s|m|h|d|w)$/
 const CLOCK = /^(\d?\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,18}))?)?$/
 /**
- * Shorter numbers are years or mistakes: times in seconds since 1970 have at least nine digits from 1973 on.
+ * Shorter numbers are years or mistakes, because a time in seconds since 1970 has at least nine digits from
+ * 1973 onward.
  */
 const NUMBER = /^\d{9,20}(?:\.\d+)?$/
 const EXAMPLES = [

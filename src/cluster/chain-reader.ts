@@ -1,5 +1,5 @@
 /**
- * Reads the messages of one chain from a stream, in chain order, from all subjects that hold the chain.
+ * Reads the messages of one chain from a stream, in chain order, from all subjects that contain the chain.
  * Messages from the same subject are already in order. Messages from several subjects are merged by epoch and
  * seq.
  */
@@ -33,7 +33,7 @@ export interface ChainEnd {
 	readonly lasts: readonly (StreamMessage | undefined)[]
 }
 
-/** A subject that holds a fork of the chain: different records with the same epochs and seqs. */
+/** A subject that contains a fork of the chain: different records with the same epochs and seqs. */
 export interface ForkedChain {
 	readonly subject: string
 	readonly node: string
@@ -46,9 +46,9 @@ export class ChainReader {
 	readonly chainId: string
 	/** Node of the oldest subject. */
 	readonly node: string
-	/** Subjects that hold the fork to read, oldest first. */
+	/** Subjects that contain the fork to read, oldest first. */
 	readonly subjects: readonly SubjectReader[]
-	/** Subjects that hold other forks. They are not read. */
+	/** Subjects that contain other forks. They are not read. */
 	readonly forks: readonly ForkedChain[]
 	/** Newest message that this reader has seen. */
 	#newest: StreamMessage | undefined
@@ -108,8 +108,8 @@ export class ChainReader {
 	}
 
 	/**
-	 * Yields the messages between a position and an end, except those that the stream has removed. The caller
-	 * detects missing messages.
+	 * Yields the messages between a position and an end, except messages that the stream has removed. The
+	 * caller detects missing messages.
 	 */
 	read(
 		{ from }: ChainReaderPosition,
@@ -237,7 +237,7 @@ function endsBefore(message: StreamMessage, other: StreamMessage | undefined): b
 function chainGone({ stream, chainId }: ChainReader): MeshChainError {
 	return new MeshChainError(
 		'CHAIN_NOT_FOUND',
-		`the stream ${show(stream)} no longer has any messages of the chain ${chainId}: the limits of the ` +
-			'stream or a user removed them',
+		`the stream ${show(stream)} no longer has any messages of the chain ${chainId}: a user removed ` +
+			'them, or the stream removed them because of its limits',
 	)
 }

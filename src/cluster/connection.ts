@@ -112,7 +112,7 @@ function isTls(server: string): boolean {
 
 /**
  * Watches a connection for refusals. After a connection is lost, the client keeps trying to reconnect, and
- * requests time out without a reason.
+ * requests time out without reporting a reason.
  */
 function watched(
 	connection: NatsConnection,
@@ -158,7 +158,7 @@ function adviceOf(error: unknown, options: ConnectionOptions): string {
 	if (/SELF_SIGNED_CERT|UNABLE_TO_(?:VERIFY|GET_ISSUER)/.test(String(thrown.code)))
 		return ": caFile must contain the certificate of the authority that signed the server's certificate"
 	if (thrown.code === 'ERR_TLS_CERT_ALTNAME_INVALID')
-		return ' (for a server with an IP address, the certificate is checked for localhost: use the host name)'
+		return ' (for an IP address, the certificate is checked against localhost: use the host name)'
 	return ''
 }
 

@@ -51,7 +51,7 @@ export class ConsumerSession {
 	readonly #found: FoundStream
 	readonly #subject: string
 	readonly #options: SessionOptions
-	/** Number of messages delivered so far, as the servers count them. */
+	/** Number of messages delivered so far, as counted by the servers. */
 	#delivered = 0
 	/** Error for a permission that the servers denied to this consumer. */
 	#denied: Error | undefined
@@ -69,7 +69,7 @@ export class ConsumerSession {
 	/**
 	 * Yields the messages that contain records, in order.
 	 *
-	 * @throws Errors from the client; an `Error` if a message was lost in transit.
+	 * @throws Errors from the client, or an `Error` if a message was lost in transit.
 	 */
 	async *messages(): AsyncGenerator<JsMsg> {
 		const { manager, client } = this.#cluster
@@ -80,8 +80,8 @@ export class ConsumerSession {
 			this.#stop()
 		})
 		try {
-			// The stream is checked after the consumer is created, so the consumer belongs to the stream that was
-			// found.
+			// Checking the stream after creating the consumer ensures that the consumer belongs to the stream that
+			// was found.
 			await checkSame(this.#cluster, this.#found)
 			if (info.num_pending === 0 && !this.#options.follows) return
 			const consumer = client.consumers.getConsumerFromInfo(info)
@@ -138,8 +138,8 @@ export class ConsumerSession {
 				const cameMs = performance.now()
 				if (!isFence(message)) yield message
 				if (this.#isLast(message)) return true
-				// While the caller is busy, the client would repeat its request, and all the answers would arrive at
-				// once.
+				// If the caller is busy for longer, the client repeats its request, and all the answers arrive at
+				// once. To avoid this, the session ends.
 				if (performance.now() - cameMs > REQUEST_MS) return true
 				this.#watchSilence(consumer, messages)
 			}

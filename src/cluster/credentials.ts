@@ -45,15 +45,18 @@ export interface NatsAccess {
 	 */
 	readonly nkeyFile?: string
 	/**
-	 * Whether to require TLS, or the TLS files, which also require it. A `tls://…` server always requires TLS.
-	 * Default: TLS is used if the server offers it.
+	 * Whether to require TLS, or the TLS files to use. If files are given, TLS is also required. A `tls://…`
+	 * server always requires TLS. Default: TLS is used if the server offers it.
 	 */
 	readonly tls?: boolean | TlsFiles
 }
 
 /** TLS files in PEM format. */
 export interface TlsFiles {
-	/** Path of the certificates of the trusted authorities. Default: the authorities that Node trusts. */
+	/**
+	 * Path of a file with the certificates of the trusted authorities. Default: the authorities that Node
+	 * trusts.
+	 */
 	readonly caFile?: string
 	/** Path of the client certificate. Requires `keyFile`. */
 	readonly certFile?: string
@@ -61,7 +64,7 @@ export interface TlsFiles {
 	readonly keyFile?: string
 }
 
-/** Option rules for the credentials, for components that accept credentials among their own options. */
+/** Option rules for credentials, used by components that accept credentials among their own options. */
 export const ACCESS_RULES = {
 	user: optional(checkName),
 	password: optional(checkSecret),
@@ -100,8 +103,8 @@ export function resolveAccess({ user, password: pass, token, ...files }: GivenAc
 }
 
 /**
- * Contents that an unusable file lacks. Error messages name the file and the missing contents, but never show
- * what the file contains.
+ * Required content that is missing from an unusable file. Error messages name the file and the missing
+ * content, but never show what the file contains.
  */
 const CONTENTS = {
 	credsFile: 'no user JWT with its seed, in the format of nsc generate creds',

@@ -1,6 +1,6 @@
 /**
  * Discovers chains that appear in a stream while the stream is followed. A chain appears when a node starts
- * to forward, or when a service restarts with a new chain.
+ * forwarding, or when a service restarts with a new chain.
  */
 import type { TailQuery } from '../chain/index.ts'
 import { interleave } from '../merge/interleave.ts'
@@ -61,8 +61,8 @@ export async function* discoverChains(
 }
 
 /**
- * Waits until new chains appear, and continues to wait if the servers do not answer. Returns undefined once
- * the signal aborts.
+ * Waits until new chains appear, even if the servers temporarily do not answer. Returns undefined if the
+ * signal aborts.
  */
 async function discover(
 	cluster: Cluster,

@@ -1,11 +1,11 @@
 /** Fills messages with pending records. */
+import type { Publisher } from './exactly-once-publisher.ts'
 import type { MessageBuilder } from './message-builder.ts'
 import type { PendingRecords } from './pending-records.ts'
-import type { Publisher } from './publisher.ts'
 
 /** Options for filling messages with records. */
 export interface FillOptions {
-	/** Size above which a batch starts a new message, so that the batch fits. */
+	/** Batch size, in bytes, above which a batch starts a new message so that it fits. */
 	readonly batchBytes: number
 	readonly builder: MessageBuilder
 	readonly publisher: Publisher
@@ -13,7 +13,7 @@ export interface FillOptions {
 
 /**
  * Adds all records from a position onward to messages, and sends the messages that are full. A batch is never
- * split between messages, so its message may be larger than others.
+ * split between messages, so its message may be larger than the others.
  *
  * @returns The position after the last record.
  */

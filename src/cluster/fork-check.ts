@@ -1,5 +1,5 @@
 /**
- * Distinguishes a copied chain, which two writers continued, from a chain that lost its end. Both forks of a
+ * Distinguishes a copied chain that two writers continued from a chain that lost its end. Both forks of a
  * copied chain have the same id, and use the same epochs and seqs for different records.
  *
  * Invariant: a forwarder publishes after a message only if the file and the stream agree at the newest
@@ -18,9 +18,9 @@ import type { LastMessage } from './stream-position.ts'
 import type { StreamMessage, SubjectReader } from './subject-reader.ts'
 
 /**
- * Checks that the file and the stream hold the same fork.
+ * Checks that the file and the stream contain the same fork.
  *
- * @throws {MeshChainError} `CHAIN_FORKED`; errors from reading the chain and the stream.
+ * @throws {MeshChainError} `CHAIN_FORKED`, or an error from reading the chain or the stream.
  */
 export async function checkNotForked(
 	chain: FileChain,
@@ -83,7 +83,7 @@ function forked(
 	return new MeshChainError(
 		'CHAIN_FORKED',
 		`the chain ${chainId} has a fork: at seq ${seq}, the record in the stream ${show(stream)} ` +
-			`(subject ${source.subject}) differs from the one in ${show(path)}, because a machine or its ` +
+			`(subject ${source.subject}) differs from the record in ${show(path)}, because a machine or its ` +
 			'files were copied. Nothing is forwarded: decide which copy continues, and give the other ' +
 			'service a new chain',
 		{ path, seq },

@@ -26,19 +26,19 @@ export interface ForwardOptions extends NatsAccess {
 	readonly subjectPrefix?: string | undefined
 	/**
 	 * Node name in the subject. A chain that is already in the stream keeps its subject. Default: the node of
-	 * the first record that names one, or `'node'` if none does.
+	 * the first record that has one, or `'node'` if no record has one.
 	 */
 	readonly node?: string | undefined
 	/** Settings for creating the stream if it does not exist. Default: the stream must exist. */
 	readonly create?: StreamSettings | undefined
 	/**
-	 * Size at which a message is sent. A smaller message is sent if there are no more records. Default: 256
-	 * KiB.
+	 * Size in bytes at which a message is sent. A smaller message is sent if there are no more records.
+	 * Default: 256 KiB.
 	 */
 	readonly messageBytes?: number | undefined
 	/**
-	 * Time to wait for more records after a message that was not full. This delay limits the number of messages
-	 * that a node sends. Default: 100 ms.
+	 * Time to wait for more records after sending a message that was not full. This delay limits the number of
+	 * messages that a node sends. Default: 100 ms.
 	 */
 	readonly lingerMs?: number | undefined
 	/**
@@ -49,12 +49,12 @@ export interface ForwardOptions extends NatsAccess {
 	/** Time to wait for an answer from the servers before records are sent again. Default: 5,000 ms. */
 	readonly ackTimeoutMs?: number | undefined
 	/**
-	 * Whether the forwarder ends when the servers refuse it, because the stream is full or deleted, a
-	 * permission is missing, or the password is wrong. Default: false. The forwarder then retries, because an
-	 * operator may fix the cause.
+	 * Whether the forwarder ends when the servers refuse it because the stream is full or deleted, a permission
+	 * is missing, or the password is wrong. If false, the forwarder retries, because an operator may fix the
+	 * cause. Default: false.
 	 */
 	readonly endWhenRefused?: boolean | undefined
-	/** File system. Default: the file system of Node. */
+	/** File system. Default: Node's file system. */
 	readonly fs?: FileSystem | undefined
 }
 

@@ -15,11 +15,11 @@ import { Backoff } from '../platform/backoff.ts'
 import { report, warn } from '../platform/diagnostics.ts'
 import { Sleeper, wait } from '../platform/wait.ts'
 import { type Cluster, openCluster } from './connection.ts'
+import { openPublisher, PositionTaken, type Publisher } from './exactly-once-publisher.ts'
 import { checkNotForked } from './fork-check.ts'
 import { type ForwardOptions, type ResolvedForwardOptions, resolveForwardOptions } from './forward-options.ts'
 import type { Forwarder, ForwarderState, ForwarderStats } from './forwarder.ts'
 import type { MessageBuilder, OutgoingMessage } from './message-builder.ts'
-import { openPublisher, PositionTaken, type Publisher } from './publisher.ts'
 import { checkSame, type FoundStream, fitStream, isRefusal } from './stream.ts'
 import { type LastMessage, positionOf, positionsIn } from './stream-position.ts'
 import { SubjectReader } from './subject-reader.ts'
@@ -28,17 +28,17 @@ import { subjectOf } from './subjects.ts'
 /**
  * Publishes every record of a chain to a JetStream stream, in order and exactly once, and follows the chain
  * as it grows. The forwarder reads the file, so it can run inside the service that writes the chain or in a
- * separate process. If the cluster is unreachable, the forwarder retries forever without slowing the service
- * down.
+ * separate process. If the cluster is unreachable, the forwarder retries indefinitely without slowing the
+ * service down.
  *
  * Each message contains many records. All messages of a chain have the same subject,
- * `<subjectPrefix>.<node>.<chain id>`. One message of a chain is in flight at a time, and each message names
- * the message that must precede it. The stream therefore preserves the order of the chain, no matter which
- * process is killed. Before the forwarder resends a message, it asks the stream for the last message of the
- * chain. Correctness does not depend on how long the servers remember message ids. In a stream with replicas,
- * the forwarder first sends two messages without a body, to ensure that no older message is in flight. A
- * cursor file next to the chain, `CHAIN.forward-….cursor`, stores the position in case the stream's limits
- * remove all messages. At most one forwarder runs for each pair of chain and stream.
+ * `<subjectPrefix>.<node>.<chain id>`. Only one message of a chain is in flight at a time, and each message
+ * states which message must precede it. The stream therefore preserves the order of the chain, no matter
+ * which process is killed. Before the forwarder resends a message, it asks the stream for the last message of
+ * the chain. Correctness does not depend on how long the servers remember message ids. In a stream with
+ * replicas, the forwarder first sends two messages without a body, to ensure that no older message is in
+ * flight. A cursor file next to the chain, `CHAIN.forward-….cursor`, stores the position in case the stream's
+ * limits remove all messages. At most one forwarder runs for each pair of chain and stream.
  *
  * A chain keeps its subject in the stream when its node is renamed. If the stream is deleted, the forwarder
  * waits until the stream is created again, and then sends the chain from the beginning. The warnings
@@ -46,10 +46,10 @@ import { subjectOf } from './subjects.ts'
  *
  * @param path Path of the chain file, which must exist.
  * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH`, `FILE_UNREADABLE`. `done` rejects with
- * `STREAM_NOT_FOUND` if the stream never existed, `STREAM_UNFIT`, `CURSOR_IN_USE`, `CHAIN_FORKED` if the
- * stream holds another fork of the chain (for example, from a cloned machine), and errors from reading the
- * chain. With `endWhenRefused`, `done` also rejects with `STREAM_REFUSED`, and with `CLUSTER_UNREACHABLE` if
- * the servers refuse the credentials.
+ * `STREAM_NOT_FOUND` if the stream never existed; with `CHAIN_FORKED` if the stream contains another fork of
+ * the chain, for example from a cloned machine; or with `STREAM_UNFIT`, `CURSOR_IN_USE` or an error from
+ * reading the chain. With `endWhenRefused`, `done` also rejects with `STREAM_REFUSED`, and with
+ * `CLUSTER_UNREACHABLE` if the servers refuse the credentials.
  *
  * @example
  * ```ts
@@ -117,7 +117,7 @@ class ChainForwarder implements Forwarder {
 	#file: CursorFile | undefined
 	#savedMs = Number.NEGATIVE_INFINITY
 	#checkedMs = Number.NEGATIVE_INFINITY
-	/** Sleeps while records accumulate for the next message; woken when a caller waits for that message. */
+	/** Sleeps while records accumulate for the next message. A caller that waits for that message wakes it. */
 	readonly #linger = new Sleeper()
 	#state: ForwarderState = 'connecting'
 	/** Last record that is known to be in the stream; undefined until the stream has answered. */
@@ -292,7 +292,7 @@ class ChainForwarder implements Forwarder {
 		if (!sending.isFirst || messages.length === 0) return
 		sending.isFirst = false
 		await publisher.settled()
-		// At the same time, another forwarder may have started to send the same chain under another node name.
+		// Another forwarder may have started sending the same chain under another node name at the same time.
 		const { stream, subjectPrefix: prefix } = this.#options
 		const positions = await positionsIn(cluster, stream, { prefix, chainId: this.#chain!.chainId })
 		if (positions.length > 1) throw new PositionTaken()
@@ -305,8 +305,8 @@ class ChainForwarder implements Forwarder {
 	}
 
 	/**
-	 * Saves the cursor, but not more often than {@link SAVE_MS} allows. The cursor is needed only after the
-	 * stream has removed all messages of the chain.
+	 * Saves the cursor, at most once per {@link SAVE_MS}. The cursor is needed only after the stream has
+	 * removed all messages of the chain.
 	 */
 	async #save(file: CursorFile): Promise<void> {
 		const nowMs = performance.now()
@@ -316,8 +316,8 @@ class ChainForwarder implements Forwarder {
 	}
 
 	/**
-	 * Checks periodically that the stream was not deleted and created again. While the chain does not grow,
-	 * nothing else would detect this.
+	 * Checks periodically that the stream has not been deleted and created again. While the chain does not
+	 * grow, nothing else would detect this.
 	 */
 	async #checkStream({ cluster, found }: Sending): Promise<void> {
 		const nowMs = performance.now()
@@ -327,7 +327,7 @@ class ChainForwarder implements Forwarder {
 	}
 
 	/**
-	 * Opens the cursor file for this chain and stream. A stream that was created again has a new cursor file.
+	 * Opens the cursor file for this chain and stream. A stream that was created again gets a new cursor file.
 	 */
 	#cursorFile(chain: Chain, stream: string): CursorFile {
 		const name = createHash('sha256').update(stream).digest('hex').slice(0, 12)

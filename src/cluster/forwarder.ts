@@ -4,7 +4,7 @@ import type { ConsumerCursor } from '../consume/cursor-file.ts'
 /** State of a forwarder; `waiting` means that the stream has every record of the chain. */
 export type ForwarderState = 'connecting' | 'forwarding' | 'waiting' | 'closed'
 
-/** Counters of a forwarder since its start. */
+/** State of a forwarder, and its counters since it started. */
 export interface ForwarderStats {
 	readonly state: ForwarderState
 	/**
@@ -32,7 +32,7 @@ export interface ForwarderStats {
 	/** Number of requests for the position in the stream: one at each start, and one after each failure. */
 	readonly resumes: number
 	/**
-	 * Message of the last failure; undefined after an acknowledgement, or once the stream is known to have
+	 * Message of the last failure; undefined after an acknowledgement, or when the stream is known to have
 	 * every record.
 	 */
 	readonly lastError: string | undefined
@@ -48,9 +48,9 @@ export interface Forwarder extends AsyncDisposable {
 	/** Returns the number of seqs in the chain after the last acknowledged one. */
 	lag(): Promise<number>
 	/**
-	 * Resolves once the stream is known to have every record that was in the chain at the time of the call.
+	 * Resolves when the stream is known to have every record that was in the chain at the time of the call.
 	 *
-	 * @throws {MeshChainError} The error that `done` rejects with, if the forwarder ends first;
+	 * @throws {MeshChainError} The error that `done` rejects with, if the forwarder ends first, or
 	 * `FORWARD_FAILED` if the forwarder is closed first.
 	 */
 	flushed(): Promise<void>

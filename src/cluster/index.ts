@@ -1,4 +1,4 @@
-/** Entry point `mesh-chain/cluster`, which only lists names. */
+/** Entry point `mesh-chain/cluster`, which contains only exports. */
 
 export { parseAddress, type StreamAddress } from './address.ts'
 export type { NatsAccess, TlsFiles } from './credentials.ts'

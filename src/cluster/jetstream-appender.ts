@@ -14,6 +14,7 @@ import { report, warn } from '../platform/diagnostics.ts'
 import { onExit } from '../platform/exit-hook.ts'
 import { Sleeper, wait } from '../platform/wait.ts'
 import { type Cluster, openCluster } from './connection.ts'
+import { openPublisher } from './exactly-once-publisher.ts'
 import { fillMessages, publishOpen } from './fill-messages.ts'
 import {
 	type JetStreamOptions,
@@ -23,7 +24,6 @@ import {
 import type { JetStreamStats } from './jetstream-stats.ts'
 import type { OutgoingMessage } from './message-builder.ts'
 import { PendingRecords } from './pending-records.ts'
-import { openPublisher } from './publisher.ts'
 import { fitStream, unreachable } from './stream.ts'
 import { positionOf } from './stream-position.ts'
 import { subjectOf } from './subjects.ts'
@@ -33,23 +33,23 @@ const CHAIN_ID_BYTES = 16
 /**
  * Appends to a JetStream stream, for services without a disk. Records that are not yet acknowledged exist
  * only in this process, and are lost when it ends. On a machine with a disk, a `FileChainAppender` with
- * `forwardChain` therefore loses less.
+ * `forwardChain` therefore loses fewer records.
  *
  * The appender accepts records immediately and sends them in the background, in order and exactly once. Each
  * message contains the records that arrived since the previous message. A record is committed when the
  * servers have acknowledged it. Until then, the record is `chainPending`, and the appender keeps it in
- * memory, up to `pendingRecordsMax` and `pendingBytesMax`. Beyond these limits, the loop keeps the newest
- * records in its ring. Records that the loop must evict are counted and become a `$gap` in the stream.
+ * memory. Beyond the limits `pendingRecordsMax` and `pendingBytesMax`, the loop keeps the newest records in
+ * its ring. Records that the loop must evict are counted and become a `$gap` in the stream.
  *
- * The cluster may be unreachable, even at startup. The appender then retries forever, warns once, and throws
- * nothing. Only the cluster knows where an older chain ended, so each appender starts a new chain, with a new
- * id and seq 1. The chains of a service share its `node`: `openStream('nats://…/mesh?node=api-1')` reads all
- * of them.
+ * If the cluster is unreachable, even at startup, the appender retries indefinitely, warns once, and throws
+ * nothing. Only the cluster has the end of an older chain, so each appender starts a new chain, with a new id
+ * and seq 1. The chains of a service share its `node`: `openStream('nats://…/mesh?node=api-1')` reads all of
+ * them.
  *
  * A record is acknowledged when a majority of the stream's replicas have it. With `storage: 'file'`, the
  * servers fsync on their own schedule (`sync_interval`). Records that are not acknowledged when the process
- * ends are lost, because `process.exit()` cannot wait for the network. Await `loop.close()` first. Until it
- * is closed, the appender keeps the process alive.
+ * ends are lost, because `process.exit()` cannot wait for the network. Await `loop.close()` first. The
+ * appender keeps the process alive until it is closed.
  *
  * @example
  * ```ts
@@ -67,8 +67,8 @@ export class JetStreamAppender implements LogChainAppender {
 	readonly chainId = randomBytes(CHAIN_ID_BYTES).toString('hex')
 	readonly epoch = 1
 	/**
-	 * Committed records survive a kill of this process, and a kill of a server that stores the stream in files.
-	 * A record may be lost if all servers that hold it lose power.
+	 * Committed records survive if this process is killed, or if a server that stores the stream in files is
+	 * killed. A record may be lost if all servers that store it lose power.
 	 */
 	readonly durability = 'os'
 	/** This appender has its own time limits, so a loop waits longer for it than for other appenders. */
@@ -78,7 +78,7 @@ export class JetStreamAppender implements LogChainAppender {
 	readonly #syncs = new PositionWaiters()
 	readonly #over = new AbortController()
 	readonly #counts = { records: 0, messages: 0, bytes: 0, tooLarge: 0, failures: 0, connections: 0 }
-	/** Wakes callers that wait for a record, or for the end of the connection. */
+	/** Wakes callers that are waiting for a record, or for the end of the connection. */
 	readonly #waiters = new Set<() => void>()
 	readonly #forgetExit: () => void
 	readonly #ended: Promise<void>
@@ -99,8 +99,8 @@ export class JetStreamAppender implements LogChainAppender {
 	/**
 	 * Returns immediately and connects in the background.
 	 *
-	 * @throws {MeshChainError} `INVALID_OPTION`, `FILE_UNREADABLE` if a file for authentication or TLS cannot
-	 * be used.
+	 * @throws {MeshChainError} `INVALID_OPTION`, or `FILE_UNREADABLE` if a file for authentication or TLS
+	 * cannot be used.
 	 */
 	constructor(options: JetStreamOptions) {
 		this.#options = resolveJetStreamOptions(options)
@@ -134,9 +134,10 @@ export class JetStreamAppender implements LogChainAppender {
 
 	/**
 	 * Accepts a batch of consecutive records. The records share one message if the servers accept a message of
-	 * that size. In that case, either all records or none are stored.
+	 * that size. In that case, either all of the records are stored or none are.
 	 *
-	 * @throws {LogAppendError} As for {@link append}; no record of the batch is accepted in that case.
+	 * @throws {LogAppendError} The same errors as {@link append}. After an error, no record of the batch is
+	 * accepted.
 	 */
 	appendBatch(records: readonly LogRecord[]): void {
 		if (records.length > 0) this.#take(records, true)
@@ -156,7 +157,7 @@ export class JetStreamAppender implements LogChainAppender {
 	 * appender retries immediately.
 	 *
 	 * @throws {MeshChainError} `SYNC_FAILED` if the retry fails, or if nothing is acknowledged for
-	 * `ackTimeoutMs`; the records stay in memory and are retried.
+	 * `ackTimeoutMs`. The records stay in memory, and the appender sends them again.
 	 */
 	sync(): Promise<void> {
 		if (this.#closing !== undefined) return this.#closing
@@ -171,7 +172,7 @@ export class JetStreamAppender implements LogChainAppender {
 	 * Waits at most `closeMs` for unacknowledged records, and then disconnects. Idempotent. The `close()`
 	 * method of a loop calls `sync()` first, which has its own time limit.
 	 *
-	 * @throws {MeshChainError} `CLOSE_FAILED` if records were not acknowledged in time; `stats().lostAtClose`
+	 * @throws {MeshChainError} `CLOSE_FAILED` if records were not acknowledged in time. `stats().lostAtClose`
 	 * counts them.
 	 */
 	close(): Promise<void> {
@@ -221,7 +222,7 @@ export class JetStreamAppender implements LogChainAppender {
 
 	#overflow(seq: number): LogAppendError {
 		const why = this.#failure === undefined ? 'the stream is slower than the service' : this.#failure.message
-		const text = `${this.#pending.count} records are waiting for ${this.#name}, and no more fit: ${why}`
+		const text = `${this.#pending.count} records are waiting for ${this.#name} (the limit is reached): ${why}`
 		return new LogAppendError(text, { code: 'PENDING_OVERFLOW', seq, cause: this.#failure })
 	}
 
@@ -229,7 +230,7 @@ export class JetStreamAppender implements LogChainAppender {
 		const { count, firstSeq: seq = this.#nextSeq } = this.#pending
 		const cause = thrown ?? this.#failure
 		const why = cause === undefined ? 'they are in flight; await sync()' : messageOf(cause)
-		const text = `${count} records from seq ${seq} on are not acknowledged by ${this.#name}: ${why}`
+		const text = `${this.#name} has not acknowledged ${count} records from seq ${seq} onward: ${why}`
 		return new MeshChainError(code, text, { seq, cause })
 	}
 
@@ -316,7 +317,7 @@ export class JetStreamAppender implements LogChainAppender {
 	}
 
 	/**
-	 * Returns the gap for acknowledged records that the stream has lost, because servers went down before they
+	 * Returns the gap for acknowledged records that the stream has lost because servers went down before they
 	 * wrote the records to disk.
 	 */
 	#lostInStream(fromSeq: number, next: LogRecord): LogRecord {
@@ -326,7 +327,7 @@ export class JetStreamAppender implements LogChainAppender {
 			this.#knownLostTo = toSeq
 			this.#lostByServers += gap.count
 			report('gap', { source: this, gap })
-			const text = `${this.#name} has lost ${gap.count} acknowledged records from seq ${fromSeq} on`
+			const text = `${this.#name} has lost ${gap.count} acknowledged records from seq ${fromSeq} onward`
 			warn('RECORDS_LOST', text)
 		}
 		return gapRecord(gap, next)
@@ -350,7 +351,7 @@ export class JetStreamAppender implements LogChainAppender {
 		if (this.#counts.tooLarge === 0) {
 			const text =
 				`the record with seq ${lastSeq} is lost: it is larger than any message that ` +
-				`${this.#name} accepts; further such records are only counted`
+				`${this.#name} accepts; later records that are too large are only counted`
 			warn('RECORDS_LOST', text)
 		}
 		this.#counts.tooLarge += count
@@ -428,7 +429,7 @@ export class JetStreamAppender implements LogChainAppender {
 		if (error !== undefined) throw error
 	}
 
-	/** Counts and reports the unacknowledged records as lost. */
+	/** Counts the unacknowledged records as lost, and reports them. */
 	#countLoss(): void {
 		const loss = this.#pending.asLoss()
 		this.#lostAtClose = loss?.count ?? 0
@@ -437,14 +438,15 @@ export class JetStreamAppender implements LogChainAppender {
 		report('gap', { source: this, gap: { fromSeq, toSeq, count, cause } })
 	}
 
-	/** Ends the delay before the next connection, because a caller waits for the outcome. */
+	/** Ends the delay before the next connection, because a caller is waiting for the outcome. */
 	#hurry(): void {
 		this.#isHurried = true
 		this.#retrySleep.wake()
 	}
 
 	/**
-	 * Waits before the next connection. The delay is reduced to its minimum if a caller waits for the outcome.
+	 * Waits before the next connection. The delay is reduced to its minimum if a caller is waiting for the
+	 * outcome.
 	 */
 	async #pause(ms: number): Promise<void> {
 		await wait(RETRY_MS_MIN)

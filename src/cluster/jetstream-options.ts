@@ -25,8 +25,8 @@ export interface JetStreamOptions extends NatsAccess {
 	/** Prefix of the subject `<subjectPrefix>.<node>.<chain id>`. Default: `'mesh'`. */
 	readonly subjectPrefix?: string | undefined
 	/**
-	 * Node name in the subject. Default: the node of the first record that names one and is pending when the
-	 * first message is sent; `'node'` if there is none.
+	 * Node name in the subject. Default: when the first message is sent, the node of the first pending record
+	 * that has one, or `'node'` if no pending record has one.
 	 */
 	readonly node?: string | undefined
 	/**
@@ -35,15 +35,15 @@ export interface JetStreamOptions extends NatsAccess {
 	 */
 	readonly create?: StreamSettings | undefined
 	/**
-	 * Maximum number of unacknowledged records in the appender. The loop keeps further records. Default:
+	 * Maximum number of unacknowledged records in the appender. The loop keeps additional records. Default:
 	 * 65,536.
 	 */
 	readonly pendingRecordsMax?: number | undefined
 	/** Maximum estimated size of the unacknowledged records, in bytes. Default: 16 MiB. */
 	readonly pendingBytesMax?: number | undefined
 	/**
-	 * Size at which a message is sent. A smaller message is sent if there are no more records. Default: 256
-	 * KiB.
+	 * Size in bytes at which a message is sent. A smaller message is sent if there are no more records.
+	 * Default: 256 KiB.
 	 */
 	readonly messageBytes?: number | undefined
 	/** Time to wait for an answer from the servers before records are sent again. Default: 5,000 ms. */

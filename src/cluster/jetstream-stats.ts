@@ -10,7 +10,7 @@ export interface JetStreamStats {
 	readonly pendingRecords: number
 	/** Estimated size of the pending records, in bytes. */
 	readonly pendingBytes: number
-	/** Reason why records currently cannot be committed; undefined while the appender works. */
+	/** Reason why records cannot currently be committed; undefined while the appender works. */
 	readonly failure: string | undefined
 	/** Number of acknowledged records, including gaps. */
 	readonly records: number

@@ -1,9 +1,9 @@
 /**
- * Joins the subjects that hold the same fork of a chain. A chain that was copied and then continued by two
+ * Joins the subjects that contain the same fork of a chain. A chain that was copied and then continued by two
  * writers has two forks, which use the same epochs and seqs for different records.
  *
- * Invariant: at the newest position that joined subjects share, they do not have two different records with
- * the same identity. Every fork is linear, so subjects that agree at that position also agree at all earlier
+ * Invariant: joined subjects do not contain different records with the same identity at the newest position
+ * that they share. Every fork is linear, so subjects that agree at that position also agree at all earlier
  * positions.
  */
 import { isDeepStrictEqual } from 'node:util'
@@ -20,7 +20,8 @@ import type { ChainSource } from './subjects.ts'
 /** Options for joining the subjects of a chain. */
 export interface JoinOptions {
 	/**
-	 * Nodes whose fork is read if the chain has several forks. Default: the oldest fork in the stream is read.
+	 * Nodes that select the fork to read if the chain has several forks. Default: the oldest fork in the stream
+	 * is read.
 	 */
 	readonly nodes?: readonly string[] | undefined
 	/** Number of chains that are read at the same time. Default: 1. */
@@ -35,7 +36,7 @@ interface Part {
 }
 
 /**
- * Opens a reader for the subjects that hold one fork of a chain, and warns about the other forks.
+ * Opens a reader for the subjects that contain one fork of a chain, and warns about the other forks.
  *
  * @throws {MeshChainError} `CLUSTER_UNREACHABLE`, `STREAM_NOT_FOUND`, `STREAM_REPLACED`
  */
@@ -70,8 +71,8 @@ function warnOf({ subject, node }: ForkedChain, { stream, chainId, subjects }: C
 	const own = subjects.map(({ source }) => show(source.subject)).join(' and ')
 	warn(
 		'CHAIN_FORKED',
-		`the chain ${chainId} has a fork in the stream ${show(stream)}: ${show(subject)} has different ` +
-			`records than ${own} under the same seqs, because a machine or its files were copied. The fork ` +
+		`the chain ${chainId} has a fork in the stream ${show(stream)}: the records in ${show(subject)} differ ` +
+			`from those in ${own} at the same seqs, because a machine or its files were copied. The fork ` +
 			`is not read; to read it, add ?chain=${chainId}&node=${encodeURIComponent(node)} to the address`,
 	)
 }
@@ -104,8 +105,8 @@ async function conflict(a: Part, b: Part): Promise<boolean> {
 }
 
 /**
- * Returns the message in a part that contains the last record of another message. If no message contains that
- * record, returns the message before it.
+ * Searches a part for the message that contains the last record of another message. If no message contains
+ * that record, returns the message before it.
  */
 async function messageAt({ subject, last }: Part, at: StreamMessage): Promise<StreamMessage | undefined> {
 	const wanted = endOf(at)

@@ -15,9 +15,9 @@ import { addSums, type Sums, sumsOfFrame, sumsOfRecords } from './message-sums.t
 
 /** Size limits of messages. */
 export interface MessageLimits {
-	/** Size at which a message is sent. */
+	/** Size in bytes at which a message is sent. */
 	readonly targetBytes: number
-	/** Maximum length of a body that the servers accept. */
+	/** Maximum length of a message body that the servers accept, in bytes. */
 	readonly bytesMax: number
 }
 

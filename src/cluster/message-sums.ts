@@ -1,6 +1,6 @@
 /**
- * Computes and parses the header `Mesh-Chain-Sums`. Each message carries sums over all messages of its chain
- * up to and including itself, so a reader gets the totals without reading every message.
+ * Computes and parses the `Mesh-Chain-Sums` header. Each message carries sums over all messages of its chain
+ * up to and including itself. A reader can therefore compute totals without reading every message.
  */
 import { FLAG_CONTROL, type Frame, rowBlockOf, rowsOf } from '../chain/index.ts'
 import { sumRows } from '../codec/row-decoder.ts'
@@ -26,7 +26,7 @@ export interface Sums {
 	readonly maxTsMs: number | null
 	/** Number of `$gap` records. */
 	readonly gaps: number
-	/** Number of records that are absent because of gaps, by cause. */
+	/** Number of absent records that these gaps represent, by cause. */
 	readonly absent: Readonly<Record<string, number>>
 	/** Total size of the message bodies, in bytes. */
 	readonly bytes: number
@@ -68,7 +68,7 @@ export function sumsOfFrame(frame: Frame): Sums {
 	return { ...NO_SUMS, records: frame.rows, levels, minTsMs, maxTsMs, bytes: frame.length }
 }
 
-/** Returns the combined sums of two parts of a chain that do not overlap. */
+/** Returns the combined sums of two non-overlapping parts of a chain. */
 export function addSums(a: Sums, b: Sums): Sums {
 	const absent: Record<string, number> = { ...a.absent }
 	for (const [cause, count] of Object.entries(b.absent)) absent[cause] = (absent[cause] ?? 0) + count

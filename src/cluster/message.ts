@@ -1,7 +1,7 @@
 /**
  * Decodes the messages of a stream. The body of a message consists of frames in the format of a chain file.
  * All frames are from the same chain, and are in chain order. Their checksums are computed as if the frames
- * were in the first file of the chain, at the offset that they have in the message.
+ * were in the first file of the chain, at their offsets in the message.
  */
 import {
 	claimedLength,

@@ -15,24 +15,24 @@ import { type ChainSource, chainsOf } from './subjects.ts'
 export interface StreamOptions extends NatsAccess {}
 
 /**
- * Opens the chains in a stream for reading. The result supports the same queries as a file opened with {@link
- * openChain}: ranges by seq and time, filters, tails and gaps. If the address matches one chain, the result
- * is that chain. If the address matches several chains, the result is their merged history, as returned by
- * {@link mergeChains}. A chain whose node was renamed is still one chain, and matches each of its node names.
- * A chain that is forwarded after this call is not part of the result.
+ * Opens the chains in a stream for reading. The result supports the same features as a file opened with
+ * {@link openChain}: ranges by seq and time, filters, tails and gaps. If the address matches one chain, the
+ * result is that chain. If the address matches several chains, the result is their merged history, as
+ * returned by {@link mergeChains}. A chain whose node was renamed is still one chain, and matches each of its
+ * node names. A chain that is first forwarded after this call is not part of the result.
  *
- * A seek by seq or time bisects the messages of the chain, which takes about 20 requests in a long chain.
+ * A seek by seq or time bisects the messages of the chain, which takes about 20 requests for a long chain.
  * Filters by level, kind and text are applied in this process. `info` combines the headers of the first and
- * the last message. The servers know neither the epochs of the file nor how the file ends. Records that are
- * removed from the stream during a read appear as a `$gap` with the cause `retained`.
+ * the last message. The servers have no information about the epochs of the file or about how the file ends.
+ * Records that are removed from the stream during a read appear as a `$gap` with the cause `retained`.
  *
  * @param address Address such as `nats://host:4222/stream`, with any number of `node=api-1` and `chain=<id>`
  * query parameters. Separate several servers with commas. `tls://` requires encryption. Write `%2B` for a `+`
  * in a node name, as in any URL.
  * @throws {MeshChainError} `INVALID_OPTION`, `FILE_UNREADABLE`, `CLUSTER_UNREACHABLE`, `STREAM_NOT_FOUND`,
- * `CHAIN_NOT_FOUND`. Reads throw `CLUSTER_UNREACHABLE` if the servers do not come back within 30 seconds,
- * `STREAM_NOT_FOUND` if the stream is deleted, `STREAM_REPLACED` if the stream is deleted and created again,
- * and `CHAIN_NOT_FOUND` if a chain is removed before any of its records were read.
+ * `CHAIN_NOT_FOUND`. Reads throw `CLUSTER_UNREACHABLE` if the servers do not become available again within 30
+ * seconds, `STREAM_NOT_FOUND` if the stream is deleted, `STREAM_REPLACED` if the stream is deleted and
+ * created again, and `CHAIN_NOT_FOUND` if a chain is removed before any of its records are read.
  *
  * @example
  * ```ts

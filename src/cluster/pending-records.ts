@@ -1,13 +1,13 @@
 /**
- * Holds the accepted records that are not yet acknowledged, in a bounded queue whose records are addressed by
- * position.
+ * Holds the accepted records that are not yet acknowledged. The queue is bounded, and its records are
+ * addressed by position.
  */
 import { RowEncoder } from '../codec/row-encoder.ts'
 import type { LogRecord } from '../model/record.ts'
 import { type Gap, queueRangeOf } from '../outbox/gap-list.ts'
 import { RecordQueue } from '../outbox/record-queue.ts'
 
-/** Approximate memory, in bytes, that a record uses in addition to its row, as measured. */
+/** Measured approximation of the memory, in bytes, that a record uses in addition to its row. */
 const RECORD_BYTES = 256
 
 /** Records that must share one message. */

@@ -26,8 +26,7 @@ export interface PulledChain {
 	/** Last seq that was pulled, including gaps; undefined if nothing was pulled. */
 	readonly toSeq: number | undefined
 	/**
-	 * Number of `$gap` records, including those that replace records that are missing from the stream or were
-	 * removed from it (`retained`).
+	 * Number of `$gap` records, including gaps for records that the stream lacks or has removed (`retained`).
 	 */
 	readonly gaps: number
 	/**
@@ -42,7 +41,7 @@ export interface PulledChain {
 	/** Number of records that were skipped because they follow later records in the stream. */
 	readonly outOfOrder: number
 	/**
-	 * Number of subjects that were skipped because they hold another fork of the chain, for example from a
+	 * Number of subjects that were skipped because they contain another fork of the chain, for example from a
 	 * copied machine.
 	 */
 	readonly forks: number
@@ -70,12 +69,12 @@ export class ChainPull {
 	#seen = NOWHERE
 	/** Last message whose records are all in the file. */
 	#previous: StreamMessage | undefined
-	/** Whether the end of the file was compared with the stream. */
+	/** Whether the end of the file has been compared with the stream. */
 	#isChecked = false
 	/** Whether the previous message could not be read. */
 	#isDamaged = false
 
-	/** @throws {MeshChainError} As for `ReplicaWriter`. */
+	/** @throws {MeshChainError} The same errors as `ReplicaWriter`. */
 	constructor(reader: ChainReader, target: PullTarget) {
 		const { node, chainId } = reader
 		this.#reader = reader
@@ -108,8 +107,8 @@ export class ChainPull {
 	 * Pulls all messages that are in the stream now. Yields after each message, so that the caller can stop.
 	 * However the pull ends, the file is intact and ends cleanly.
 	 *
-	 * @throws {MeshChainError} `CHAIN_MISMATCH` if the file differs from the stream; `CLUSTER_UNREACHABLE`,
-	 * `CHAIN_UNREADABLE`, `CHAIN_UNWRITABLE`.
+	 * @throws {MeshChainError} `CLUSTER_UNREACHABLE`, `CHAIN_UNREADABLE`, `CHAIN_UNWRITABLE`, or
+	 * `CHAIN_MISMATCH` if the file differs from the stream.
 	 */
 	async *run(): AsyncGenerator<void> {
 		try {
@@ -168,8 +167,8 @@ export class ChainPull {
 
 	/**
 	 * Compares the end of the file with the stream, once. If a message contains the last record of the file,
-	 * that record is compared. Otherwise, another program may have written to the file in another epoch, so the
-	 * last record from the stream that should be in the file is compared.
+	 * that record is compared. Otherwise, another program may have written to the file in another epoch. In
+	 * that case, the last record from the stream that should be in the file is compared.
 	 */
 	async #checkOnce(rows: readonly LogRecord[]): Promise<void> {
 		if (this.#isChecked || compareCursors(rows.at(-1)!, this.#found) < 0) return

@@ -1,7 +1,7 @@
 /**
  * Names the files for the chains of a stream: `<node>.chain` for the first chain of a node, and
- * `<node>-<first 8 digits of the chain id>.chain` for every further chain. A chain that already has a file
- * keeps it, even if the stream or the node name changes later.
+ * `<node>-<first 8 digits of the chain id>.chain` for each additional chain of the node. A chain that already
+ * has a file keeps it, even if the stream or the node name changes later.
  *
  * Invariant: a folder contains at most one file for each chain.
  */

@@ -33,7 +33,7 @@ export interface PullOptions extends NatsAccess {
 	 * files.
 	 */
 	readonly signal?: AbortSignal | undefined
-	/** File system. Default: the file system of Node. */
+	/** File system. Default: Node's file system. */
 	readonly fs?: FileSystem | undefined
 }
 
@@ -65,25 +65,25 @@ export interface PullSummary {
 /**
  * Writes each chain of a stream to a file, with the same chain id and the same records, including their seq,
  * epoch, time and origin. A later pull continues where each file ends, even if the previous pull was killed.
- * Each file is a readable chain at all times. A chain whose node was renamed keeps its existing file and does
- * not get a second one.
+ * Each file is a readable chain at all times. A chain whose node was renamed keeps its existing file, and no
+ * second file is created.
  *
  * A chain is written to `<node>.chain`, or to `<node>-<first 8 digits of the chain id>.chain` if the node has
  * an older chain. Characters that a file name cannot contain become `%XX`. Records that the stream no longer
  * has become a `$gap` with the cause `retained`. Records that cannot be read become a `$gap` with the cause
  * `damaged`. A power loss can remove forwarded records from the end of the original chain. If the original
- * chain then reuses the seqs, the pulled file follows the original chain. The lost records are moved to a
+ * chain later reuses their seqs, the pulled file follows the original chain. The lost records are moved to a
  * separate chain, `<file>.superseded-e<epoch>`, and are counted.
  *
  * @param address Address such as `nats://host:4222/stream`, with any number of `node=api-1` and `chain=<id>`
  * query parameters. Separate several servers with commas.
  * @param folder Folder for the files, which is created if it does not exist.
  * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH`, `FILE_UNREADABLE`, `CLUSTER_UNREACHABLE`,
- * `STREAM_NOT_FOUND`; `STREAM_REPLACED` if the stream is deleted and created again during the pull;
- * `CHAIN_NOT_FOUND` if the stream has no such chain, or no longer has one. The other errors concern a single
- * file: `CHAIN_MISMATCH` if the file belongs to another chain or another program has written to it,
- * `NOT_A_CHAIN`, `CHAIN_DAMAGED` and `CHAIN_LOCKED`. That file is left unchanged, and the pull rejects after
- * it has pulled the other chains.
+ * `STREAM_NOT_FOUND`; `STREAM_REPLACED` if the stream is deleted and created again during the pull; or
+ * `CHAIN_NOT_FOUND` if no chain matches the address, or if a matching chain was removed from the stream. The
+ * other errors affect a single file: `CHAIN_MISMATCH` if the file belongs to another chain or another program
+ * has written to it, `NOT_A_CHAIN`, `CHAIN_DAMAGED` and `CHAIN_LOCKED`. That file is left unchanged, and the
+ * pull rejects after it has pulled the other chains.
  *
  * @example
  * ```ts
@@ -137,7 +137,7 @@ interface ChosenPull {
 	readonly target: PullTarget | MeshChainError
 }
 
-/** Chooses the chains that match an address and a file for each chain, and creates the folder. */
+/** Selects the chains that match an address, chooses a file for each of them, and creates the folder. */
 async function choosePulls(
 	cluster: Cluster,
 	address: StreamAddress,
@@ -160,8 +160,8 @@ async function choosePulls(
 }
 
 /**
- * Pulls one chain after another. A failure that concerns only one chain is thrown after the other chains were
- * pulled.
+ * Pulls one chain after another. A failure that affects only one chain is thrown after the other chains have
+ * been pulled.
  */
 async function runPulls(
 	cluster: Cluster,
@@ -230,7 +230,8 @@ function namesOf({ chainId, subjects }: ChainReader): NamedChain {
 }
 
 /**
- * Sorts the readers by node, and the chains of one node by age, so that the oldest chain gets the plain name.
+ * Sorts the readers by node, and the chains of one node by age, so that the oldest chain receives the plain
+ * name.
  */
 async function byAge(readers: readonly ChainReader[]): Promise<ChainReader[]> {
 	const isShared = ({ node }: ChainReader) => readers.filter((other) => other.node === node).length > 1

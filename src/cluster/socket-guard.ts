@@ -7,7 +7,7 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { subscribe } from 'node:diagnostics_channel'
 import type { Socket } from 'node:net'
 
-/** Storage for the guard whose `run` opens a socket. */
+/** Stores, for each async context, the guard that owns the sockets opened there. */
 let guards: AsyncLocalStorage<SocketGuard> | undefined
 
 /**
@@ -28,7 +28,10 @@ function listeningGuards(): AsyncLocalStorage<SocketGuard> {
 export class SocketGuard {
 	#socket: Socket | undefined
 
-	/** Runs a function that connects, now or later. Each socket that it opens replaces the previous one. */
+	/**
+	 * Runs a function that opens a connection, immediately or later. Each socket that it opens replaces the
+	 * previous one.
+	 */
 	run<T>(connect: () => Promise<T>): Promise<T> {
 		return listeningGuards().run(this, connect)
 	}

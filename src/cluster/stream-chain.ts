@@ -78,8 +78,9 @@ export class StreamChain implements Chain {
 	}
 
 	/**
-	 * Returns the end of the chain. The state is always `open`, because the servers do not know how the file
-	 * ends. `damagedBytes` covers the last messages and all messages that reads have encountered so far.
+	 * Returns the end of the chain. The state is always `open`, because the servers have no information about
+	 * how the file ends. `damagedBytes` covers the last messages and all messages that reads have encountered
+	 * so far.
 	 */
 	async end(): Promise<ChainEndInfo> {
 		this.#refuseWhenClosed()
@@ -102,9 +103,11 @@ export class StreamChain implements Chain {
 
 	#refuseWhenClosed(): void {
 		if (!this.#over.signal.aborted) return
-		throw new MeshChainError('CHAIN_CLOSED', `the chain ${show(this.path)} was closed while it was read`, {
-			path: this.path,
-		})
+		throw new MeshChainError(
+			'CHAIN_CLOSED',
+			`the chain ${show(this.path)} was closed while it was being read`,
+			{ path: this.path },
+		)
 	}
 
 	async *#batches(query: ResolvedQuery): AsyncGenerator<LogRecord[]> {
@@ -191,7 +194,7 @@ function isWanted({ fromSeq, sinceMs }: ResolvedQuery, { frames, sums }: StreamM
 	return frame.baseSeq + frame.rows > fromSeq && (sums?.maxTsMs ?? Number.POSITIVE_INFINITY) >= sinceMs
 }
 
-/** Returns the older frame in chain order. Joined subjects may share records. */
+/** Returns the frame that comes first in chain order. Joined subjects may share records. */
 function olderOf(a: Frame | undefined, b: Frame | undefined): Frame | undefined {
 	if (a === undefined || b === undefined) return a ?? b
 	return a.epoch - b.epoch || a.baseSeq - b.baseSeq < 0 ? a : b

@@ -17,7 +17,7 @@ import { addSums, NO_SUMS, type Sums, sumsOfFrame, sumsOfRecords } from './messa
 import type { StreamNotes } from './stream-notes.ts'
 import type { StreamMessage, SubjectReader } from './subject-reader.ts'
 
-/** Number of stream sequences in the first step of the backward search, if the last message has no sums. */
+/** Number of stream sequences in the first step of the backward search if the last message has no sums. */
 const WINDOW_SEQS = 64
 
 interface Newest {
@@ -31,7 +31,7 @@ interface Bounds {
 	readonly newest: Newest | undefined
 	/** First readable message. */
 	readonly first: StreamMessage | undefined
-	/** Sums of the messages before the first one. */
+	/** Sums of the messages before the first readable message. */
 	readonly before: Sums
 }
 
@@ -109,7 +109,7 @@ async function boundsOf(reader: ChainReader, end: ChainEnd, notes: StreamNotes):
 }
 
 /**
- * Finds the bounds by reading all messages. Each subject has its own sums, which do not show the records that
+ * Finds the bounds by reading all messages. Each subject has its own sums, which do not show which records
  * several subjects share.
  */
 async function boundsByReading(reader: ChainReader, end: ChainEnd, notes: StreamNotes): Promise<Bounds> {
@@ -138,8 +138,8 @@ async function boundsByReading(reader: ChainReader, end: ChainEnd, notes: Stream
 }
 
 /**
- * Finds the newest readable frame. If its message has no sums, adds the later records to the sums of an
- * earlier message.
+ * Finds the newest readable frame. If its message has no sums, computes them by adding the later records to
+ * the sums of an earlier message.
  */
 async function newestUpTo(
 	subject: SubjectReader,
@@ -181,7 +181,7 @@ async function firstReadable(subject: SubjectReader, notes: StreamNotes): Promis
 }
 
 /**
- * Returns the sums of the messages before a message. The earliest and latest times are left unchanged,
+ * Returns the sums of all earlier messages. The earliest and latest times are left unchanged,
  * because they cannot be subtracted.
  */
 function sumsBefore(message: StreamMessage): Sums {

@@ -11,7 +11,7 @@ import type { StreamMessage } from './subject-reader.ts'
 /** Notes that are shared by all reads of one chain. */
 export class StreamNotes {
 	/**
-	 * Number of messages that cannot be read completely, plus the number of subjects that hold a fork of the
+	 * Number of messages that cannot be read completely, plus the number of subjects that contain a fork of the
 	 * chain.
 	 */
 	damagedPlaces = 0
@@ -41,7 +41,7 @@ export class StreamNotes {
 		warn(
 			'STREAM_DAMAGED',
 			`${this.#name(message)} cannot be read: it is damaged, or another program publishes to that ` +
-				'subject. A gap replaces the missing records; further such messages are only counted',
+				'subject. A gap replaces the missing records; later unreadable messages are only counted',
 		)
 	}
 

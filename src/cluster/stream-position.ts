@@ -42,7 +42,7 @@ export interface StreamPosition {
 /**
  * Asks the servers for the end of a chain under one subject.
  *
- * @throws {MeshChainError} `CLUSTER_UNREACHABLE`; `STREAM_UNFIT` if the last message is not part of the
+ * @throws {MeshChainError} `CLUSTER_UNREACHABLE`, or `STREAM_UNFIT` if the last message is not part of the
  * chain.
  */
 export async function positionOf(
@@ -81,7 +81,7 @@ export interface SubjectAndPosition {
  * names. The subject with the newest record is first, because the chain continues there.
  *
  * @param prefix Prefix of the subjects to search.
- * @throws {MeshChainError} As for {@link positionOf}.
+ * @throws {MeshChainError} The same errors as {@link positionOf}.
  */
 export async function positionsIn(
 	cluster: Cluster,
@@ -115,8 +115,8 @@ interface Newest {
 }
 
 /**
- * Finds the newest message with records under a subject. If the newest message was deleted, servers of
- * version 2.9 return no message and compare expected sequences with 0. In that case, the function searches
+ * Finds the newest message with records under a subject. If the newest message was deleted, version
+ * 2.9 servers return no message and compare expected sequences with 0. In that case, the function searches
  * for the newest remaining message.
  *
  * @throws Errors from the client.
@@ -155,7 +155,7 @@ export async function nextWithRecords(
 }
 
 /**
- * Searches for the last message with records before a stream sequence. The message is usually near, so the
+ * Searches for the last message with records before a stream sequence. The message is usually nearby, so the
  * search moves back in growing steps and then bisects the last step.
  */
 async function lastBefore(

@@ -1,11 +1,11 @@
 /**
  * Converts the messages from a walk through a stream into the matching records. Each record is returned once.
  *
- * Invariant: every seq from the start of the walk to the end of the chain, as known when the walk starts, is
- * covered by a record or by a gap. This holds even if messages are removed from the stream during the walk. A
- * gap between messages has the cause `retained`, because the stream no longer has the records. If a message
- * in between could not be read, the cause is `damaged`. Such a gap does not extend beyond the last requested
- * seq.
+ * Invariant: every seq from the start of the walk to the end of the chain, as it was when the walk started,
+ * is covered by a record or by a gap. This holds even if messages are removed from the stream during the
+ * walk. A gap between messages has the cause `retained`, because the stream no longer has the records. If a
+ * message between them could not be read, the cause is `damaged`. Such a gap does not extend beyond the last
+ * requested seq.
  */
 import { type Frame, firstCovered, inOne, RecordCollector, type ResolvedQuery } from '../chain/index.ts'
 import type { SeqRanges } from '../merge/seq-ranges.ts'
@@ -68,7 +68,7 @@ export class StreamWalk {
 		return this.#upTo(firstCovered(frame), frame, this.#isDamaged || isDamaged)
 	}
 
-	/** Returns the gaps up to the end of the chain, as known when the walk starts. */
+	/** Returns the gaps up to the end of the chain, as it was when the walk started. */
 	missingAtEnd(last: StreamMessage): LogRecord[] {
 		const [first] = last.frames
 		const { epoch, seq } = endOf(last)

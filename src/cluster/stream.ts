@@ -1,6 +1,6 @@
 /**
- * Finds or creates the stream for chains. A stream is refused if its settings would lose acknowledged
- * messages.
+ * Finds or creates the stream for chains. Refuses a stream if its settings would cause acknowledged messages
+ * to be lost.
  */
 import {
 	DiscardPolicy,
@@ -31,13 +31,14 @@ export interface StreamSettings {
 	readonly replicas?: number
 	/** Storage that the servers use for the stream. Default: `'file'`. */
 	readonly storage?: 'file' | 'memory'
-	/** Age at which messages are removed. Default: unlimited. */
+	/** Age in milliseconds at which messages are removed. Default: unlimited. */
 	readonly maxAgeMs?: number
-	/** Size above which the oldest messages are removed. Default: unlimited. */
+	/** Size in bytes above which the oldest messages are removed. Default: unlimited. */
 	readonly maxBytes?: number
 	/**
-	 * Time for which the servers remember message ids. Correctness does not depend on this time, because a
-	 * forwarder asks the stream for its last message before it resends a message. Default: 2 minutes.
+	 * Time in milliseconds for which the servers remember message ids. Correctness does not depend on this
+	 * time, because a forwarder requests the last message from the stream before it resends a message. Default:
+	 * 2 minutes.
 	 */
 	readonly duplicateWindowMs?: number
 }
@@ -58,18 +59,18 @@ const SETTINGS = defineOptions(SETTINGS_RULES)
 /** Stream settings with all defaults applied. */
 export type ResolvedStreamSettings = ResolvedOptions<typeof SETTINGS_RULES>
 
-/** Number of attempts, which take two seconds in total. */
+/** Number of attempts. Together, they take two seconds. */
 const LOOKS = 20
 const LOOK_MS = 100
 const NOT_FOUND = 10_059
 const IN_USE = 10_058
 const OVERLAP = 10_065
-/** Server codes for a reached limit of the stream, its account or the servers. */
+/** Error codes from the servers if a limit of the stream, its account or the servers is reached. */
 const FULL: readonly (number | undefined)[] = [10_077, 10_047, 10_028, 10_002]
-/** Server codes for a cluster that currently has too few servers or no leader. */
+/** Error codes from the servers if the cluster currently has too few servers or no leader. */
 const INCOMPLETE: readonly (number | undefined)[] = [10_005, 10_006, 10_008, 10_009]
 
-/** Checks the settings of a stream to create. @throws {MeshChainError} `INVALID_OPTION` */
+/** Checks the settings for a new stream. @throws {MeshChainError} `INVALID_OPTION` */
 export function checkSettings(_name: string, settings: unknown): ResolvedStreamSettings {
 	return SETTINGS.resolve(settings)
 }
@@ -90,7 +91,7 @@ export function checkSubjectPrefix(name: string, prefix: unknown): string {
 
 /**
  * Finds a stream and checks that it is suitable for chains. Creates the stream if it does not exist and
- * settings are given.
+ * settings were passed.
  *
  * @throws {MeshChainError} `STREAM_NOT_FOUND`, `STREAM_UNFIT`, `STREAM_REFUSED`, `CLUSTER_UNREACHABLE`
  */
@@ -114,10 +115,10 @@ export async function fitStream(
 }
 
 /**
- * Waits until the stream's leader is known and returns the same creation time twice. A stream that is being
- * created has no leader at first, and answers no requests until it has one. The leader may briefly report the
- * creation time of its own copy before it reports that of the stream (nats-server 2.9, `setCreatedTime` in
- * `server/jetstream_cluster.go`).
+ * Waits until the stream's leader is known and has reported the same creation time twice. A stream that is
+ * being created has no leader at first, and does not answer requests until it has one. The leader may briefly
+ * report the creation time of its own copy before it reports the creation time of the stream (nats-server
+ * 2.9, `setCreatedTime` in `server/jetstream_cluster.go`).
  */
 async function led(cluster: Cluster, stream: string, info: StreamInfo): Promise<StreamInfo> {
 	let newest = info
@@ -152,11 +153,11 @@ export async function findStream(cluster: Cluster, name: string): Promise<FoundS
 }
 
 /**
- * Resolves if the stream is still the one that was found. In a cluster, the servers are asked several times
- * before the check fails, because some of them may have to catch up.
+ * Resolves if the name still refers to the stream that was found. In a cluster, the servers are asked several
+ * times before the check fails, because some of them may not be up to date.
  *
- * @throws {MeshChainError} `STREAM_NOT_FOUND` if it was deleted, `STREAM_REPLACED` if it was created again;
- * `STREAM_REFUSED`, `CLUSTER_UNREACHABLE`.
+ * @throws {MeshChainError} `STREAM_NOT_FOUND` if the stream was deleted, `STREAM_REPLACED` if it was created
+ * again, `STREAM_REFUSED`, or `CLUSTER_UNREACHABLE`.
  */
 export async function checkSame(cluster: Cluster, { name, created }: FoundStream): Promise<void> {
 	const isAlone = cluster.connection.info?.cluster === undefined
@@ -169,7 +170,7 @@ export async function checkSame(cluster: Cluster, { name, created }: FoundStream
 }
 
 /**
- * Returns the info of a stream; undefined if no stream has that name.
+ * Returns information about a stream, or undefined if no stream has that name.
  *
  * @throws {MeshChainError} `STREAM_REFUSED`, `CLUSTER_UNREACHABLE`
  */
@@ -194,7 +195,7 @@ export function notFound(stream: string): MeshChainError {
 function replaced(stream: string): MeshChainError {
 	return new MeshChainError(
 		'STREAM_REPLACED',
-		`the stream ${show(stream)} was deleted and created again while it was read: open it again`,
+		`the stream ${show(stream)} was deleted and created again while it was being read: open it again`,
 	)
 }
 
@@ -209,8 +210,8 @@ async function made(
 		return await cluster.manager.streams.add(configOf(stream, prefix, create))
 	} catch (error) {
 		const code = codeOf(error)
-		// The stream may exist nevertheless, because the answer was lost or another program created it at the
-		// same time.
+		// The stream may exist nevertheless: the answer may have been lost, or another program may have created
+		// the stream at the same time.
 		const there = code === undefined || code === IN_USE ? await streamInfo(cluster, stream) : undefined
 		if (there !== undefined) return there
 		if (code === undefined || INCOMPLETE.includes(code)) throw unreachable(cluster, stream, error)
@@ -247,7 +248,7 @@ function whatIsUnfit(config: StreamConfig, prefix: string): string[] {
 	const unfit: string[] = []
 	if (config.retention !== RetentionPolicy.Limits)
 		unfit.push(
-			`its retention is ${config.retention}, which removes messages that were read: set it to limits`,
+			`its retention is ${config.retention}, which removes messages after they are read: set it to limits`,
 		)
 	if (config.max_msgs_per_subject > 0)
 		unfit.push(
@@ -296,8 +297,8 @@ export function unreachable(cluster: Cluster, stream: string, error: unknown): M
 }
 
 /**
- * Returns the text for a permanent refusal by the servers, with the change that is required; undefined for
- * other errors.
+ * Returns the message for a permanent refusal by the servers, including the required change. Returns
+ * undefined for other errors.
  */
 function refusalIn(error: unknown): string | undefined {
 	if (FULL.includes(codeOf(error)))
@@ -308,7 +309,7 @@ function refusalIn(error: unknown): string | undefined {
 	return isDenied(error) ? `refuses this user: ${reasonOf(error)}` : undefined
 }
 
-/** Returns whether an error is a refusal by the servers. A retry fails until an operator fixes the cause. */
+/** Returns whether an error is a refusal by the servers. Retries fail until an operator fixes the cause. */
 export function isRefusal(error: unknown): boolean {
 	if (error instanceof MeshChainError && error.code === 'STREAM_REFUSED') return true
 	return isDenied(error) || isLockedOut(error)
@@ -319,7 +320,7 @@ export function isNotFound(error: unknown): boolean {
 	return codeOf(error) === NOT_FOUND
 }
 
-/** Returns the code of a JetStream error; undefined if the error has none. */
+/** Returns the code of a JetStream error, or undefined if the error has no code. */
 export function codeOf(error: unknown): number | undefined {
 	const { code } = (error ?? {}) as { readonly code?: unknown }
 	return typeof code === 'number' ? code : undefined

@@ -31,7 +31,7 @@ export interface StreamMessage extends MessageFrames {
 
 /** The starting position for reading a subject. */
 export interface SubjectPosition {
-	/** First stream sequence to read. It is after `previous`, and not after the first message to read. */
+	/** First stream sequence to read. It is after `previous`, and at or before the first message to read. */
 	readonly from: number
 	/** Last message before the position; undefined if there is none. */
 	readonly previous: StreamMessage | undefined
@@ -43,12 +43,12 @@ interface ReadOptions {
 }
 
 /**
- * Limits for the messages that all readers together request ahead. A server disconnects a client once 64 MiB
- * are pending for that client.
+ * Limits on the number and total size of messages that all readers together request ahead. A server
+ * disconnects a client when 64 MiB are pending for that client.
  */
 const AHEAD_MESSAGES_MAX = 64
 const AHEAD_BYTES_MAX = 32 * 1024 * 1024
-/** Time for which a failing read is retried. */
+/** Maximum time for which a failing read is retried. */
 const PATIENCE_MS = 30_000
 
 /** A reader of one subject. */
@@ -69,17 +69,17 @@ export class SubjectReader {
 	}
 
 	/**
-	 * Returns the newest message with records; undefined if there is none, or if the signal aborts.
+	 * Returns the newest message with records, or undefined if there is none or the signal aborts.
 	 *
-	 * @throws {MeshChainError} `CLUSTER_UNREACHABLE`, `STREAM_NOT_FOUND`, `STREAM_REPLACED`, as for all other
-	 * methods.
+	 * @throws {MeshChainError} `CLUSTER_UNREACHABLE`, `STREAM_NOT_FOUND`, `STREAM_REPLACED`. All other methods
+	 * throw the same errors.
 	 */
 	last(signal?: AbortSignal): Promise<StreamMessage | undefined> {
 		const { subject } = this.source
 		return this.#ask(async () => (await newestOf(this.#cluster, this.stream, subject))?.message, signal)
 	}
 
-	/** Returns the first message with records at or after a stream sequence; undefined if there is none. */
+	/** Returns the first message with records at or after a stream sequence, or undefined if there is none. */
 	firstFrom(from: number): Promise<StreamMessage | undefined> {
 		const { subject } = this.source
 		return this.#ask(() => nextWithRecords(this.#cluster, this.stream, subject, from), undefined)
@@ -97,11 +97,11 @@ export class SubjectReader {
 	}
 
 	/**
-	 * Finds the starting position for a read by bisection, which takes about 20 requests in a long subject.
+	 * Finds the starting position for a read. Uses bisection, which takes about 20 requests for a long subject.
 	 *
 	 * @param last Newest message of the subject.
-	 * @param isBefore Returns whether a message precedes the position. It must return true for all messages up
-	 * to some point, and false for all later messages.
+	 * @param isBefore Function that returns whether a message precedes the position. It must return true for
+	 * all messages up to some point, and false for all later messages.
 	 */
 	async seek(last: StreamMessage, isBefore: (message: StreamMessage) => boolean): Promise<SubjectPosition> {
 		if (isBefore(last)) return { from: last.streamSeq + 1, previous: last }
@@ -121,7 +121,7 @@ export class SubjectReader {
 		return { from: Math.max(low, high), previous }
 	}
 
-	/** Yields the messages of a range, except those that the stream has removed. */
+	/** Yields the messages in a range, except messages that were removed from the stream. */
 	read(range: ReadRange, signal?: AbortSignal): AsyncGenerator<StreamMessage> {
 		return this.#read(range, { follows: false, signal })
 	}

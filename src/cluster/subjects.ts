@@ -17,7 +17,7 @@ export function tokenOf(node: string): string {
 	return text.length === 0 ? '%' : text.join('')
 }
 
-/** Decodes a token to a node name. This is the inverse of {@link tokenOf}. */
+/** Decodes a token into a node name. This is the inverse of {@link tokenOf}. */
 export function nodeOf(token: string): string {
 	if (token === '%') return ''
 	return Buffer.from(
@@ -31,14 +31,14 @@ export function subjectOf(prefix: string, node: string, chainId: string): string
 	return `${prefix}.${tokenOf(node)}.${chainId}`
 }
 
-/** A parsed subject of a chain. */
+/** The parsed subject of a chain. */
 export interface ChainSubject {
 	readonly subject: string
 	readonly node: string
 	readonly chainId: string
 }
 
-/** Parses a subject; returns undefined if it is not the subject of a chain. */
+/** Parses a subject. Returns undefined if it is not the subject of a chain. */
 export function parseSubject(subject: string): ChainSubject | undefined {
 	const tokens = subject.split('.')
 	const [node, chainId] = tokens.slice(-2)

@@ -1,10 +1,9 @@
 /**
- * Copies `data` into canonical form. The ring, the listeners, the appenders and the chain all have the same
- * copy, and later changes to the input do not affect it. Never throws, and never changes its input. A value
- * that cannot be stored is replaced by a marker, `{ $unserializable: reason }`. `docs/FORMAT.md` has the
- * table of types.
+ * Copies `data` into canonical form. The ring, the listeners, the appenders and the chain all use the same
+ * copy. Later changes to the input do not affect this copy. Never throws, and never changes its input. A
+ * value that cannot be stored is replaced by a marker, `{ $unserializable: reason }`. `docs/FORMAT.md` has
+ * the table of types.
  */
-
 import { types } from 'node:util'
 import { hush } from '../guard/hush.ts'
 import { propertyOf } from '../guard/values.ts'
@@ -34,7 +33,7 @@ export interface Canonical {
 	 * cannot be frozen.
 	 */
 	readonly value: unknown
-	/** Upper bound of the size as MessagePack. */
+	/** Upper bound on the size of the copy as MessagePack, in bytes. */
 	readonly bytes: number
 	/** Number of markers in the copy. */
 	readonly markers: number
@@ -48,19 +47,19 @@ const NOTHING: Canonical = Object.freeze({ value: undefined, bytes: 0, markers: 
 const ERROR_FIELDS: readonly string[] = ['name', 'message', 'stack', 'cause', 'errors']
 
 /**
- * Classes whose instances are lists of entries with repeatable keys. Additional fields of a subclass are not
- * copied.
+ * Classes that store entries in a list, in which a key can occur more than once. Additional fields of a
+ * subclass are not copied.
  */
 const ENTRY_LISTS: readonly string[] = ['Headers', 'URLSearchParams', 'FormData']
 /**
- * Maximum number of items that are requested from an iterator that is not built in, because it may never end.
- * A size limit may apply sooner.
+ * Maximum number of items to request from an iterator that is not built in and therefore may never end. A
+ * size limit may apply earlier.
  */
 const ENTRIES_MAX = 2 ** 20
-/** Built-in iterators, which end because they have as many items as their collection. */
+/** Built-in iterators, which always end because they yield only the items of a collection. */
 const FINITE: readonly unknown[] = [Map.prototype[Symbol.iterator], Set.prototype[Symbol.iterator]]
 
-/** Number of bytes before the content of a value: lead byte and size. */
+/** Number of bytes before the content of a value: the lead byte and the size. */
 const HEAD_BYTES = 5
 const SCALAR_BYTES = 9
 const BYTES_PER_UNIT_MAX = 3
@@ -93,8 +92,8 @@ export function marker(reason: string): { readonly $unserializable: string } {
 }
 
 /**
- * The state of one canonicalisation. Instances share nothing, because getters and `toJSON` may start another
- * canonicalisation at the same time.
+ * The state of one canonicalisation. Instances share no state, because a getter or `toJSON` may start another
+ * canonicalisation before this one ends.
  */
 class Copier {
 	bytes = 0
@@ -167,8 +166,8 @@ class Copier {
 		}
 		const toJson = (value as { toJSON?: unknown }).toJSON
 		if (typeof toJson === 'object') hush(toJson)
-		// The result of toJSON is used directly. Its own toJSON is not called, so the calls cannot continue
-		// indefinitely.
+		// If the result of toJSON has a toJSON method, that method is not called, because such calls could
+		// continue indefinitely.
 		if (typeof toJson === 'function') return this.#answer(toJson.call(value, ''), value, depth)
 		return this.#anyFields(value, depth)
 	}
@@ -205,8 +204,8 @@ class Copier {
 	}
 
 	/**
-	 * Copies the own enumerable fields. If none of them is set and the object is not a plain object, its state
-	 * is elsewhere. Such an object becomes a marker instead of an empty object.
+	 * Copies the own enumerable fields. If an object has no such fields and is not a plain object, its state is
+	 * stored elsewhere. In that case, the object becomes a marker instead of an empty object.
 	 */
 	#anyFields(value: object, depth: number): unknown {
 		const keys = Object.keys(value)
@@ -221,10 +220,10 @@ class Copier {
 	}
 
 	/**
-	 * Returns the items of an iterable that can fit into the copy. It stops when they fill the copy, so the
-	 * work is limited, however many items there are.
+	 * Returns as many items of an iterable as fit into the copy. Stops when the copy is full, so that the work
+	 * is bounded even for an endless iterable.
 	 *
-	 * @param bytesOf Returns a lower bound of the size of an item's copy.
+	 * @param bytesOf Function that returns a lower bound on the size of an item's copy.
 	 */
 	#itemsOf<T>(source: object, read: (item: unknown) => T, bytesOf: (item: T) => number): readonly T[] {
 		const items: T[] = []
@@ -261,7 +260,7 @@ class Copier {
 		this.bytes += HEAD_BYTES
 		const copy: unknown[] = []
 		const { length: given } = source
-		// The length of a proxy may be anything.
+		// A proxy may report any value as its length.
 		const length = typeof given === 'number' ? given : 0
 		hush(given)
 		let isCut = this.#cut?.has(source) ?? false
@@ -324,7 +323,7 @@ class Copier {
 		return this.#named(error, [...fields, ...others], depth)
 	}
 
-	/** Returns a plain object if the keys are different strings, and otherwise a list of pairs. */
+	/** Returns a plain object if the keys are distinct strings, or a list of pairs otherwise. */
 	#pairs(entries: readonly (readonly [unknown, unknown])[], depth: number): unknown {
 		// The object has no prototype, because a key may be `__proto__`.
 		const named: Record<string, unknown> = Object.create(null)
@@ -377,7 +376,9 @@ class Copier {
 		return this.#wellFormed(text)
 	}
 
-	/** Returns the unique name of a key in the copy. It differs from the key if the key cannot be stored. */
+	/**
+	 * Returns the unique name of a key in the copy. The name differs from the key if the key cannot be stored.
+	 */
 	#key(key: string, copy: object, source: object): string {
 		const carried = this.#carried(key)
 		const name = carried === key ? key : this.#freeName(carried, copy, source)
@@ -386,8 +387,8 @@ class Copier {
 	}
 
 	/**
-	 * Returns a free name, with a number appended if a field of the source or of the copy already has the name.
-	 * No number is tested twice, however many keys are alike.
+	 * Returns an unused name. Appends a number if a field of the source or the copy already has that name. Each
+	 * number is tested only once, even if many keys have the same name.
 	 */
 	#freeName(name: string, copy: object, source: object): string {
 		let free = name
@@ -395,7 +396,10 @@ class Copier {
 		return free
 	}
 
-	/** Returns a key that readers accept. JavaScript readers of MessagePack do not create a key `__proto__`. */
+	/**
+	 * Returns a key that readers accept. JavaScript readers of MessagePack do not create a key named
+	 * `__proto__`.
+	 */
 	#carried(key: string): string {
 		return key === '__proto__' ? '__proto_' : this.#wellFormed(key)
 	}
@@ -419,7 +423,7 @@ class Copier {
 	}
 }
 
-/** Returns a lower bound of the size of a value's copy. */
+/** Returns a lower bound on the size of a value's copy. */
 function leastBytes(value: unknown): number {
 	if (typeof value === 'string') return Math.min(HEAD_BYTES + value.length, MARKER_BYTES)
 	return typeof value === 'number' ? SCALAR_BYTES : 1

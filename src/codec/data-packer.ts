@@ -5,9 +5,10 @@
  *
  * Invariant: the packed bytes depend only on the structure of a canonical value. msgpackr reads the
  * properties `constructor`, `toJSON` and `hasOwnProperty` of an object, and data may have keys with these
- * names. With `useToJSON: false`, msgpackr never calls these values, and they do not change the result.
+ * names. With `useToJSON: false`, msgpackr never calls the values of these properties, and the values do not
+ * affect the output.
  */
-import { Packr } from 'msgpackr'
+import { Packr, RESET_BUFFER_MODE, REUSE_BUFFER_MODE } from 'msgpackr'
 
 const OPTIONS = { useRecords: false, useBigIntExtension: true, useToJSON: false }
 
@@ -18,14 +19,29 @@ const packr = new Packr(OPTIONS)
  */
 const packrOfWideMaps = new Packr({ ...OPTIONS, variableMapSize: true })
 
+/** Makes msgpackr return its own buffer instead of a view, and pack the next value into the same bytes. */
+const IN_PLACE = REUSE_BUFFER_MODE | RESET_BUFFER_MODE
+
+/** The buffer of a packer. The packed value is in `[start, end)`. */
+interface Packed extends Buffer {
+	readonly start: number
+	readonly end: number
+}
+
 /**
- * Packs a canonical value. The bytes are valid only until the next call, so the caller must copy them
- * immediately.
+ * Packs a canonical value into the buffer of the packer. The bytes are valid only until the next call, so the
+ * caller must copy them immediately.
  */
-export function packDataBorrow(data: unknown): Uint8Array {
+export function packInPlace(data: unknown): Packed {
 	try {
-		return packr.pack(data)
+		return packr.pack(data, IN_PLACE) as Packed
 	} catch {
-		return packrOfWideMaps.pack(data)
+		return packrOfWideMaps.pack(data, IN_PLACE) as Packed
 	}
+}
+
+/** Packs a canonical value like {@link packInPlace}, and returns a view of the packed bytes. */
+export function packDataBorrow(data: unknown): Uint8Array {
+	const packed = packInPlace(data)
+	return packed.subarray(packed.start, packed.end)
 }

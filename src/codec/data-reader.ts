@@ -1,11 +1,11 @@
 /**
- * Decodes the `data` of one record from MessagePack to its canonical value. It is the inverse of
- * `data-packer.ts`, and decodes and checks in one pass.
+ * Decodes the `data` of one record from MessagePack into its canonical value. It is the inverse of
+ * `data-packer.ts`. It decodes and checks in one pass.
  *
- * Invariants: the result is a value in canonical form (see docs/FORMAT.md) or undefined; the reader never
- * throws. A decoded map has exactly the keys that were encoded, whatever their names. Whatever the bytes
- * claim, the reader recurses at most {@link PACKED_DEPTH_MAX} levels deep, and creates at most {@link
- * DATA_OBJECTS_MAX} strings, maps, arrays, byte arrays, dates and bigints.
+ * Invariants: the reader never throws, and the result is undefined or a value in canonical form (see
+ * docs/FORMAT.md). A decoded map has exactly the keys that were encoded. For any input, the reader recurses
+ * at most {@link PACKED_DEPTH_MAX} levels deep, and creates at most {@link DATA_OBJECTS_MAX} strings, maps,
+ * arrays, byte arrays, dates and bigints.
  */
 import { isUtf8 } from 'node:buffer'
 import { DATA_OBJECTS_MAX, PACKED_DATA_BYTES_MAX, PACKED_DEPTH_MAX } from '../model/limits.ts'
@@ -28,7 +28,7 @@ export class DataReader {
 	/**
 	 * Sets the bytes to read from.
 	 *
-	 * @param text The bytes from `textStart` on, decoded as latin1, if the caller already has this string.
+	 * @param text The bytes from `textStart` onwards, decoded as latin1, if the caller already has this string.
 	 */
 	open(bytes: Buffer, text?: string, textStart = 0): void {
 		this.#bytes = bytes
@@ -41,7 +41,7 @@ export class DataReader {
 		this.open(NO_BYTES)
 	}
 
-	/** Position after the value that the last call of {@link read} decoded. */
+	/** Position after the value that the last call to {@link read} decoded. */
 	get end(): number {
 		return this.#pos
 	}
@@ -122,12 +122,12 @@ export class DataReader {
 			case 0xdf:
 				return this.#map(this.#size(2 << (lead - 0xde)), depth)
 			default:
-				// 0xc1 has no meaning, and no writer creates a float32.
+				// 0xc1 is unused in MessagePack, and no writer produces a float32.
 				return BAD
 		}
 	}
 
-	/** Moves past `count` bytes of the value and returns their start, or -1 if there are too few bytes. */
+	/** Moves past `count` bytes of the value. Returns their position, or -1 if there are too few bytes. */
 	#take(count: number): number {
 		const start = this.#pos
 		if (start + count > this.#end) return -1
@@ -237,7 +237,7 @@ export class DataReader {
 			seconds = Number(bytes.readBigInt64BE(at + 4))
 		} else return BAD
 		const ms = seconds * 1000 + nanoseconds / 1e6
-		// A Date can only hold whole milliseconds.
+		// A Date can represent only whole milliseconds.
 		return Number.isInteger(ms) && nanoseconds < 1e9 && Math.abs(ms) <= TIME_MAX_MS ? new Date(ms) : BAD
 	}
 
@@ -249,7 +249,7 @@ export class DataReader {
 }
 
 /**
- * Recent keys by hash. V8 must look up each newly created string among all property names. A string from this
+ * Recent keys by hash. V8 must look up each new string in its table of property names. A string from this
  * cache needs no lookup.
  */
 const KEYS: (string | undefined)[] = new Array<string | undefined>(1024).fill(undefined)
@@ -267,8 +267,8 @@ const LOOP_LENGTH_MAX = 48
 /**
  * Decodes the string in `bytes[start, end)`. Returns undefined if the bytes are not UTF-8.
  *
- * @param latin1 The bytes from `latin1Start` on, with one character per byte, if the caller has this string.
- * Slicing it costs less than native calls.
+ * @param latin1 The bytes from `latin1Start` onwards, with one character per byte, if the caller has this
+ * string. Slicing it costs less than native calls.
  */
 export function utf8Text(
 	bytes: Buffer,
@@ -287,6 +287,6 @@ export function utf8Text(
 		}
 	}
 	const text = bytes.toString('utf8', start, end)
-	// Invalid UTF-8 is decoded as U+FFFD, but a valid string may contain U+FFFD too.
+	// Invalid UTF-8 is decoded as U+FFFD, but a valid string may also contain U+FFFD.
 	return text.includes('\ufffd') && !isUtf8(bytes.subarray(start, end)) ? undefined : text
 }

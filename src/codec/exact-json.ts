@@ -1,6 +1,6 @@
 /** Reads and writes the JSON of other programs without loss, including integers of any size. */
 
-/** Sixteen consecutive digits. Any integer with fewer digits is exact as a number. */
+/** Sixteen consecutive digits. Any integer with fewer digits is represented exactly as a number. */
 const LONG = /\d{16}/
 /** Tokens that may contain digits: strings and numbers. */
 const TEXT_OR_NUMBER = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g
@@ -17,8 +17,8 @@ export function parseExactJson(source: string): unknown {
 
 /**
  * Returns a parsed value in which integers beyond 2^53 − 1 are bigints. Node 20 does not pass the source text
- * of a number to a reviver. These integers are therefore first replaced by strings that start with a mark,
- * which occurs nowhere else in the source.
+ * of a number to a reviver. These integers are therefore first replaced by strings that start with a mark
+ * that occurs nowhere else in the source.
  */
 export function exactly<T>(value: T, source: string): T {
 	if (!LONG.test(source)) return value
@@ -38,7 +38,7 @@ export function exactly<T>(value: T, source: string): T {
 /**
  * Works like `JSON.stringify`, but a bigint becomes an integer.
  *
- * @param replace Returns the replacement for any other value.
+ * @param replace Function that returns the replacement for any other value.
  */
 export function exactJsonOf(value: object, replace: (value: unknown) => unknown): string {
 	let isMarked = false

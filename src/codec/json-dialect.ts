@@ -4,11 +4,10 @@
  *
  *   { "$bigint": "5" }  { "$bytes": "AQI=" }  { "$date": "2026-01-01T00:00:00.000Z" }  { "$number": "NaN" }
  *
- * If the only key of a map looks like one of these tags, the key gets one more leading `$`. Control
- * characters and all other characters that must not reach a terminal (`escape.ts`) are always written as
- * `\uXXXX`.
+ * If the only key of a map looks like one of these tags, the key is written with an additional leading `$`.
+ * Control characters and all other characters that must not reach a terminal (`escape.ts`) are always written
+ * as `\uXXXX`.
  */
-
 import { show } from '../guard/show.ts'
 import { MeshChainError, messageOf } from '../model/errors.ts'
 import { EPOCH_MAX, SEQ_MAX } from '../model/limits.ts'
@@ -65,7 +64,7 @@ export function recordToFields(record: LogRecord): Record<string, unknown> {
 /**
  * Returns the record from the JSON that {@link recordToJson} wrote.
  *
- * @throws {MeshChainError} `INVALID_JSON`, with the missing or invalid field.
+ * @throws {MeshChainError} `INVALID_JSON`, which names the missing or invalid field.
  */
 export function recordFromJson(text: string): LogRecord {
 	return recordFromFields(parse(text))
@@ -116,7 +115,7 @@ export function toTagged(value: unknown): unknown {
 }
 
 /**
- * Returns the value that was passed to {@link toTagged}.
+ * Returns the canonical value from the result of {@link toTagged}.
  *
  * @throws {MeshChainError} `INVALID_JSON`.
  */

@@ -1,7 +1,7 @@
-/** Limits messages to the length that a record may have. */
+/** Limits messages to the maximum length for a record. */
 import { MESSAGE_LENGTH_MAX } from '../model/limits.ts'
 
-/** Space for the note at the end of a cut message. */
+/** Maximum length of the note at the end of a cut message. */
 const CUT_NOTE_LENGTH_MAX = 40
 
 /**

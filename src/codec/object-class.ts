@@ -1,4 +1,4 @@
-/** Determines names and classes of values from foreign code, for markers. */
+/** Determines the names and classes of values from foreign code, for use in markers. */
 import { errorNameOf, propertyOf } from '../guard/values.ts'
 import { toWellFormed } from '../text/well-formed.ts'
 

@@ -1,9 +1,9 @@
 /**
- * Divides the rows of a block into batches that are decoded on demand. The memory for a block is limited,
- * whatever its rows contain.
+ * Divides the rows of a block into batches that are decoded on demand. The memory used for a block is
+ * limited, regardless of the contents of its rows.
  *
- * Invariant: batches exist only for a block in which every row is a record. Because of this check, a large
- * block is decoded twice, one batch at a time.
+ * Invariant: batches exist only for a block in which every row is a record. Checking this first means
+ * that a large block is decoded twice, one batch at a time.
  */
 import { isGap, type LogRecord } from '../model/record.ts'
 import type { RowBlock } from './row-block.ts'
@@ -11,8 +11,8 @@ import { decodeRows } from './row-decoder.ts'
 import { valueEnd } from './structure.ts'
 
 /**
- * Size in bytes at which a batch is complete. A larger single row is a batch of its own. Writers create
- * frames of 16 KiB if possible.
+ * Size in bytes at which a batch is complete. A single row that is larger forms its own batch. Writers create
+ * frames of 16 KiB where possible.
  */
 const BATCH_BYTES_TARGET = 256 * 1024
 
@@ -23,7 +23,7 @@ export interface RowBatches {
 }
 
 /**
- * Returns the rows at or above a level from a block, in batches.
+ * Returns the rows of a block that are at or above a level, in batches.
  *
  * @throws {RangeError} The same errors as {@link decodeRows}.
  */
@@ -34,7 +34,7 @@ export function rowBatches(block: RowBlock, levelIndexMin = 0): RowBatches {
 	for (const [index, part] of parts.entries()) {
 		const [first] = decodeRows(part, levelIndexMin)
 		if (index > 0 && first !== undefined && isGap(first))
-			throw new RangeError('found a $gap that is not at the head of its frame')
+			throw new RangeError('found a $gap that is not at the start of its frame')
 	}
 	return {
 		length: parts.length,

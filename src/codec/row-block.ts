@@ -1,5 +1,5 @@
 /** Defines the input of the decoder: the rows of one frame. */
-/** The position of the rows, and the bases of their seqs and times. */
+/** The position of the rows, and the base values of their seqs and times. */
 export interface RowBlock {
 	readonly bytes: Buffer
 	/** Position of the first byte of the first row. */
@@ -10,12 +10,13 @@ export interface RowBlock {
 	readonly baseSeq: number
 	readonly baseTsMs: number
 	/**
-	 * A bit for each level that is present, by its position in `LOG_LEVELS`, and one bit for kinds that start
+	 * One bit for each level that is present, at its position in `LOG_LEVELS`, and one bit for kinds that start
 	 * with `$`.
 	 */
 	readonly flags: number
 	/**
-	 * Whether every string in the fixed parts is ASCII. If so, the block is decoded as one string and sliced.
+	 * Whether every string in the fixed parts is ASCII. If so, the block is decoded as one string, which is
+	 * then sliced.
 	 */
 	readonly ascii: boolean
 }

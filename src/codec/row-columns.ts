@@ -1,5 +1,5 @@
 /**
- * Determines which columns a row has. The encoders and the decoder must agree on this, in addition to the
+ * Determines which columns a row has. The encoders and the decoder must agree on these columns and on the
  * encoding of each column.
  */
 import type { LogRecord } from '../model/record.ts'
@@ -11,8 +11,8 @@ export const ROW_COLUMNS_MIN = 2
 export const ROW_COLUMNS_MAX = 8
 
 /**
- * Returns how many columns a row needs. Trailing defaults are omitted, and eight columns mean that the record
- * has data.
+ * Returns how many columns a row needs. Trailing defaults are omitted. A row with eight columns means that
+ * the record has data.
  */
 export function rowColumns(record: LogRecord): number {
 	if (record.data !== undefined) return ROW_COLUMNS_MAX

@@ -1,12 +1,11 @@
 /**
- * Decodes MessagePack rows to records. It is the inverse of `row-encoder.ts`, which describes the layout.
+ * Decodes MessagePack rows into records. It is the inverse of `row-encoder.ts`, which describes the layout.
  * Never reads beyond the given end.
  *
- * Invariant: every decoded record is one that a loop could have created (docs/FORMAT.md, "What a reader
- * treats as damage"). A single invalid row makes the complete block malformed. Errors inside rows that a
- * caller skips by level are not detected.
+ * Invariant: a loop could have created every decoded record (docs/FORMAT.md, "What a reader treats as
+ * damage"). A single invalid row makes the entire block malformed. Errors inside rows that a caller skips by
+ * level are not detected.
  */
-
 import {
 	GAP_KIND,
 	isEpoch,
@@ -31,11 +30,11 @@ const OWN_KINDS = 1 << LOG_LEVELS.length
 const PLAIN_DELTA_MAX = 0x7f
 
 /**
- * Decodes the rows at or above a level from a block, in order. With a level filter, the block must not
+ * Decodes the rows of a block that are at or above a level, in order. With a level filter, the block must not
  * contain a `$gap`.
  *
- * @throws {RangeError} If the bytes are not rows. The checksum of the frame is valid, so another program must
- * have written it.
+ * @throws {RangeError} If the bytes are not rows. Because the checksum of the frame is valid, another program
+ * must have written the frame.
  */
 export function decodeRows(block: RowBlock, levelIndexMin = 0): LogRecord[] {
 	try {
@@ -96,7 +95,7 @@ class RowReader {
 	#bytes = NO_BLOCK.bytes
 	#text: string | undefined
 	#levelIndexMin = 0
-	/** Whether the times of plain rows are certainly valid, so that {@link plainRow} can decode them. */
+	/** Whether the times of all plain rows are known to be valid, which {@link plainRow} requires. */
 	#takesPlain = false
 	#pos = 0
 	/** Flags that the rows decoded so far require. */
@@ -134,9 +133,9 @@ class RowReader {
 	}
 
 	/**
-	 * Decodes the next row if it is plain, as nearly all rows are: an ASCII message, the default kind, ids that
-	 * are short strings or nil. For speed, the position is in one local variable. Returns undefined for any
-	 * other row, without side effects.
+	 * Decodes the next row if it is plain: it has an ASCII message, the default kind, and ids that are short
+	 * strings or nil. Nearly all rows are plain. Returns undefined for any other row, without side effects. For
+	 * speed, the position is kept in a local variable.
 	 */
 	plainRow(index: number): LogRecord | undefined {
 		if (!this.#takesPlain) return undefined
@@ -164,7 +163,7 @@ class RowReader {
 		if (this.#otherStart >= 0) this.#countOthers()
 		this.#pos = nodeEnd
 		this.#flags |= 1 << levelIndex
-		// Counts the heads of the row, the kind and the strings, and the length byte of a long string.
+		// Counts the headers of the row, the kind and the strings, and the length byte of a long string.
 		this.#highBytes += columns - 1 + (length >> 7)
 		return {
 			seq: baseSeq + index,
@@ -211,16 +210,16 @@ class RowReader {
 		const data = columns < ROW_COLUMNS_MAX ? undefined : this.#readData()
 		// An impossible gap is refused, because readers rely on the data of a gap.
 		if (kind === GAP_KIND && origin === undefined && (index > 0 || !isWholeGap({ seq: record.seq, data }))) {
-			throw this.#malformed('a $gap at the head of its frame with a valid range')
+			throw this.#malformed('a $gap at the start of its frame with a valid range')
 		}
 		if (columns < ROW_COLUMNS_MAX) return origin === undefined ? record : { ...record, origin }
 		return origin === undefined ? { ...record, data } : { ...record, data, origin }
 	}
 
 	/**
-	 * Adds at most `rowsMax` rows to the sums and skips them. It stops at the first row that is invalid or
-	 * whose time is not 0 to 127 whole milliseconds after the base time, and leaves that row to {@link sumRow}.
-	 * Nearly all rows meet this condition. For speed, the position is in one local variable.
+	 * Adds at most `rowsMax` rows to the sums and skips them. Stops before the first row that is invalid, or
+	 * that is not 0 to 127 whole milliseconds after the base time. {@link sumRow} processes these rare rows.
+	 * For speed, the position is kept in a local variable.
 	 *
 	 * @returns The number of skipped rows.
 	 */
@@ -232,8 +231,8 @@ class RowReader {
 		let pos = this.#pos
 		let rows = 0
 		for (; rows < rowsMax; rows++) {
-			// A position beyond the end of the block or buffer never moves back, so the rows then do not end at the
-			// expected position.
+			// A position beyond the end of the block or buffer never moves back, so rows that extend beyond the end
+			// do not end at the expected position.
 			const columns = bytes[pos]! - 0x90
 			const dTs = bytes[pos + 1]!
 			const levelIndex = bytes[pos + 2]!
@@ -288,7 +287,7 @@ class RowReader {
 		if ((this.#flags & ~flags) !== 0) throw this.#malformed('flags for every level and kind')
 		if (this.#otherStart >= 0) this.#countOthers()
 		if (this.#takesPlain && this.#highBytes !== this.#highBytesIn(start, end)) {
-			throw this.#malformed('only ASCII strings, as the flags claim')
+			throw this.#malformed('only ASCII strings (as flagged)')
 		}
 	}
 
@@ -301,7 +300,7 @@ class RowReader {
 		this.#otherStart = -1
 	}
 
-	/** Counts the bytes above 0x7f, each of which takes two bytes as UTF-8. */
+	/** Counts the bytes above 0x7f, each of which takes two bytes in UTF-8. */
 	#highBytesIn(start: number, end: number): number {
 		const base = this.#block.start
 		return Buffer.byteLength(this.#text!.substring(start - base, end - base)) - (end - start)
@@ -321,7 +320,7 @@ class RowReader {
 
 	#levelIndex(): number {
 		const index = this.#byte()
-		if (index >= LOG_LEVELS.length) throw this.#malformed('a level of 0 to 4')
+		if (index >= LOG_LEVELS.length) throw this.#malformed('a level from 0 to 4')
 		this.#flags |= 1 << index
 		return index
 	}
@@ -354,7 +353,7 @@ class RowReader {
 		const text = utf8Text(this.#bytes, start, start + length, this.#text, this.#block.start)
 		if (text === undefined) throw this.#malformed('UTF-8')
 		// Only an ASCII string has as many UTF-16 code units as bytes.
-		if (this.#text !== undefined && text.length !== length) throw this.#malformed('ASCII, as the flags claim')
+		if (this.#text !== undefined && text.length !== length) throw this.#malformed('ASCII (as flagged)')
 		return text
 	}
 
@@ -421,9 +420,9 @@ class RowReader {
 }
 
 /**
- * The only reader. It reads one block at a time, and nothing that it calls reads another block. There is a
- * permanent instance because a frame may contain only a single row, and V8 discards the compiled code of a
- * class if a garbage collection finds no instance.
+ * The only reader. It reads one block at a time, and nothing that it calls reads another block. The instance
+ * is permanent, because a frame may contain only a single row, and V8 discards the compiled code of a class
+ * if a garbage collection finds no instance.
  */
 const reader = new RowReader()
 

@@ -5,8 +5,8 @@
  *
  * `dTs` is relative to a base that the caller passes. A nil `kind` means `'log'`, and a nil `message` means
  * that the message equals the kind. Trailing nils are omitted, but a row of eight columns always has `data`,
- * even if `data` is nil. `seq` and `epoch` are not in the row, because they follow from the frame. This file
- * encodes the fixed part itself, and msgpackr encodes `data`.
+ * even if `data` is nil. `seq` and `epoch` are not in the row, because readers derive them from the frame.
+ * This file encodes the fixed part itself, and msgpackr encodes `data`.
  */
 import { LogAppendError } from '../model/errors.ts'
 import { PACKED_DATA_BYTES_MAX, SEQ_MAX } from '../model/limits.ts'
@@ -17,7 +17,7 @@ import {
 	type PublisherId,
 	type RecordOrigin,
 } from '../model/record.ts'
-import { packDataBorrow } from './data-packer.ts'
+import { packInPlace } from './data-packer.ts'
 import { DEFAULT_KIND, rowColumns } from './row-columns.ts'
 import { RowRope } from './row-rope.ts'
 
@@ -30,7 +30,7 @@ export class RowEncoder {
 	#bytes = Buffer.allocUnsafeSlow(64 * 1024)
 	#pos = 0
 	#ascii = true
-	/** Rows after the rows in {@link #bytes}. Their times are relative to {@link #ropeTsMs}. */
+	/** Rows that follow the rows in {@link #bytes}. Their times are relative to {@link #ropeTsMs}. */
 	readonly #rope = new RowRope()
 	#ropeTsMs = 0
 
@@ -39,7 +39,7 @@ export class RowEncoder {
 		return this.#pos + this.#rope.length
 	}
 
-	/** Upper bound of the {@link length} after {@link finish}. */
+	/** Upper bound on the {@link length} after {@link finish}. */
 	get lengthMax(): number {
 		return this.#pos + this.#rope.length * BYTES_PER_UNIT_MAX
 	}
@@ -66,7 +66,8 @@ export class RowEncoder {
 	 * Appends the row of one record. Throws and appends nothing if the data cannot be packed, or if no reader
 	 * would accept the record.
 	 *
-	 * @throws {LogAppendError} Not retryable; `CHAIN_EXHAUSTED` for a seq above `SEQ_MAX`.
+	 * @throws {LogAppendError} A non-retryable error, with the code `CHAIN_EXHAUSTED` for a seq above
+	 * `SEQ_MAX`.
 	 */
 	encode(record: LogRecord, baseTsMs: number): void {
 		if (!(record.seq <= SEQ_MAX && isRecordTime(record.tsMs))) throw noRecord(record)
@@ -232,16 +233,16 @@ export class RowEncoder {
 	}
 
 	#data(data: unknown, seq: number): void {
-		const packed = packDataBorrow(data)
-		if (packed.length > PACKED_DATA_BYTES_MAX) {
-			throw new LogAppendError(`data of ${packed.length} bytes is larger than a frame can contain`, {
+		const packed = packInPlace(data)
+		const { start, end } = packed
+		if (end - start > PACKED_DATA_BYTES_MAX) {
+			throw new LogAppendError(`data of ${end - start} bytes does not fit in a frame`, {
 				retryable: false,
 				seq,
 			})
 		}
-		this.#reserve(packed.length)
-		this.#bytes.set(packed, this.#pos)
-		this.#pos += packed.length
+		this.#reserve(end - start)
+		this.#pos += packed.copy(this.#bytes, this.#pos, start, end)
 	}
 
 	#reserve(bytes: number): void {

@@ -1,8 +1,8 @@
 /**
- * The fast way to encode rows. Plain rows are collected in one string with one character per byte, which one
- * native call per frame writes, because a native call costs more than a short string. This works only if
- * every string is ASCII, which is checked once for all strings. Otherwise, or if a row is not plain,
- * `row-encoder.ts` encodes byte by byte.
+ * The fast way to encode rows. Plain rows are collected in one string with one character per byte, and one
+ * native call per frame writes that string. A separate native call for each short string would be slower.
+ * This method works only if every string is ASCII, which is checked once for all strings. Otherwise, or if a
+ * row is not plain, `row-encoder.ts` encodes byte by byte.
  */
 import { LOG_LEVELS, type LogRecord, levelIndex } from '../model/record.ts'
 import { DEFAULT_KIND } from './row-columns.ts'
@@ -87,7 +87,9 @@ export class RowRope {
 		return this.#nodeIdText
 	}
 
-	/** Returns whether every string is ASCII, so that each character of the rope represents one byte. */
+	/**
+	 * Returns whether every string is ASCII, which means that each character of the rope represents one byte.
+	 */
 	isAscii(): boolean {
 		// In UTF-8, each header character above 0x7f takes one additional byte. Strings add more bytes only if
 		// they are not ASCII.
@@ -103,7 +105,7 @@ export class RowRope {
 	}
 
 	/**
-	 * Empties the rope. The records stay referenced until other records replace them; they are at most one
+	 * Empties the rope. The array keeps its references until new records replace them. It refers to at most one
 	 * frame of small records.
 	 */
 	clear(): void {

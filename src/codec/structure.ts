@@ -47,7 +47,7 @@ export function valueEnd(bytes: Uint8Array, start: number, end: number): number 
 	return pos
 }
 
-/** Returns how many bytes contain the size of a bin, ext, str, array or map. */
+/** Returns the number of bytes that encode the size of a bin, ext, str, array or map. */
 function sizeWidth(lead: number): 1 | 2 | 4 {
 	switch (lead) {
 		case 0xc4: // bin 8

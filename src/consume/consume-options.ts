@@ -22,11 +22,11 @@ import { DRAIN_TIMEOUT_MS_DEFAULT } from '../model/limits.ts'
 import { type FileSystem, nodeFileSystem } from '../platform/file-system.ts'
 import { checkLockName } from './name-lock.ts'
 
-/** Options of {@link consume}: which records are handled, and how. */
+/** Options for {@link consume}. */
 export interface ConsumeOptions extends Omit<LogFilter, 'afterSeq' | 'fromSeq' | 'toSeq'> {
 	/**
-	 * Where a consumer without a saved cursor starts: at the first record, or after the last one. Default:
-	 * `'start'`.
+	 * Starting position of a consumer without a saved cursor: before the first record (`'start'`) or after the
+	 * last record (`'end'`). Default: `'start'`.
 	 */
 	readonly from?: 'start' | 'end' | undefined
 	/**
@@ -36,16 +36,13 @@ export interface ConsumeOptions extends Omit<LogFilter, 'afterSeq' | 'fromSeq' |
 	 */
 	readonly retries?: number | undefined
 	/**
-	 * Number of records after which the cursor is saved. About this many records are handled again after a
-	 * crash. Default: 100.
+	 * Number of records after which the cursor is saved. After a crash, about this many records can be handled
+	 * again. Default: 100.
 	 */
 	readonly saveIntervalRecords?: number | undefined
 	/** Maximum time before the cursor is saved. Default: 1,000 ms. */
 	readonly saveIntervalMs?: number | undefined
-	/**
-	 * Whether to handle only records that are known to be on disk, not records that only the OS has. Default:
-	 * false.
-	 */
+	/** Whether to handle a record only after it is known to be on disk. Default: false. */
 	readonly durableOnly?: boolean | undefined
 	/**
 	 * Interval between checks for new records when the operating system does not report changes. Default: 200
@@ -53,13 +50,13 @@ export interface ConsumeOptions extends Omit<LogFilter, 'afterSeq' | 'fromSeq' |
 	 */
 	readonly pollIntervalMs?: number | undefined
 	/**
-	 * Maximum time that `close` waits for the record that is being handled. After that, the consumer ends with
-	 * `CLOSE_FAILED`, and the next consumer handles the record again. Default: 10,000 ms.
+	 * Maximum time that `close` waits for the record that is being handled. If the wait times out, the consumer
+	 * ends with `CLOSE_FAILED`, and the next consumer handles the record again. Default: 10,000 ms.
 	 */
 	readonly closeTimeoutMs?: number | undefined
 	/** Path of the cursor file. Default: `CHAIN.NAME.cursor`, next to the chain. */
 	readonly cursorPath?: string | undefined
-	/** File system for the cursor file. Default: the file system of Node. */
+	/** File system for the cursor file. Default: Node's file system. */
 	readonly fs?: FileSystem | undefined
 }
 

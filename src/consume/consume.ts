@@ -38,12 +38,13 @@ export interface ConsumerStats {
 	/** Number of times that the cursor could not be saved. */
 	readonly saveFailures: number
 	/**
-	 * Number of seqs by which the cursor was moved back at the start, because a power loss removed records and
-	 * other records reuse their seqs.
+	 * Number of seqs by which the cursor was moved back at the start, because records were lost in a power loss
+	 * and their seqs were reused.
 	 */
 	readonly setBack: number
 	/**
-	 * Message of the latest error from the handler, or from saving the cursor; undefined once both work again.
+	 * Message of the latest error from the handler or from saving the cursor; undefined after both succeed
+	 * again.
 	 */
 	readonly lastError: string | undefined
 }
@@ -52,7 +53,9 @@ export interface ConsumerStats {
 export interface Consumer extends AsyncDisposable {
 	/** Name of the consumer. */
 	readonly name: string
-	/** Identity of the last handled record. The saved cursor may lag behind by `saveIntervalRecords`. */
+	/**
+	 * Identity of the last handled record. The saved cursor may be about `saveIntervalRecords` records behind.
+	 */
 	readonly cursor: ConsumerCursor
 	/** Resolves when the consumer is closed; rejects if it ends because of an error. */
 	readonly done: Promise<void>
@@ -64,27 +67,27 @@ export interface Consumer extends AsyncDisposable {
 	 * Waits up to `closeTimeoutMs` for the record that is being handled, then saves and releases the cursor.
 	 * The chain stays open. Idempotent.
 	 *
-	 * @throws {MeshChainError} The error that `done` rejects with; `CLOSE_FAILED` if the handler took too long;
-	 * `CURSOR_FAILED` if the cursor could not be saved.
+	 * @throws {MeshChainError} The error that `done` rejects with, `CLOSE_FAILED` if the handler takes too
+	 * long, or `CURSOR_FAILED` if the cursor cannot be saved.
 	 */
 	close(): Promise<void>
 }
 
 /**
  * Passes each record of a chain to a handler, in order and one at a time: first the existing records, and
- * then new records once they are committed. The cursor is saved on disk next to the chain, and a consumer
- * with the same name resumes at the cursor.
+ * then new records as they are committed. The cursor is saved on disk next to the chain, and a consumer with
+ * the same name resumes at the cursor.
  *
  * Delivery is at least once: after a crash, up to `saveIntervalRecords` records are handled again. For
  * exactly-once results, store the identity, `(chainId, epoch, seq)`, with the result in one transaction. If
  * the handler fails on a record, the consumer retries that record, and later records wait. The handler also
  * receives `$gap` records.
  *
- * @param chain Chain to consume. It must have its own file, so it must not be a merged chain.
+ * @param chain Chain to consume. It must have its own file, so a merged chain is refused.
  * @param name Name of the cursor: 1 to 64 letters, digits, `-` and `_`. At most one consumer with a given
  * name runs at a time.
  * @param handler Function that handles a record. It may return a promise. If it throws or rejects, the record
- * was not handled.
+ * counts as not handled.
  * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_FILTER`, `CURSOR_IN_USE`, `CURSOR_MISMATCH`,
  * `CURSOR_DAMAGED`, `CURSOR_FAILED`.
  *
@@ -111,7 +114,7 @@ export function consume(
 	return new ChainConsumer(chain, name, checkFunction('a handler', handler), resolved)
 }
 
-/** Thrown if the handler takes too long after the consumer was closed. */
+/** Thrown if the handler takes too long after the consumer is closed. */
 class Overdue extends Error {}
 
 class ChainConsumer implements Consumer {
@@ -137,7 +140,7 @@ class ChainConsumer implements Consumer {
 		setBack: 0,
 	}
 	#cursor: ConsumerCursor = { epoch: 0, seq: 0 }
-	/** Number of records since the saved cursor. */
+	/** Number of records since the cursor was saved. */
 	#unsaved = 0
 	/**
 	 * Number of handled records at the last save. Filtered records do not count, because skipping them again
@@ -232,7 +235,7 @@ class ChainConsumer implements Consumer {
 
 	/**
 	 * Returns the seq after which the consumer starts. The starting position is saved before the first record
-	 * is handled, so that the position does not move.
+	 * is handled, so that a restart does not change it.
 	 */
 	async #begin(): Promise<number> {
 		const patience = new Patience(this.#chain.path, {
@@ -293,7 +296,7 @@ class ChainConsumer implements Consumer {
 		return true
 	}
 
-	/** Saves the cursor, one save at a time. A failed save is retried with the next one. */
+	/** Saves the cursor, one save at a time. A failed save is retried at the next save. */
 	#save(): Promise<void> {
 		this.#schedule.cancel()
 		this.#saving ??= this.#saveNow().finally(() => {
@@ -322,7 +325,7 @@ class ChainConsumer implements Consumer {
 
 	#tell(record: LogRecord, error: unknown): void {
 		const text = `the consumer ${show(this.name)} failed at seq ${record.seq}: ${messageOf(error)}`
-		warn('CONSUMER_FAILING', `${text}; it retries this record, and later records wait`)
+		warn('CONSUMER_FAILING', `${text}; the consumer retries this record, and later records wait`)
 	}
 
 	#overdue({ seq }: LogRecord): MeshChainError {

@@ -1,7 +1,7 @@
 /**
  * Stores the cursor of a consumer in a file next to the chain. The file has two lines of 256 bytes, each with
  * a checksum. The lines are written alternately. A kill or a power loss destroys at most the line that was
- * being written. At most one consumer with a given name holds the file at a time.
+ * being written. At most one consumer with a given name uses the file at a time.
  *
  * Invariant: the last saved cursor is in the file with the cursor's name, and no other process holds the lock
  * on the name. Both conditions are checked before each save.
@@ -27,7 +27,7 @@ import {
 import { type LockHolder, NameLock } from './name-lock.ts'
 
 const LINE_BYTES = 256
-/** Start of the first line that is written to a file. No later line starts this way. */
+/** Start of the first line that is written to a file. No later line starts with this string. */
 const FIRST_LEAD = '{"turn":0,'
 
 /** Identity of the last handled record; epoch and seq are 0 before the first one. */
@@ -60,7 +60,7 @@ export class CursorFile {
 	 * killed before it synced the folder.
 	 */
 	#isNamed = false
-	/** Cursor that was found in the file; undefined for a new file. */
+	/** Cursor from the file; undefined for a new file. */
 	readonly found: ConsumerCursor | undefined
 
 	/**
@@ -82,7 +82,7 @@ export class CursorFile {
 		}
 	}
 
-	/** Whether the file that holds the last save is still at its path. */
+	/** Whether the file with the last saved cursor is still at its path. */
 	get isKept(): boolean {
 		try {
 			return this.#isOpen
@@ -99,8 +99,8 @@ export class CursorFile {
 	 * Saves a cursor on disk. If the file was removed or replaced, opens the file at the path, or creates a new
 	 * one.
 	 *
-	 * @throws {MeshChainError} `CURSOR_FAILED`, `CURSOR_IN_USE`, `CURSOR_MISMATCH`, `CURSOR_DAMAGED`; the
-	 * previous save is kept.
+	 * @throws {MeshChainError} `CURSOR_FAILED`, `CURSOR_IN_USE`, `CURSOR_MISMATCH`, `CURSOR_DAMAGED`. After an
+	 * error, the previously saved cursor is kept.
 	 */
 	async save({ epoch, seq }: ConsumerCursor): Promise<void> {
 		try {
@@ -119,8 +119,9 @@ export class CursorFile {
 	}
 
 	/**
-	 * Closes the file and releases the lock. @throws {MeshChainError} `CURSOR_FAILED` if the lock file cannot
-	 * be removed.
+	 * Closes the file and releases the lock.
+	 *
+	 * @throws {MeshChainError} `CURSOR_FAILED` if the lock file cannot be removed.
 	 */
 	close(): void {
 		this.#letGo()
@@ -170,13 +171,13 @@ function newest(bytes: Buffer, path: string): Line | undefined {
 	if (valid.length > 0 || isUnfinished(bytes)) return valid[0]
 	throw new MeshChainError(
 		'CURSOR_DAMAGED',
-		`${show(path)} is damaged: restore a copy, or remove the file to start again at the first record`,
+		`${show(path)} is damaged: restore a copy, or remove the file to start again from the first record`,
 		{ path },
 	)
 }
 
 /**
- * Returns whether a full disk, a kill or a power loss cut the first line short. Such a line was never
+ * Returns whether a full disk, a kill or a power loss truncated the first line. Such a line was never
  * acknowledged.
  */
 function isUnfinished(bytes: Buffer): boolean {
@@ -196,7 +197,8 @@ function decode(bytes: Buffer): Line | undefined {
 }
 
 /**
- * Returns whether a turn is valid. The limit is far below the largest exact integer, so turns cannot run out.
+ * Returns whether a turn is valid. The limit is far below the largest exact integer, so a file cannot run out
+ * of turns.
  */
 function isTurn(turn: unknown): boolean {
 	return isSeq(turn, 0) && turn <= SEQ_MAX / 2
@@ -216,7 +218,7 @@ function locked(system: FileSystem, path: string, holder: LockHolder): NameLock 
 
 function mismatch(path: string, found: string, expected: string): MeshChainError {
 	const what = `${show(path)} belongs to chain ${found}, not to chain ${expected}`
-	const advice = 'if the chain was replaced on purpose, remove the file to start again at the first record'
+	const advice = 'if the chain was replaced on purpose, remove the file to start again from the first record'
 	return new MeshChainError('CURSOR_MISMATCH', `${what}: ${advice}`, { path })
 }
 

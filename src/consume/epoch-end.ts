@@ -3,9 +3,9 @@ import type { Chain } from '../chain/index.ts'
 import type { LogRecord } from '../model/record.ts'
 
 /**
- * Returns the seq of the first record of a later epoch, which is in the range `(afterSeq, laterSeq]`. Epochs
- * never decrease, so the function uses seeks to bisect the chain. The number of reads grows with the square
- * of the logarithm of the chain's length.
+ * Returns the seq of the first record of a later epoch. The seq is in the range `(afterSeq, laterSeq]`.
+ * Epochs never decrease, so the function bisects the chain with seeks. The number of reads grows with the
+ * square of the logarithm of the chain's length.
  *
  * @param range Range to search. `laterSeq` is the seq of a record of a later epoch.
  */

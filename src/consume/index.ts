@@ -1,4 +1,4 @@
-/** Entry point `mesh-chain/consume`, which only lists names. */
+/** Entry point `mesh-chain/consume`. Contains only re-exports. */
 export { type Consumer, type ConsumerStats, consume } from './consume.ts'
 export type { ConsumeOptions } from './consume-options.ts'
 export type { ConsumerCursor } from './cursor-file.ts'

@@ -27,8 +27,8 @@ export class NameLock {
 	/**
 	 * @param path Path of the file that holds the position.
 	 * @param what Kind of holder, for error messages.
-	 * @throws {MeshChainError} `CURSOR_IN_USE`, which names the process that holds the lock; errors from the
-	 * file system.
+	 * @throws {MeshChainError} `CURSOR_IN_USE`, which names the process that holds the lock, or an error from
+	 * the file system.
 	 */
 	constructor(system: FileSystem, path: string, what: LockHolder) {
 		this.#take = () => lockName(system, path, what)
@@ -38,7 +38,7 @@ export class NameLock {
 	/**
 	 * Ensures that no other process holds the lock on the name.
 	 *
-	 * @throws {MeshChainError} As for the constructor.
+	 * @throws {MeshChainError} The same errors as the constructor.
 	 */
 	keep(): void {
 		if (this.#lock.isHeld()) return
@@ -61,8 +61,8 @@ function lockName(system: FileSystem, path: string, what: LockHolder): Lock {
 		const by = holder === undefined ? 'another process' : `process ${holder.pid} on ${show(holder.host)}`
 		const text =
 			what === 'forwarder'
-				? `a forwarder of this chain to this stream already runs in ${by}: stop one of the two`
-				: `a ${what} with this name already runs in ${by}: stop it, or use another name`
+				? `a forwarder for this chain and stream is already running in ${by}: stop one of the two`
+				: `a ${what} with this name is already running in ${by}: stop it, or use another name`
 		throw new MeshChainError('CURSOR_IN_USE', `${text}; ${show(path)} holds its position`, {
 			path,
 			cause: error,

@@ -28,7 +28,7 @@ import { resumeAfter } from './resume.ts'
 import { SaveSchedule } from './save-schedule.ts'
 import { SnapshotFile } from './snapshot-file.ts'
 
-/** Options of a projection. */
+/** Options for a projection. */
 export interface ProjectOptions<S> {
 	/**
 	 * Function that returns the next state, or a promise of the next state. It is called for each record in
@@ -38,8 +38,8 @@ export interface ProjectOptions<S> {
 	/** State before the first record. The fold receives a copy and may modify it. */
 	readonly initial: S
 	/**
-	 * Number of records after which the state is saved. About this many records are folded again after a crash.
-	 * Default: 1,000.
+	 * Number of records after which the state is saved. After a crash, about this many records can be folded
+	 * again. Default: 1,000.
 	 */
 	readonly saveIntervalRecords?: number | undefined
 	/** Maximum time before the state is saved. Default: 1,000 ms. */
@@ -50,13 +50,13 @@ export interface ProjectOptions<S> {
 	 */
 	readonly pollIntervalMs?: number | undefined
 	/**
-	 * Maximum time that `close` waits for a running fold. After that, the projection ends with `CLOSE_FAILED`,
-	 * and the next projection resumes from the saved state. Default: 10,000 ms.
+	 * Maximum time that `close` waits for a running fold. If the wait times out, the projection ends with
+	 * `CLOSE_FAILED`, and the next projection resumes from the saved state. Default: 10,000 ms.
 	 */
 	readonly closeTimeoutMs?: number | undefined
 	/** Path of the snapshot. Default: `CHAIN.NAME.projection`, next to the chain. */
 	readonly path?: string | undefined
-	/** File system for the snapshot. Default: the file system of Node. */
+	/** File system for the snapshot. Default: Node's file system. */
 	readonly fs?: FileSystem | undefined
 }
 
@@ -76,16 +76,17 @@ export interface Projection<S> extends AsyncDisposable {
 	/** Resolves when the projection is closed; rejects if it ends because of an error. */
 	readonly done: Promise<void>
 	/**
-	 * Resolves to the state once the record with this seq, or a later record, is folded.
+	 * Resolves to the state when the record with this seq, or a later record, has been folded.
 	 *
-	 * @throws {MeshChainError} `INVALID_OPTION`; `CONSUMER_FAILED` if the projection is closed first; the error
-	 * that `done` rejects with.
+	 * @throws {MeshChainError} `INVALID_OPTION`, `CONSUMER_FAILED` if the projection is closed first, or the
+	 * error that `done` rejects with.
 	 */
 	reached(seq: number): Promise<S>
 	/**
 	 * Waits up to `closeTimeoutMs` for a running fold, then saves and releases the state. Idempotent.
 	 *
-	 * @throws {MeshChainError} The error that `done` rejects with; `CLOSE_FAILED` if the fold took too long.
+	 * @throws {MeshChainError} The error that `done` rejects with, or `CLOSE_FAILED` if the fold takes too
+	 * long.
 	 */
 	close(): Promise<void>
 }
@@ -94,12 +95,12 @@ export interface Projection<S> extends AsyncDisposable {
  * Folds every record of a chain into a state, except mesh-chain's own records: first the existing records,
  * and then new records. State and position are saved together in a file next to the chain, and a projection
  * with the same name resumes from this file. If a power loss removed records that were already folded, the
- * projection starts again at the first record.
+ * projection starts again from the first record.
  *
- * @param chain Chain to fold. It must have its own file, so it must not be a merged chain.
+ * @param chain Chain to fold. It must have its own file, so a merged chain is refused.
  * @param name Name of the projection: 1 to 64 letters, digits, `-` and `_`. At most one projection with a
  * given name runs at a time.
- * @throws {MeshChainError} `INVALID_OPTION`, `CURSOR_IN_USE`, `CURSOR_FAILED`; `done` also rejects with
+ * @throws {MeshChainError} `INVALID_OPTION`, `CURSOR_IN_USE`, `CURSOR_FAILED`. `done` can also reject with
  * `CURSOR_MISMATCH`, `CURSOR_DAMAGED`, `INVALID_STATE` for a state that is not plain data, and
  * `CONSUMER_FAILED` if `fold` throws.
  *
@@ -121,7 +122,7 @@ export function project<S>(chain: Chain, name: string, options: ProjectOptions<S
 	checkFollowable('a projection needs a chain', chain)
 	checkLockName('projection', name)
 	const { fs, path = `${chain.path}.${name}.projection`, ...rest } = PROJECT_OPTIONS.resolve(options)
-	// The option rules do not carry the type of the state.
+	// The option rules do not preserve the type of the state.
 	const { fold, initial } = options
 	const file = new SnapshotFile<S>(fs, path, chain.chainId)
 	return new ChainProjection(chain, name, { ...rest, fold, initial, file })
@@ -226,8 +227,8 @@ class ChainProjection<S> implements Projection<S> {
 		try {
 			const afterSeq = await this.#begin()
 			for await (const record of this.#chain.tail({ afterSeq, pollIntervalMs, signal: this.#over.signal })) {
-				// An asynchronous fold may have modified only part of the state, so the state is saved only between
-				// two records.
+				// An asynchronous fold may leave the state partly modified while it runs, so the state is saved only
+				// between two records.
 				this.#isFolding = true
 				await this.#take(record)
 				this.#isFolding = false
@@ -297,7 +298,7 @@ class ChainProjection<S> implements Projection<S> {
 	}
 }
 
-/** Returns the number of records in a gap after a seq. The gap may start before the last folded record. */
+/** Returns how many records of a gap come after a seq. The gap may start before the last folded record. */
 function absentAfter(seq: number, { data }: LogRecord<'$gap', GapData>): number {
 	return data === undefined ? 0 : Math.max(0, Math.min(data.count, data.toSeq - seq))
 }

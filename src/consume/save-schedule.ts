@@ -27,7 +27,7 @@ export class SaveSchedule {
 		return unsavedRecords >= this.#intervals.saveIntervalRecords
 	}
 
-	/** Schedules a save, unless one is scheduled already. */
+	/** Schedules a save, unless one is already scheduled. */
 	later(): void {
 		if (this.#isStopped) return
 		this.#timer ??= setTimeout(this.#save, this.#intervals.saveIntervalMs)

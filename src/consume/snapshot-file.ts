@@ -1,12 +1,12 @@
 /**
  * Stores the state and position of a projection in a file that is always complete. The file is written under
- * a temporary name, synced and renamed. No other process can hold the name at the same time.
+ * a temporary name, synced and renamed. Only one process at a time can hold the lock on the name.
  */
-import { dirname } from 'node:path'
 import { fromJson, toJson } from '../codec/json-dialect.ts'
 import { show } from '../guard/show.ts'
 import { MeshChainError, messageOf } from '../model/errors.ts'
 import { isEpoch, isSeq } from '../model/record.ts'
+import { replaceFile, requireSynced } from '../platform/atomic-file.ts'
 import {
 	closeQuietly,
 	type FileStat,
@@ -18,7 +18,6 @@ import {
 	O_WRONLY,
 	openOurs,
 	readFully,
-	syncDirectory,
 	systemCode,
 	writeFully,
 } from '../platform/file-system.ts'
@@ -51,7 +50,7 @@ export class SnapshotFile<S> {
 	}
 
 	/**
-	 * Returns the snapshot; undefined if there is none.
+	 * Returns the snapshot, or undefined if there is none.
 	 *
 	 * @throws {MeshChainError} `CURSOR_MISMATCH`, `CURSOR_DAMAGED`, `CURSOR_FAILED`.
 	 */
@@ -66,7 +65,7 @@ export class SnapshotFile<S> {
 		}
 		const found = parse(text)
 		if (found === undefined) {
-			const advice = 'remove the file to start again at the first record'
+			const advice = 'remove the file to start again from the first record'
 			throw new MeshChainError(
 				'CURSOR_DAMAGED',
 				`${show(path)} is not a snapshot of a projection: ${advice}`,
@@ -93,8 +92,8 @@ export class SnapshotFile<S> {
 	}
 
 	/**
-	 * Whether the file has the same identity and size as after the last read or write; true if there was no
-	 * read or write yet.
+	 * Whether the file has the same identity and size as after the last read or write; true before the first
+	 * one.
 	 */
 	get isKept(): boolean {
 		if (this.#stat === undefined) return true
@@ -110,7 +109,7 @@ export class SnapshotFile<S> {
 	/**
 	 * Writes a snapshot.
 	 *
-	 * @throws {MeshChainError} `CURSOR_FAILED`, `CURSOR_IN_USE`; the previous snapshot is kept.
+	 * @throws {MeshChainError} `CURSOR_FAILED`, `CURSOR_IN_USE`. After an error, the previous snapshot is kept.
 	 */
 	write({ epoch, seq, absent, state }: Snapshot<S>): void {
 		const temporary = `${this.path}.tmp`
@@ -127,9 +126,9 @@ export class SnapshotFile<S> {
 			} finally {
 				closeQuietly(this.#system, fd)
 			}
-			this.#system.renameSync(temporary, this.path)
+			const placed = replaceFile(this.#system, temporary, this.path)
 			this.#stat = stat
-			syncDirectory(this.#system, dirname(this.path))
+			requireSynced(placed)
 		} catch (error) {
 			throw this.#failed(error)
 		}

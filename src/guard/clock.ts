@@ -8,13 +8,13 @@ import { messageOf } from './values.ts'
 /** A guarded clock. Every reading is a valid time for a record. */
 export interface SoundClock {
 	(): number
-	/** Number of invalid readings that were replaced by `Date.now`. */
+	/** Number of invalid readings that were replaced with a reading from `Date.now`. */
 	readonly failures: number
 }
 
 /**
- * Guards a clock, so that every reading is a number from 0 to the latest time that a `Date` can represent.
- * When the clock throws, calls itself or returns anything else, the reading comes from `Date.now`.
+ * Guards a clock, so that every reading is a number from 0 to the latest time that a `Date` can represent. If
+ * the clock throws, calls itself or returns an invalid value, the reading comes from `Date.now`.
  *
  * @param failed Called with each failure.
  */
@@ -42,8 +42,8 @@ export function soundClock(clock: () => unknown, failed: (thrown: unknown) => vo
 }
 
 /**
- * Returns whether a value can become the time of a record: a number up to the latest time that a `Date` can
- * represent. Callers truncate fractions and replace negative numbers with 0.
+ * Returns whether a value can be used as the time of a record: a number up to the latest time that a `Date`
+ * can represent. Callers truncate fractions and replace negative numbers with 0.
  */
 export function isTime(tsMs: unknown): tsMs is number {
 	return typeof tsMs === 'number' && tsMs <= TIME_MAX_MS

@@ -3,8 +3,8 @@
  *
  * Invariant: every promise from foreign code is either awaited or passed to {@link hush} or `discard`. This
  * includes promises that foreign code returns, throws, resolves with, rejects with, or stores in a property
- * where no promise is expected. The functions in this folder do this for every value that they read or
- * refuse. Callers do it for the values that they discard.
+ * where no promise is expected. The functions in this folder handle promises in every value that they read or
+ * refuse. Callers handle promises in the values that they discard.
  */
 import { types } from 'node:util'
 
@@ -13,7 +13,7 @@ const hushed = new WeakSet<object>()
 
 /**
  * Handles a native promise that nothing awaits, so that its rejection does not end the process. If the
- * rejection reason is itself a promise, that promise is handled, too. Any other value is ignored, and its
+ * rejection reason is itself a promise, that promise is also handled. Any other value is ignored, and its
  * `then` is not read.
  */
 export function hush(value: unknown): void {

@@ -4,9 +4,9 @@ import { discard, isThenable, settle, within } from './promises.ts'
 import { methodOf } from './values.ts'
 
 /**
- * Iterates over the items of any iterable, for `for await`. Follows the language specification, with two
- * exceptions: a thenable that resolves with itself ends the iteration, and a source is abandoned if its
- * `return` does not settle in time.
+ * An async iterator over the items of any iterable, for use in `for await`. Follows the language
+ * specification, with two exceptions: a thenable that resolves with itself ends the iteration, and a source
+ * is abandoned if its `return` does not settle in time.
  *
  * @param left Called when the source is abandoned.
  */

@@ -16,7 +16,7 @@ export function isThenable(value: unknown): value is PromiseLike<unknown> {
 	try {
 		const { then } = value as Partial<PromiseLike<unknown>>
 		if (!types.isPromise(then)) return typeof then === 'function'
-		// If a promise resolved with this value, the promise in `then` would stay unhandled, so callers refuse
+		// If a promise resolved with this value, the promise in `then` would remain unhandled, so callers refuse
 		// the value.
 		hush(then)
 		return true
@@ -49,7 +49,10 @@ export function follow(
 	queueMicrotask(() => adopt(value, fulfilled, failed, 0))
 }
 
-/** Returns whether a value is an unmodified promise from this realm, which is the usual and cheaper case. */
+/**
+ * Returns whether a value is an unmodified promise from this realm. Such promises are common and cheaper to
+ * follow.
+ */
 function isPlainPromise(value: unknown): value is Promise<unknown> {
 	if (!types.isPromise(value)) return false
 	return propertyOf(value, 'constructor') === Promise && propertyOf(value, 'then') === Promise.prototype.then
@@ -67,7 +70,7 @@ function adopt(
 	}
 	let isSettled = false
 	const once = (settle: (result: unknown) => void) => (result: unknown) => {
-		// This also handles the value of a second call.
+		// Also handles the value from a second call.
 		hush(result)
 		if (isSettled) return
 		isSettled = true
@@ -75,7 +78,7 @@ function adopt(
 	}
 	const resolved = once((result) => {
 		if (depth < THENABLE_DEPTH_MAX) queueMicrotask(() => adopt(result, fulfilled, rejected, depth + 1))
-		else rejected(new TypeError('a thenable resolves with other thenables without end'))
+		else rejected(new TypeError('a thenable keeps resolving with other thenables'))
 	})
 	const failed = once(rejected)
 	try {
@@ -88,7 +91,7 @@ function adopt(
 }
 
 /**
- * Handles an unexpected result, so that no rejection stays unhandled. Unlike {@link hush}, it also handles
+ * Handles an unexpected result, so that no rejection remains unhandled. Unlike {@link hush}, it also handles
  * thenables.
  */
 export function discard(value: unknown): void {
@@ -128,8 +131,8 @@ export function within<T>(promise: Promise<T>, ms: number): Promise<Outcome<T>> 
 }
 
 /**
- * A wait for foreign code that the caller can abandon, so that closing always finishes. Supports one wait at
- * a time.
+ * A wait for foreign code. The caller can abandon the wait, so that closing always finishes. Supports one
+ * wait at a time.
  */
 export class Abandonable {
 	#abandon: (reason: unknown) => void = () => {}

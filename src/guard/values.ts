@@ -26,7 +26,7 @@ export function attempt<T>(read: () => T, otherwise: T): T {
 	}
 }
 
-/** Returns a property of any value; undefined if the property is missing, unreadable or a promise. */
+/** Returns a property of any value, or undefined if the property is missing, unreadable or a promise. */
 export function propertyOf(value: unknown, name: string | symbol): unknown {
 	try {
 		const property = (value as Record<string | symbol, unknown> | null | undefined)?.[name]
@@ -70,7 +70,8 @@ export function messageOf(thrown: unknown): string {
 }
 
 /**
- * Converts a value like `String`, and handles promises. Returns undefined for a value without a string form.
+ * Converts a value to a string, like `String`, and handles promises. Returns undefined for a value without a
+ * string form.
  *
  * @throws {unknown} Any error from the value's own code.
  */
@@ -86,7 +87,9 @@ export function textOf(value: unknown): unknown {
 }
 
 /**
- * Works like `Object.prototype.toString`, and handles promises. @throws {unknown} Any error from a getter.
+ * Works like `Object.prototype.toString`, and handles promises.
+ *
+ * @throws {unknown} Any error from a getter.
  */
 export function tagTextOf(value: object): string {
 	const tag = (value as { readonly [Symbol.toStringTag]?: unknown })[Symbol.toStringTag]
@@ -110,7 +113,7 @@ export function codeOf(thrown: unknown): string | undefined {
 }
 
 /**
- * Returns a method of any value, bound to that value; undefined if the method is missing.
+ * Returns a method of any value, bound to that value, or undefined if the method is missing.
  *
  * @throws {unknown} A `TypeError` if the property is not a function, or any error from its getter.
  */

@@ -1,21 +1,22 @@
 /**
- * Orders statements as the server executed them, as far as the client can determine.
+ * Puts statements in the order in which the server executed them, as far as a client can determine.
  *
- * The order of the answers is not sufficient: a commit releases its locks before it is answered, and answers
- * to other sessions can arrive first. However, if a transaction waits for one of these locks, its answer
- * arrives, and its own COMMIT is sent, only after the first COMMIT was sent. Therefore, a statement that ends
- * a transaction is ordered by the time at which it was sent. Any other statement is ordered by the time at
- * which it was answered. A statement is held until the statements in flight before it are answered.
+ * The order in which answers arrive is not sufficient. A commit releases its locks before the server answers
+ * it, so answers to other sessions can arrive first. However, a transaction that waits for one of these locks
+ * receives its answer, and sends its own COMMIT, only after the first COMMIT was sent. Therefore, a statement
+ * that ends a transaction is ordered by the time at which it was sent. Any other statement is ordered by the
+ * time at which it was answered. A statement is held until every earlier statement that may end a transaction
+ * is answered.
  */
 import { onExit } from '../platform/exit-hook.ts'
 import type { StatementData } from './statement.ts'
 
 /**
- * Matches a statement that ends a transaction, with any leading blanks and comments. Each part matches in
- * only one way, so long texts do not cause backtracking.
+ * Matches a statement that ends a transaction, after any leading whitespace, semicolons and comments. Each
+ * part matches in only one way, so long texts do not cause backtracking.
  */
 const ENDS = /^(?:[\s;]|--[^\n]*\n|\/\*[^*]*\*+(?:[^/*][^*]*\*+)*\/)*(?:commit|end|rollback|abort)\b/i
-/** Maximum number of leading characters to search. */
+/** Number of characters to search, from the start of the text. */
 const BEFORE_END_MAX = 10_000
 /** Maximum number of statements to hold while a commit is unanswered. */
 const HELD_MAX = 1000
@@ -24,7 +25,7 @@ const HELD_MAX = 1000
 export class CommitOrder {
 	readonly #publish: (data: StatementData) => void
 	#last = 0
-	/** Positions of statements in flight that may end a transaction, in order. */
+	/** Positions of the statements in flight that may end a transaction, in ascending order. */
 	readonly #ending = new Set<number>()
 	/** Answered statements, ordered by position. */
 	readonly #held: { readonly position: number; readonly data: StatementData }[] = []
@@ -58,7 +59,7 @@ export class CommitOrder {
 		}
 	}
 
-	/** Publishes held statements up to a position. */
+	/** Publishes the held statements up to a position, and later ones while more than `HELD_MAX` are held. */
 	#release(first: number): void {
 		for (let [next] = this.#held; next !== undefined; [next] = this.#held) {
 			if (next.position > first && this.#held.length <= HELD_MAX) return

@@ -1,4 +1,4 @@
-/** Entry point `mesh-chain/journal`, which only lists names. */
+/** Entry point `mesh-chain/journal`. Contains only re-exports. */
 export type { JournalOptions, RedactParams } from './journal-options.ts'
 export { journalPg } from './journal-pg.ts'
 export type { PgTargetOptions } from './pg-target.ts'

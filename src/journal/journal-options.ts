@@ -11,7 +11,7 @@ import type { WireValue } from './statement.ts'
 
 /**
  * Returns the parameters to record instead of the bound parameters, or undefined to record the bound
- * parameters. Missing parameters are redacted.
+ * parameters unchanged. Parameters that are missing from the returned array are redacted.
  */
 export type RedactParams = (
 	text: string,
@@ -21,14 +21,14 @@ export type RedactParams = (
 /** Options of {@link journalPg}. */
 export interface JournalOptions {
 	/**
-	 * Called for each statement with parameters before it is recorded. Returns the parameters to record, with
-	 * undefined in place of each secret. A statement with a redacted parameter can be read but not replayed.
-	 * If the function throws, all parameters are redacted.
+	 * Function that is called before a statement with parameters is recorded. It returns the parameters to
+	 * record, with undefined in place of each secret. A statement with a redacted parameter can be read but not
+	 * replayed. If the function throws, all parameters are redacted. Default: no redaction.
 	 */
 	readonly redact?: RedactParams | undefined
 	/**
-	 * Maximum total size of the text and the parameters of a statement. A larger statement is cut and cannot
-	 * be replayed. Default: 256 KiB. Maximum: 512 KiB.
+	 * Maximum total size of the text and parameters of a statement, in bytes. A larger statement is cut and
+	 * cannot be replayed. Default: 256 KiB. Maximum: 512 KiB.
 	 */
 	readonly statementBytesMax?: number | undefined
 }

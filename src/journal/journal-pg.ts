@@ -23,9 +23,9 @@ interface MadeQuery extends PgQuery {
 /** The members of a node-postgres client that a journal uses. */
 interface PgClient {
 	readonly connection: PgConnection
-	/** Promise constructor from the configuration of the client. */
+	/** Promise constructor from the client's configuration. */
 	readonly _Promise?: PromiseConstructor
-	/** Present in newer versions only. */
+	/** Present only in newer versions of node-postgres. */
 	getTransactionStatus?(): string | null
 	query(...args: unknown[]): unknown
 	readonly constructor: { readonly Query?: new (...args: unknown[]) => MadeQuery }
@@ -40,25 +40,25 @@ interface PgPool {
 }
 
 /**
- * Converts a parameter to its wire value as node-postgres does. The types of `pg` do not include this
- * function.
+ * Contains the node-postgres function that converts a parameter to its wire value. The type definitions of
+ * `pg` do not include this function.
  */
 const { utils } = pg as unknown as { readonly utils: { prepareValue(value: unknown): WireValue } }
 
 const journaled = processWide('journaled', () => new WeakSet<object>())
 
 /**
- * Records every statement that is sent through a node-postgres pool or client after this call. The record
+ * Records every statement that is sent through a node-postgres pool or client after this call. Each record
  * contains the text, the parameters as sent over the wire, the transaction and how it ended, the number of
- * rows, a checksum of the result, the duration and the error. Returns the same object, whose behaviour does
- * not change: callbacks, promises, cursors, streams, errors and types are those of node-postgres.
+ * rows, a checksum of the result, the duration and the error. Returns the same object. Its behaviour does not
+ * change: callbacks, promises, cursors, streams, errors and types work as in node-postgres without a journal.
  *
  * A statement is published before its caller receives the result or the error. However, if a COMMIT on
- * another connection is in flight, the statement is published after the answer to this COMMIT. Therefore, the
- * order of the chain is the order in which the transactions took effect, as far as a client can determine. If
- * the loop refuses a record, the loop counts it, and the query is not affected.
+ * another connection is in flight, the statement is published only after that COMMIT is answered. Therefore,
+ * the order of the chain is the order in which the transactions took effect, as far as a client can
+ * determine. A record that the loop refuses is counted by the loop, and the query is not affected.
  *
- * @param poolOrClient A `Pool` or `Client` of `pg`.
+ * @param poolOrClient A `Pool` or `Client` from `pg`.
  * @throws {MeshChainError} `INVALID_OPTION` for any other object, and for an object that is already
  * journaled.
  *
@@ -79,7 +79,7 @@ export function journalPg<T>(poolOrClient: T, loop: MeshLoop, options: JournalOp
 	const journal = new Journal(loop, resolveJournalOptions(options))
 	if (isClient(poolOrClient)) journal.follow(poolOrClient)
 	else if (isPool(poolOrClient)) journal.followAll(poolOrClient)
-	else throw refused(`a journal needs a Pool or a Client of pg, not ${show(poolOrClient)}`)
+	else throw refused(`a journal needs a Pool or a Client from pg, not ${show(poolOrClient)}`)
 	return poolOrClient
 }
 
@@ -102,7 +102,7 @@ class Journal {
 	followAll(pool: PgPool): void {
 		claim(pool)
 		for (const client of pool._clients ?? []) this.#followNew(client)
-		// Prepended, because other listeners may send statements on a new client.
+		// The listener is prepended, because other listeners may send statements on the new client.
 		pool.prependListener('connect', (client) => this.#followNew(client))
 		const { options } = pool
 		const onConnect = options?.onConnect
@@ -114,15 +114,15 @@ class Journal {
 	}
 
 	/**
-	 * Follows a client unless it is already followed. A client that was connecting when its pool was
-	 * journaled is reported more than once.
+	 * Follows a client unless it is already followed. A pool reports a client more than once if the client was
+	 * connecting when the pool was journaled.
 	 */
 	#followNew(client: unknown): void {
 		if (!isClient(client)) this.#warnBlind()
 		else if (!journaled.has(client)) this.follow(client)
 	}
 
-	/** Warns once about clients whose messages cannot be read, such as clients of libpq. */
+	/** Warns once that a pool creates clients whose messages cannot be read, such as libpq clients. */
 	#warnBlind(): void {
 		if (this.#isBlind) return
 		this.#isBlind = true
@@ -174,8 +174,8 @@ class Journal {
 }
 
 /**
- * Sends a query and answers by callback or promise, as `client.query` does for queries that it creates
- * itself.
+ * Sends a query and reports its result through a callback or a promise, as `client.query` does for the
+ * queries that it creates.
  */
 function ask(client: PgClient, query: PgClient['query'], made: MadeQuery, config: unknown): unknown {
 	const { query_timeout } = config as MadeQuery
@@ -191,7 +191,7 @@ function ask(client: PgClient, query: PgClient['query'], made: MadeQuery, config
 		query.call(client, made)
 	})
 	return answer.catch((error) => {
-		// Replaces the stack of the socket callback, which does not help the caller.
+		// Replaces the stack of the socket callback, which is of no help to the caller.
 		if (error instanceof Error) Error.captureStackTrace(error)
 		throw error
 	})

@@ -1,10 +1,10 @@
 /**
- * Follows one node-postgres connection: derives its transactions from the messages of the server, and records
- * each statement when its answer is complete.
+ * Follows one node-postgres connection. Derives its transactions from the server's messages, and records each
+ * statement when its answer is complete.
  *
- * A session inspects a query when it is submitted (`submit`), and then the messages of the server, which
- * arrive in the order of the queries. Following a query does not change its behaviour, whether a client, a
- * cursor or a stream handles its answer.
+ * A session inspects each query when the query is submitted (`submit`). It then inspects the server's
+ * messages, which arrive in the order of the queries. Following a query does not change its behaviour,
+ * regardless of whether a client, a cursor or a stream handles its answer.
  */
 import { ResultChecksum, type WireField } from './result-checksum.ts'
 import type { StatementData, TransactionEnd, WireValue } from './statement.ts'
@@ -15,12 +15,12 @@ export interface PgQuery {
 	readonly name?: unknown
 	readonly types?: unknown
 	values?: unknown
-	/** Number of rows to fetch at a time. Only queries of node-postgres itself have this field. */
+	/** Number of rows to fetch at a time. Only node-postgres's own queries have this field. */
 	readonly rows?: unknown
-	/** Only queries of node-postgres itself have this method. */
+	/** Only node-postgres's own queries have this method. */
 	requiresPreparation?(): boolean
 	handleError?(...args: unknown[]): unknown
-	/** Cursor of a row stream (pg-query-stream), which contains the text and the values. */
+	/** Cursor of a row stream (pg-query-stream). The cursor contains the text and the values. */
 	readonly cursor?: unknown
 	submit(connection: unknown): unknown
 }
@@ -40,26 +40,26 @@ export interface PgConnection {
 	readonly submittedNamedStatements?: Readonly<Record<string, string | undefined>>
 }
 
-/** The owner of a session, which is a journal or a connection to a replay target. */
+/** The owner of a session: a journal, or a connection to a replay target. */
 export interface SessionHost {
 	clock(): number
 	/** Converts parameters to wire values. */
 	toWire(values: readonly unknown[]): readonly WireValue[]
 	/**
-	 * Called when the server starts a statement. Returns the position of the statement if it is known before
-	 * the answer.
+	 * Called when the server starts a statement. Returns the position of the statement if the position is known
+	 * before the answer arrives.
 	 */
 	sent(text: string): number | undefined
 	/**
-	 * Whether to record a failed statement before its caller receives the error. Otherwise, it is recorded
-	 * when the server is ready again.
+	 * Whether to record a failed statement before its caller receives the error. Otherwise, the statement is
+	 * recorded when the server is ready again.
 	 */
 	readonly recordsErrorsAtOnce: boolean
-	/** Called with each statement whose answer is complete. */
+	/** Called with each statement after its answer is complete or its connection is lost. */
 	record(data: StatementData, position: number | undefined): void
 }
 
-/** Transaction status of a connection: outside a transaction, or in a failed transaction. */
+/** Transaction statuses of a connection: outside a transaction, and in a failed transaction. */
 const IDLE = 'I'
 const FAILED = 'E'
 
@@ -70,7 +70,10 @@ export class PgSession {
 	readonly #host: SessionHost
 	#tx = 0
 	#seq = 0
-	/** Statements in flight, in the order of their answers. There are several if statements are pipelined. */
+	/**
+	 * Statements in flight, in the order of their answers. There is more than one only if statements are
+	 * pipelined.
+	 */
 	readonly #sent: InFlightStatement[] = []
 	#lostBy: unknown = new Error('Connection terminated')
 	/** Last transaction status from the server. */
@@ -88,8 +91,8 @@ export class PgSession {
 		this.#host = host
 		this.#status = status
 		if (status !== IDLE) this.#seq = this.#tx = 1
-		// Prepended first and therefore called last: after the statement is recorded, but before
-		// node-postgres handles the event.
+		// These listeners are prepended first, so they are called last: after the statement is recorded, but
+		// before node-postgres handles the event.
 		for (const event of ['readyForQuery', 'error', 'end'])
 			connection.prependListener(event, () => this.#release())
 		this.#on('rowDescription', ({ fields = [] }) => this.#sent[0]?.described(fields as FieldDescription[]))
@@ -105,7 +108,7 @@ export class PgSession {
 		this.#on('end', () => this.#end())
 	}
 
-	/** Follows a query, starting when it is submitted. */
+	/** Starts following a query when it is submitted. */
 	follow(query: PgQuery): void {
 		const session = this
 		const { submit } = query
@@ -119,13 +122,13 @@ export class PgSession {
 		Object.defineProperty(query, 'submit', { value: followed, configurable: true, writable: true })
 	}
 
-	/** Listens for messages from the server. An error in the listener must not affect a query. */
+	/** Listens for messages from the server. An error in a listener must not affect a query. */
 	#on(event: string, look: (message: WireMessage) => void): void {
 		this.#connection.prependListener(event, (message) => {
 			try {
 				look(message)
 			} catch {
-				// The only consequence of an error here is that the statement is not recorded.
+				// The only consequence of the error is that the statement is not recorded.
 			}
 		})
 	}
@@ -146,16 +149,16 @@ export class PgSession {
 	}
 
 	/**
-	 * Converts the parameters only once, because node-postgres leaves strings, bytes and nulls unchanged.
-	 * Returns undefined if the parameters cannot be converted. node-postgres then refuses the query for the
-	 * same reason.
+	 * Replaces the parameters of a query with their wire values, which node-postgres leaves unchanged. Returns
+	 * a copy of the wire values, or undefined if the parameters cannot be converted. In that case,
+	 * node-postgres refuses the query for the same reason.
 	 */
 	#wireOf(query: PgQuery): readonly WireValue[] | undefined {
 		if (!Array.isArray(query.values) || query.values.length === 0) return []
 		try {
 			const values = this.#host.toWire(query.values)
 			query.values = values
-			// The owner of a buffer can reuse it after the query is sent.
+			// The caller may reuse a buffer after the query is sent.
 			return values.map((value) => (value instanceof Uint8Array ? Uint8Array.from(value) : value))
 		} catch {
 			return undefined
@@ -171,10 +174,11 @@ export class PgSession {
 	}
 
 	/**
-	 * Handles the error of a statement. The caller receives an error immediately and may then look for the
-	 * record. If the outcome for the transaction is certain, the statement is recorded first. Otherwise, the
-	 * error is held until the server is ready again. This is possible only for queries of node-postgres
-	 * itself, which always ask the server to report when it is ready.
+	 * Handles an error response to a statement. node-postgres passes the error to the caller immediately, and
+	 * the caller may look for the record right away. Therefore, if the effect on the transaction is certain,
+	 * the statement is recorded first. Otherwise, the error is held until the server is ready again. Only the
+	 * errors of node-postgres's own queries can be held, because those queries always ask the server to report
+	 * when it is ready.
 	 */
 	#failed(error: unknown): void {
 		const [statement] = this.#sent
@@ -216,7 +220,7 @@ export class PgSession {
 		if (next !== undefined) this.#begin(next)
 	}
 
-	/** Records the statements in flight, which will not be answered. */
+	/** Records the statements in flight, because they will not be answered. */
 	#end(): void {
 		for (const statement of this.#sent.splice(0)) {
 			if (statement.isRecorded) continue
@@ -248,15 +252,15 @@ interface FieldDescription {
 
 const BEGINS = new Set(['BEGIN', 'START TRANSACTION'])
 const COMMITS = new Set(['COMMIT', 'PREPARE TRANSACTION'])
-/** Words anywhere in a text that may end a transaction. */
+/** Words that may end a transaction, anywhere in a text. */
 const ENDING_WORDS = /\b(?:commit|end|rollback|abort|prepare)\b/i
 
-/** A statement that has been sent and whose answer is not complete. */
+/** A statement that was sent but whose answer is not complete. */
 class InFlightStatement {
 	readonly checksum = new ResultChecksum()
 	readonly text: string
 	error: unknown
-	/** Position among all statements of the journal, if already known. */
+	/** Position among all statements of the journal; undefined if it is not known yet. */
 	position: number | undefined
 	readonly query: PgQuery
 	isRecorded = false
@@ -266,7 +270,9 @@ class InFlightStatement {
 	#isBinary = false
 	#isCopy = false
 	readonly #commands: string[] = []
-	/** Number of rows according to the server. For a cursor, the last answer counts only the last rows. */
+	/**
+	 * Number of rows according to the server. For a cursor, the server counts only the rows of the last fetch.
+	 */
 	#rows: number | null = null
 
 	constructor(query: PgQuery, text: string, params: readonly WireValue[] | undefined, startedMs: number) {
@@ -286,20 +292,19 @@ class InFlightStatement {
 		this.#isBinary ||= fields.some(({ format }) => format === 'binary')
 	}
 
-	/** Whether the server was asked to report when it is ready again, even after an error. */
+	/** Whether the query asks the server to report when it is ready again, even after an error. */
 	get isReadyAskedFor(): boolean {
 		return typeof this.query.requiresPreparation === 'function' && !this.query.rows
 	}
 
-	/** Returns the transaction status after the failure of this statement; undefined if it is not certain. */
+	/** Returns the transaction status after this statement failed, or undefined if the status is uncertain. */
 	statusAfterError(before: string): string | undefined {
 		const isMoved = this.#commands.some(
 			(command) => BEGINS.has(command) || COMMITS.has(command) || command === 'ROLLBACK',
 		)
 		if (isMoved) return undefined
 		if (before === IDLE) return IDLE
-		// A failed COMMIT ends its transaction, and a prepared statement whose text is unknown may be a
-		// COMMIT.
+		// A failed COMMIT ends its transaction. A prepared statement whose text is unknown may be a COMMIT.
 		return this.text === '' || ENDING_WORDS.test(this.text) ? undefined : FAILED
 	}
 
@@ -327,9 +332,9 @@ class InFlightStatement {
 	}
 
 	/**
-	 * How this statement ended its transaction, provided that it did. The server answers the COMMIT of a
-	 * failed transaction with ROLLBACK. In a text with several statements, a commit is final, regardless of
-	 * the statements after it.
+	 * How this statement ended its transaction, if it did. The server answers the COMMIT of a failed
+	 * transaction with ROLLBACK. In a text with several statements, a commit is final, regardless of later
+	 * statements.
 	 */
 	get end(): TransactionEnd {
 		if (this.#commands.some((command) => COMMITS.has(command))) return 'commit'
@@ -344,7 +349,7 @@ class InFlightStatement {
 		nowMs: number,
 	): StatementData {
 		const { name, types } = this.query
-		// Rare fields are added last, because conditional spreads are slow and this code runs for each
+		// Rare fields are assigned separately, because conditional spreads are slow and this code runs for each
 		// statement.
 		const data: { -readonly [Name in keyof StatementData]: StatementData[Name] } = {
 			session: at.session,
@@ -369,8 +374,8 @@ class InFlightStatement {
 }
 
 /**
- * Returns whether the server closes the connection after an error. The severity can be localised, but the
- * code cannot.
+ * Returns whether the server closes the connection after an error. The server may localise the severity, but
+ * not the code.
  */
 function isFatal(error: unknown): boolean {
 	const { code, severity } = (error ?? {}) as Readonly<Record<string, unknown>>

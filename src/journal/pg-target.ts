@@ -1,6 +1,6 @@
 /**
- * The Postgres server into which statements are replayed, and connections to this server that report the
- * answer to each statement.
+ * The Postgres server into which statements are replayed, and its connections, which report the answer to
+ * each statement.
  */
 import { createRequire } from 'node:module'
 import type { Socket } from 'node:net'
@@ -14,16 +14,16 @@ import type { StatementData, WireValue } from './statement.ts'
 import { type Replayable, TargetQuery } from './target-query.ts'
 
 /**
- * Connection settings of the target. The other options override the parts of `url`. node-postgres reads
- * missing settings from `PGHOST`, `PGPASSWORD` and other environment variables, and from `~/.pgpass`, and
- * otherwise applies its own defaults.
+ * Connection settings for the target. Each of the other options overrides a part of `url`. node-postgres
+ * takes missing settings from environment variables, such as `PGHOST` and `PGPASSWORD`, and from `~/.pgpass`.
+ * Otherwise, it applies its own defaults.
  */
 export interface PgTargetOptions {
 	/** URL of the target: `postgres://user@host:5432/database`. */
 	readonly url?: string | undefined
-	/** Host name, or the folder that contains a Unix socket. */
+	/** Host name, or folder that contains a Unix socket. */
 	readonly host?: string | undefined
-	/** Port. */
+	/** Port number. */
 	readonly port?: number | undefined
 	/** User name. */
 	readonly user?: string | undefined
@@ -35,9 +35,9 @@ export interface PgTargetOptions {
 	readonly ssl?: boolean | object | undefined
 }
 
-/** The answer of the target to a statement. */
+/** The target's answer to a statement. */
 export interface Answer {
-	/** The statement as executed; undefined if it was not sent. */
+	/** Data of the executed statement; undefined if the statement was not sent. */
 	readonly data: StatementData | undefined
 	/** Whether the connection was lost. */
 	readonly isLost: boolean
@@ -46,12 +46,12 @@ export interface Answer {
 	 * running.
 	 */
 	readonly isTimedOut: boolean
-	/** Why the connection was lost; empty if it was not. */
+	/** Reason for the loss of the connection; empty if the connection was not lost. */
 	readonly lostBy: string
 }
 
 const PORT_MAX = 65_535
-/** Time between the timeout on the server and the closing of the connection. */
+/** Time from the statement timeout on the server until the client closes the connection. */
 const GRACE_MS = 5000
 /** Maximum time to wait for the server to close a connection. */
 const CLOSE_MS = 1000
@@ -73,15 +73,15 @@ const TARGET_OPTIONS = defineOptions({
 	}),
 } satisfies OptionRules<PgTargetOptions>)
 
-/** The target of a replay, which opens connections. */
+/** The target of a statement replay. Opens connections to the target server. */
 export class PgTarget {
 	readonly #config: pg.ClientConfig
 	readonly #timeoutMs: number
 	readonly #connectMs: number
 
 	/**
-	 * @param timeoutMs Timeout for one statement.
-	 * @param connectMs Time within which a new connection must answer its first statement.
+	 * @param timeoutMs Timeout for one statement, in milliseconds.
+	 * @param connectMs Timeout for the first answer on a new connection, in milliseconds.
 	 * @throws {MeshChainError} `INVALID_OPTION`
 	 */
 	constructor(target: PgTargetOptions, timeoutMs: number, connectMs: number) {
@@ -99,7 +99,8 @@ export class PgTarget {
 	/**
 	 * Opens a connection.
 	 *
-	 * @throws {MeshChainError} `TARGET_UNREACHABLE`. After a timeout, the `code` of its cause is `ETIMEDOUT`.
+	 * @throws {MeshChainError} `TARGET_UNREACHABLE` if the connection cannot be opened. After a timeout, the
+	 * cause of the error has the code `ETIMEDOUT`.
 	 */
 	async connect(signal: AbortSignal): Promise<TargetConnection> {
 		const client = new pg.Client(this.#config)
@@ -127,8 +128,8 @@ export class PgTarget {
 }
 
 /**
- * The statements that `DISCARD ALL` comprises according to the Postgres manual. `DISCARD ALL` must be the
- * only statement in its text, but the timeout has to be set again in the same text.
+ * The statements that `DISCARD ALL` is equivalent to, according to the Postgres manual. `DISCARD ALL` must be
+ * the only statement in its text, but the same text must also set the timeout again.
  */
 const DISCARD_ALL =
 	'CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; DEALLOCATE ALL; UNLISTEN *; SELECT ' +
@@ -179,16 +180,14 @@ export class TargetConnection {
 		return this.#lostBy !== undefined
 	}
 
-	/** Prepares a new connection. */
+	/** Sets the statement timeout on a new connection. */
 	async start(): Promise<void> {
 		const { data, isLost, lostBy } = await this.ask({ text: this.#setTimeout, params: [] })
 		if (isLost) throw new Error(lostBy)
 		if (data?.error !== undefined) throw new Error(data.error.message)
 	}
 
-	/**
-	 * Executes a statement and never rejects. Closes the connection if the server does not answer in time.
-	 */
+	/** Executes a statement. Never rejects. Closes the connection if the server does not answer in time. */
 	async ask(statement: Replayable): Promise<Answer> {
 		if (this.#lostBy !== undefined)
 			return { data: undefined, isLost: true, isTimedOut: false, lostBy: this.#lostBy }
@@ -232,7 +231,7 @@ export class TargetConnection {
 		await this.ask({ text: 'ROLLBACK', params: [] })
 	}
 
-	/** Resets the connection to its initial state. Returns whether this succeeded. */
+	/** Resets the connection to its initial state. Returns whether the reset succeeded. */
 	async clean(): Promise<boolean> {
 		if (this.status !== 'I') await this.rollback()
 		const { data, isLost } = await this.ask({ text: `${DISCARD_ALL}; ${this.#setTimeout}`, params: [] })
@@ -259,7 +258,7 @@ export class TargetConnection {
 }
 
 /**
- * Parses a URL with the parser of node-postgres. Hides errors of the parser, because they could contain a
+ * Parses a URL with the node-postgres parser. Hides the parser's errors, because they could contain a
  * password.
  */
 function parsed(url: string): pg.ClientConfig {
@@ -289,8 +288,8 @@ function withoutEmpty(config: object): object {
 }
 
 /**
- * Returns the reason for an error. If a host name has several addresses, Node reports one error per address,
- * and the first is returned.
+ * Returns the reason for an error. For a host name with several addresses, Node reports one error per
+ * address. In that case, returns the reason for the first error.
  */
 function reasonOf(error: unknown): string {
 	const [first] = error instanceof AggregateError ? error.errors : []

@@ -2,11 +2,11 @@
  * Decides which statements are provably read-only.
  *
  * Invariant: a statement counts as a read only if its command tags and its text prove that it is one. A read
- * consists of queries such as `SELECT`, `VALUES` and `TABLE`, of `SHOW`, cursor commands and transaction
- * control. It contains no word that writes or locks, no functions except built-in functions without side
- * effects, and no name that may have hidden effects (`Suspects`). Any other statement is assumed to define
- * everything that statements of its kind can define. Only a statement that provably defines nothing leaves
- * the suspects unchanged.
+ * consists only of queries (`SELECT`, `VALUES`, `TABLE` and others), `SHOW`, cursor commands and transaction
+ * control. It contains no keyword that writes or locks, no function except built-in functions without side
+ * effects, and no name of an object that may have hidden effects (`Suspects`). Any other statement is assumed
+ * to define everything that statements of its kind can define. Only a statement that provably defines nothing
+ * leaves the suspects unchanged.
  *
  * The proof examines tokens without a grammar, and never accepts a construct that it does not recognise.
  */
@@ -15,17 +15,18 @@ import type { StatementData } from './statement.ts'
 
 /**
  * Names of objects that may have hidden effects: views that call functions, functions with the name of a
- * built-in function, and types with a domain whose check calls a function. The set learns from every
- * statement that is not provably a read. Therefore, at each position of the recording, it covers everything
- * that may have been defined before. If such names cannot be determined, everything is suspect from then on.
+ * built-in function, and types that contain a domain with a check that calls a function. The set grows with
+ * every statement that is not provably a read. At each position in the recording, it therefore covers
+ * everything that earlier statements may have defined. If the names that a statement defines cannot be
+ * determined, everything after that statement is suspect.
  */
 export class Suspects {
 	readonly #names = new Set<string>()
 	/** Whether all names and all expressions are suspect. */
 	areEverywhere = false
 	/**
-	 * Whether functions of the target may define something. Any statement that is not provably a read may
-	 * call such a function, for example through a trigger.
+	 * Whether functions on the target may define objects. Any statement that is not provably a read may call
+	 * such a function, for example through a trigger.
 	 */
 	functionsMayDefine = false
 
@@ -56,14 +57,17 @@ export class Suspects {
 		if (isNamed || mayMakeTable) this.#addNames(text, isNamed)
 	}
 
-	/** Adds the names in a definition. A table is added only if the type of one of its columns is suspect. */
+	/**
+	 * Adds the names in a definition. Unless `areAll` is set, adds them only if one of them is already suspect,
+	 * such as the type of a column.
+	 */
 	#addNames(text: string, areAll: boolean): void {
 		const tokens = text === '' ? undefined : tokensOf(text)
 		const names = (tokens ?? [])
 			.filter(({ is, text: name }) => is !== 'other' && !QUERIES.has(name) && !NO_FUNCTIONS.has(name))
 			.map(({ text: name }) => name)
-		// A range type also creates a multirange type with a different name, and executed code is in a
-		// different text.
+		// Defining a range type also creates a multirange type with a different name. The query that EXECUTE runs
+		// is in a different text.
 		const hidesNames = names.includes(areAll ? 'range' : 'execute')
 		if (tokens === undefined || hidesNames) this.areEverywhere = true
 		if (areAll || names.some((name) => this.has(name))) for (const name of names) this.add(name)
@@ -78,15 +82,15 @@ function comparable(name: string): string {
 }
 
 /**
- * Definitions of tables and indexes, which do not call functions when they are read. ALTER TABLE is excluded
- * because it can rename a view.
+ * Definitions of tables and indexes. Reading a table or an index does not call functions. ALTER TABLE is
+ * excluded because it can rename a view.
  */
 const PLAIN_DEFINITIONS = new Set(['CREATE TABLE', 'CREATE TABLE AS', 'CREATE INDEX', 'ALTER INDEX'])
 const QUERY_TAGS = new Set(['SELECT', 'EXPLAIN'])
 const ROUTINES = /^(?:CREATE|ALTER) (?:FUNCTION|PROCEDURE|ROUTINE)$/
-/** Definitions that can be called through names that are not in their text. */
+/** Definitions of objects that can be called through names that do not appear in the definition. */
 const UNNAMED = /^(?:CREATE|ALTER) (?:OPERATOR|CAST|EXTENSION|DOMAIN|LANGUAGE)\b/
-/** Commands that define nothing themselves, although functions that they call may define something. */
+/** Commands that define nothing themselves, although the functions that they call may define objects. */
 const DEFINES_NOTHING = new RegExp(
 	`^(?:${[
 		'INSERT|UPDATE|DELETE|MERGE|COPY|CALL|SELECT|EXPLAIN|FETCH|MOVE|(?:DECLARE|CLOSE) CURSOR.*',
@@ -112,7 +116,7 @@ export const OWN_OID_MIN = 16_384
 export function isProvedRead(data: StatementData, suspects: Suspects): boolean {
 	const { commands, text } = data
 	if (isSetting(data)) return false
-	// A parameter whose type is a domain executes the check of that domain.
+	// For a parameter whose type is a domain, the server evaluates the check constraint of the domain.
 	if (data.paramTypes?.some((oid) => oid >= OWN_OID_MIN)) return false
 	if (!commands.every((command) => READING.has(command) || AROUND.has(command))) return false
 	// The text of a statement that was prepared before the journal started is unknown.
@@ -126,7 +130,7 @@ const words = (text: string) => new Set(text.split(/\s+/))
 /** First words of queries, which are checked word by word, and of other reads, which are not. */
 const QUERIES = words('select values table with explain declare (')
 const PLAIN = words('show begin start commit end rollback abort savepoint release fetch move close set')
-/** Words in statements that write, lock, call or hide something. */
+/** Words that may write, lock, call a function, or disguise a name. */
 const FORBIDDEN = words(
 	`insert update delete merge into execute prepare call do copy share truncate refresh create drop alter lock
 	nextval setval uescape operator`,
@@ -184,12 +188,14 @@ function reads(statement: readonly Token[], suspects: Suspects): boolean {
 	})
 }
 
-/** Returns whether the token before a parenthesis is a known function or not a function at all. */
+/**
+ * Returns whether the token before a parenthesis is the name of a known function, or is not a function name.
+ */
 function mayStandBefore(statement: readonly Token[], index: number): boolean {
 	const [token, before, qualifier] = [statement[index]!, statement[index - 1], statement[index - 2]]
 	if (index === 0) return true
-	// Column names follow, as in `… ) t (a, b)`, `… as t (a, b)` and `with t (a, b) as …`, or the token is
-	// `over` or `filter`.
+	// Either column names follow, as in `… ) t (a, b)`, `… as t (a, b)` and `with t (a, b) as …`, or the token
+	// is `over` or `filter`.
 	if (before?.text === ')' && !isDistinctOn(statement)) return true
 	if (before?.is === 'name' && /^(?:as|with|recursive)$/.test(before.text)) return true
 	if (token.is === 'quoted') return false
@@ -199,8 +205,8 @@ function mayStandBefore(statement: readonly Token[], index: number): boolean {
 }
 
 /**
- * Returns whether a statement contains `distinct on`. In `distinct on (a) f(b)`, a function follows a
- * parenthesis.
+ * Returns whether a statement contains `distinct on`. In `distinct on (a) f(b)`, a function call follows a
+ * closing parenthesis.
  */
 function isDistinctOn(statement: readonly Token[]): boolean {
 	return statement.some(({ text }, index) => text === 'distinct' && statement[index + 1]?.text === 'on')
@@ -209,7 +215,7 @@ function isDistinctOn(statement: readonly Token[]): boolean {
 interface Token {
 	/** Kind of the token; `other` is a string, a number, a parameter or an operator. */
 	readonly is: 'name' | 'quoted' | 'other'
-	/** Text of the token, in lower case for a name and empty for a string. */
+	/** Text of the token: in lower case for a name, and empty for a string literal. */
 	readonly text: string
 }
 
@@ -222,7 +228,9 @@ function statementsOf(tokens: readonly Token[]): Token[][] {
 }
 
 const NAME = /[a-z_\x80-\uffff][\w$\x80-\uffff]*/iy
-/** Matches only these blanks, because the server treats Unicode blanks as parts of names. */
+/**
+ * Matches only ASCII whitespace and comments, because the server treats Unicode whitespace as part of a name.
+ */
 const SPACE = /(?:[ \t\n\r\f\v]+|--[^\n\r]*)+/y
 const QUOTED = /"((?:[^"\\]|"")*)"/y
 /** Excludes backslashes, because their meaning depends on a server setting. */

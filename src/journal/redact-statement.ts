@@ -9,12 +9,12 @@ import type { StatementData, WireValue } from './statement.ts'
 
 const REDACTED = 'redacted, because the message may quote redacted parameters'
 /**
- * Maximum length of an error message in UTF-16 code units. A message that quotes a complete parameter could
+ * Maximum length of an error message, in UTF-16 code units. A message that quotes a large parameter could
  * exceed the size limit of a record.
  */
 const ERROR_LENGTH_MAX = 16 * 1024
 
-/** Returns the data of a statement to record. */
+/** Returns the statement data to record. */
 export function redactStatement(data: StatementData, options: ResolvedJournalOptions): StatementData {
 	return cut(redacted(withShortError(data), options), options.statementBytesMax)
 }

@@ -13,13 +13,13 @@ import { AFTER_ERROR, TargetTransaction } from './target-transaction.ts'
 import { type Recorded, Transactions } from './transactions.ts'
 
 /**
- * Interval at which the replay checks whether a statement is waiting for a lock, which a later statement may
+ * Interval at which the replay checks whether a statement is waiting for a lock that a later statement may
  * release.
  */
 const LOOK_MS = 20
 /** Delay before the replay reopens the connection that checks for locks. */
 const WATCH_RETRY_MS = 1000
-/** Number of waiting statements at which reading pauses. */
+/** Number of waiting statements at which the replay stops reading until one of them is answered. */
 const BLOCKED_MAX = 1000
 /** Number of sessions at which an idle connection is closed before a new session starts. */
 const CONNECTIONS_MAX = 64
@@ -35,7 +35,7 @@ class AsRecorded {
 	readonly #sessions = new Map<string, Session>()
 	readonly #running = new Set<Promise<void>>()
 	readonly #settings = new SessionSettings()
-	/** Statements that concern settings, in the open transaction of each session. */
+	/** Statements that concern settings, from the open transaction of each session. */
 	readonly #settingsInOpen = new Map<string, StatementData[]>()
 	readonly #watch: LockWatch
 
@@ -93,8 +93,8 @@ class AsRecorded {
 	}
 
 	/**
-	 * Waits for the statements in flight. If the replay has ended early, closes idle sessions, whose open
-	 * transactions receive no more statements.
+	 * Waits for the statements in flight. If the replay has ended early, closes idle sessions, because their
+	 * open transactions receive no more statements.
 	 */
 	async #ended(): Promise<void> {
 		while (this.#running.size > 0) {
@@ -125,16 +125,16 @@ class AsRecorded {
 		const answered = session.run(statement)
 		const running = answered.finally(() => this.#running.delete(running))
 		this.#running.add(running)
-		// The promise is awaited later, possibly after other statements.
+		// The promise is awaited later, so an early rejection must not count as unhandled.
 		running.catch(() => {})
 		await this.#answeredOrBlocked(running, session)
 		while (this.#running.size >= BLOCKED_MAX && !this.#replay.isOver) await this.#oneAnswered()
 	}
 
 	/**
-	 * Resolves when a statement is answered or blocked. A statement can be blocked by a transaction whose
-	 * next statement is later in the recording, because answers on different connections can arrive in a
-	 * different order than the server sent them.
+	 * Resolves when a statement is answered or blocked. A statement can be blocked by a transaction whose next
+	 * statement comes later in the recording. This is possible because answers on different connections may not
+	 * arrive in the order in which the server sent them.
 	 */
 	async #answeredOrBlocked(running: Promise<void>, session: Session): Promise<void> {
 		const { options, clock } = this.#replay
@@ -142,8 +142,8 @@ class AsRecorded {
 		while (this.#running.has(running)) {
 			await Promise.race([running, this.#replay.wait(LOOK_MS)])
 			if (!this.#running.has(running) || (await this.#watch.isBlocked(session.pid))) return
-			// If the connection that checks for locks receives no answer either, a pooler has no connection
-			// left for a new transaction.
+			// If the connection that checks for locks receives no answer either, a pooler has no free connection
+			// for a new transaction.
 			const isStuck = this.#watch.isSilent && session.isBeginning && this.#holders > 0
 			if (!isStuck || clock.now() - begunMs <= options.connectMs) continue
 			this.#replay.endFull(this.#holders)
@@ -165,8 +165,8 @@ class AsRecorded {
 	}
 
 	/**
-	 * Closes the connection without state that has been idle longest. If there is none, closes the connection
-	 * that checks for locks.
+	 * Closes the least recently used connection that is idle and has no state that would be lost. If there is
+	 * none, closes the connection that checks for locks.
 	 */
 	readonly #makeRoom: MakeRoom = async () => {
 		for (const [id, session] of this.#sessions)
@@ -231,8 +231,8 @@ class LockWatch {
 	}
 
 	/**
-	 * Closes the separate connection for `WATCH_RETRY_MS`, because a transaction needs a connection. Returns
-	 * whether there was a connection to close.
+	 * Closes the separate connection to free it for a transaction, and does not reopen it for `WATCH_RETRY_MS`.
+	 * Returns whether there was a connection to close.
 	 */
 	async giveUp(): Promise<boolean> {
 		const connection = this.#connection
@@ -264,8 +264,8 @@ async function ask(connection: TargetConnection, pid: number): Promise<boolean> 
 
 /**
  * Decides which transactions are replayed. The outcome of a transaction is known only at its end, so the
- * chain is read a second time, ahead of the replay. The second reading advances only to the end of the
- * requested transaction, so only the transactions that overlap with this transaction are held in memory.
+ * chain is read a second time, ahead of the replay. The second reader advances only to the end of the
+ * requested transaction. Therefore, only the transactions that overlap with it are held in memory.
  */
 class Decisions {
 	readonly #transactions: Transactions
@@ -281,8 +281,8 @@ class Decisions {
 	}
 
 	/**
-	 * Returns why the transaction that starts with the record `first` is skipped; undefined if it is
-	 * replayed.
+	 * Returns the reason why the transaction that starts with the record `first` is skipped, or undefined if it
+	 * is replayed.
 	 */
 	async of(first: number): Promise<StatementSkipReason | undefined> {
 		while (!this.#skips.has(first)) {
@@ -308,21 +308,25 @@ class Session {
 	#last: Promise<void> = Promise.resolve()
 	readonly #settings: () => Iterable<StatementData>
 	readonly #makeRoom: MakeRoom
-	/** Whether some settings have not been applied to the connection. */
+	/** Whether some settings have not yet been applied to the connection. */
 	#isUntold = true
 	/** Number of statements in flight or waiting for an earlier statement of the session. */
 	waiting = 0
-	/** The open transaction. If it could not begin, `at` is undefined and none of its statements are sent. */
+	/**
+	 * The open transaction. If it could not be started, `at` is undefined and none of its statements are sent.
+	 */
 	#current: { readonly tx: string; readonly at: TargetTransaction | undefined } | undefined
 	/**
-	 * Whether the end of the previous transaction may have begun the next one, as in `COMMIT AND CHAIN` and
-	 * `COMMIT; BEGIN`.
+	 * Whether the statement that ended the previous transaction may have begun the next one, as in `COMMIT AND
+	 * CHAIN` and `COMMIT; BEGIN`.
 	 */
 	#isChained = false
 	/** Whether the connection has state that a new connection would not have. */
 	isBound = false
 
-	/** @param settings Returns the statements that restore the current settings of the session. */
+	/**
+	 * @param settings Function that returns the statements that restore the current settings of the session.
+	 */
 	constructor(replay: StatementReplay, settings: () => Iterable<StatementData>, makeRoom: MakeRoom) {
 		this.#replay = replay
 		this.#makeRoom = makeRoom
@@ -366,8 +370,8 @@ class Session {
 	}
 
 	/**
-	 * Registers that a transaction was skipped, so it did not begin the next transaction on the target
-	 * either.
+	 * Registers that a transaction was skipped. Therefore, its end did not begin the next transaction on the
+	 * target.
 	 */
 	skipped(): void {
 		this.#isChained = false
@@ -401,7 +405,8 @@ class Session {
 	}
 
 	/**
-	 * Begins the transaction of a statement. If that is not possible, counts a failure and returns undefined.
+	 * Begins the transaction that contains a statement. If the transaction cannot be started, counts a failure
+	 * and returns undefined.
 	 */
 	async #begun(statement: Recorded): Promise<TargetTransaction | undefined> {
 		const { tally, options } = this.#replay
@@ -426,7 +431,7 @@ class Session {
 	}
 
 	/**
-	 * Returns the connection, and opens it if necessary. Returns undefined if required state was lost with an
+	 * Returns the connection, opening it if necessary. Returns undefined if required state was lost with an
 	 * earlier connection.
 	 */
 	async #connected(): Promise<TargetConnection | undefined> {
@@ -451,8 +456,8 @@ const BOUND_LOST =
 	'its session lost the connection, and with it temporary tables, prepared statements, cursors or locks'
 
 /**
- * Returns whether a statement can be the first in a transaction that was begun by the end of the previous
- * transaction.
+ * Returns whether a statement can be the first one in a transaction that `COMMIT AND CHAIN` or `COMMIT;
+ * BEGIN` began.
  */
 function isWithin(statement: Recorded): boolean {
 	if (begins(statement)) return false

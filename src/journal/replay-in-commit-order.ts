@@ -59,7 +59,7 @@ class CommitOrderReplay {
 		for (const verdict of await this.#verdicts(statements)) tally.count(verdict)
 	}
 
-	/** Replays a transaction and retries it if necessary. Returns the verdicts of the last attempt. */
+	/** Replays a transaction and retries it if necessary. Returns the verdicts from the last attempt. */
 	async #verdicts(statements: readonly Recorded[]): Promise<Verdict[]> {
 		const backoff = retryBackoff()
 		for (let tries = 0; ; tries++) {

@@ -27,7 +27,7 @@ import type { StatementProgress } from './statement-report.ts'
  * the records to read. Only transactions that are entirely within the window are replayed. The other filter
  * conditions select the transactions that contain at least one matching statement.
  *
- * A replay does not know the settings that a session changed before the window, for example with a `SET
+ * A replay cannot apply settings that a session changed before the window, for example with a `SET
  * search_path = …` that a pool sends on each new connection. Configure such settings on the target with
  * `ALTER ROLE … SET`, or with `options` in the URL of the target.
  */
@@ -42,8 +42,8 @@ export interface ReplayStatementsOptions extends LogFilter {
 	/** Whether to compare rows, checksums and errors with the recording. Default: false. */
 	readonly compare?: boolean | undefined
 	/**
-	 * What to do with read-only transactions: skip them, or replay and compare them. Default: `'compare'`
-	 * with `compare`, otherwise `'skip'`.
+	 * Treatment of read-only transactions: `'skip'` skips them, and `'compare'` replays and compares them.
+	 * Default: `'compare'` if `compare` is true, otherwise `'skip'`.
 	 */
 	readonly reads?: 'skip' | 'compare' | undefined
 	/** Whether to also replay transactions that were rolled back. Default: false. */
@@ -54,21 +54,20 @@ export interface ReplayStatementsOptions extends LogFilter {
 	 */
 	readonly speed?: 'max' | number | undefined
 	/**
-	 * Maximum pause between two transactions or statements, in milliseconds of recorded time. Default: as for
-	 * `replay`.
+	 * Maximum pause between two transactions or statements, in milliseconds of recorded time. Default: the
+	 * default of `replay`.
 	 */
 	readonly gapMsMax?: number | undefined
 	/**
-	 * Maximum number of retries for a connection or a transaction, after 100 ms, 200 ms and so on, up to 5 s.
-	 * Default: 10.
+	 * Maximum number of retries for a connection or a transaction. The delay starts at 100 ms and doubles up to
+	 * 5 s. Default: 10.
 	 */
 	readonly retries?: number | undefined
-	/** Timeout for one statement in milliseconds. It is also set on the target. Default: 600,000. */
+	/** Timeout for one statement, which is also set on the target. Default: 600,000 ms. */
 	readonly timeoutMs?: number | undefined
 	/**
-	 * Time within which a new connection must answer, in milliseconds. In `asRecorded` mode, it is also the
-	 * maximum time for which a transaction waits to begin while a pooler has no free connection, so other
-	 * connections receive no answer either. Default: 10,000.
+	 * Timeout for the first answer on a new connection. In `asRecorded` mode, this is also the maximum time
+	 * that a transaction waits to begin while a pooler has no free connection. Default: 10,000 ms.
 	 */
 	readonly connectMs?: number | undefined
 	/** Whether to stop after the first transaction with a failed statement. Default: false. */
@@ -77,9 +76,9 @@ export interface ReplayStatementsOptions extends LogFilter {
 	readonly dryRun?: boolean | undefined
 	/** Signal that ends the replay after the transaction in progress. */
 	readonly signal?: AbortSignal | undefined
-	/** Called about once per `progressIntervalMs` with the progress so far. */
+	/** Function that is called with the progress about once per `progressIntervalMs`. Default: none. */
 	readonly onProgress?: ((progress: StatementProgress) => void) | undefined
-	/** Interval between calls of `onProgress` in milliseconds. Default: 1,000. */
+	/** Interval between calls to `onProgress`. Default: 1,000 ms. */
 	readonly progressIntervalMs?: number | undefined
 	/**
 	 * Memory limit for open transactions, in bytes. If it is exceeded, the largest open transaction is not
@@ -88,13 +87,13 @@ export interface ReplayStatementsOptions extends LogFilter {
 	readonly openBytesMax?: number | undefined
 	/** Maximum number of statements in each list of the report. Default: 1,000. */
 	readonly listMax?: number | undefined
-	/** Clock. Default: the system clock. */
+	/** Clock that paces the replay. Default: `systemClock`. */
 	readonly clock?: ReplayClock | undefined
 }
 
 const MIB = 1024 * 1024
 
-/** Options that a replay of records also has. */
+/** Options that `replay` also has. */
 const SHARED_NAMES = [
 	'speed',
 	'gapMsMax',

@@ -8,20 +8,20 @@ import { StatementReplay } from './statement-replay.ts'
 import type { StatementReport } from './statement-report.ts'
 
 /**
- * Replays statements from a recording by {@link journalPg} into another Postgres server. By default, all
+ * Replays the statements from a {@link journalPg} recording into another Postgres server. By default, all
  * committed transactions that are not read-only are replayed with the recorded parameters, one at a time in
  * commit order, each on a clean connection. With `compare`, read-only transactions are also replayed, and
  * rows, checksums and errors are compared with the recording.
  *
- * A failed statement is counted and listed, and the replay continues. A lost connection is replaced, and its
- * transaction is replayed from the start. If the connection was lost during a commit, the transaction is not
- * retried, because its effect is unknown.
+ * A failed statement is counted and listed, and the replay continues. A lost connection is replaced, and in
+ * `commit` mode, the interrupted transaction is replayed from the start. However, if the connection was lost
+ * during the commit, the transaction is not retried, because its effect is unknown.
  *
- * @param chain Chain that contains the recording, or any object with `batches`.
+ * @param chain Chain that contains the recording, or an object with the same `batches` method.
  * @returns The report, even if the signal ends the replay.
- * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_FILTER`, `INVALID_LEVEL` before anything is read or any
- * connection is opened; `TARGET_UNREACHABLE` if the first connection fails, even for an empty window; errors
- * from reading the chain.
+ * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_FILTER` or `INVALID_LEVEL` before anything is read or
+ * any connection is opened, or `TARGET_UNREACHABLE` if the first connection fails, even for an empty window.
+ * Also throws any error from reading the chain.
  *
  * @example
  * ```ts
@@ -41,7 +41,7 @@ export async function replayStatements(
 	target: PgTargetOptions,
 	options: ReplayStatementsOptions = {},
 ): Promise<StatementReport> {
-	checkChain('a replay of statements needs a chain', chain, ['batches'])
+	checkChain('replaying statements requires a chain', chain, ['batches'])
 	const resolved = resolveStatementsOptions(options)
 	const into = new PgTarget(target, resolved.timeoutMs, resolved.connectMs)
 	const replay = new StatementReplay(chain, into, resolved)

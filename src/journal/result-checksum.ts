@@ -1,6 +1,6 @@
 /**
  * The checksum of a result, which is independent of the order of its rows. It is the sum, modulo 2^128, of
- * the first 128 bits of the SHA-256 of each row as received.
+ * the first 128 bits of each row's SHA-256 hash. Rows are hashed as received.
  */
 import { hash } from 'node:crypto'
 
@@ -34,7 +34,7 @@ export class ResultChecksum {
 	}
 }
 
-/** Buffer for one row at a time, which grows with the largest row up to `SCRATCH_MAX`. */
+/** Reused buffer for one row, which grows to fit the largest row, up to `SCRATCH_MAX`. */
 let scratch = Buffer.allocUnsafe(4096)
 const SCRATCH_MAX = 1024 * 1024
 
@@ -44,7 +44,7 @@ const SCRATCH_MAX = 1024 * 1024
  */
 function digestOf(fields: readonly WireField[]): string {
 	let size = 0
-	// A UTF-16 code unit becomes at most three bytes in UTF-8.
+	// A UTF-16 code unit takes at most three bytes in UTF-8.
 	for (const field of fields)
 		size += 4 + (typeof field === 'string' ? 3 * field.length : (field?.length ?? 0))
 	const bytes = size <= scratch.length ? scratch : Buffer.allocUnsafe(2 * size)

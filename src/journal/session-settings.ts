@@ -13,11 +13,14 @@ const TEXT_MAX = 10_000
 
 /** Settings of all sessions. */
 export class SessionSettings {
-	/** Sessions, least recently used first, each with the latest statement for every setting, in order. */
+	/**
+	 * The latest statement for each setting of each session, in statement order. The least recently used
+	 * session is first.
+	 */
 	readonly #sessions = new Map<string, Map<string, StatementData>>()
 
 	/**
-	 * Registers a committed transaction. `statements` must contain at least all statements for which
+	 * Registers a committed transaction. `statements` must include every statement for which
 	 * {@link concernsSession} returns true.
 	 */
 	note(session: string, statements: readonly StatementData[]): void {
@@ -59,7 +62,7 @@ export function isSetting(data: StatementData): boolean {
 	return keyOf(data) !== undefined
 }
 
-/** Returns the statements whose settings remain after the commit of their transaction, each with its key. */
+/** Returns the statements whose settings outlast their transaction, each with its key. */
 function lasting(statements: readonly StatementData[]): [key: string, StatementData][] {
 	const made: [string, StatementData][] = []
 	const savepoints = new Map<string, number>()
@@ -74,9 +77,9 @@ function lasting(statements: readonly StatementData[]): [key: string, StatementD
 }
 
 /**
- * Returns the key of the setting that a statement changes. A later statement with the same key replaces the
- * statement. Returns undefined if the statement does not change a setting, if it changes a setting only for
- * its transaction, or if it has other effects and so cannot be repeated.
+ * Returns the key of the setting that a statement changes. A later statement with the same key replaces an
+ * earlier one. Returns undefined if the statement does not change a setting, if it changes a setting only for
+ * its transaction, or if it has other effects and therefore cannot be repeated.
  */
 function keyOf({ commands, text, params, error, unreplayable }: StatementData): string | undefined {
 	if (error !== undefined || unreplayable !== undefined || commands.length === 0) return undefined
@@ -90,7 +93,7 @@ function keyOf({ commands, text, params, error, unreplayable }: StatementData): 
 	return name?.toLowerCase() ?? whole
 }
 
-/** Matches a call of `set_config`, and captures the name of the setting and the `is_local` argument. */
+/** Matches a call to `set_config`, and captures the name of the setting and the `is_local` argument. */
 const SET_CONFIG = new RegExp(
 	String.raw`(?:pg_catalog\.)?set_config\s*\(\s*('[^']*'|\$\d+)\s*,[^()]*,` +
 		String.raw`\s*('?\w+'?|\$\d+)\s*(?:::\s*\w+\s*)?\)(?:\s*as\s+\w+)?`,

@@ -17,7 +17,7 @@ import { addSuspectsOf } from './target-suspects.ts'
 import { statementOf } from './transactions.ts'
 
 /**
- * Releases a connection that is currently not needed. `isMade` is false if there is no such connection and
+ * Releases a connection that is not currently needed. `isMade` is false if there is no such connection and
  * none will become free later. `holders` is the number of connections held by transactions that wait for
  * later statements.
  */
@@ -43,11 +43,12 @@ export class StatementReplay {
 		this.options = options
 		this.tally = new StatementTally(options)
 		this.pacer = new Pacer(options.clock, options.speed, options.gapMsMax)
-		// A wait that loses a race keeps its listener until its time has passed, so listeners can accumulate.
+		// A wait that loses a `Promise.race` keeps its listener until its time has passed, so listeners can
+		// accumulate.
 		setMaxListeners(0, this.#aborted.signal)
 	}
 
-	/** Whether the replay has ended, so that no more statements are started. */
+	/** Whether the replay has ended. No statement is started after the end. */
 	get isOver(): boolean {
 		return (
 			this.#aborted.signal.aborted ||
@@ -70,7 +71,7 @@ export class StatementReplay {
 	}
 
 	/**
-	 * Yields the statements of the window in chain order, until the replay is over.
+	 * Yields the statements of the window in chain order, until the replay ends.
 	 *
 	 * @param options.counts Whether to count gaps and records that are not valid statements. Default: true.
 	 */
@@ -115,7 +116,7 @@ export class StatementReplay {
 	 *
 	 * @param lost Connection that the new connection replaces.
 	 * @param makeRoom Called if the target does not accept another connection.
-	 * @throws {MeshChainError} `TARGET_UNREACHABLE` after the last attempt; `TARGET_FULL` if the replay
+	 * @throws {MeshChainError} `TARGET_UNREACHABLE` after the last attempt, or `TARGET_FULL` if the replay
 	 * itself holds all connections that the target allows. Both end the replay.
 	 */
 	async connection(lost?: TargetConnection, makeRoom?: MakeRoom): Promise<TargetConnection> {
@@ -133,8 +134,8 @@ export class StatementReplay {
 			} catch (error) {
 				const room = isFull(error) || isSilent(error) ? await makeRoom?.() : undefined
 				const isLast = tries >= this.options.retries
-				// On a full server, a connection may become free when another client disconnects, so opening
-				// one is retried. A silent pooler has no connection for any client.
+				// A full server may accept a connection after another client disconnects, so the attempt is repeated.
+				// A silent pooler has no connection for any client, so the replay ends.
 				if (room?.isMade === false && room.holders > 0 && (isLast || isSilent(error)))
 					throw this.endFull(room.holders, error)
 				if (isLast || this.#aborted.signal.aborted || this.#endedBy !== undefined) {
@@ -146,7 +147,7 @@ export class StatementReplay {
 		}
 	}
 
-	/** Attempts to open a connection once. Returns the connection, or the reason for the failure. */
+	/** Makes one attempt to open a connection. Returns the connection, or the reason for the failure. */
 	async tryConnection(): Promise<TargetConnection | 'full' | 'silent' | 'unreachable'> {
 		try {
 			return await this.#connect()
@@ -157,17 +158,16 @@ export class StatementReplay {
 	}
 
 	/**
-	 * Ends the replay because it needs another connection while its open transactions hold all connections
-	 * that the target allows.
+	 * Ends the replay because it needs another connection while its open transactions hold all connections that
+	 * the target allows. Returns the error.
 	 */
 	endFull(holders: number, cause?: unknown): MeshChainError {
 		const reason = cause === undefined ? `no answer within ${this.options.connectMs} ms` : messageOf(cause)
 		this.#endedBy ??= new MeshChainError(
 			'TARGET_FULL',
-			`the target allows no more than ${holders} connections, all of which are in use by transactions ` +
-				'that were open at the same time in the recording, so the next transaction got none ' +
-				`(${reason}). Raise the limit (max_connections, CONNECTION LIMIT, default_pool_size of ` +
-				'PgBouncer), or replay in commit order, which needs only one connection',
+			`the target allows no more than ${holders} connections, but more transactions were open at the ` +
+				`same time in the recording (${reason}). Raise the limit (max_connections, CONNECTION LIMIT, ` +
+				'default_pool_size of PgBouncer), or replay in commit order, which needs only one connection',
 			{ cause },
 		)
 		return this.#endedBy

@@ -1,4 +1,4 @@
-/** Defines the report of a statement replay. The report is plain JSON data, so absent values are null. */
+/** The report on a statement replay. It is plain JSON data, so absent values are null. */
 import type { ErrorCode } from '../model/errors.ts'
 import type { Unreplayable } from './statement.ts'
 
@@ -17,8 +17,8 @@ export interface StatementPosition {
 /** A statement whose answer differs from the recording. */
 export interface DifferedStatement extends StatementPosition {
 	/**
-	 * What differs. `rows`: the number of rows. `checksum`: the contents of the rows. `error`: the SQLSTATE,
-	 * or whether there was an error.
+	 * Type of the difference. `rows`: the number of rows. `checksum`: the contents of the rows. `error`: the
+	 * SQLSTATE, or whether there was an error.
 	 */
 	readonly what: 'rows' | 'checksum' | 'error'
 	readonly expected: number | string | null
@@ -32,8 +32,8 @@ export interface FailedStatement extends StatementPosition {
 	/** Error message. */
 	readonly error: string
 	/**
-	 * Whether the connection was lost during the commit, so the effect is unknown. Such a commit is not
-	 * retried.
+	 * Whether the effect is unknown because the connection was lost during the commit. In that case, the commit
+	 * is not retried.
 	 */
 	readonly isUnknown: boolean
 }
@@ -41,23 +41,23 @@ export interface FailedStatement extends StatementPosition {
 /** A statement that prevented the replay of its transaction. */
 export interface UnreplayableStatement extends StatementPosition {
 	/**
-	 * Why the transaction cannot be replayed. `tooLarge`: the total size of the open transactions exceeded
-	 * `openBytesMax`. `begunBefore`: the text that ended the previous transaction contains part of this
-	 * transaction, as in `COMMIT; BEGIN; INSERT …`.
+	 * Reason why the transaction cannot be replayed. `tooLarge`: the total size of the open transactions
+	 * exceeded `openBytesMax`. `begunBefore`: the text that ended the previous transaction contains part of
+	 * this transaction, as in `COMMIT; BEGIN; INSERT …`.
 	 */
 	readonly why: Unreplayable | 'tooLarge' | 'begunBefore'
 }
 
 /**
- * Why statements were not replayed:
- * - `readOnly`: their transaction was read-only. `filtered`: no statement of their transaction matched the
+ * Reason why a statement was not replayed:
+ * - `readOnly`: its transaction was read-only. `filtered`: no statement in its transaction matched the
  *   filter.
- * - `rolledBack`: their transaction was rolled back. `unknownEnd`: the connection was lost before the outcome
- *   of their transaction was known.
- * - `unfinished`: their transaction did not end within the window. `incomplete`: some statements of their
+ * - `rolledBack`: its transaction was rolled back. `unknownEnd`: the connection was lost before the outcome
+ *   of its transaction was known.
+ * - `unfinished`: its transaction did not end within the window. `incomplete`: some statements in its
  *   transaction precede the window or were lost.
- * - `unreplayable`: a statement of their transaction is listed in `unreplayable`.
- * - `afterError`: an earlier statement of their transaction failed.
+ * - `unreplayable`: a statement in its transaction is unreplayable.
+ * - `afterError`: an earlier statement in its transaction failed.
  * - `notAStatement`: a record of kind `sql` does not contain a valid statement.
  */
 export type StatementSkipReason =
@@ -87,7 +87,7 @@ export interface StatementReport {
 	readonly unreplayables: number
 	/** Number of statements that were not replayed, by reason. */
 	readonly skipped: Readonly<Partial<Record<StatementSkipReason, number>>>
-	/** Number of gaps in the chain, and number of absent records that they represent. */
+	/** Number of gaps in the chain, and the number of absent records that they represent. */
 	readonly gaps: { readonly count: number; readonly records: number }
 	/** Number of transaction retries after a lost connection, a deadlock or a serialization failure. */
 	readonly retries: number
@@ -99,7 +99,7 @@ export interface StatementReport {
 	readonly failed: readonly FailedStatement[]
 	/** First `listMax` unreplayable statements. */
 	readonly unreplayable: readonly UnreplayableStatement[]
-	/** First error in the form `tx <id> seq <n>: <error>`; null if there is no error. */
+	/** First error, in the form `tx <id> seq <n>: <error>`; null if there is no error. */
 	readonly firstError: string | null
 	/** Start of the time window in milliseconds since 1970, inclusive; null if unbounded. */
 	readonly from: number | null
@@ -112,8 +112,8 @@ export interface StatementReport {
 	 */
 	readonly ended: 'end' | 'aborted' | 'error' | 'targetGone' | 'targetFull'
 	/**
-	 * The error that ended the replay, `TARGET_UNREACHABLE` or `TARGET_FULL`; null if the replay ended
-	 * otherwise.
+	 * The error that ended the replay, `TARGET_UNREACHABLE` or `TARGET_FULL`; null if the replay ended for
+	 * another reason.
 	 */
 	readonly endedBy: { readonly code: ErrorCode; readonly message: string } | null
 	readonly elapsedMs: number
@@ -126,6 +126,6 @@ export interface StatementProgress {
 	readonly differences: number
 	/** Seq of the last record that was read. */
 	readonly seq: number
-	/** Time of that record. */
+	/** Time of the last record that was read. */
 	readonly tsMs: number
 }

@@ -15,7 +15,7 @@ import type {
 } from './statement-report.ts'
 import type { Recorded } from './transactions.ts'
 
-/** SQLSTATE of each statement that follows an error within a transaction. */
+/** SQLSTATE that the server returns for each statement after an error within a transaction. */
 const IN_FAILED_TRANSACTION = '25P02'
 const TEXT_MAX = 1000
 
@@ -57,8 +57,8 @@ export function failed(recorded: Recorded, why: Failure): Verdict {
 }
 
 /**
- * Returns whether an answer is a consequence of an earlier error, as when the server answers a `COMMIT` with
- * `ROLLBACK`.
+ * Returns whether an answer is a consequence of an earlier error, for example because the server answered a
+ * `COMMIT` with `ROLLBACK`.
  */
 function isConsequence(expected: StatementData, actual: StatementData): boolean {
 	if (actual.error !== undefined)
@@ -72,7 +72,7 @@ function differenceOf(
 ): Pick<DifferedStatement, 'what' | 'expected' | 'actual'> | undefined {
 	const [was, is] = [codeOf(expected), codeOf(actual)]
 	if (was !== is) return { what: 'error', expected: was, actual: is }
-	// If a cursor was not read to its end, the recording contains only part of its rows.
+	// If a cursor was not read to its end, the recording contains only some of its rows.
 	if (was !== null || expected.commands.length === 0) return undefined
 	if (expected.rows !== actual.rows) return { what: 'rows', expected: expected.rows, actual: actual.rows }
 	if (expected.checksum === actual.checksum) return undefined
@@ -80,7 +80,8 @@ function differenceOf(
 }
 
 /**
- * Returns the SQLSTATE, or null if there is no error. An error without a SQLSTATE comes from node-postgres.
+ * Returns the SQLSTATE, null if there is no error, or `'unknown'` for an error from node-postgres, which has
+ * no SQLSTATE.
  */
 function codeOf({ error }: StatementData): string | null {
 	return error === undefined ? null : (error.code ?? 'unknown')
@@ -123,7 +124,7 @@ export class StatementTally {
 		return this.#counts.failures > 0
 	}
 
-	/** Returns whether a record is a gap, and counts it if so. */
+	/** Counts a record if it is a gap. Returns whether it is a gap. */
 	countGap({ kind, data }: LogRecord): boolean {
 		if (kind !== GAP_KIND) return false
 		this.#gaps.count++

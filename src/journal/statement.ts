@@ -3,12 +3,12 @@
 /** Kind of statement records. */
 export const STATEMENT_KIND = 'sql'
 
-/** A bound parameter as sent over the wire: text, bytes, or NULL. */
+/** A bound parameter as sent over the wire: a string, bytes, or NULL. */
 export type WireValue = string | Uint8Array | null
 
 /**
- * Why a statement cannot be replayed. `cut`: it was too large for the journal. `redacted`: a parameter was
- * redacted. `copy`: it was a COPY from the client.
+ * Reason why a statement cannot be replayed. `cut`: it was too large for the journal. `redacted`: a parameter
+ * was redacted. `copy`: it was a COPY from the client.
  */
 export type Unreplayable = 'cut' | 'redacted' | 'copy'
 
@@ -19,13 +19,13 @@ export type TransactionEnd = 'commit' | 'rollback' | 'unknown'
 export interface StatementData {
 	/** Unique id of the connection. */
 	readonly session: string
-	/** Unique id of the transaction. A statement outside a transaction block is a transaction by itself. */
+	/** Unique id of the transaction. A statement outside a transaction block forms its own transaction. */
 	readonly tx: string
 	/** Number of the statement within its transaction, from 1. */
 	readonly seq: number
 	/** Text of the statement. */
 	readonly text: string
-	/** Name of a prepared statement. */
+	/** Name of the prepared statement; absent if it has none. */
 	readonly name?: string
 	/** Bound parameters. */
 	readonly params: readonly WireValue[]
@@ -39,13 +39,13 @@ export interface StatementData {
 	 * text.
 	 */
 	readonly commands: readonly string[]
-	/** Number of rows that were returned or affected; null if the server reports none. */
+	/** Number of rows that were returned or affected; null if the server does not report a number. */
 	readonly rows: number | null
 	/**
 	 * Checksum of the returned rows, independent of their order; null if the statement cannot return rows.
 	 */
 	readonly checksum: string | null
-	/** Whether the rows arrived in binary format. The checksum then covers the binary values. */
+	/** Whether the rows arrived in binary format. In that case, the checksum covers the binary values. */
 	readonly binary?: true
 	/** Start time in milliseconds since 1970. */
 	readonly startedMs: number
@@ -54,6 +54,6 @@ export interface StatementData {
 	readonly end?: TransactionEnd
 	/** Error of the statement. `code` is the SQLSTATE, or null if the error has none. */
 	readonly error?: { readonly code: string | null; readonly message: string }
-	/** Why the statement cannot be replayed; absent if it can be replayed. */
+	/** Reason why the statement cannot be replayed; absent if it can be replayed. */
 	readonly unreplayable?: Unreplayable
 }

@@ -24,7 +24,7 @@ interface WireConnection {
 /** The fields of a statement that are sent to the target. */
 export type Replayable = Pick<StatementData, 'text' | 'params'> &
 	Partial<Pick<StatementData, 'name' | 'paramTypes' | 'binary'>> & {
-		/** Called with each row of the answer; the fields are strings or null. */
+		/** Called with the fields of each row in the answer. */
 		readonly keep?: (fields: readonly (string | null)[]) => void
 	}
 

@@ -1,4 +1,4 @@
-/** Finds the names in the target that may cause effects which are not visible in the text of a read. */
+/** Finds the names of objects on the target that may have effects that the text of a read does not show. */
 import type { TargetConnection } from './pg-target.ts'
 import { OWN_OID_MIN, type Suspects } from './reading.ts'
 
@@ -6,7 +6,7 @@ import { OWN_OID_MIN, type Suspects } from './reading.ts'
 const ROUTINES = `select p.oid, p.prosrc, l.lanname
 	from pg_catalog.pg_proc p join pg_catalog.pg_language l on l.oid = p.prolang
 	where p.oid >= ${OWN_OID_MIN} and l.lanname not in ('internal', 'c')`
-/** Words in the body of a function that may define something or execute a string that does. */
+/** Words in a function body that may define an object or execute a string that defines one. */
 const DEFINING = '[[:<:]](create|alter|import|execute|do(?![[:space:]]+(nothing|update)))[[:>:]]'
 /**
  * Domains with a check constraint, and types that contain such a domain, including table and array types.
@@ -36,7 +36,7 @@ const SUSPECTS = `with recursive checked (oid) as (${CHECKED}), routines as (${R
 	union select 'defining', '' from routines
 		where lanname not in ('sql', 'plpgsql') or prosrc ~* '${DEFINING}'`
 
-/** Adds the suspect names of the target. If the names cannot be read, everything is suspect. */
+/** Adds the suspect names from the target. If the names cannot be read, everything is suspect. */
 export async function addSuspectsOf(connection: TargetConnection, suspects: Suspects): Promise<void> {
 	let functionsMayDefine = false
 	const { data, isLost } = await connection.ask({

@@ -1,10 +1,10 @@
 /**
  * Replays one recorded transaction into the target, in both replay modes.
  *
- * Invariant: all effects of a recorded transaction occur in one transaction on one connection of the target.
+ * Invariant: all effects of a recorded transaction occur in one transaction on one connection to the target.
  * Each statement after the first is sent only while that connection exists and is still in the transaction of
- * the first statement. Otherwise, the transaction has failed: the failure is counted, and none of the
- * remaining statements are sent.
+ * the first statement. Otherwise, the transaction has failed. The failure is counted, and the remaining
+ * statements are not sent.
  */
 import type { Answer, TargetConnection } from './pg-target.ts'
 import { failed, judge, type Verdict } from './statement-tally.ts'
@@ -17,11 +17,11 @@ const BEGIN = { text: 'BEGIN', params: [] }
 /** The result of one statement. */
 export interface StatementResult {
 	readonly verdict: Verdict
-	/** Answer of the target; undefined if the statement was not sent. */
+	/** Answer from the target; undefined if the statement was not sent. */
 	readonly answer: Answer | undefined
 }
 
-/** A transaction on one connection of the target. */
+/** A transaction on one connection to the target. */
 export class TargetTransaction {
 	readonly #connection: TargetConnection
 	readonly #compare: boolean
@@ -29,7 +29,7 @@ export class TargetTransaction {
 	#isBegun = false
 	/** Whether a statement failed in the replay but not in the recording. */
 	#isAfterError = false
-	/** Whether no more statements are sent. */
+	/** Whether the transaction is over, so that its remaining statements are not sent. */
 	#isOver = false
 
 	constructor(connection: TargetConnection, compare: boolean) {
@@ -74,7 +74,7 @@ function lost(statement: Recorded, answer: Answer): Verdict {
 	const unknown = isUnknown(statement, answer)
 	const because = unknown ? 'the connection was lost during the commit, which may have succeeded: ' : ''
 	const isWithin = !unknown && !answer.isTimedOut && statement.data.seq > 1
-	const where = isWithin ? 'the connection was lost within the transaction: ' : ''
+	const where = isWithin ? 'the connection was lost during the transaction: ' : ''
 	return failed(statement, {
 		code: answer.data?.error?.code ?? null,
 		error: `${because}${where}${answer.lostBy}`,

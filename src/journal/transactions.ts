@@ -1,4 +1,4 @@
-/** Groups statements by transaction. When a transaction has ended, decides whether it is replayed. */
+/** Groups statements by transaction. When a transaction ends, decides whether to replay it. */
 import type { ResolvedFilter } from '../model/filter.ts'
 import { matches } from '../model/filter.ts'
 import type { LogRecord } from '../model/record.ts'
@@ -21,14 +21,14 @@ export interface Transaction {
 	/** Seq of the first record of the transaction. */
 	readonly first: number
 	/**
-	 * Statements of the transaction; empty unless {@link TransactionsOptions.keeps} is set. A transaction
-	 * that is not replayed includes only the statements that concern the settings of its session.
+	 * Statements of the transaction; empty unless {@link TransactionsOptions.keeps} is set. For a transaction
+	 * that is not replayed, contains only the statements that concern the settings of its session.
 	 */
 	readonly statements: readonly Recorded[]
 	/** Number of statements in the transaction. */
 	readonly count: number
 	readonly end: TransactionEnd
-	/** Why the transaction is skipped; undefined if it is replayed. */
+	/** Reason why the transaction is skipped; undefined if it is replayed. */
 	readonly skip: StatementSkipReason | undefined
 }
 
@@ -166,8 +166,8 @@ const OVER = new Set(['COMMIT', 'ROLLBACK', 'PREPARE TRANSACTION'])
 const BEGIN = new Set(['BEGIN', 'START TRANSACTION'])
 
 /**
- * Returns whether a text ended a transaction and then acted in the next transaction, as in `COMMIT; BEGIN;
- * INSERT …`.
+ * Returns whether a text ended a transaction and also contains part of the next transaction, as in `COMMIT;
+ * BEGIN; INSERT …`.
  */
 function hasPartOfNext({ commands, text, end }: StatementData): boolean {
 	if (end === undefined || commands.length < 2) return false
@@ -191,8 +191,8 @@ function newOpen(tx: string, first: number): Open {
 }
 
 /**
- * Returns the statement in a record of kind `sql`. Returns undefined if any field that a replay sends, counts
- * or compares is invalid.
+ * Returns the statement in a record of kind `sql`, or undefined if any field that a replay sends, counts or
+ * compares is invalid.
  */
 export function statementOf({ data }: LogRecord): StatementData | undefined {
 	const {

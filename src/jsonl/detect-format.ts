@@ -1,4 +1,4 @@
-/** Detects the format of a file from its first lines, and holds them until the format is decided. */
+/** Detects the format of a file from its first lines, which are held until the format is determined. */
 import { discard } from '../guard/promises.ts'
 import { attempt } from '../guard/values.ts'
 import { type JsonFields, jsonObjectOf } from './json-object.ts'
@@ -10,7 +10,7 @@ const LINES_MAX = 64
 
 const NOTHING = Buffer.alloc(0)
 
-/** Holds lines until the objects in them decide the format. */
+/** Holds lines until the objects in them determine the format. */
 export class FormatDetector {
 	readonly #format: UndecidedFormat
 	readonly #bytesMax: number
@@ -18,13 +18,13 @@ export class FormatDetector {
 	#held: ByteLine[] = []
 	#bytes = 0
 
-	/** @param bytesMax Maximum size of the held lines, not counting the last one. */
+	/** @param bytesMax Maximum size of the held lines in bytes, not counting the last one. */
 	constructor(format: UndecidedFormat, bytesMax: number) {
 		this.#format = format
 		this.#bytesMax = bytesMax
 	}
 
-	/** Holds a line. Returns whether the held lines are sufficient to decide the format. */
+	/** Holds a line. Returns whether the held lines are sufficient to determine the format. */
 	hold(line: ByteLine): boolean {
 		// Only the end of a line that is too long is available here, so the line is not parsed.
 		const { bytes } = line.part > 0 ? { bytes: NOTHING } : line
@@ -37,7 +37,7 @@ export class FormatDetector {
 	}
 
 	/**
-	 * Returns the candidate format of an object; undefined if `formatOf` returns anything other than a
+	 * Returns the candidate format of an object, or undefined if `formatOf` returns anything other than a
 	 * candidate.
 	 */
 	#formatOf(fields: JsonFields): LineFormat | undefined {

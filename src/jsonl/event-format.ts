@@ -30,8 +30,8 @@ const FIELD_TYPES = ['string', 'number', 'boolean'] as const
  * Returns a format for the events of an application. The field `ev` becomes the kind of a record, and the
  * fields other than `ts` and `ev` become its data. `ts` is in seconds; milliseconds, microseconds and
  * nanoseconds are recognised by their magnitude. Lines with an invalid `ts` are skipped as `invalidField`. A
- * record is not written if its time would be read back as a different time, such as a time after the year
- * 5137. Integers can have any size: integers beyond 2^53 − 1 are bigints in data, and the type `number`
+ * record is not written if its time, such as a time after the year 5137, would be read back as a different
+ * time. Integers can have any size: integers beyond 2^53 − 1 are bigints in data, and the type `number`
  * accepts both numbers and bigints.
  *
  * @param events Required fields of each event, keyed by event name. Each field has a type or a function that

@@ -7,13 +7,13 @@ import { defineOptions, type OptionRules, optional, optionalFunction } from '../
 import { asCoded, MeshChainError } from '../model/errors.ts'
 import { FILTER_NAMES, filterIn, type LogFilter } from '../model/filter.ts'
 import { GAP_KIND, gapDataOf, type LogRecord } from '../model/record.ts'
-import { AtomicFile } from './atomic-file.ts'
+import { ExportFile } from './export-file.ts'
 import { JSONL_RULES, type JsonlOptions } from './jsonl-options.ts'
 import { type LineFormat, lineBy } from './line-format.ts'
 
 /** The result of an export. */
 export interface ExportSummary {
-	/** Number of lines written, including those of gaps. */
+	/** Number of lines written, including lines for gaps. */
 	readonly lines: number
 	/** Number of absent records that these gaps represent. */
 	readonly absent: number
@@ -25,7 +25,7 @@ export interface ExportSummary {
 export interface ExportOptions extends LogFilter, Omit<JsonlOptions, 'lineBytesMax'> {
 	/** Called after each write to the file, with the summary so far. */
 	readonly onProgress?: ((summary: ExportSummary) => void) | undefined
-	/** Signal that ends the export, in which case no file is created. */
+	/** Signal that ends the export without creating the file. */
 	readonly signal?: AbortSignal | undefined
 }
 
@@ -41,14 +41,14 @@ const EXPORT_OPTIONS = defineOptions(
 )
 
 /**
- * Writes the records that match a filter to a new file, one per line. mesh-chain's own format is lossless:
- * from the file, `importJsonl` creates a chain whose export is identical, byte by byte. The file appears
- * under its name only when it is completely on disk.
+ * Writes the records that match a filter to a new file, one per line. mesh-chain's own format is lossless: if
+ * `importJsonl` creates a chain from the file, the export of that chain is byte-for-byte identical. The file
+ * appears under its name only after it is completely on disk.
  *
- * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH`, `INVALID_FILTER`; `FILE_EXISTS`; `EXPORT_FAILED`
- * if the file cannot be written or the signal ends the export; errors from reading the chain. After an error,
- * no file remains unless the message states that it exists, which means that only its folder could not be
- * synced.
+ * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH`, `INVALID_FILTER`, `FILE_EXISTS`, or
+ * `EXPORT_FAILED` if the file cannot be written or the signal ends the export. Also throws errors from
+ * reading the chain. After an error, no new file is left behind, unless the message says that the file is
+ * complete. In that case, only the sync of its folder failed.
  *
  * @example
  * ```ts
@@ -69,7 +69,7 @@ export async function exportJsonl(
 	const { format, mode, fs, onProgress, signal } = EXPORT_OPTIONS.resolve(options)
 	const query = filterIn(options)
 	const lines = new LinesOf(chain.batches(query), format)
-	const file = new AtomicFile(fs, path, mode)
+	const file = new ExportFile(fs, path, mode)
 	try {
 		for await (const text of lines) {
 			if (signal?.aborted)
@@ -93,7 +93,7 @@ export async function exportJsonl(
 	return lines.summary
 }
 
-/** Converts records to lines, several at a time, and counts them. */
+/** Converts records to lines, several at a time, and counts the results. */
 export class LinesOf implements AsyncIterable<string> {
 	readonly #batches: AsyncIterable<readonly LogRecord[]>
 	readonly #format: LineFormat

@@ -8,13 +8,13 @@ import { recordFormat } from './record-format.ts'
 
 const anyEvents = eventFormat()
 
-/** All formats. Their names are the values of `--format`. */
+/** All formats. Their names are the possible values of `--format`. */
 export const FORMATS: readonly LineFormat[] = [recordFormat, anyEvents, pinoFormat, otelFormat]
 
 /**
- * Returns an undecided format, which detects the format of most of the first lines and reads all lines in
- * that format. Lines from other loggers count as pino lines. A single line in mesh-chain's own format selects
- * that format, because reading an export in another format would lose its seqs and times.
+ * Returns an undecided format, which detects the format that most of the first lines have, and reads all
+ * lines in that format. Lines from other loggers count as pino lines. A single line in mesh-chain's own
+ * format selects that format, because reading an export in another format would lose its seqs and times.
  */
 export function detectedFormat(): UndecidedFormat {
 	return {

@@ -26,14 +26,15 @@ import { SingleHistory } from './single-history.ts'
 /** The result of an import. */
 export interface ImportSummary {
 	/**
-	 * Whether a new chain was created, with the seqs and epochs from the lines. If false, the records were
+	 * Whether a new chain with the seqs and epochs from the lines was created. If false, the records were
 	 * appended to an existing chain.
 	 */
 	readonly restored: boolean
 	/** Number of records imported. */
 	readonly records: number
 	/**
-	 * Number of absent records: those that gaps among the lines represent, and those whose seqs are missing.
+	 * Number of absent records: records that are represented by gaps in the file, and records with missing
+	 * seqs.
 	 */
 	readonly absent: number
 	/** Number of lines that are not records, by reason. */
@@ -53,39 +54,43 @@ export interface ImportSummary {
 export interface ImportOptions {
 	/** Format of the lines. Default: `recordFormat`. */
 	readonly format?: LineFormat | undefined
-	/** Maximum line length in bytes; longer lines are skipped and counted. Default: 16 MiB. */
+	/** Maximum line length in bytes. Longer lines are skipped and counted. Default: 16 MiB. */
 	readonly lineBytesMax?: number | undefined
 	/**
-	 * Chain id in the origin of appended records that have no origin themselves. Default: the file name, or
+	 * Chain id for the origin of appended records that do not have an origin. Default: the file name, or
 	 * `stdin`.
 	 */
 	readonly sourceId?: string | undefined
 	/** Permissions of a new chain. Default: `0o600`. */
 	readonly mode?: number | undefined
-	/** Called repeatedly with the number of records so far. */
+	/** Called repeatedly with the number of records imported so far. */
 	readonly onProgress?: ((records: number) => void) | undefined
-	/** Signal that ends the import. No new chain is then created, but appended records remain. */
+	/**
+	 * Signal that ends the import. If it is aborted, no new chain is created, but records that were already
+	 * appended to an existing chain remain.
+	 */
 	readonly signal?: AbortSignal | undefined
-	/** File system. Default: the file system of Node. */
+	/** File system. Default: Node's file system. */
 	readonly fs?: FileSystem | undefined
 }
 
 const PROGRESS_RECORDS = 10_000
 
 /**
- * Imports JSON Lines into a new or an existing chain. In a new chain, all records keep their seq, epoch, time
- * and origin, even records of mesh-chain's own kinds. The new chain appears only when it is completely on
- * disk. Records for an existing chain are appended with new seqs, and their `origin` contains the old ones.
+ * Imports JSON Lines into a new or existing chain. In a new chain, all records keep their seq, epoch, time
+ * and origin, including records of mesh-chain's own kinds. The new chain appears only after it is entirely
+ * on disk. Records for an existing chain are appended with new seqs, and their `origin` contains the old
+ * seqs.
  *
- * Lines that are not records are skipped and counted. In a new chain, a `$gap` represents missing seqs. If a
- * file contains two histories (`cat a.jsonl b.jsonl`), both use the same seqs. No new chain is created from
- * such a file, because the chain would lose one of the histories.
+ * Lines that are not records are skipped and counted. In a new chain, a `$gap` represents missing seqs. No
+ * new chain is created from a file that contains two histories (`cat a.jsonl b.jsonl`). Both histories use
+ * the same seqs, so one of them would be lost.
  *
  * @param source Path of a file, or a stream of bytes.
- * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH`; `FILE_UNREADABLE`; `IMPORT_FAILED` if the signal
- * ends the import, if the file contains two histories or no record, or if a record cannot be appended; errors
- * from opening a chain for writing. After an error, no new chain exists. The message states how many records
- * were appended to an existing chain.
+ * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH`, `FILE_UNREADABLE`, any error from opening a
+ * chain for writing, or `IMPORT_FAILED` if the signal ends the import, if the file contains two histories or
+ * no records, or if a record cannot be appended. After an error, no new chain is left behind, unless the
+ * message says so. The message also states how many records were appended to an existing chain.
  *
  * @example
  * ```ts
@@ -136,7 +141,7 @@ async function restore(
 		refuseNothing(lines, builder.records + absent)
 		builder.finish()
 	} catch (error) {
-		// The owner of the signal may have destroyed the source too, which causes another error.
+		// The code that aborted the signal may also have destroyed the source, which causes another error.
 		throw signal?.aborted ? stopped(builder.records, 'the chain was not created', signal) : coded(error)
 	} finally {
 		builder.discard()
@@ -144,7 +149,7 @@ async function restore(
 	return { restored: true, records: builder.records, absent: absent + builder.missing, outOfOrder }
 }
 
-/** Refuses a file with lines but without any record, because such a file is not JSON Lines in this format. */
+/** Refuses a file that has lines but no records, because such a file is not JSON Lines in this format. */
 function refuseNothing({ skipped, skippedLines }: JsonlRecords, records: number): void {
 	const { blank: _blank, comment: _comment, ...bad } = skipped
 	const [worst] = Object.entries(bad).sort(([, a], [, b]) => b - a)

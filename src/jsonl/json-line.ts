@@ -87,7 +87,7 @@ function isDeeper(value: unknown, depth: number): boolean {
 
 /**
  * Returns whether the parsed object can reproduce the line. Duplicate keys, long numbers and unusual escapes
- * make that impossible.
+ * make this impossible.
  */
 function givesBack(fields: JsonFields, text: string): boolean {
 	const again = JSON.stringify(fields)

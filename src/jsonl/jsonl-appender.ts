@@ -34,9 +34,9 @@ export interface JsonlStats {
 	/** Number of lines that were written again to a new file because their file was removed. */
 	readonly rewritten: number
 	/**
-	 * Number of lines that were written but are not in any file known to the appender. Before the next check,
-	 * another program truncated the file or overwrote the lines, or no file accepted the lines before
-	 * `close()`. A copy of the file from before a truncation may contain the lines.
+	 * Number of lines that were written but are not in any file known to the appender. A line is lost if
+	 * another program truncates the file or overwrites the line before the next check, or if no file accepts
+	 * the line before `close()`. A copy of the file made before a truncation may contain the line.
 	 */
 	readonly lost: number
 }
@@ -45,15 +45,16 @@ export interface JsonlStats {
  * Appends to a JSON Lines file, and creates it if it is missing.
  *
  * Any number of processes can append to the same file, as with `>>`, because each line is a single write to
- * the end of the file. Each process assigns its own seqs, so seqs can be equal; `nodeId` distinguishes the
- * records. In mesh-chain's own format, an appender continues the existing history: `nextSeq` is one higher
- * than the seq of the last record, and `epoch` is one higher than the epoch of that record.
+ * the end of the file. Each process assigns its own seqs, so records can have the same seq. `nodeId`
+ * distinguishes these records. In mesh-chain's own format, an appender continues the existing history:
+ * `nextSeq` is one higher than the seq of the last record, and `epoch` is one higher than the epoch of that
+ * record.
  *
  * Other programs can rename, remove, replace or truncate the file. The appender detects this within 100 ms
  * after a write, and always before `flush`, `sync` and `close` return. It then continues in a new file under
  * the same name, or at the new end of a truncated file. If the file was removed, the appender writes all
  * lines since the last check to the new file. If the file was truncated, the appender counts the lines that
- * were lost since the last check (`stats().lost`). The first loss with each cause emits a process warning.
+ * were lost since the last check (`stats().lost`). The first loss for each cause emits a process warning.
  *
  * @example
  * ```ts
@@ -69,7 +70,7 @@ export interface JsonlStats {
 export class JsonlAppender implements LogChainAppender {
 	readonly path: string
 	readonly durability = 'os'
-	/** Longer than for other appenders, because a disk can be slow. */
+	/** Time limit for closing. It is longer than that of other appenders, because a disk can be slow. */
 	readonly closeTimeoutMs = SLOW_CLOSE_TIMEOUT_MS
 	readonly nextSeq: number
 	readonly epoch: number
@@ -99,8 +100,8 @@ export class JsonlAppender implements LogChainAppender {
 	/**
 	 * Writes one line.
 	 *
-	 * @throws {LogAppendError} `APPEND_FAILED`, which is retryable if the line could not be written, and not
-	 * retryable if the format failed; `APPENDER_CLOSED`, which is not retryable.
+	 * @throws {LogAppendError} `APPEND_FAILED`, which is retryable unless the format failed, or
+	 * `APPENDER_CLOSED`, which is not retryable.
 	 */
 	append(record: LogRecord): void {
 		if (this.#closing !== undefined) {
@@ -151,7 +152,7 @@ export class JsonlAppender implements LogChainAppender {
 	 * Ensures that every line is in the file under the current name or in a renamed file, or is counted as
 	 * lost.
 	 *
-	 * @throws {MeshChainError} `WRITE_FAILED`; the lines remain in memory and are retried.
+	 * @throws {MeshChainError} `WRITE_FAILED`. The lines remain in memory, and the write is retried.
 	 */
 	flush(): void {
 		if (this.#closing !== undefined) return
@@ -164,11 +165,11 @@ export class JsonlAppender implements LogChainAppender {
 
 	/**
 	 * Continues in the file under the current name, which is created if it does not exist. Call this method
-	 * on the signal that logrotate sends after renaming the file. Without the call, the rename is detected
-	 * within 100 ms after the next write.
+	 * when the process receives the signal that logrotate sends after renaming the file. Without this call, the
+	 * rename is detected within 100 ms after the next write.
 	 *
-	 * @throws {MeshChainError} `WRITE_FAILED`, in which case the next write retries; `APPENDER_CLOSED` after
-	 * {@link close}.
+	 * @throws {MeshChainError} `APPENDER_CLOSED` after {@link close}, or `WRITE_FAILED`. After `WRITE_FAILED`,
+	 * the next write retries the operation.
 	 */
 	reopen(): void {
 		if (this.#closing !== undefined)
@@ -197,7 +198,7 @@ export class JsonlAppender implements LogChainAppender {
 	/**
 	 * Syncs and closes the file. Further calls return the same promise.
 	 *
-	 * @throws {MeshChainError} `SYNC_FAILED`; `CLOSE_FAILED` if lines from a removed file could not be
+	 * @throws {MeshChainError} `SYNC_FAILED`, or `CLOSE_FAILED` if lines from a removed file could not be
 	 * written again and are lost.
 	 */
 	close(): Promise<void> {
@@ -240,10 +241,10 @@ const LOSS_TEXTS: Readonly<Record<LineLoss, string>> = {
 	truncated:
 		'because another program truncated the file; a copy made by that program may contain them (copytruncate)',
 	overwritten: 'because another program overwrote them',
-	close: 'because their file was removed and they could not be written to a new file before close',
+	close: 'because their file was removed and they could not be written to a new file before closing',
 }
 
-/** Returns the last record with its own seq in a file. */
+/** Returns the last record in a file, ignoring lines without a seq. */
 function lastRecord(
 	system: FileSystem,
 	fd: number,
@@ -263,7 +264,7 @@ function lastRecord(
 
 function lastOf(bytes: Buffer, format: LineFormat, lineBytesMax: number) {
 	let last: LogRecord | undefined
-	// Accepts only lines with their own seqs, which only the format can identify.
+	// Accepts only lines that contain a seq. Only the format can identify these lines.
 	const numbered: LineFormat = {
 		name: 'numbered',
 		write: () => undefined,

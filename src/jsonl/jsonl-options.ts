@@ -12,18 +12,18 @@ import { type FileSystem, nodeFileSystem } from '../platform/file-system.ts'
 import { isUndecided, type LineFormat } from './line-format.ts'
 import { recordFormat } from './record-format.ts'
 
-/** Longer than any line that a record of a chain can produce. */
+/** Larger than any line that a record from a chain can produce. */
 const LINE_BYTES_DEFAULT = 16 * 1024 * 1024
 
 /** Options for reading and writing JSON Lines. */
 export interface JsonlOptions {
 	/** Format of the lines. Default: `recordFormat`, mesh-chain's own lossless format. */
 	readonly format?: LineFormat | undefined
-	/** Maximum line length in bytes; longer lines are skipped and counted. Default: 16 MiB. */
+	/** Maximum line length in bytes. Longer lines are skipped and counted. Default: 16 MiB. */
 	readonly lineBytesMax?: number | undefined
 	/** Permissions of a new file. Default: `0o600`. */
 	readonly mode?: number | undefined
-	/** File system. Default: the file system of Node. */
+	/** File system. Default: Node's file system. */
 	readonly fs?: FileSystem | undefined
 }
 

@@ -3,10 +3,10 @@
  * truncate the file.
  *
  * Invariants:
- * - A line is a single write to a file opened with `O_APPEND`, so it never overwrites the output of another
- *   writer.
- * - The file is never truncated by this class. The part of a line that a short write leaves is overwritten in
- *   place, or terminated by a newline.
+ * - Each line is written with a single write to a file opened with `O_APPEND`, so it never overwrites the
+ *   output of another writer.
+ * - This class never truncates the file. After a short write, the partial line is overwritten in place or
+ *   terminated with a newline.
  * - A line stays in memory until a check finds the complete line in a file that has a name. A line that is
  *   not found is written again if the file was removed, and is counted as lost if the file was truncated or
  *   overwritten.
@@ -32,16 +32,18 @@ import {
 import { LineSplitter } from './line-splitter.ts'
 
 const NEWLINE = 0x0a
-/** Maximum time and maximum number of bytes between two checks that written lines are still in the file. */
+/**
+ * Maximum time, and maximum number of bytes written, between two checks that the lines are still in the file.
+ */
 const LOOK_MS = 100
 const UNSEEN_BYTES_MAX = 1024 * 1024
-/** Number of bytes before the end of the file that the next check compares with the file. */
+/** Number of bytes at the end of the file that are remembered, so that the next check can compare them. */
 const SEEN_BYTES = 256
 const WINDOW_BYTES = 1024 * 1024
 
 /**
- * Why lines are not in any file: another program truncated the file or overwrote the lines, or no file
- * accepted them before close.
+ * Reason why lines are not in any file: another program truncated the file or overwrote the lines, or no
+ * file accepted them before the close.
  */
 export type LineLoss = 'truncated' | 'overwritten' | 'close'
 
@@ -55,14 +57,14 @@ export interface FileChanges {
 	readonly truncated: number
 }
 
-/** Receives events that no method call reports. */
+/** Receives reports of lost lines and of failed timer checks. */
 export interface LineFileListener {
 	lost(cause: LineLoss, lines: number): void
-	/** Called when a check by the timer fails. The check is retried. */
+	/** Called when a timer check fails. The check is retried. */
 	failing(error: unknown): void
 }
 
-/** Appends lines, and checks repeatedly that they are still in a file with a name. */
+/** Appends lines, and checks repeatedly that they are still in a file that has a name. */
 export class LineFile {
 	readonly path: string
 	/** Whether the file ended with an incomplete line when it was first opened. */
@@ -88,10 +90,10 @@ export class LineFile {
 	/** Lines whose file was removed. They are written to the next file before any other line. */
 	#homeless: Buffer[] = []
 	#lookedMs = Number.NEGATIVE_INFINITY
-	/** Whether a failed check by the timer has been reported, and no check has succeeded since. */
+	/** Whether a failed timer check has been reported and no check has succeeded since. */
 	#isFailing = false
 	#timer: NodeJS.Timeout | undefined
-	/** Whether the directory entry of the file may not be on disk yet. */
+	/** Whether the file's directory entry might not be on disk yet. */
 	#isNameUnsynced = false
 	/**
 	 * Settles when no sync of the open file is in flight, and never rejects. The file is closed only after
@@ -112,9 +114,9 @@ export class LineFile {
 	}
 
 	/**
-	 * Reads the contents that were in the file when it was opened.
+	 * Reads the contents that the file had when it was opened.
 	 *
-	 * @throws {MeshChainError} `FILE_UNWRITABLE`, after which the file is closed.
+	 * @throws {MeshChainError} `FILE_UNWRITABLE`, after closing the file.
 	 */
 	read<T>(reading: (fd: number, size: number) => T): T {
 		const fd = this.#openFile()
@@ -127,8 +129,8 @@ export class LineFile {
 	}
 
 	/**
-	 * Writes one line with one system call. If this method throws, the line is not in the file and can be
-	 * retried.
+	 * Writes one line with one system call. If this method throws, the line is not in the file, and the call
+	 * can be retried.
 	 */
 	append(text: string): void {
 		if (performance.now() - this.#lookedMs >= LOOK_MS || this.#unseenBytes >= UNSEEN_BYTES_MAX) this.look()
@@ -136,9 +138,9 @@ export class LineFile {
 	}
 
 	/**
-	 * Ensures that every line written so far is in the file under the current name or in a renamed file, or
-	 * is counted as lost. Throws if the file cannot be checked, or if the next file cannot be written. The
-	 * call can then be retried.
+	 * Ensures that every line written so far is in the file under the current name or in a renamed file, or is
+	 * counted as lost. Throws if the file cannot be checked, or if the next file cannot be written. In either
+	 * case, the call can be retried.
 	 */
 	look(): void {
 		this.#lookedMs = Number.NEGATIVE_INFINITY
@@ -188,7 +190,7 @@ export class LineFile {
 		try {
 			this.look()
 		} catch (error) {
-			// The timer has no caller that could receive the error.
+			// The timer has no caller that can receive the error.
 			if (!this.#isFailing) this.#listener.failing(error)
 			this.#isFailing = true
 			this.#lookLater()
@@ -199,7 +201,7 @@ export class LineFile {
 		this.#timer ??= setTimeout(this.#onTimer, LOOK_MS).unref()
 	}
 
-	/** Opens the file for writing and reading, because checks compare the contents. */
+	/** Opens the file for reading as well as writing, because checks compare the contents. */
 	#openFile(): number {
 		if (this.#fd !== undefined) return this.#fd
 		const system = this.#system
@@ -228,7 +230,7 @@ export class LineFile {
 		// If only the newline is missing, readers already accept the line, so it must not be written again.
 		this.#owesNewline = count === bytes.length - 1
 		if (!isWhole && !this.#owesNewline) {
-			// A second write with the rest could end up after a line from another writer.
+			// A second write of the rest could end up after a line from another writer.
 			this.#blankOut(fd, bytes.subarray(0, count))
 			throw shortWrite(count, bytes.length)
 		}
@@ -272,7 +274,7 @@ export class LineFile {
 
 	/**
 	 * Returns whether the path refers to the open file. If the path cannot be resolved because of an error,
-	 * returns whether the file has any name.
+	 * returns whether the file still has a name.
 	 */
 	#isNamed(fd: number, ours: FileStat): boolean {
 		try {
@@ -283,7 +285,7 @@ export class LineFile {
 		}
 	}
 
-	/** Stops using a file to which the path no longer refers. */
+	/** Stops using the open file, because the path no longer refers to it. */
 	#leave(fd: number): void {
 		const { nlink, size } = this.#system.fstatSync(fd)
 		const isKept = nlink > 0
@@ -303,7 +305,7 @@ export class LineFile {
 		this.#left.catch(() => {})
 	}
 
-	/** Searches the file for the unseen lines, and counts those that are missing. */
+	/** Searches the file for the unseen lines, and counts the missing lines. */
 	#confirm(fd: number, size: number): void {
 		if (size === this.#seenSize && this.#unseen.length === 0) return
 		const isOnlyOurs = this.#isOnlyOurs(fd, size)

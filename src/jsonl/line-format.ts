@@ -1,5 +1,4 @@
 /** Defines JSON Lines formats: how they read lines and write records. */
-
 import { hush, hushAll } from '../guard/hush.ts'
 import { discard } from '../guard/promises.ts'
 import { show } from '../guard/show.ts'
@@ -13,7 +12,7 @@ export const SKIP_REASONS = [
 	'blank',
 	/** A line that starts with `#`. */
 	'comment',
-	/** An incomplete last line, because its writer was killed or is still writing. */
+	/** An incomplete last line: its writer was killed or is still writing. */
 	'torn',
 	/** A line longer than `lineBytesMax`. */
 	'tooLong',
@@ -26,14 +25,14 @@ export const SKIP_REASONS = [
 	/** A missing or invalid required field. */
 	'invalidField',
 ] as const
-/** Why a line is not a record. */
+/** Reason why a line is not a record. */
 export type SkipReason = (typeof SKIP_REASONS)[number]
 
 /**
  * The result of reading one line.
  *
  * - `record`: a record with its own seq and epoch.
- * - `lines`: log lines, which get their seq and epoch from their position in the file.
+ * - `lines`: log lines, whose seq and epoch are derived from their position in the file.
  * - `skipped`: the reason why the line is not a record.
  */
 export type FormatReading =
@@ -43,7 +42,7 @@ export type FormatReading =
 
 /** A JSON Lines format: reads lines, and writes records. */
 export interface LineFormat {
-	/** Name of the format, as for `--format`. */
+	/** Name of the format, as in `--format`. */
 	readonly name: string
 	/**
 	 * Reads an object and ignores unknown keys. If this function throws or returns anything other than a
@@ -83,7 +82,7 @@ export function readingBy(format: LineFormat, fields: JsonFields, text: string):
 	return INVALID_FIELD
 }
 
-/** Returns the elements of a list by index, because its iterator could be infinite. */
+/** Returns the elements of a list. Reads them by index, because the list's iterator could be infinite. */
 function elementsOf(lines: readonly LogLine[]): readonly LogLine[] {
 	const elements: LogLine[] = []
 	for (let index = 0; index < lines.length; index++) {
@@ -120,15 +119,19 @@ export function lineBy(format: LineFormat, record: LogRecord): string | undefine
 	)
 }
 
-/** Returns whether data is a map, whose fields a format can write next to the other fields of a record. */
+/**
+ * Returns whether data is a map. A format can write the fields of a map next to the other fields of a record.
+ */
 export function isMap(data: unknown): data is JsonFields {
 	if (typeof data !== 'object' || data === null || Array.isArray(data)) return false
 	return !(data instanceof Date || data instanceof Uint8Array)
 }
 
-/** A set of candidate formats. The first lines of a file decide which one is used. */
+/** A set of candidate formats. The first lines of a file determine which candidate is used. */
 export interface UndecidedFormat extends LineFormat {
-	/** Candidate formats. If several match the same number of lines, the first of them is chosen. */
+	/**
+	 * Candidate formats. If several match the same number of lines, the first of these candidates is chosen.
+	 */
 	readonly formats: readonly LineFormat[]
 	/** Returns the candidate that matches an object. */
 	formatOf(fields: JsonFields): LineFormat

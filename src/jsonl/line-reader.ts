@@ -52,7 +52,7 @@ const BOM = '\ufeff'
 /** Converts bytes to records, and reports each line that is not a record. */
 export class LineReader {
 	#format: LineFormat
-	/** Detector of the format; undefined after the format is decided. */
+	/** Format detector; undefined after the format has been determined. */
 	#first: FormatDetector | undefined
 	readonly #splitter: LineSplitter
 	readonly #utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
@@ -76,7 +76,7 @@ export class LineReader {
 	}
 
 	/**
-	 * Yields the records of the lines that these bytes complete. The reader retains the bytes, so they must
+	 * Yields the records from the lines that these bytes complete. The reader retains the bytes, so they must
 	 * not change.
 	 */
 	*push(bytes: Buffer): Generator<LogRecord> {
@@ -89,7 +89,7 @@ export class LineReader {
 		yield* this.#decide()
 	}
 
-	/** Yields the records of a line, or holds the line until the format is decided. */
+	/** Yields the records from a line, or holds the line until the format is determined. */
 	*#inFormat(line: ByteLine): Generator<LogRecord> {
 		const first = this.#first
 		if (first === undefined) return yield* this.#take(line)
@@ -159,7 +159,8 @@ export class LineReader {
 	}
 
 	/**
-	 * Stamps a line with a seq from its position. A line without a time gets the time of the previous record.
+	 * Stamps a line with a seq that is derived from its position. A line without a time receives the time of
+	 * the previous record.
 	 */
 	#stamped(line: LogLine): Canonical {
 		const { kind = 'log', level = 'info', message = kind, tsMs = this.#tsMs, data, origin } = line
@@ -193,7 +194,7 @@ export class LineReader {
  * Converts a record that a format has returned to a record that a chain accepts. Reads each field only once,
  * because a getter can return a different value each time.
  *
- * @throws {MeshChainError} `INVALID_LINE`, and the errors of `checkFieldsOfLine`.
+ * @throws {MeshChainError} `INVALID_LINE`, or any error from `checkFieldsOfLine`.
  */
 function canonicalRecord(given: LogRecord): Canonical {
 	const { seq, epoch, tsMs, level, kind, message, data, daemonId, nodeId, origin } = given
@@ -222,7 +223,7 @@ function canonicalRecord(given: LogRecord): Canonical {
 		...(ownOrigin === undefined ? {} : { origin: ownOrigin }),
 	}
 	if (isGap(record) && !isWholeGap(record))
-		throw new MeshChainError('INVALID_LINE', 'a $gap must state its seqs, its count and its cause')
+		throw new MeshChainError('INVALID_LINE', 'a $gap must contain its seqs, its count and its cause')
 	return { record, isAltered: canonical.markers + canonical.replaced > 0 || record.message !== message }
 }
 

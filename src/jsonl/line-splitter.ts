@@ -1,6 +1,6 @@
 /**
  * Splits a stream of bytes into lines. Accepts arbitrary bytes in chunks of any size. A line that is too long
- * is returned in parts, so that memory is bounded. Every byte is returned exactly once.
+ * is returned in parts, so that memory use is bounded. Every byte is returned exactly once.
  */
 
 /** A line or part of a line, without its line end. */
@@ -26,7 +26,7 @@ export class LineSplitter {
 	#pendingBytes = 0
 	#part = 0
 
-	/** @param bytesMax Maximum length of a part, at least 8. */
+	/** @param bytesMax Maximum length of a part; must be at least 8. */
 	constructor(bytesMax: number) {
 		this.#bytesMax = bytesMax
 	}
@@ -59,7 +59,7 @@ export class LineSplitter {
 		return this.#pendingBytes
 	}
 
-	/** Whether the pending bytes are the start of a line and start with a brace. */
+	/** Whether the pending bytes are the start of a line whose first character is a brace. */
 	get pendingIsJson(): boolean {
 		return (
 			this.#part === 0 &&
@@ -67,7 +67,7 @@ export class LineSplitter {
 		)
 	}
 
-	/** Yields the incomplete line as a part, without its last character if that may be incomplete. */
+	/** Yields the incomplete line as a part, without its last character if that character may be incomplete. */
 	*cut(): Generator<ByteLine> {
 		const bytes = this.#take()
 		const end = wholeEnd(bytes)

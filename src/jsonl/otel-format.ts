@@ -12,7 +12,7 @@
  *
  * All other fields are stored under `otel` in `data`: trace IDs, flags, counts of dropped attributes, the
  * other resource attributes, the scope, and the fields of `resourceLogs` and `scopeLogs` such as `schemaUrl`.
- * A record whose `data` contains such an `otel` is written exactly as it was read.
+ * A record whose `data` contains these `otel` fields is written exactly as it was read.
  */
 import { isDeepStrictEqual } from 'node:util'
 import { toJson } from '../codec/json-dialect.ts'
@@ -65,7 +65,7 @@ export const otelFormat: LineFormat = {
 }
 
 /**
- * Names of the fields that `read` stores under `otel`. An `otel` with any other field is written as an
+ * Names of the fields that `read` stores under `otel`. An `otel` value with any other field is written as an
  * attribute, because a collector drops unknown fields.
  */
 const KEPT = new Set([
@@ -134,7 +134,7 @@ function restored(record: LogRecord): string | undefined {
 		const again = { kind: 'log', tsMs: undefined, daemonId: null, nodeId: null, ...line }
 		return isDeepStrictEqual(again, { kind, level, message, tsMs, daemonId, nodeId, data }) ? text : undefined
 	} catch {
-		// The data contains a value without a JSON type.
+		// The data contains a value that JSON cannot represent.
 		return undefined
 	}
 }
@@ -145,7 +145,7 @@ interface Surroundings {
 	readonly rest: Values
 }
 
-/** Returns the resource attributes, and all other fields around a log record. */
+/** Returns the resource attributes, and all other fields that surround a log record. */
 function surroundings(resourceLogs: JsonFields, scopeLogs: JsonFields): Surroundings {
 	const { resource: given, ...resourceRest } = resourceLogs
 	const { scope, ...scopeRest } = scopeLogs
@@ -164,7 +164,7 @@ function surroundings(resourceLogs: JsonFields, scopeLogs: JsonFields): Surround
 	}
 }
 
-/** Converts a log record to a log line. A line without a time gets the time of the previous record. */
+/** Converts a log record to a log line. A line without a time receives the time of the previous record. */
 function lineOf(record: JsonFields, around: Surroundings): LogLine {
 	const { eventName, body, severityNumber } = record
 	const { [DAEMON_KEY]: daemon, [NODE_KEY]: node } = around.resource
@@ -192,7 +192,7 @@ interface Taken {
 }
 
 /**
- * Returns the fields of a log record that the fields of a log line do not represent, except the body and the
+ * Returns the fields of a log record that have no counterpart in the log line, except the body and the
  * attributes.
  */
 function keptOf(

@@ -1,4 +1,4 @@
-/** Converts OpenTelemetry values in JSON (`AnyValue`, attributes) from and to plain values. */
+/** Converts OpenTelemetry values in JSON (`AnyValue`, attributes) to and from plain values. */
 import type { JsonFields } from './json-object.ts'
 import { isMap } from './line-format.ts'
 
@@ -19,7 +19,7 @@ export function contentOf(value: unknown): unknown {
 	return isEmpty(any) ? undefined : any
 }
 
-/** Returns an integer as a number if that is exact, otherwise as a bigint. */
+/** Returns an integer as a number if a number can represent it exactly, and otherwise as a bigint. */
 function integerOf(value: unknown): number | bigint {
 	const number = Number(value)
 	if (Number.isSafeInteger(number) || typeof value !== 'string' || !/^-?\d+$/.test(value)) return number
@@ -51,8 +51,8 @@ export function mapOf(attributes: unknown): Values {
 }
 
 /**
- * Returns whether the map of an attribute list lacks some of its attributes, because several have the same
- * key or one has no key.
+ * Returns whether the map lacks some attributes of the list, because several attributes have the same key or
+ * one has no key.
  */
 export function isDoubled(attributes: unknown, map: Values): boolean {
 	const list = objectsIn(attributes)

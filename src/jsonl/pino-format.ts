@@ -1,7 +1,7 @@
 /**
  * The format of pino: `{"level":30,"time":1714200000123,"msg":…}`. It also reads lines from other JSON
- * loggers: it recognises their field names and units for level, time and message (json-line.ts), and nothing
- * in a line is lost.
+ * loggers without loss, and recognises their names for the level, time and message fields, and their time
+ * units (json-line.ts).
  */
 import { toJson } from '../codec/json-dialect.ts'
 import type { LogLevel, LogRecord } from '../model/record.ts'
@@ -35,7 +35,7 @@ export const pinoFormat: LineFormat = {
 	},
 }
 
-/** Field names with a meaning for readers of this format. */
+/** Field names that have a meaning to readers of this format. */
 const TAKEN = ['level', 'time', 'kind', 'event', 'daemonId', 'nodeId', 'msg', 'message', 'data']
 
 function isTaken(data: Readonly<Record<string, unknown>>): boolean {

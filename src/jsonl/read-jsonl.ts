@@ -17,7 +17,7 @@ const READ_BYTES = 256 * 1024
 const SKIPPED_LINES_MAX = 100
 
 /**
- * The records in JSON Lines. Each iteration reads a file from its start, and the counts cover the latest
+ * The records in JSON Lines. Each iteration reads a file from the beginning, and the counts cover the latest
  * iteration.
  */
 export interface JsonlRecords extends AsyncIterable<LogRecord> {
@@ -26,8 +26,8 @@ export interface JsonlRecords extends AsyncIterable<LogRecord> {
 	/** First 100 skipped lines. */
 	readonly skippedLines: readonly SkippedLine[]
 	/**
-	 * Number of records that were too large (data above 1 MiB, a message above 262,144 characters). A marker
-	 * or a note replaces the part that did not fit.
+	 * Number of records that were too large (data larger than 1 MiB, or a message longer than 262,144
+	 * characters). A marker or a note replaces the part that did not fit.
 	 */
 	readonly altered: number
 }
@@ -38,11 +38,11 @@ export interface JsonlRecords extends AsyncIterable<LogRecord> {
  * skipped as `torn`, because its writer was killed or is still writing. Only one line at a time is held in
  * memory.
  *
- * A record in mesh-chain's own format keeps its seq and epoch; records in other formats are numbered from 1.
+ * A record in mesh-chain's own format keeps its seq and epoch. Records in other formats are numbered from 1.
  *
  * @param source Path of a file, or a stream of bytes such as stdin or a socket.
  * @throws {MeshChainError} Immediately: `INVALID_OPTION`, `INVALID_PATH`. During iteration:
- * `FILE_UNREADABLE`, and `INVALID_OPTION` if the source yields anything other than bytes.
+ * `FILE_UNREADABLE`, or `INVALID_OPTION` if the source yields anything other than bytes.
  *
  * @example
  * ```ts
@@ -127,7 +127,7 @@ function given(source: AsyncIterable<Uint8Array>): AsyncIterable<unknown> {
 function checkBytes(bytes: unknown): asserts bytes is Uint8Array {
 	if (types.isUint8Array(bytes)) return
 	throw invalidOption(
-		'an item of the source of JSON Lines',
+		'an item from the source of JSON Lines',
 		bytes,
 		'bytes (from a stream without an encoding)',
 	)
@@ -143,7 +143,7 @@ async function* bytesOf(system: FileSystem, path: string): AsyncGenerator<Buffer
 	}
 	const fd = await readable(() => system.open(path, O_RDONLY))
 	try {
-		// A pipe does not support reading at a position.
+		// A pipe cannot be read at a position.
 		const isFile = (await readable(() => system.fstat(fd))).isFile()
 		for (let position = 0; ; ) {
 			const bytes = await readable(() => readPiece(system, fd, isFile ? position : -1))
@@ -156,7 +156,7 @@ async function* bytesOf(system: FileSystem, path: string): AsyncGenerator<Buffer
 	}
 }
 
-/** Reads into new memory, because incomplete lines refer to the bytes of earlier pieces. */
+/** Reads into new memory, because incomplete lines refer to bytes in earlier pieces. */
 async function readPiece(system: FileSystem, fd: number, position: number): Promise<Buffer> {
 	const bytes = Buffer.allocUnsafeSlow(READ_BYTES)
 	const count = await system.read(fd, bytes, 0, bytes.length, position)

@@ -6,7 +6,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { MeshChainError } from '../model/errors.ts'
 import { isGap, type LogRecord } from '../model/record.ts'
 
-/** Follows the records of an import and refuses a second history. */
+/** Tracks the records of an import and refuses a second history. */
 export class SingleHistory {
 	#last: LogRecord | undefined
 	#odd: LogRecord | undefined

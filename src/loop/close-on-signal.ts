@@ -1,4 +1,4 @@
-/** Opt-in: lets the application shut down and closes its loops before a signal ends the process. */
+/** Opt-in: before a signal ends the process, lets the application shut down and then closes its loops. */
 import { constants } from 'node:os'
 import { setImmediate } from 'node:timers/promises'
 import { settle } from '../guard/promises.ts'
@@ -14,13 +14,13 @@ import type { MeshLoop } from './mesh-loop.ts'
 export interface CloseOnSignalOptions {
 	/**
 	 * Shuts down the application, for example by closing servers and waiting for requests. The loops stay open
-	 * until the returned promise settles, so that all lines published until then are recorded. If the function
-	 * throws or rejects, mesh-chain emits a warning and closes the loops.
+	 * until the returned promise settles, so that all lines published before then are recorded. If the
+	 * function throws or rejects, mesh-chain emits a warning and closes the loops.
 	 */
 	readonly before?: ((signal: NodeJS.Signals) => unknown) | undefined
 	/**
-	 * Maximum time that the loops stay open for `before` to settle. Without `before`, maximum time that they
-	 * stay open for other listeners of the signal to end the process. Whole number from 1. Default: 10,000 ms.
+	 * Maximum wait for `before` to settle. Without `before`: maximum wait for other signal listeners to end
+	 * the process. The loops stay open during the wait. Whole number from 1. Default: 10,000 ms.
 	 */
 	readonly drainTimeoutMs?: number | undefined
 }
@@ -34,7 +34,7 @@ const OURS = Symbol.for('mesh-chain:close-on-signal')
 
 /**
  * Closes the loops on SIGTERM or SIGINT, and then lets the signal end the process unless the signal has other
- * listeners. The exit status is that of the signal, which a shell reports as 128 plus the signal number.
+ * listeners. A shell then reports the exit status as 128 plus the signal number.
  *
  * The loops stay open until `before` settles, so that lines published during the shutdown are recorded.
  * Without `before`, if the signal has other listeners, the loops stay open until those listeners end the
@@ -69,10 +69,10 @@ interface Resolved {
 	readonly drainTimeoutMs: number
 }
 
-/** All calls whose signal listeners have not been removed. */
+/** All calls whose signal listeners are still registered. */
 const endings = processWide('signal-endings', () => new Set<Pick<Ending, 'drained'>>())
 
-/** One call of {@link closeOnSignal}. */
+/** One call to {@link closeOnSignal}. */
 class Ending {
 	readonly #options: Resolved
 	/** Resolves when the application no longer needs the loops; undefined before the first signal. */
@@ -106,7 +106,7 @@ class Ending {
 	async #end(signal: NodeJS.Signals): Promise<void> {
 		this.drained = this.#drain(signal)
 		await this.drained
-		// The application may also publish through the loops of other calls.
+		// The application may also publish through loops that were passed to other calls.
 		await Promise.all([...endings].map((ending) => ending.drained))
 		this.#isClosing = true
 		await closeAll(this.#options.loops)
@@ -126,7 +126,7 @@ class Ending {
 
 	async #drain(signal: NodeJS.Signals): Promise<void> {
 		const { before, drainTimeoutMs } = this.#options
-		const within = `within ${drainTimeoutMs} ms: the loops are now closed, and later lines are dropped`
+		const within = `within ${drainTimeoutMs} ms, so the loops are being closed and later lines are dropped`
 		if (before !== undefined) {
 			const hurried = new Promise<void>((resolve) => {
 				this.#hurry = resolve
@@ -148,7 +148,7 @@ async function settledBefore(
 	try {
 		await settle(before(signal))
 	} catch (thrown) {
-		warn('BEFORE_CLOSE_FAILED', `the loops are closed after the before function failed: ${messageOf(thrown)}`)
+		warn('BEFORE_CLOSE_FAILED', `the before function failed, and the loops are closed: ${messageOf(thrown)}`)
 	}
 }
 
@@ -157,8 +157,8 @@ function othersListen(signal: NodeJS.Signals): boolean {
 }
 
 /**
- * Resolves once the promise has resolved, the event loop is empty, or `ms` milliseconds have passed. Resolves
- * with true in the last case. Does not keep the process alive.
+ * Resolves with false when the promise resolves or the event loop is empty, and with true if neither happens
+ * within `ms` milliseconds. Does not keep the process alive.
  */
 function isLateFor(promise: Promise<void>, ms: number): Promise<boolean> {
 	return new Promise((resolve) => {

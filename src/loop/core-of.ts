@@ -28,8 +28,8 @@ export class ScopedCore {
 	}
 
 	/**
-	 * Publishes one of mesh-chain's own lines. The kind may start with `$`, the line is published at any level,
-	 * and it inherits no data from `context` or a child.
+	 * Publishes one of mesh-chain's own lines. The line may have a kind that starts with `$`, is published
+	 * regardless of its level, and inherits no data from `context` or a child.
 	 */
 	publishOwn(line: LogLine): LogRecord | undefined {
 		return this.core.publish(line, this.scope, true)
@@ -37,9 +37,10 @@ export class ScopedCore {
 
 	/**
 	 * Passes each line below the level, from the loop or its children, to `keep` as a record without a seq.
-	 * Returns a function that stops this.
+	 * Returns a function that stops the calls to `keep`.
 	 *
-	 * @throws {MeshChainError} `INVALID_USAGE` if the loop already passes its lines to another `keep`.
+	 * @throws {MeshChainError} `INVALID_USAGE` if the loop already passes its lines to another `keep`
+	 * function.
 	 */
 	keepBelow(keep: KeepBelow): () => void {
 		return this.core.keepBelow(keep)

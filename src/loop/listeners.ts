@@ -1,6 +1,6 @@
 /**
  * Delivers records to listeners in `seq` order. A record that a listener publishes is delivered after the
- * current record has reached every listener. The registry is an EventEmitter from eventemitter3, whose `emit`
+ * current record has reached every listener. The registry is an EventEmitter from eventemitter3. Its `emit`
  * stops at the first error and does not handle rejections. Each listener is therefore wrapped.
  */
 import { EventEmitter } from 'eventemitter3'
@@ -15,13 +15,14 @@ import type { Counters } from './stats.ts'
 /** A listener. Its result is ignored, except that a rejected promise is caught and counted. */
 export type Listener = (record: LogRecord) => unknown
 
-/** The kind whose listeners receive every record. */
+/** Listeners for this kind receive every record. */
 const EVERY_KIND = '*'
 
 interface Waiting {
 	readonly record: LogRecord
 	/**
-	 * Number of listeners between this record and the outermost record, which was published outside listeners.
+	 * Number of listeners between this record and the outermost record, which was published outside any
+	 * listener.
 	 */
 	readonly depth: number
 }
@@ -32,7 +33,7 @@ export interface NestingBounds {
 	readonly nestedDeliveriesMax: number
 }
 
-/** Number of delivered records after which they are removed from the waiting list. */
+/** Once this many records have been delivered, they are removed from the waiting list. */
 const DELIVERED_MAX = 1024
 
 export class Listeners {
@@ -46,7 +47,7 @@ export class Listeners {
 	#hasListeners = false
 	#delivering = false
 	#waiting: Waiting[] = []
-	/** Depth of the record in delivery. */
+	/** Depth of the record that is being delivered. */
 	#depth = 0
 	/** Number of nested deliveries since the outermost delivery started. */
 	#nested = 0
@@ -78,7 +79,7 @@ export class Listeners {
 	}
 
 	/**
-	 * Calls the listeners of the record's kind, then the listeners of `'*'`. If a delivery is in progress,
+	 * Calls the listeners for the record's kind, then the listeners for `'*'`. If a delivery is in progress,
 	 * queues the record.
 	 */
 	deliver(record: LogRecord): void {
@@ -98,7 +99,7 @@ export class Listeners {
 
 	/**
 	 * Delivers records that were published together, like {@link deliver}. A record that a listener publishes
-	 * meanwhile is delivered after all of them.
+	 * during the delivery is delivered after all of these records.
 	 */
 	deliverAll(records: readonly LogRecord[]): void {
 		if (!this.#hasListeners) return
@@ -161,7 +162,7 @@ export class Listeners {
 		this.#saidRecursionCut = true
 		const what = `record ${record.seq} (${record.kind}) is kept, but not delivered to listeners`
 		const why = `publishing from within listeners exceeded ${bound} (${this.#bounds[bound]})`
-		warn('RECURSION_CUT', `${why}: ${what}; further such records are only counted`)
+		warn('RECURSION_CUT', `${why}: ${what}; further records are only counted`)
 	}
 
 	#wrap(listener: Listener): Listener {

@@ -4,7 +4,7 @@
  * committed it.
  *
  * Invariant: no application code runs between the assignment of a seq and the append of the record. The ring
- * and the appender therefore receive records in order, even if calls of `publish` are nested.
+ * and the appender therefore receive records in order, even if calls to `publish` are nested.
  */
 import { claimAppender, durabilityOf, failureOf, type LogChainAppender, startOf } from '../appender.ts'
 import { within } from '../guard/promises.ts'
@@ -29,9 +29,9 @@ import { Subscription, type SubscriptionHost } from './subscription.ts'
 export class LoopCore implements SubscriptionHost {
 	readonly epoch: number
 	readonly listeners: Listeners
-	/** Records of the ring. */
+	/** Records in the ring. */
 	readonly queue: RecordQueue
-	/** Subscriptions whose consumers wait for a record. */
+	/** Subscriptions whose consumers are waiting for a record. */
 	readonly waiting = new Set<Subscription>()
 	readonly #source: object
 	readonly #counters: Counters = newCounters()
@@ -45,8 +45,8 @@ export class LoopCore implements SubscriptionHost {
 	readonly #closeTimeoutMs: number
 	#lastSeq: number
 	/**
-	 * Whether a record is being appended. A record that the appender publishes meanwhile is announced after
-	 * that record.
+	 * Whether a record is being appended. A record that the appender publishes during an append is announced
+	 * after the appended record.
 	 */
 	#appending = false
 	readonly #unannounced: LogRecord[] = []
@@ -92,8 +92,8 @@ export class LoopCore implements SubscriptionHost {
 
 	/**
 	 * Number of records that the loop can accept without a loss. Records that the appender has not accepted
-	 * stay in the ring, where they may occupy up to half of the space. While the appender fails, there is no
-	 * room.
+	 * stay in the ring, where they may occupy up to half of the space. While the appender is failing, the
+	 * number is 0.
 	 */
 	get room(): number {
 		const { pending, failure } = this.#outbox
@@ -111,8 +111,8 @@ export class LoopCore implements SubscriptionHost {
 	}
 
 	/**
-	 * Returns whether a line at this level is to be built, and counts the line otherwise. Called before the
-	 * line is created.
+	 * Returns whether a line at this level must be built, and counts the line if not. Called before the line is
+	 * created.
 	 */
 	wants(level: LogRecord['level'], scope: Scope): boolean {
 		return this.#isClosed(scope) || this.#builder.keepsBelow || this.#builder.passes(level, scope)
@@ -209,8 +209,8 @@ export class LoopCore implements SubscriptionHost {
 
 	close(): Promise<void> {
 		if (this.#closing === undefined) {
-			// Marked as closed before the outbox drains, so that lines that the appender publishes meanwhile are
-			// refused.
+			// Assigned before the outbox drains, so that the loop refuses lines that the appender publishes during
+			// the drain.
 			this.#closing = Promise.resolve().then(() => {
 				this.#losses.report()
 				return this.#outbox.close(this.#closeTimeoutMs)
@@ -235,13 +235,13 @@ export class LoopCore implements SubscriptionHost {
 	}
 
 	/**
-	 * Evicts until the ring has room for a number of records with a total size of `bytes`. Runs before anything
-	 * is stamped, because the appender is retried and may publish.
+	 * Evicts records until the ring has room for `records` new records with a total size of `bytes`. Runs
+	 * before anything is stamped, because it retries pending appends, and the appender may publish.
 	 */
 	#makeRoom(records: number, bytes: number): void {
 		const ring = this.#ring
 		if (!ring.isFullFor(records, bytes)) return
-		// Retries the appender once more before a pending record is lost.
+		// Retries the append once more before a pending record is lost.
 		if (ring.queue.first >= this.#outbox.needed) this.#outbox.pump()
 		this.#losses.evicting = true
 		try {
@@ -254,7 +254,7 @@ export class LoopCore implements SubscriptionHost {
 		}
 	}
 
-	/** Stamps a record and adds it to the ring, which must have room. */
+	/** Stamps a record and adds it to the ring, which must have room for it. */
 	#push(draft: Draft): LogRecord {
 		const bytes = sizeOf(draft)
 		this.#lastSeq += 1
@@ -264,7 +264,7 @@ export class LoopCore implements SubscriptionHost {
 		return draft
 	}
 
-	/** Appends the pending records in the ring, the last `batch` of them as one batch. */
+	/** Appends the pending records in the ring. The last `batch` records are appended as one batch. */
 	#append(batch = 0): void {
 		if (batch === 0) this.#outbox.pump()
 		else this.#outbox.pumpBatch(batch)
@@ -311,7 +311,7 @@ export class LoopCore implements SubscriptionHost {
 		this.#saidClosed = true
 		warn(
 			'PUBLISHED_AFTER_CLOSE',
-			'a line was published through a closed loop and dropped; further such lines are only counted',
+			'a line was published through a closed loop and dropped; further lines are only counted',
 		)
 	}
 }

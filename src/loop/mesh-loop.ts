@@ -1,4 +1,4 @@
-/** The public class of loops and their children, which delegates all work to a shared core. */
+/** The public class for loops and their children. It delegates all work to a shared core. */
 import type { LogChainAppender } from '../appender.ts'
 import { NoOpAppender } from '../appenders/no-op.ts'
 import type {
@@ -30,7 +30,7 @@ const NO_FIELDS: LineFields = Object.freeze({})
  *
  * All publishing methods are synchronous. When `publish` returns, the record has been stamped, added to the
  * ring, and passed to the appender unless earlier records are still pending. A failing appender, listener or
- * hook never throws into a publisher. Only misuse throws, before anything is stamped.
+ * hook never throws into a publisher. Only misuse throws, and it throws before anything is stamped.
  *
  * `E` is an interface or type that maps the kinds of an application to the types of their data. Listeners and
  * readers receive data in its {@link Canonical} form. A typed loop is accepted wherever a plain `MeshLoop`
@@ -76,38 +76,52 @@ export class MeshLoop<E extends object = EventMap> implements AsyncDisposable {
 	 * Publishes lines as one batch. If the appender supports batches, it accepts or refuses the batch as a
 	 * unit, and after a crash the chain contains either all of its records or none.
 	 *
-	 * @returns the records of the lines that were published. See {@link publish} for lines without a record.
-	 * @throws {MeshChainError} `BATCH_TOO_LARGE` if the batch exceeds 1,024 records, 1 MiB or the bounds of the
-	 * ring; the errors of {@link publish} for an invalid line. After an error, no line has been stamped.
+	 * @returns the records for the published lines. See {@link publish} for lines that do not produce a
+	 * record.
+	 * @throws {MeshChainError} `BATCH_TOO_LARGE` if the batch exceeds 1,024 records, 1 MiB or the bounds of
+	 * the ring, or any error that {@link publish} throws for an invalid line. If this method throws, no line
+	 * has been stamped.
 	 */
 	publishBatch(lines: readonly LineOf<E>[]): LogRecord[] {
 		const { core, scope } = coreOf(this)
 		return core.publishBatch(lines, scope)
 	}
 
-	/** Publishes a message with kind `log` at level `trace`. Returns and throws like {@link publish}. */
+	/**
+	 * Publishes a message with kind `log` at level `trace`. Has the same return value and errors as
+	 * {@link publish}.
+	 */
 	trace(message: string, data?: unknown, fields?: LineFields): LogRecord | undefined {
 		return log(this, 'trace', message, data, fields)
 	}
 
-	/** Publishes a message with kind `log` at level `debug`. Returns and throws like {@link publish}. */
+	/**
+	 * Publishes a message with kind `log` at level `debug`. Has the same return value and errors as
+	 * {@link publish}.
+	 */
 	debug(message: string, data?: unknown, fields?: LineFields): LogRecord | undefined {
 		return log(this, 'debug', message, data, fields)
 	}
 
-	/** Publishes a message with kind `log` at level `info`. Returns and throws like {@link publish}. */
+	/**
+	 * Publishes a message with kind `log` at level `info`. Has the same return value and errors as
+	 * {@link publish}.
+	 */
 	info(message: string, data?: unknown, fields?: LineFields): LogRecord | undefined {
 		return log(this, 'info', message, data, fields)
 	}
 
-	/** Publishes a message with kind `log` at level `warn`. Returns and throws like {@link publish}. */
+	/**
+	 * Publishes a message with kind `log` at level `warn`. Has the same return value and errors as
+	 * {@link publish}.
+	 */
 	warn(message: string, data?: unknown, fields?: LineFields): LogRecord | undefined {
 		return log(this, 'warn', message, data, fields)
 	}
 
 	/**
-	 * Publishes a message with kind `log` at level `error`. Returns and throws like {@link publish}. A
-	 * `FileChainAppender` writes the record before this method returns.
+	 * Publishes a message with kind `log` at level `error`. Has the same return value and errors as
+	 * {@link publish}. A `FileChainAppender` writes the record before this method returns.
 	 */
 	error(message: string, data?: unknown, fields?: LineFields): LogRecord | undefined {
 		return log(this, 'error', message, data, fields)
@@ -128,7 +142,7 @@ export class MeshLoop<E extends object = EventMap> implements AsyncDisposable {
 
 	/**
 	 * Calls `listener` synchronously with each later record of a kind, or with every later record if the kind
-	 * is `'*'`. Listeners of a specific kind are called before listeners of `'*'`. A record that a listener
+	 * is `'*'`. Listeners for a specific kind are called before listeners for `'*'`. A record that a listener
 	 * publishes is delivered after the current record, within `nestedDepthMax` and `nestedDeliveriesMax`. If a
 	 * listener throws or rejects, the error is counted and reported, and has no other effect.
 	 *
@@ -154,7 +168,7 @@ export class MeshLoop<E extends object = EventMap> implements AsyncDisposable {
 	}
 
 	/**
-	 * Removes a listener for this kind, even if it was added several times.
+	 * Removes all registrations of a listener for this kind.
 	 *
 	 * @throws {MeshChainError} `INVALID_KIND`, `INVALID_USAGE`
 	 */
@@ -167,9 +181,9 @@ export class MeshLoop<E extends object = EventMap> implements AsyncDisposable {
 
 	/**
 	 * Returns a child loop, which shares the ring, appender and listeners of this loop and adds fields to each
-	 * line. Ids and time are added if the line has none. `data` is merged key by key. If the line's data is not
-	 * a plain object, the merged data contains it under the key `data`. The child uses this loop's level until
-	 * its own level is set. Closing the child does not close this loop.
+	 * line. Ids and the time are added only if the line does not set them. `data` is merged key by key. If the
+	 * line's data is not a plain object, the merged data contains it under the key `data`. The child uses this
+	 * loop's level until its own level is set. Closing the child does not close this loop.
 	 *
 	 * @throws {MeshChainError} `INVALID_LINE`, `INVALID_ID`, `INVALID_TIME`
 	 */
@@ -236,20 +250,20 @@ export class MeshLoop<E extends object = EventMap> implements AsyncDisposable {
 	}
 
 	/**
-	 * Returns once the operating system has every published record.
+	 * Returns after every published record has reached the operating system.
 	 *
-	 * @throws {MeshChainError} `FLUSH_FAILED`, with the `seq` of the first record that the operating system
-	 * does not have. Also thrown by the first `flush` or `sync` after a loss.
+	 * @throws {MeshChainError} `FLUSH_FAILED`, with the `seq` of the first record that has not reached the
+	 * operating system. Also thrown if this is the first `flush` or `sync` after a loss.
 	 */
 	flush(): void {
 		coreOf(this).core.flush()
 	}
 
 	/**
-	 * Resolves once every record published before this call is on disk.
+	 * Resolves when every record published before this call is on disk.
 	 *
 	 * @throws {MeshChainError} `SYNC_FAILED`, with the `seq` of the first record that is not on disk. Also
-	 * thrown by the first `flush` or `sync` after a loss.
+	 * thrown if this is the first `flush` or `sync` after a loss.
 	 */
 	sync(): Promise<void> {
 		return coreOf(this).core.sync()
@@ -275,7 +289,7 @@ export class MeshLoop<E extends object = EventMap> implements AsyncDisposable {
 }
 
 /**
- * Publishes the line of a level method. Sets every field explicitly: with a spread, lines would have
+ * Publishes the line of a level method. Sets every field explicitly, because a spread would create lines with
  * different shapes, and V8 optimises best for a single shape.
  */
 function log(

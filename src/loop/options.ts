@@ -42,13 +42,13 @@ export interface MeshLoopOptions {
 	/** Maximum number of records in the ring. Whole number from 1. Default: 2,048. */
 	readonly ringCapacity?: number | undefined
 	/**
-	 * Maximum estimated size of the ring in bytes. The newest record is never evicted. Whole number from 1, or
-	 * Infinity. Default: Infinity.
+	 * Maximum estimated size of the ring in bytes. The newest record is never evicted. Whole number of at
+	 * least 1, or Infinity. Default: Infinity.
 	 */
 	readonly ringBytesMax?: number | undefined
 	/**
-	 * Clock, which returns milliseconds since 1970 UTC. If it throws or returns an invalid time, the loop uses
-	 * `Date.now` instead. Default: `Date.now`.
+	 * Function that returns the time in milliseconds since 1970 UTC. If it throws or returns an invalid time,
+	 * the loop uses `Date.now` instead. Default: `Date.now`.
 	 */
 	readonly clock?: (() => number) | undefined
 	/**
@@ -59,9 +59,9 @@ export interface MeshLoopOptions {
 	readonly context?: (() => ScopeFields | undefined) | undefined
 	/**
 	 * Hook that receives each line before it is published and returns the line to publish instead, for example
-	 * without secrets. If it returns null, the line is dropped and counted. If it throws, or returns a promise
-	 * or another value that is not a line, the line is published without its message and data, and the failure
-	 * is counted.
+	 * a copy without secrets. If it returns null, the line is dropped and counted. If it throws, or returns a
+	 * promise or another value that is not a line, the line is published without its message and data, and the
+	 * failure is counted.
 	 */
 	readonly transform?: ((line: LogLine) => LogLine | null) | undefined
 	/**

@@ -1,6 +1,6 @@
 /**
  * Builds drafts from lines. A draft is a complete record except for its `seq`. All application code (context,
- * transform, clock, getters in data) runs here and may publish records, so a seq is assigned only afterwards.
+ * transform, clock, getters in data) runs here and may publish records, so the seq is assigned later.
  */
 import { canonicalise, marker } from '../codec/canonical.ts'
 import { cutMessage } from '../codec/message.ts'
@@ -18,7 +18,8 @@ import type { Counters } from './stats.ts'
 
 /**
  * A record without a seq. Until the loop stamps the record, `seq` contains its estimated size in bytes
- * ({@link sizeOf}): a separate object for the size makes `publish` measurably slower (`bench/compare.mjs`).
+ * ({@link sizeOf}), because a separate object for the size would make `publish` measurably slower
+ * (`bench/compare.mjs`).
  */
 export type Draft = { -readonly [Name in keyof LogRecord]: LogRecord[Name] }
 
@@ -28,8 +29,8 @@ export function sizeOf(draft: Draft): number {
 }
 
 /**
- * Receives the draft of each line below the level; undefined for a line that could not be built or that
- * `transform` dropped.
+ * Receives the draft of each line below the level. It receives undefined for a line that could not be built
+ * or that `transform` dropped.
  */
 export type KeepBelow = (draft: Draft | undefined) => void
 
@@ -85,9 +86,10 @@ export class RecordBuilder {
 	}
 
 	/**
-	 * Passes the draft of each line below the level to `keep`. Returns a function that stops this.
+	 * Passes the draft of each line below the level to `keep`. Returns a function that stops the calls to
+	 * `keep`.
 	 *
-	 * @throws {MeshChainError} `INVALID_USAGE` if another `keep` is already set.
+	 * @throws {MeshChainError} `INVALID_USAGE` if another `keep` function is already set.
 	 */
 	keepBelow(keep: KeepBelow): () => void {
 		if (this.#keep !== undefined) {
@@ -100,8 +102,8 @@ export class RecordBuilder {
 	}
 
 	/**
-	 * Builds the draft of a line below the level. Never throws for an invalid line, because without a black box
-	 * such a line does not throw either.
+	 * Builds the draft of a line below the level. Never throws for an invalid line, because without a black
+	 * box, an invalid line below the level does not throw either.
 	 */
 	#keepBelow(line: LogLine, level: LogLevel, scope: Scope, keep: KeepBelow): void {
 		let draft: Draft | undefined
@@ -118,9 +120,9 @@ export class RecordBuilder {
 	}
 
 	/**
-	 * Builds the draft of one of mesh-chain's own lines. The draft is built at any level, its kind may start
-	 * with `$`, and it inherits no data. `transform` is applied, so that it can also remove secrets from
-	 * checkpoints and crash records.
+	 * Builds the draft of one of mesh-chain's own lines. The draft is built regardless of the level, its kind
+	 * may start with `$`, and it inherits no data. `transform` is applied, so that it can also remove secrets
+	 * from checkpoints and crash records.
 	 */
 	draftOwn(line: LogLine, scope: Scope): Draft | undefined {
 		const { daemonId, nodeId } = scope.fields ?? NO_FIELDS
@@ -135,7 +137,7 @@ export class RecordBuilder {
 			: this.#build(full, level, true)
 	}
 
-	/** Returns whether a level is at or above the scope's level, and counts the line otherwise. */
+	/** Returns whether a level is at or above the scope's level, and counts the line if it is not. */
 	passes(level: LogLevel, scope: Scope): boolean {
 		if (checkLevel(level) >= scope.levelIndex) return true
 		this.#counters.belowLevel += 1
@@ -164,7 +166,7 @@ export class RecordBuilder {
 			else if (!this.passes(newLevel, scope)) return undefined
 			return this.#build(result, newLevel, own)
 		} catch (thrown) {
-			// A line that was invalid even before the transform is the publisher's mistake, so this throws.
+			// A line that was invalid even before the transform is the publisher's mistake, so this check throws.
 			const before = withDefaults(line, level)
 			checkLine(before, own)
 			this.#hooks.transformFailed(thrown)
@@ -260,7 +262,7 @@ function newDraft(
 	return data === undefined ? record : { ...record, data }
 }
 
-/** Returns the line to pass to `transform`, with all defaults except those of the loop. */
+/** Returns the line to pass to `transform`, with all defaults that do not depend on the loop. */
 function withDefaults(line: LogLine, level: LogLevel): LogLine {
 	const merged = inheritLine(line, NO_FIELDS, NO_FIELDS)
 	const kind = merged.kind ?? KIND_DEFAULT

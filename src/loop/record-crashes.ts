@@ -28,8 +28,8 @@ export function recordCrashes(loop: MeshLoop): () => void {
 }
 
 /**
- * Formats a thrown value, for example as `TypeError: x is not a function`. For a value that is not an error,
- * the type of the value replaces the name.
+ * Formats a thrown value, for example as `TypeError: x is not a function`. If the value is not an error, the
+ * type of the value replaces the error name.
  */
 function nameAndMessage(thrown: unknown): string {
 	return `${errorNameOf(thrown)}: ${messageOf(thrown)}`

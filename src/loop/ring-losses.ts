@@ -29,7 +29,7 @@ export class RingLosses {
 		return this.#unreported.length > 0
 	}
 
-	/** Returns whether a record in the ring was lost, so that the appender will never receive it. */
+	/** Returns whether a record in the ring is lost, which means that the appender will never receive it. */
 	covers(seq: number): boolean {
 		return this.#lost.some(({ from, to }) => from <= seq && seq <= to)
 	}

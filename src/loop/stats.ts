@@ -1,4 +1,4 @@
-/** The statistics that a loop's `stats()` returns. Every kind of loss has its own counter. */
+/** The statistics that a loop's `stats()` method returns. Every kind of loss has its own counter. */
 import type { OutboxStats } from '../outbox/outbox-stats.ts'
 
 /** Counts of lines and records since the loop was created. */
@@ -11,7 +11,7 @@ export interface LoopCounts {
 	readonly transformDropped: number
 	/** Records published without message and data because `transform` threw or did not return a line. */
 	readonly transformErrors: number
-	/** Calls of `clock` or `context` that threw or returned something invalid. */
+	/** Calls to `clock` or `context` that threw or returned an invalid value. */
 	readonly hookErrors: number
 	/** `{ $unserializable }` markers in published data. */
 	readonly unserializable: number
@@ -22,8 +22,8 @@ export interface LoopCounts {
 	/** Listener calls that threw or rejected. */
 	readonly listenerErrors: number
 	/**
-	 * Records that listeners published beyond `nestedDepthMax` or `nestedDeliveriesMax`. These records are
-	 * kept, but not delivered to listeners.
+	 * Records that listeners published in excess of `nestedDepthMax` or `nestedDeliveriesMax`. These records
+	 * are kept, but not delivered to listeners.
 	 */
 	readonly recursionCut: number
 	/** Records that left the ring before a subscription fetched them, summed over all subscriptions. */
@@ -36,7 +36,7 @@ export interface LoopCounts {
 export interface RingStats {
 	/** Records in the ring. */
 	readonly records: number
-	/** Estimated size of the records: their messages and data, plus 128 bytes per record. */
+	/** Estimated size of the records in bytes: their messages and data, plus 128 bytes per record. */
 	readonly bytes: number
 	/** Value of the option `ringCapacity`. */
 	readonly capacity: number
@@ -59,7 +59,7 @@ export interface LoopStats extends LoopCounts {
 	readonly appender: OutboxStats
 }
 
-/** The counters, mutable. */
+/** The counters in mutable form. */
 export type Counters = { -readonly [Name in keyof LoopCounts]: number }
 
 export function newCounters(): Counters {

@@ -1,7 +1,7 @@
 /**
- * A cursor over the ring for one consumer. It has no queue: records that the consumer has not fetched remain
- * in the ring, and a `$gap` record replaces records that left the ring before they were fetched. The loop
- * holds a reference to a subscription only while its consumer waits.
+ * A cursor over the ring for one consumer. It has no queue. Records that the consumer has not fetched remain
+ * in the ring. A `$gap` record replaces records that left the ring before they were fetched. The loop holds a
+ * reference to a subscription only while its consumer waits.
  */
 import { matches, type ResolvedFilter } from '../model/filter.ts'
 import { gapRecord, type LogRecord } from '../model/record.ts'
@@ -34,7 +34,7 @@ const DONE: Result = Object.freeze({ done: true, value: undefined })
 export class Subscription implements LoopSubscription {
 	readonly #host: SubscriptionHost
 	readonly #filter: ResolvedFilter
-	/** The pending calls of `next`, in order. */
+	/** The pending calls to `next`, in order. */
 	readonly #callers: ((result: Result) => void)[] = []
 	/** Seq of the next record to check. */
 	#cursor: number
@@ -53,7 +53,7 @@ export class Subscription implements LoopSubscription {
 
 	/**
 	 * Returns the next matching record, or a `$gap` (`lagged`) for records that left the ring before they were
-	 * fetched. After the loop is closed, the iteration ends once the ring has been read.
+	 * fetched. After the loop is closed, the iteration ends at the end of the ring.
 	 */
 	next(): Promise<Result> {
 		const record = this.#done ? undefined : this.#scan()
@@ -65,7 +65,7 @@ export class Subscription implements LoopSubscription {
 		})
 	}
 
-	/** Ends the subscription and resolves its pending calls of `next`. Idempotent. */
+	/** Ends the subscription and resolves its pending calls to `next`. Idempotent. */
 	return(): Promise<Result> {
 		this.#done = true
 		this.#host.waiting.delete(this)

@@ -9,8 +9,8 @@ interface Waiting<T> {
 }
 
 /**
- * Yields the items of all sources. If a source fails, the items that already wait are yielded first. Then the
- * iteration throws the first error.
+ * Yields the items of all sources. If a source fails, the items that are already waiting are yielded first.
+ * Then the iteration throws the first error.
  *
  * @param stop Called at the end. It must end all sources that are still running, because the iteration awaits
  * them.
@@ -35,7 +35,7 @@ export async function* interleave<T>(
 			}
 		} catch (thrown) {
 			failure ??= { thrown }
-			// Otherwise, items from other sources could delay the failure forever.
+			// Otherwise, items from other sources could delay the failure indefinitely.
 			isOver = true
 		} finally {
 			running--

@@ -5,8 +5,8 @@ import { nodeFileSystem } from '../platform/file-system.ts'
 /**
  * Returns the last seq of a chain; 0 for an empty chain.
  *
- * @param options With `durableOnly`, the result does not exceed the watermark next to the chain, and is 0 if
- * there is no watermark.
+ * @param options With `durableOnly`, the result does not exceed the watermark stored next to the chain, and
+ * is 0 if there is no watermark.
  */
 export async function lastSeqOf(
 	chain: Chain,

@@ -52,8 +52,9 @@ export interface MergedChain extends Chain {
  * A record that several chains contain, such as a merged chain and one of its inputs, is returned once. A
  * record is identified by the `(chainId, epoch, seq)` of its `origin`. `repeats` counts the skipped copies.
  *
- * @param chains At least one chain. Pass each chain only once. A merged chain counts as its inputs.
- * @throws {MeshChainError} `INVALID_OPTION`. Reads throw the errors of the chains.
+ * @param chains At least one chain. Pass each chain only once. A merged chain counts as all of its inputs.
+ * @throws {MeshChainError} `INVALID_OPTION`. Reading throws the same errors as reading the individual
+ * chains.
  *
  * @example
  * ```ts
@@ -135,7 +136,7 @@ class Merged implements MergedChain {
 		return this.close()
 	}
 
-	/** Starts a new set of returned records. Each iteration has its own set. */
+	/** Starts a new set in which returned records are remembered. Each iteration has its own set. */
 	#newSeen(): SeenRecords {
 		this.#seen = new SeenRecords()
 		return this.#seen
@@ -145,7 +146,7 @@ class Merged implements MergedChain {
 		return sources.map((batches, index) => new MergeCursor(this.chains[index]!.chainId, batches))
 	}
 
-	/** @param over Controller that is aborted when the tail ends, and when the caller stops iterating. */
+	/** @param over Controller that is aborted when the tail ends or the caller stops iterating. */
 	async *#tail(
 		{ signal, pollIntervalMs, durableOnly, ...filter }: TailQuery,
 		over: AbortController,

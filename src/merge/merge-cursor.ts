@@ -1,4 +1,4 @@
-/** The positions of a merge in its chains, and their order. */
+/** Tracks the position of a merge in each chain, and orders these positions. */
 import type { LogRecord, PublisherId } from '../model/record.ts'
 
 /** The position of a merge in one chain: its next record. */
@@ -39,8 +39,8 @@ export class MergeCursor {
 }
 
 /**
- * Compares two cursors by time, then by node, then by chain. The result is negative if the record of `a` is
- * first.
+ * Compares two cursors by time, then by node, then by chain. The result is negative if the record at `a`
+ * comes first.
  */
 export function compareMergeCursors(a: MergeCursor, b: MergeCursor): number {
 	const [first, second] = [a.record!, b.record!]
@@ -62,7 +62,7 @@ export function sortIn(cursors: MergeCursor[], compare: (a: MergeCursor, b: Merg
 	cursors[at] = first
 }
 
-/** Compares ids. A missing id is first, followed by numbers and then strings. */
+/** Compares ids. A missing id comes first, followed by numbers and then strings. */
 function compareIds(a: PublisherId | null, b: PublisherId | null): number {
 	const byRank = rankOf(a) - rankOf(b)
 	if (byRank !== 0 || a === null || b === null) return byRank

@@ -8,8 +8,8 @@ import { SeqRanges } from './seq-ranges.ts'
 /** Maximum number of chains that are remembered. Beyond this number, a record may be returned twice. */
 const CHAINS_MAX = 10_000
 /**
- * Matches a chain id. The name of an import can identify different records in different chains, so such names
- * are not compared.
+ * Matches a chain id. An import name can identify different records in different chains, so import names are
+ * not compared.
  */
 const CHAIN_ID = /^[0-9a-f]{32}$/
 
@@ -25,7 +25,8 @@ export class SeenRecords {
 	 * Returns whether a chain other than `by` has returned the record. If not, remembers that `by` returned it.
 	 */
 	isRepeat(by: string, { kind }: LogRecord, { chainId, epoch, seq }: RecordOrigin): boolean {
-		// A gap differs from the record with the same seq, which another chain may still have.
+		// A gap and the record with the same seq count as different, because another chain may still have the
+		// record.
 		const returned = this.#returnedOf(kind === GAP_KIND ? `${chainId}${GAP_KIND}` : chainId, chainId)
 		if (returned === undefined) return false
 		for (const [chain, ranges] of returned) {

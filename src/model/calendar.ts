@@ -1,7 +1,8 @@
 /**
  * Parses points in time from strings and numbers. This is the only parser for times that people type and for
- * times in lines of JSON. A time that does not exist in the calendar or on the local clock is refused, and
- * never rolls over into the next day or month. Digits that look like a date are never interpreted as a count.
+ * times in JSON lines. A time that does not exist in the calendar or on the local clock is refused, and
+ * never rolls over into the next day or month. Digits that look like a date are never interpreted as a
+ * count.
  */
 
 const DATE = String.raw`(\d{4})-(\d\d)-(\d\d)`
@@ -31,8 +32,8 @@ const DECIMAL = /^(\d{1,20})(?:\.(\d+))?$/
  */
 const COMPACT_DIGITS = new Set([8, 12, 14, 17])
 /**
- * Interpreted as a count, 12 digits are milliseconds for a time from 1973 to 2001. They look like a date if
- * the year starts with 19, 20 or 21, or if the month, day, hour and minute are in range.
+ * Interpreted as a count, a 12-digit number is a time in milliseconds from 1973 to 2001. The digits look
+ * like a date if the year starts with 19, 20 or 21, or if the month, day, hour and minute are in range.
  */
 const NEAR_YEAR = /^(?:19|20|21)/
 const COMPACT_TIME = /^\d{4}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:[01]\d|2[0-3])[0-5]\d$/
@@ -49,7 +50,7 @@ export interface TimeOfDay {
  * Parses a date with or without a time in the notation of ISO 8601 and RFC 3339: `2026-01-31`,
  * `2026-01-31T14:05:09.123Z`, `2026-01-31 14:05 +02:00`. Returns milliseconds since 1970. Returns undefined
  * for any other string, and for a date, time or offset that does not exist, such as 30 February, hour 24,
- * second 60, or a local time that a clock change skips. A local time that occurs twice means the first
+ * second 60, or a local time that a clock change skips. For a local time that occurs twice, returns the first
  * occurrence. A date without a time means the first moment of that day.
  */
 export function timeOfText(text: string): number | undefined {
@@ -142,7 +143,7 @@ function localDate(year: number, month: number, day: number): Date {
 	return date
 }
 
-/** Returns midnight UTC of a day; undefined if the day does not exist in that year. */
+/** Returns midnight UTC on a day; undefined if the day does not exist in that year. */
 function utcMidnight(year: number, month: number, day: number): number | undefined {
 	const date = new Date(0)
 	date.setUTCFullYear(year, month - 1, day)

@@ -1,10 +1,10 @@
 /**
  * Canonical form at the type level. `Canonical<T>` is the type of a record's data after a value of type `T`
- * was published. It mirrors `codec/canonical.ts`, which converts values. The table of types is in
+ * is published. It mirrors `codec/canonical.ts`, which converts values. The table of types is in
  * docs/FORMAT.md.
  */
 
-/** A marker, which replaces a value that cannot be kept and states the reason. */
+/** A marker: it replaces a value that cannot be stored, and states the reason. */
 export interface Unserializable {
 	readonly $unserializable: string
 }
@@ -22,8 +22,9 @@ export interface Unserializable {
  * - a type with `toJSON` becomes the result of that method;
  * - functions, symbols, promises, generators and weak collections become an {@link Unserializable} marker.
  *
- * Everything except dates and bytes is frozen. Cycles, invalid dates, and data that is too deep or larger
- * than 1 MiB also become markers. These markers depend on the value, so they are not part of the type.
+ * Everything except dates and bytes is frozen. Cycles, invalid dates, and data that is nested too deeply or
+ * larger than 1 MiB also become markers. These markers depend on the value, so they are not part of the
+ * type.
  */
 export type Canonical<T> =
 	IsAny<T> extends true
@@ -43,8 +44,8 @@ type Scalar = string | number | boolean | bigint | null
 type Callable = ((...args: never) => unknown) | (abstract new (...args: never) => unknown)
 type Bytes = Uint8Array | Uint8ClampedArray | DataView | ArrayBuffer | SharedArrayBuffer
 /**
- * The shape of `Headers`, `URLSearchParams` and `FormData`, whose entries can have repeated keys. A map has
- * no `append` method.
+ * The shape of `Headers`, `URLSearchParams` and `FormData`, which can have several entries with the same key.
+ * A map has no `append` method.
  */
 interface EntryList<K, V> {
 	append(...args: never): unknown

@@ -152,7 +152,7 @@ export function checkFileSystem(name: string, value: unknown): FileSystem {
 	throw invalidOption(name, value, 'a FileSystem, such as nodeFileSystem')
 }
 
-/** Checks an option that is the path of a file. @throws {MeshChainError} `INVALID_OPTION` */
+/** Checks that an option is the path of a file. @throws {MeshChainError} `INVALID_OPTION` */
 export function checkFileOption(name: string, value: unknown): string {
 	if (isPath(value)) return value
 	throw invalidOption(name, value, 'the path of a file')

@@ -47,7 +47,7 @@ export interface OptionDefinition<Rules> {
 }
 
 /**
- * Defines options by rules.
+ * Defines options from their rules.
  *
  * @param others Names of further options, which the caller resolves.
  */

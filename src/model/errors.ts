@@ -1,11 +1,12 @@
 /**
  * The error types and the closed list of error codes. Every code has a heading in `docs/reference/errors.md`.
  *
- * There are four kinds of failure. Misuse throws immediately. A broken invariant throws and makes that chain
+ * There are four kinds of failure. Misuse throws immediately. A broken invariant throws and makes the chain
  * unusable. A failed operation rejects and is counted, and the loop continues. Damage is reported as data:
  * `verifyChain` returns findings.
  */
 import { types } from 'node:util'
+import { show } from '../guard/show.ts'
 import { isInstance, messageOf, ownValueOf, propertyOf } from '../guard/values.ts'
 
 export { messageOf }
@@ -115,7 +116,7 @@ export interface ErrorDetails {
  * The error that all functions in mesh-chain throw or reject with. Branch on `code`, never on the message.
  */
 export class MeshChainError extends Error {
-	/** Accepts errors from the other build (ES modules or CommonJS) in the same process as instances. */
+	/** Errors from the other build (ES modules or CommonJS) in the same process also count as instances. */
 	static override [Symbol.hasInstance](value: unknown): boolean {
 		// biome-ignore lint/complexity/noThisInStatic: a subclass must test for itself.
 		return isErrorOf(this, value)
@@ -189,10 +190,25 @@ export function isSoundError(thrown: unknown): thrown is MeshChainError {
 }
 
 /**
- * Converts any thrown value to an error with a code. A sound `MeshChainError` is returned unchanged. Any
- * other value becomes the cause of a new error.
+ * Converts any thrown value to an error with a code. A `MeshChainError` that is safe to read is returned
+ * unchanged. Any other value becomes the cause of a new error.
  */
 export function asCoded(thrown: unknown, code: ErrorCode, what: string): MeshChainError {
 	if (isSoundError(thrown)) return thrown
 	return new MeshChainError(code, `${what}: ${messageOf(thrown)}`, { cause: thrown })
+}
+
+/**
+ * Creates the error for a complete new file, when the file's name might not be on disk yet. The message
+ * states that the file exists, so that the user does not create it again.
+ */
+export function unsyncedName(
+	code: 'CHAIN_UNWRITABLE' | 'EXPORT_FAILED',
+	path: string,
+	unsynced: unknown,
+): MeshChainError {
+	const text =
+		`${show(path)} exists and is complete, but its folder could not be synced ` +
+		`(${messageOf(unsynced)}): until the folder is synced, a power loss may remove the file's name`
+	return new MeshChainError(code, text, { path, cause: unsynced })
 }

@@ -1,6 +1,6 @@
 /**
- * The types of a loop's events. An event map assigns a data type to each kind of an application. Publishers
- * pass data of that type, and listeners and readers receive the data in canonical form.
+ * Types for the events of a loop. An event map assigns a data type to each kind of an application.
+ * Publishers pass data of that type, and listeners and readers receive the data in canonical form.
  */
 import type { Canonical } from './canonical-data.ts'
 import type { LogFilter } from './filter.ts'
@@ -48,8 +48,8 @@ export type GapRecord = LogRecord<'$gap', GapData>
 export type RecordOrGap<E, K extends string = KindOf<E>> = RecordOf<E, K> | GapRecord
 
 /**
- * A record in a chain: a record of one of these kinds or a gap. If the event map allows every kind, any
- * record.
+ * A record in a chain: any record if the event map allows every kind, and otherwise a record of one of these
+ * kinds or a gap.
  */
 export type ChainRecord<E, K extends string = KindOf<E>> =
 	IsOpen<E> extends true ? LogRecord : RecordOrGap<E, K>

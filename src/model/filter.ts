@@ -1,6 +1,6 @@
 /**
- * Selects records with the same filter in a ring, a captured buffer or a chain. All conditions must hold. A
- * `$gap` only has to overlap the range of seqs and passes all other conditions, because a filter must never
+ * Uses one kind of filter to select records from rings, captured buffers and chains. All conditions must
+ * hold. A `$gap` must overlap the range of seqs, but passes all other conditions, because a filter must never
  * hide a loss.
  */
 import { hush, hushAll } from '../guard/hush.ts'
@@ -24,8 +24,8 @@ export interface TextPattern {
 }
 
 /**
- * Conditions on records. All conditions must hold, and an omitted condition always holds. A gap only has to
- * overlap the range of seqs and passes all other conditions.
+ * Conditions on records. All conditions must hold, and an omitted condition always holds. A gap must overlap
+ * the range of seqs, but passes all other conditions.
  */
 export interface LogFilter {
 	/** Lowest accepted level, inclusive. */
@@ -37,11 +37,11 @@ export interface LogFilter {
 	/** Id of the node, compared by value and type. A record without a node id does not match. */
 	readonly nodeId?: PublisherId | undefined
 	/**
-	 * String or pattern to find in the message, the kind or the data. Data is searched in two forms: as a
-	 * single line of JSON, as `dump -o ndjson` prints it, and in each of its strings. The search for a string
-	 * without capital letters ignores case. Binary data is not searched.
+	 * String or pattern to find in the message, the kind or the data. Data is searched both as a single line
+	 * of JSON, as `dump -o ndjson` prints it, and string by string. A search for a string without capital
+	 * letters ignores case. Binary data is not searched.
 	 *
-	 * The search for a string takes linear time. A RegExp that backtracks, such as `/(a+)+$/`, can block the
+	 * A search for a string takes linear time. A RegExp that backtracks, such as `/(a+)+$/`, can block the
 	 * process. An RE2 pattern cannot.
 	 */
 	readonly grep?: string | RegExp | TextPattern | undefined
@@ -127,8 +127,9 @@ export function resolveFilter(filter: LogFilter = {}, extraKeys: readonly string
 }
 
 /**
- * Returns the keys of a filter, and handles promises among its values. @throws {MeshChainError}
- * `INVALID_FILTER`
+ * Returns the keys of a filter, and handles promises among its values.
+ *
+ * @throws {MeshChainError} `INVALID_FILTER`
  */
 function keysOf(filter: LogFilter): readonly string[] {
 	try {
@@ -141,7 +142,7 @@ function keysOf(filter: LogFilter): readonly string[] {
 	}
 }
 
-/** Returns the filter conditions among some options. */
+/** Extracts the filter conditions from an options object. */
 export function filterIn<T extends LogFilter>(options: T): Pick<T, keyof T & keyof LogFilter> {
 	return picked(options, FILTER_NAMES as readonly (keyof T & keyof LogFilter)[])
 }
@@ -178,7 +179,7 @@ export function matches(record: LogRecord, filter: ResolvedFilter): boolean {
 }
 
 /**
- * Returns whether a pattern matches in the visible parts of a record: the message, the kind, or the names and
+ * Returns whether a pattern matches a visible part of a record: the message, the kind, or the names and
  * values in the data.
  */
 function isFoundIn({ message, kind, data }: LogRecord, pattern: TextPattern): boolean {
@@ -189,8 +190,8 @@ function isFoundIn({ message, kind, data }: LogRecord, pattern: TextPattern): bo
 }
 
 /**
- * Converts canonical data to JSON on one line. Bigints, infinities and times have their printed form, and
- * bytes become an empty string.
+ * Converts canonical data to JSON on one line. Bigints, infinities and times are written in their printed
+ * form, and bytes become an empty string.
  *
  * @param unlike Receives the strings whose JSON form differs from the string itself.
  */
@@ -241,7 +242,9 @@ function resolveId(key: string, id: unknown): PublisherId | undefined {
 	throw invalid(key, id, 'a string, a finite number or a bigint')
 }
 
-/** Returns whether a search for this string ignores case, which is true if it contains no capital letter. */
+/**
+ * Returns whether a search for this string ignores case. A capital letter makes the search case-sensitive.
+ */
 export function ignoresCase(pattern: string): boolean {
 	return !/\p{Lu}/u.test(pattern)
 }

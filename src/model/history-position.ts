@@ -6,7 +6,7 @@ import { isPointInTime } from './record.ts'
  *
  * Both bounds of a range are inclusive. A position before the first record means the beginning of history,
  * and a position after the last record means the end. A range that starts at a moment starts with the first
- * record that is not earlier. A range that ends at a moment includes no later record.
+ * record at or after that moment. A range that ends at a moment includes no record after it.
  */
 export type HistoryPosition = { readonly seq: number } | { readonly tsMs: number }
 

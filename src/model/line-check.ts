@@ -1,4 +1,4 @@
-/** Refuses invalid lines. The functions only check and throw. They stamp, copy and count nothing. */
+/** Refuses invalid lines. The functions only check and throw. They do not stamp or count lines. */
 import { isTime } from '../guard/clock.ts'
 import { hushAll } from '../guard/hush.ts'
 import { show } from '../guard/show.ts'
@@ -27,9 +27,9 @@ export function checkLine({ kind, message, daemonId, nodeId, tsMs, origin }: Log
 /**
  * Checks all fields of a line except level and data. An `own` line belongs to mesh-chain and may have a kind
  * that starts with `$`. The fields are separate parameters, because the caller must read each field only
- * once. The value of a getter may change.
+ * once. A getter can return a different value each time.
  *
- * @returns A copy of the origin, for which each field was read once.
+ * @returns A copy of the origin, made by reading each field once.
  * @throws {MeshChainError} `INVALID_KIND`, `INVALID_LINE`, `INVALID_ID`, `INVALID_TIME`
  */
 export function checkFieldsOfLine(
@@ -49,7 +49,7 @@ export function checkFieldsOfLine(
 		if (tsMs !== undefined && !isTime(tsMs)) throw invalidTime(tsMs)
 		return origin === undefined ? undefined : checkOrigin(origin)
 	} catch (thrown) {
-		// The error concerns one field. Promises in the other fields must not stay unhandled.
+		// The error concerns one field. Promises in the other fields must not remain unhandled.
 		hushAll(kind, message, daemonId, nodeId, tsMs, origin)
 		throw thrown
 	}

@@ -51,9 +51,12 @@ export interface BlackBoxLine {
 
 /** The `data` of a `$blackbox` record. */
 export interface BlackBoxData {
-	/** Message of the record that triggered the write, or the argument of `trigger`; at most 200 characters. */
+	/**
+	 * Message of the record that triggered the write, or the argument passed to `trigger`; at most 200
+	 * characters.
+	 */
 	readonly reason: string
-	/** Seq of the record that triggered the write; null after a call of `trigger`. */
+	/** Seq of the record that triggered the write; null after a call to `trigger`. */
 	readonly bySeq: number | null
 	/** The lines, oldest first. */
 	readonly lines: readonly BlackBoxLine[]

@@ -1,4 +1,4 @@
-/** The types of lines, records, levels and gaps. Nothing here performs I/O or keeps state. */
+/** Types for lines, records, levels and gaps. Nothing here performs I/O or keeps state. */
 import { show } from '../guard/show.ts'
 import { TIME_MAX_MS } from '../platform/time-limits.ts'
 import { MeshChainError } from './errors.ts'
@@ -60,13 +60,13 @@ interface RecordFrame<K extends string> {
 	/** Number of the record in its chain, from 1 and strictly increasing. */
 	readonly seq: number
 	/**
-	 * Number of the opening of the chain in which the record was stamped. A record's identity is
-	 * `(chainId, epoch, seq)`.
+	 * Number of the epoch in which the record was stamped. Each opening of a chain starts a new epoch. A
+	 * record's identity is `(chainId, epoch, seq)`.
 	 */
 	readonly epoch: number
 	/**
-	 * Time in whole milliseconds since 1970 UTC. The time of a record may be earlier than that of the previous
-	 * record.
+	 * Time in whole milliseconds since 1970 UTC. A record's time may be earlier than the previous record's
+	 * time.
 	 */
 	readonly tsMs: number
 	readonly level: LogLevel
@@ -75,8 +75,8 @@ interface RecordFrame<K extends string> {
 	readonly daemonId: PublisherId | null
 	readonly nodeId: PublisherId | null
 	/**
-	 * Whether the appender has not yet committed the record or will never commit it. True only for records from
-	 * `snapshot()`.
+	 * Whether the appender has not yet committed the record or will never commit it. It can be true only in
+	 * records from `snapshot()`.
 	 */
 	readonly chainPending: boolean
 	/** Identity of the original record. Present only on merged, imported or replayed records. */
@@ -124,7 +124,7 @@ export interface GapData {
 
 /**
  * The kind of a record that replaces absent records. The record's `seq` is the gap's `toSeq`. A gap passes
- * every filter whose range of seqs it overlaps.
+ * every filter with a range of seqs that overlaps the gap.
  */
 export const GAP_KIND = '$gap'
 
@@ -249,8 +249,8 @@ export function isGap(record: LogRecord): record is LogRecord<'$gap', GapData> {
 }
 
 /**
- * Returns whether a gap has valid data with a range that ends at its seq. Readers must not trust any other
- * gap.
+ * Returns whether a gap has valid data with a range that ends at the gap's seq. Readers must not trust any
+ * other gap.
  */
 export function isWholeGap({ seq, data }: Pick<LogRecord, 'seq' | 'data'>): boolean {
 	return gapDataOf(data)?.toSeq === seq
@@ -268,8 +268,8 @@ export function gapDataOf(data: unknown): GapData | undefined {
 }
 
 /**
- * Returns whether a string can be a cause: a word that is not a property of every object. Later versions may
- * add causes.
+ * Returns whether a string can be a cause: a word that is not the name of a property that all objects have.
+ * Later versions may add causes.
  */
 export function isGapCause(cause: unknown): cause is string {
 	return typeof cause === 'string' && /^[a-zA-Z]{1,40}$/.test(cause) && !(cause in Object.prototype)

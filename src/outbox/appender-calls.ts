@@ -24,7 +24,7 @@ export function flushAppender(appender: LogChainAppender, rejected: (thrown: unk
 	}
 }
 
-/** Returns the appender's own promise, so that a sync that several calls share is recognised. */
+/** Returns the appender's own promise, so that callers can recognise a sync that several calls share. */
 export function syncOf(appender: LogChainAppender): Promise<void> {
 	try {
 		return appender.sync?.() ?? Promise.resolve()
@@ -35,9 +35,8 @@ export function syncOf(appender: LogChainAppender): Promise<void> {
 
 /**
  * Calls `sync` and then `close`, even if the sync failed. Each wait lasts at most the appender's
- * `closeTimeoutMs`. If the appender has no such property, the wait for the sync lasts at most half of
- * `timeoutMs`. The wait for `close` then lasts at most `timeoutMs`, or half of it if the sync did not finish
- * in time.
+ * `closeTimeoutMs`. If the appender has no such property, the two waits together last at most `timeoutMs`,
+ * and the wait for the sync lasts at most half of that time.
  *
  * @param keep Receives the failures, in order.
  */
@@ -47,11 +46,14 @@ export async function closeWithin(
 	keep: (error: MeshChainError) => void,
 ): Promise<void> {
 	const patienceMs = patienceMsOf(appender)
+	const startMs = performance.now()
 	let leftMs = timeoutMs
 	if (propertyOf(appender, 'closeSyncs') !== true) {
-		const answered = await waitFor('sync', () => syncOf(appender), patienceMs ?? leftMs / 2, keep)
-		if (!answered) leftMs /= 2
+		const answered = await waitFor('sync', () => syncOf(appender), patienceMs ?? timeoutMs / 2, keep)
+		leftMs = answered ? Math.ceil(timeoutMs - (performance.now() - startMs)) : timeoutMs / 2
 	}
+	// A busy event loop must not use up the time for close.
+	leftMs = Math.max(leftMs, timeoutMs / 2)
 	await waitFor('close', () => appender.close?.(), patienceMs ?? leftMs, keep)
 }
 
@@ -63,8 +65,8 @@ export function closeMsMax(appender: LogChainAppender, timeoutMs: number): numbe
 }
 
 /**
- * Waits for a promise while the number of answers increases at least once per `stallMs`. Resolves with
- * whether the promise has settled.
+ * Waits for a promise as long as the number of answers increases at least once every `stallMs`. Resolves
+ * with true if the promise settles, and with false if the number stops increasing first.
  */
 export async function settledUnlessStalled(
 	promise: Promise<void>,
@@ -80,7 +82,7 @@ export async function settledUnlessStalled(
 
 const CODES = { sync: 'SYNC_FAILED', close: 'CLOSE_FAILED' } as const
 
-/** Resolves with whether the appender responded in time, successfully or not. */
+/** Resolves with true if the appender responds in time, successfully or not. */
 async function waitFor(
 	verb: 'sync' | 'close',
 	act: () => unknown,

@@ -1,6 +1,6 @@
 /**
- * Gaps that wait to be appended, ordered by position and without overlap. Adjacent gaps with the same cause
- * are joined, so that a long failure produces one gap instead of thousands.
+ * Gaps that are waiting to be appended, ordered by position, without overlaps. Adjacent gaps with the same
+ * cause are joined, so that a long failure produces one gap instead of thousands.
  */
 import { type GapCause, isGap, type LogRecord } from '../model/record.ts'
 

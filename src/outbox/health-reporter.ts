@@ -46,7 +46,8 @@ export class HealthReporter {
 		if (this.#saidLost.has(cause)) return
 		this.#saidLost.add(cause)
 		const why = error === undefined ? cause : `${cause}, ${error.message}`
-		const what = count === 1 ? `the record with seq ${fromSeq}` : `${count} records from seq ${fromSeq} on`
+		const what =
+			count === 1 ? `the record with seq ${fromSeq}` : `${count} records starting at seq ${fromSeq}`
 		warn(
 			'RECORDS_LOST',
 			`${nameOf(this.#appender)} will not receive ${what} (${why}); further losses are only counted`,

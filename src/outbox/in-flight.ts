@@ -6,11 +6,11 @@ import { declaredBy, type LogChainAppender } from '../appender.ts'
 import type { LogAppendError } from '../model/errors.ts'
 import type { Gap, QueueRange } from './gap-list.ts'
 
-/** One call of `append` or `appendBatch`. */
+/** One call to `append` or `appendBatch`. */
 export interface Append {
 	readonly range: QueueRange
 	readonly shape: 'record' | 'batch' | 'gap'
-	/** The gap, for an append of shape `gap`; otherwise undefined. */
+	/** Gap to append; undefined unless the shape is `gap`. */
 	readonly gap: Gap | undefined
 	outcome: 'waiting' | 'taken' | LogAppendError
 }
@@ -42,7 +42,7 @@ export class InFlight {
 		return !this.#broken && this.#appends.length < this.#max
 	}
 
-	/** Number of positions of the queue whose records are in flight. */
+	/** Number of queue positions whose records are in flight. */
 	get recordPositions(): number {
 		let positions = 0
 		for (const { shape, range } of this.#appends) if (shape !== 'gap') positions += range.to - range.from + 1
@@ -78,7 +78,10 @@ export class InFlight {
 		return this.#appends[0]?.outcome === 'taken' ? this.#appends.shift() : undefined
 	}
 
-	/** Removes and returns the failed append and all later appends, once all appends in flight have settled. */
+	/**
+	 * Removes and returns the failed append and all later appends. Returns undefined if there is no failed
+	 * append, or if an append has not settled.
+	 */
 	takeFailed(): Append[] | undefined {
 		if (!this.#broken || this.#waiting > 0) return undefined
 		this.#broken = false
@@ -87,8 +90,9 @@ export class InFlight {
 }
 
 /**
- * Returns the maximum number of appends in flight that an appender declares. @throws {MeshChainError}
- * `INVALID_OPTION`
+ * Returns the maximum number of appends in flight that an appender declares.
+ *
+ * @throws {MeshChainError} `INVALID_OPTION`
  */
 export function inFlightMaxOf(appender: LogChainAppender): number {
 	return declaredBy(appender, 'inFlightMax')

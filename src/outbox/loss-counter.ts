@@ -34,7 +34,8 @@ export class LossCounter {
 		if (this.#untold === undefined) return
 		const { count, seq, cause } = this.#untold
 		this.#untold = undefined
-		const what = count === 1 ? `the record with seq ${seq} was` : `${count} records from seq ${seq} were`
+		const what =
+			count === 1 ? `the record with seq ${seq} was` : `${count} records starting at seq ${seq} were`
 		const why = cause === undefined ? 'the appender was too slow' : messageOf(cause)
 		throw new MeshChainError(code, `${what} lost and will never be written: ${why}`, { seq, cause })
 	}

@@ -1,4 +1,4 @@
-/** The statistics that the `stats()` of an outbox returns. */
+/** The statistics that an outbox's `stats()` method returns. */
 import type { Durability } from '../appender.ts'
 
 /** Records that never reached the appender, by cause. */
@@ -7,7 +7,7 @@ export interface LostCounts {
 	readonly evicted: number
 	/** Dropped from the queue of a `TeeAppender` while this child was failing or slow. */
 	readonly overflow: number
-	/** Refused by the appender with an error that is not retryable. */
+	/** Refused by the appender with a non-retryable error. */
 	readonly appendFailed: number
 	/** Pending when the appender was closed. */
 	readonly atClose: number
@@ -25,7 +25,7 @@ export interface OutboxStats {
 	 * reports a failure.
 	 */
 	readonly failing: boolean
-	/** Message of the error with which the appender last failed or refused a record. */
+	/** Message of the latest error with which the appender failed or refused a record. */
 	readonly lastError: string | undefined
 	/** Records that the appender accepted, excluding `$gap` records. */
 	readonly appended: number
@@ -37,7 +37,9 @@ export interface OutboxStats {
 	readonly pending: number
 	/** Asynchronous appends that are currently in flight. */
 	readonly inFlight: number
-	/** `committedSeq` of the appender. If the appender has no such property, the last seq that it accepted. */
+	/**
+	 * `committedSeq` of the appender, or the last seq that the appender accepted if it has no such property.
+	 */
 	readonly committedSeq: number
 	readonly lost: LostCounts
 	/** `$gap` records that the appender accepted. */

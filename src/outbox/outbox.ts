@@ -5,7 +5,8 @@
  *
  * Invariants: every record before the cursor was accepted, is in flight, or was counted as lost. The cursor
  * moves back only after a failure, to the append that failed. A loss is counted when it happens, and stays in
- * the gap list until the appender has accepted its `$gap`. Nothing here throws into the publisher.
+ * the gap list until the appender has accepted its `$gap`. Nothing here throws an error back to the
+ * publisher.
  *
  * docs/explanation/architecture.md has a diagram of the states of an outbox, and describes the other retries.
  */
@@ -32,7 +33,7 @@ export class Outbox {
 	readonly #queue: RecordQueue
 	readonly #options: OutboxOptions
 	readonly #gaps = new GapList()
-	/** Ranges that must each be appended as one batch and have not been started, in order. */
+	/** Ranges, in order, that must each be appended as one batch. Their appends have not started. */
 	readonly #batches: QueueRange[] = []
 	readonly #inFlight: InFlight
 	readonly #waiters = new PositionWaiters()
@@ -44,7 +45,7 @@ export class Outbox {
 	#pumping = false
 	/** First position of the append that has not returned; Infinity if there is none. */
 	#calling = Number.POSITIVE_INFINITY
-	/** Whether the appender has failed during the current call of `pump`. The next call tries again. */
+	/** Whether the appender has failed during the current call to `pump`. The next call retries. */
 	#stalled = false
 	#closed = false
 	#failure: LogAppendError | undefined
@@ -87,7 +88,7 @@ export class Outbox {
 		return this.#queue.end - this.#cursor - this.#gaps.positions + this.#inFlight.recordPositions
 	}
 
-	/** Error from the last append, while the appender is failing. */
+	/** Error from the last append; undefined unless the appender is failing. */
 	get failure(): LogAppendError | undefined {
 		return this.#failure
 	}
@@ -96,7 +97,7 @@ export class Outbox {
 	 * Appends records from the queue until the appender fails or the maximum number of appends is in flight.
 	 */
 	pump(): void {
-		// An appender that publishes a record causes a nested call. The outer call appends that record, too.
+		// An appender that publishes a record causes a nested call. The outer call also appends that record.
 		if (this.#pumping || this.#closed) return
 		this.#pumping = true
 		this.#stalled = false
@@ -136,7 +137,8 @@ export class Outbox {
 	}
 
 	/**
-	 * Resolves once every record that is now in the queue was accepted or lost. Rejects at the next failure.
+	 * Resolves when every record that was in the queue at the time of the call is accepted or lost. Rejects at
+	 * the next failure.
 	 */
 	settle(): Promise<void> {
 		this.pump()
@@ -147,7 +149,7 @@ export class Outbox {
 	}
 
 	/**
-	 * Returns once the operating system has every record.
+	 * Returns after every record has reached the operating system.
 	 *
 	 * @throws {MeshChainError} `FLUSH_FAILED` if a record is still pending, or if a record was lost since the
 	 * last `flush` or `sync`.
@@ -163,10 +165,10 @@ export class Outbox {
 	}
 
 	/**
-	 * Resolves once every record published before the call is on disk.
+	 * Resolves when every record published before the call is on disk.
 	 *
-	 * @throws {MeshChainError} `SYNC_FAILED` if that is not possible, or if a record was lost since the last
-	 * `flush` or `sync`.
+	 * @throws {MeshChainError} `SYNC_FAILED` if the records cannot be synced, or if a record was lost since the
+	 * last `flush` or `sync`.
 	 */
 	sync(): Promise<void> {
 		this.pump()
@@ -310,7 +312,8 @@ export class Outbox {
 	}
 
 	/**
-	 * Calls {@link pump} on the outbox's own initiative, and then reports progress to the owner of the queue.
+	 * Calls {@link pump} after an append settles or when a retry is due, and then reports progress to the
+	 * owner of the queue.
 	 */
 	#try(): void {
 		this.pump()
@@ -343,8 +346,8 @@ export class Outbox {
 	}
 
 	/**
-	 * Moves the cursor back to the append that failed. Returns false if the append is retried later, true if it
-	 * was abandoned.
+	 * Moves the cursor back to the append that failed. Returns false if the append is retried later, and true
+	 * if it was abandoned.
 	 */
 	#rewind(appends: readonly Append[]): boolean {
 		const failed = appends[0]!
@@ -376,7 +379,7 @@ export class Outbox {
 		if (this.#failure !== undefined) this.#recovered()
 	}
 
-	/** Restores the state from before the start of an append. */
+	/** Restores the state to what it was before the append started. */
 	#putBack(append: Append): void {
 		const { shape, range, gap, outcome } = append
 		if (gap !== undefined) this.#gaps.insert(gap)
@@ -406,8 +409,8 @@ export class Outbox {
 	/** Schedules a retry for pending records. The last retry runs when the process exits. */
 	#retryLater(): void {
 		this.#undoExitHook ??= onExit('loop', () => this.pump())
-		// Without a failure and with room for another append, records are pending only if an appender published
-		// them during its own append.
+		// If the appender has not failed and another append may start, records are pending only if the appender
+		// published them during its own append.
 		if (!this.#stalled && this.#inFlight.hasRoom && !this.#closed) this.#retry.start()
 	}
 
@@ -415,7 +418,7 @@ export class Outbox {
 		const cause = thrown ?? this.#failure
 		const why = cause === undefined ? 'they are in flight; await sync()' : messageOf(cause)
 		const seq = this.#firstPendingSeq()
-		const message = `the appender has not accepted the records from seq ${seq} on: ${why}`
+		const message = `the appender has not accepted the records starting at seq ${seq}: ${why}`
 		return new MeshChainError(code, message, { seq, cause })
 	}
 
@@ -431,7 +434,7 @@ export class Outbox {
 	 * has settled for `stallMs`.
 	 */
 	async #drain(stallMs: number): Promise<LogAppendError | undefined> {
-		// Appends in flight may fail, but later records are attempted anyway.
+		// Appends in flight may fail, but later appends are attempted anyway.
 		const first = this.#inFlight.count === 0 || (await this.#settledWithin(stallMs))
 		if (first && (await this.#settledWithin(stallMs))) return undefined
 		return new LogAppendError(`no append has settled for ${stallMs} ms`)
@@ -441,7 +444,7 @@ export class Outbox {
 		return settledUnlessStalled(this.settle(), () => this.#answers, stallMs)
 	}
 
-	/** Stops appending. No append starts after this, and appends in flight are no longer awaited. */
+	/** Stops appending. No further append starts, and appends in flight are no longer awaited. */
 	#stop(keep: (error: MeshChainError) => void, hang: LogAppendError | undefined): void {
 		if (this.needed < this.#queue.end) {
 			const error = this.#pendingError('CLOSE_FAILED', hang)

@@ -1,5 +1,5 @@
 /**
- * Promises that each resolve once the appender has processed every position before an end position. End
+ * Promises that each resolve when the appender has processed every position before an end position. End
  * positions never decrease, so the oldest promise always resolves first.
  */
 
@@ -16,7 +16,7 @@ export class PositionWaiters {
 		return this.#waiters.length
 	}
 
-	/** Resolves once the appender has processed every position before `end`. Rejects at the next failure. */
+	/** Resolves when the appender has processed every position before `end`. Rejects at the next failure. */
 	wait(end: number): Promise<void> {
 		return new Promise((resolve, reject) => {
 			this.#waiters.push({ end, resolve, reject })
@@ -30,10 +30,7 @@ export class PositionWaiters {
 		for (const { resolve } of this.#waiters.splice(0, count)) resolve()
 	}
 
-	/**
-	 * Rejects all promises after a failed append, except promises whose end is at most `reached`, which
-	 * resolve.
-	 */
+	/** After a failed append, resolves the promises whose end is at most `reached`, and rejects all others. */
 	failed(error: unknown, reached = 0): void {
 		if (reached > 0) this.reached(reached)
 		for (const { reject } of this.#waiters.splice(0)) reject(error)

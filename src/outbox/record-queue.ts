@@ -20,7 +20,7 @@ export class RecordQueue {
 		this.#first = firstPosition
 	}
 
-	/** Position of the oldest record. If the queue is empty, this is {@link end}. */
+	/** Position of the oldest record; {@link end} if the queue is empty. */
 	get first(): number {
 		return this.#first
 	}

@@ -1,6 +1,6 @@
 /**
- * Shares one promise between all callers that wait for the same sync, because promises account for most of
- * the cost of a sync.
+ * Shares one promise among all callers that wait for the same sync, because promises account for most of the
+ * cost of a sync.
  */
 export class SharedSync {
 	#last: { readonly sync: Promise<void>; readonly shared: Promise<void> } | undefined
@@ -15,8 +15,8 @@ export class SharedSync {
 	}
 
 	/**
-	 * Forgets the shared promise. Without this, later losses would not be reported for an appender that always
-	 * returns the same promise.
+	 * Forgets the shared promise. Without this call, later losses would not be reported for an appender that
+	 * always returns the same promise.
 	 */
 	forget(): void {
 		this.#last = undefined

@@ -1,10 +1,10 @@
-/** Delays between attempts, which double from the initial delay up to the maximum. */
+/** Delays between attempts. Each delay is twice the previous delay, up to the maximum. */
 export class Backoff {
 	readonly #minMs: number
 	readonly #maxMs: number
 	#nextMs: number
 
-	/** @param maxMs Maximum delay. Default: `minMs`, so that all delays are equal. */
+	/** @param maxMs Maximum delay. Default: `minMs`, which makes all delays equal. */
 	constructor(minMs: number, maxMs: number = minMs) {
 		this.#minMs = minMs
 		this.#maxMs = maxMs
@@ -23,7 +23,7 @@ export class Backoff {
 		return waitMs >= this.#maxMs
 	}
 
-	/** Resets to the initial delay after a success. */
+	/** Resets the delay to its initial value after a success. */
 	reset(): void {
 		this.#nextMs = this.#minMs
 	}

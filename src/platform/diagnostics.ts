@@ -1,6 +1,6 @@
 /**
- * The diagnostics of mesh-chain. Programs receive them through `node:diagnostics_channel`, and people through
- * `process.emitWarning`, once per change of state. This module prints nothing itself.
+ * The diagnostics of mesh-chain. Programs receive diagnostics through `node:diagnostics_channel`. People see
+ * them through `process.emitWarning`, once per change of state. This module prints nothing itself.
  */
 import { channel } from 'node:diagnostics_channel'
 import { escapeText } from '../text/escape.ts'
@@ -15,15 +15,15 @@ const channels = {
 	/** `{ source, error, record }`: a listener threw or rejected. */
 	listenerError: channel('mesh-chain:listener-error'),
 	/**
-	 * `{ source, record, bound }`: nested publishing by listeners exceeded this bound. The record is kept, but
-	 * not delivered to listeners.
+	 * `{ source, record, bound }`: nested publishing by listeners exceeded the option that `bound` names. The
+	 * record is kept, but not delivered to listeners.
 	 */
 	recursionCut: channel('mesh-chain:recursion-cut'),
 	/** `{ source, line }`: a line was published through a closed loop. */
 	publishedAfterClose: channel('mesh-chain:published-after-close'),
 	/** `{ source, error, hook }`: a `context`, `transform` or `clock` hook failed. */
 	hookError: channel('mesh-chain:hook-error'),
-	/** `{ source, recovery }`: an opened chain does not end like a chain that its last writer closed. */
+	/** `{ source, recovery }`: a chain was opened that does not end as a closed chain does. */
 	recovery: channel('mesh-chain:recovery'),
 }
 
@@ -38,7 +38,7 @@ const speaking: Partial<Record<keyof typeof channels, Set<object>>> = {}
 /**
  * Publishes a message on a channel. Node reports errors from subscribers, so these errors do not reach the
  * caller. If a subscriber causes another message from the same source on the same channel, that message is
- * not published. Otherwise, a subscriber that publishes records could cause endless messages.
+ * not published. Without this rule, a subscriber that publishes records could cause endless messages.
  */
 export function report(event: keyof typeof channels, message: Message): void {
 	const target = channels[event]
@@ -56,7 +56,7 @@ export function report(event: keyof typeof channels, message: Message): void {
 
 /**
  * Emits a process warning, which Node prints by default. Its code, `MESH_CHAIN_…`, is stable. The message is
- * escaped, because it can contain foreign names and error messages.
+ * escaped, because it can contain names and error messages from outside mesh-chain.
  */
 export function warn(code: string, message: string): void {
 	try {

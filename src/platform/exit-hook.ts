@@ -3,7 +3,6 @@
  * run first and pass pending records to the appenders. The handlers of chains run afterwards and write the
  * records.
  */
-
 import { processWide } from './process-wide.ts'
 
 type ExitHandler = (exitCode: number) => void
@@ -16,8 +15,8 @@ const state = processWide('exit-hook', () => ({
 }))
 
 /**
- * Returns whether the process has started to exit. Queued work no longer runs then, so all work must be
- * synchronous.
+ * Returns whether the process has started to exit. Queued work no longer runs after that point, so all work
+ * must be synchronous.
  */
 export function isExiting(): boolean {
 	return state.isExiting

@@ -23,14 +23,14 @@ export interface FileSystem {
 	openSync(path: string, flags: number, mode?: number): number
 	closeSync(fd: number): void
 	/**
-	 * Reads bytes and returns their number. May read fewer bytes than requested. Returns 0 at the end of the
+	 * Reads bytes and returns the number read. May read fewer bytes than requested. Returns 0 at the end of the
 	 * file.
 	 */
 	readSync(fd: number, buffer: Uint8Array, offset: number, length: number, position: number): number
 	/**
-	 * Writes bytes and returns their number. May write fewer bytes than requested without an error, so callers
-	 * always compare the numbers. The position `null` means the end of the file at the time of the write, and
-	 * requires `O_APPEND`.
+	 * Writes bytes and returns the number written. May write fewer bytes than requested without an error, so
+	 * callers always check the returned number. A position of `null` means the end of the file at the time of
+	 * the write, and requires `O_APPEND`.
 	 */
 	writeSync(fd: number, buffer: Uint8Array, offset: number, length: number, position: number | null): number
 	fstatSync(fd: number): FileStat
@@ -52,17 +52,17 @@ export interface FileSystem {
 	readFileSync(path: string): Buffer
 	/**
 	 * Acquires the exclusive kernel lock on an open file. The lock is held until the descriptor is closed,
-	 * however the process ends. Returns `unavailable` if the system has no such lock.
+	 * regardless of how the process ends. Returns `unavailable` if the system has no such lock.
 	 */
 	lockSync(fd: number): 'taken' | 'held' | 'unavailable'
 	open(path: string, flags: number): Promise<number>
 	close(fd: number): Promise<void>
-	/** Reads bytes and returns their number. For a pipe, the position is -1. */
+	/** Reads bytes and returns the number read. For a pipe, the position is -1. */
 	read(fd: number, buffer: Uint8Array, offset: number, length: number, position: number): Promise<number>
 	fstat(fd: number): Promise<FileStat>
 	fdatasync(fd: number): Promise<void>
 	/**
-	 * Calls `hint` when the file may have changed. A change may cause no call, and a call does not imply a
+	 * Calls `hint` when the file may have changed. A change may go unreported, and a call does not imply a
 	 * change. Returns a function that stops watching. Does nothing if watching is not possible.
 	 */
 	watch(path: string, hint: () => void): () => void
@@ -82,7 +82,7 @@ export const {
 	O_NONBLOCK = 0,
 } = fs.constants as Partial<typeof fs.constants> & typeof fs.constants
 
-/** The file system of Node. */
+/** Node's file system. */
 export const nodeFileSystem: FileSystem = {
 	openSync: fs.openSync,
 	closeSync: fs.closeSync,
@@ -111,8 +111,8 @@ export const nodeFileSystem: FileSystem = {
 }
 
 /**
- * Creates a directory level by level. Node's own recursive call never ends on a file system that refuses new
- * names, such as `/proc`.
+ * Creates a directory level by level. Node's own recursive call never returns on a file system that refuses
+ * new names, such as `/proc`.
  */
 function makeDirectory(path: string): void {
 	try {
@@ -140,7 +140,7 @@ function lockFile(fd: number): 'taken' | 'held' | 'unavailable' {
 function watchFile(path: string, hint: () => void): () => void {
 	try {
 		const watcher = fs.watch(path, { persistent: false }, hint)
-		// The system has no watches left or does not support watching. Polling still detects every change, but
+		// The system has run out of watches or does not support watching. Polling still detects every change, but
 		// later.
 		watcher.on('error', () => watcher.close())
 		return () => watcher.close()
@@ -155,7 +155,7 @@ function callback<T>(start: (done: (error: Error | null, value?: T) => void) => 
 	})
 }
 
-/** Closes a descriptor. Errors are ignored, because they have no meaning for earlier syncs. */
+/** Closes a descriptor. Errors are ignored, because they do not affect earlier syncs. */
 export function closeQuietly(system: FileSystem, fd: number): void {
 	try {
 		system.closeSync(fd)
@@ -168,7 +168,7 @@ export function closeQuietly(system: FileSystem, fd: number): void {
  * Opens a file of a chain. All files of a chain are opened with this function. Invariant: the call never
  * blocks, even if the name refers to a pipe, a folder, a socket, a device or a link.
  *
- * @throws The system error, or an error with the code `EFTYPE` for anything except a regular file.
+ * @throws The system error, or an error with the code `EFTYPE` if the name does not refer to a regular file.
  */
 export function openOurs(system: FileSystem, path: string, flags: number, mode?: number): number {
 	// Without O_NONBLOCK, opening a named pipe blocks until its other end is opened.
@@ -191,8 +191,9 @@ export interface OpenFile {
 }
 
 /**
- * Opens a file like {@link openOurs}, runs `work`, and closes the file. @throws Any error from `openOurs` or
- * `work`.
+ * Opens a file like {@link openOurs}, runs `work`, and closes the file.
+ *
+ * @throws Any error from `openOurs` or `work`.
  */
 export function withFile<T>(system: FileSystem, path: string, flags: number, work: (file: OpenFile) => T): T {
 	const fd = openOurs(system, path, flags)

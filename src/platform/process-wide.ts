@@ -8,7 +8,7 @@
 
 const KEY = Symbol.for('mesh-chain.process-wide.1')
 
-/** Returns the value with this name. The first call creates the value. */
+/** Returns the value that is stored under this name. The first call creates the value. */
 export function processWide<T>(name: string, create: () => T): T {
 	const holder = globalThis as { [KEY]?: Map<string, unknown> }
 	holder[KEY] ??= new Map()

@@ -14,8 +14,8 @@ export class RetrySchedule {
 	}
 
 	/**
-	 * Schedules a retry after the next delay, which is twice the previous delay. Does nothing if a retry is
-	 * already scheduled.
+	 * Schedules a retry after the next delay. The delay doubles each time, up to `maxMs`. Does nothing if a
+	 * retry is already scheduled.
 	 */
 	start(): void {
 		if (this.#timer !== undefined) return

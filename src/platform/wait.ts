@@ -1,6 +1,6 @@
 /**
- * Waits that can end early. They use the global `setTimeout` instead of `node:timers/promises`, so that an
- * aborted wait resolves instead of rejecting, and so that fake timers work.
+ * Waits that can end early. These waits use the global `setTimeout` rather than `node:timers/promises`, so
+ * that fake timers work and an aborted wait resolves instead of rejecting.
  */
 
 /** Resolves after `ms` milliseconds, or as soon as the signal aborts. */

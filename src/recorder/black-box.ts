@@ -13,10 +13,13 @@ import { type LogLevel, type LogRecord, levelIndex, parseLevel } from '../model/
 /** Kind of the records that contain the lines of a black box. */
 export const BLACK_BOX_KIND = '$blackbox'
 
-/** Maximum size of the lines in one record, with room for the other fields of its data. */
+/**
+ * Maximum total size of the lines in one record, in bytes. Leaves space for the other fields of the record's
+ * data.
+ */
 const BYTES_MAX = 960 * 1024
 const REASON_LENGTH_MAX = 200
-/** Estimated size of the field names and headers of a line. */
+/** Estimated size of the field names and headers of a line, in bytes. */
 const LINE_BYTES = 256
 
 /** Options for a `BlackBox`. */
@@ -24,34 +27,32 @@ export interface BlackBoxOptions {
 	/** Maximum number of lines to hold. The oldest lines are dropped first. Default: 1,000. */
 	readonly linesMax?: number | undefined
 	/**
-	 * Maximum total size of the held lines in bytes, by an upper estimate. Default and maximum: 960 KiB, which
-	 * fits in one record.
+	 * Maximum total size of the held lines, in bytes. Sizes are estimated upper bounds. Default and maximum:
+	 * 960 KiB, which fits in one record.
 	 */
 	readonly bytesMax?: number | undefined
-	/**
-	 * Maximum time in milliseconds that a line is held, by the loop's clock. Default: 300,000 (five minutes).
-	 */
+	/** Maximum time that a line is held, measured by the loop's clock. Default: 300,000 ms (five minutes). */
 	readonly ageMsMax?: number | undefined
 	/**
 	 * Lowest level at which a record triggers a write; `'none'` if no level triggers a write. Default:
 	 * `'error'`, which is also the level of `$crash` records.
 	 */
 	readonly level?: LogLevel | 'none' | undefined
-	/** Returns true for a record below that level that also triggers a write. */
+	/** Function that returns true if a record below `level` must also trigger a write. Default: none. */
 	readonly when?: ((record: LogRecord) => boolean) | undefined
 }
 
 /** Statistics for a `BlackBox`. */
 export interface BlackBoxStats {
-	/** Lines that are currently held. */
+	/** Number of lines that are currently held. */
 	readonly held: number
-	/** Upper estimate of the total size of the held lines, in bytes. */
+	/** Estimated upper bound on the total size of the held lines, in bytes. */
 	readonly bytes: number
-	/** Lines that the black box has accepted. */
+	/** Number of lines that the black box has accepted. */
 	readonly kept: number
-	/** Lines written to the chain. */
+	/** Number of lines written to the chain. */
 	readonly written: number
-	/** Lines dropped before they were written, by reason. */
+	/** Number of lines dropped before they were written, by reason. */
 	readonly dropped: {
 		readonly lines: number
 		readonly bytes: number
@@ -59,7 +60,9 @@ export interface BlackBoxStats {
 		/** Dropped because the loop or the black box was closed. */
 		readonly closed: number
 	}
-	/** Lines that the black box did not accept, because the line was invalid or `transform` dropped it. */
+	/**
+	 * Number of lines that the black box did not accept because they were invalid or `transform` dropped them.
+	 */
 	readonly refused: number
 	/** Number of `$blackbox` records written. */
 	readonly triggers: number
@@ -72,10 +75,10 @@ interface Held {
 }
 
 /**
- * Holds the lines below a loop's level until a trigger occurs. A service can run at level `info`, while its
- * chain contains the `debug` lines from the minutes before each error. A held line is built and copied like a
- * published line. A loop has at most one black box, which also covers the loop's children. The constructor
- * attaches the black box to the loop.
+ * Holds the lines below a loop's level until a trigger occurs. A service can therefore run at level `info`,
+ * and its chain still contains the `debug` lines from the minutes before each error. A held line is built and
+ * copied in the same way as a published line. A loop has at most one black box, which also covers the loop's
+ * children. The constructor attaches the black box to the loop.
  *
  * @example
  * ```ts
@@ -104,8 +107,8 @@ export class BlackBox {
 	readonly #dropped = { lines: 0, bytes: 0, age: 0, closed: 0 }
 
 	/**
-	 * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_LEVEL`; `INVALID_USAGE` if the loop already has a
-	 * black box.
+	 * @throws {MeshChainError} `INVALID_OPTION` or `INVALID_LEVEL`, or `INVALID_USAGE` if the loop already has
+	 * a black box.
 	 */
 	constructor(loop: MeshLoop, options: BlackBoxOptions = {}) {
 		checkLoop('a black box needs a loop', loop)
@@ -127,7 +130,7 @@ export class BlackBox {
 	/**
 	 * Writes the held lines as one `$blackbox` record and empties the black box.
 	 *
-	 * @returns the record, or undefined if the loop is closed.
+	 * @returns The record; undefined if the loop is closed.
 	 */
 	trigger(reason = 'requested'): LogRecord | undefined {
 		return this.#write(String(reason), null)
@@ -202,8 +205,8 @@ export class BlackBox {
 		const lines = this.#held.slice(this.#first).map(({ line }) => line)
 		const shortReason = reason.slice(0, REASON_LENGTH_MAX)
 		const data: BlackBoxData = { reason: shortReason, bySeq, lines, dropped: this.#droppedSince }
-		// Cleared before the record is published, because lines published during its delivery belong to the next
-		// record.
+		// The held lines are cleared first, because lines published during the delivery of this record belong to
+		// the next record.
 		this.#forget()
 		const counted = `${lines.length} ${lines.length === 1 ? 'line' : 'lines'}`
 		const message = `${counted} below ${this.#loop.level}: ${shortReason}`
@@ -223,8 +226,8 @@ export class BlackBox {
 }
 
 /**
- * Returns an upper estimate for the size of a line in a record, excluding its data. A character counts as
- * three bytes.
+ * Returns an estimated upper bound on the size of a line in a record, excluding its data. A character counts
+ * as three bytes.
  */
 function sizeBeside({ kind, message, daemonId, nodeId }: BlackBoxLine): number {
 	const ids = [daemonId, nodeId].map((id) => (typeof id === 'string' ? id.length : 0))

@@ -1,4 +1,4 @@
-/** Finds the differences between two states, as data and as text. */
+/** Finds the differences between two states, and formats them as text. */
 import microdiff from 'microdiff'
 import { canonicalState } from '../codec/canonical.ts'
 import { toJson } from '../codec/json-dialect.ts'
@@ -70,8 +70,8 @@ function pathText(path: readonly (string | number)[]): string {
 }
 
 /**
- * Prepares a state for microdiff. Equal dates and equal bytes become the same symbol, and objects lose their
- * prototype.
+ * Prepares a state for microdiff. Equal dates become the same symbol, as do equal byte arrays. Objects lose
+ * their prototypes.
  */
 function comparable(value: unknown, leaves: Map<string, symbol>): unknown {
 	if (value instanceof Uint8Array) return leaf(`bytes ${Buffer.from(value).toString('base64')}`, leaves)

@@ -1,20 +1,20 @@
-/** Maps the event indexes of a session to seqs and back, independently of a chain. */
+/** Converts between the event indexes and the seqs of a session, independently of a chain. */
 
-/** A range of seqs that are not events, inclusive at both ends. */
+/** A range of seqs that do not belong to events, inclusive at both ends. */
 interface SeqRange {
 	readonly fromSeq: number
 	readonly toSeq: number
 }
 
 /**
- * The index of the events in one session. Every record is an event, except mesh-chain's own records. After a
- * gap, the next session record shows how many of the absent records were events. Without such a record, all
- * absent records count as events.
+ * The event indexes of one session. Every record is an event, except mesh-chain's own records. After a gap,
+ * the number of absent events is derived from the next session record. If there is no such record, all absent
+ * records count as events.
  */
 export class EventIndex {
 	readonly #startSeq: number
 	readonly #firstIndex: number
-	/** Ranges of seqs that are not events, in ascending order. */
+	/** Ranges of seqs that do not belong to events, in ascending order. */
 	#own: SeqRange[] = []
 	/** For each range, the number of seqs in all earlier ranges. */
 	#sums: number[] = []
@@ -62,8 +62,8 @@ export class EventIndex {
 	}
 
 	/**
-	 * Marks the newest `count` absent records as non-events. It is unknown which of the absent records were
-	 * events.
+	 * Marks the newest `count` absent records as non-events. The choice is arbitrary, because it is unknown
+	 * which of the absent records were events.
 	 */
 	#explainGaps(count: number): void {
 		let left = count

@@ -1,4 +1,4 @@
-/** The entry point `mesh-chain/recorder`. This file lists names and defines nothing. */
+/** Entry point `mesh-chain/recorder`. Contains only re-exports. */
 export type { BlackBoxData, BlackBoxLine } from '../model/own-events.ts'
 export { BlackBox, type BlackBoxOptions, type BlackBoxStats } from './black-box.ts'
 export { diffStates, formatChanges, type StateChange } from './diff-states.ts'

@@ -18,13 +18,13 @@ import { CHECKPOINT_KIND, checkpointRecordOf, SESSION_KIND } from './session-rec
 /** Options for a `Recorder`. */
 export interface RecorderOptions {
 	/**
-	 * Maximum number of events in memory. The oldest events are dropped first. Whole number; 0 acts as 1.
+	 * Maximum number of events in memory. The oldest events are dropped first. Whole number; 0 is treated as 1.
 	 * Default: 50,000.
 	 */
 	readonly eventsMax?: number | undefined
 	/**
-	 * Maximum number of checkpoints in memory. The oldest checkpoints are dropped first. Whole number; 0 acts
-	 * as 1. Default: 1,000.
+	 * Maximum number of checkpoints in memory. The oldest checkpoints are dropped first. Whole number; 0 is
+	 * treated as 1. Default: 1,000.
 	 */
 	readonly checkpointsMax?: number | undefined
 }
@@ -36,8 +36,8 @@ const NOTHING: EventSlice = Object.freeze({ events: Object.freeze([]), missing: 
  * nothing is recorded, and queries return data from the previous session. An event is any record except
  * mesh-chain's own records, whose kinds start with `$`.
  *
- * In memory, a session holds its newest `eventsMax` events, and every result states how many events are
- * missing. If the loop has a chain, the chain also contains a record for every start, stop and checkpoint.
+ * A session keeps its newest `eventsMax` events in memory, and every result contains the number of missing
+ * events. If the loop has a chain, the chain also contains a record for every start, stop and checkpoint.
  * `openSession` reads sessions from a chain, even after a restart.
  *
  * @example
@@ -61,7 +61,9 @@ export class Recorder {
 	/** Identifies this recorder in its session records. */
 	readonly #id = randomUUID()
 	#session: SessionMemory | undefined
-	/** Seq of the newest record that the session has processed. Each record is processed once and in order. */
+	/**
+	 * Seq of the newest record that the session has processed. Each record is processed exactly once, in order.
+	 */
 	#seenSeq = 0
 
 	/** @throws {MeshChainError} `INVALID_OPTION` */
@@ -89,9 +91,9 @@ export class Recorder {
 	/**
 	 * Starts a session and removes the previous session from memory.
 	 *
-	 * @param id the id of the session. Default: a random UUID.
-	 * @returns the id of the session.
-	 * @throws {MeshChainError} `SESSION_ACTIVE`; `INVALID_OPTION`
+	 * @param id Id of the session. Default: a random UUID.
+	 * @returns The id of the session.
+	 * @throws {MeshChainError} `INVALID_OPTION`, or `SESSION_ACTIVE` if a session is active
 	 */
 	start(id: string = randomUUID()): string {
 		this.#refuseActive('start')
@@ -103,8 +105,8 @@ export class Recorder {
 	}
 
 	/**
-	 * Stops the active session and returns it; undefined if no session is active. Queries still work
-	 * afterwards.
+	 * Stops the active session. Returns the session; undefined if no session is active. Queries continue to
+	 * return data from the stopped session.
 	 */
 	stop(): Session | undefined {
 		const session = this.#known()
@@ -120,11 +122,12 @@ export class Recorder {
 	/**
 	 * Records the current application state as a checkpoint before the next event.
 	 *
-	 * @param state plain data of at most 1 MiB, which is copied. A checkpoint never contains data that the
+	 * @param state State to copy: plain data of less than 1 MiB. A checkpoint never contains data that the
 	 * loop's `transform` removes.
-	 * @param options `id`: the id of the checkpoint. Default: a random UUID. If several checkpoints have the
-	 * same id, the id refers to the first of them. `label`: an optional label.
-	 * @throws {MeshChainError} `NO_SESSION` if no session is active; `INVALID_STATE`; `INVALID_OPTION`.
+	 * @param options `id`: id of the checkpoint. Default: a random UUID. If several checkpoints have the same
+	 * id, the id refers to the first one. `label`: label of the checkpoint. Default: none.
+	 * @throws {MeshChainError} `INVALID_OPTION`, `NO_SESSION` if no session is active, or `INVALID_STATE` if
+	 * the state is not plain data or is too large
 	 */
 	checkpoint<S>(state: S, options: { readonly id?: string; readonly label?: string } = {}): Checkpoint<S> {
 		const session = this.#known()
@@ -162,7 +165,7 @@ export class Recorder {
 	}
 
 	/**
-	 * Returns the events with a time from `from` to `to`, both inclusive. Returns no events if `from` is later
+	 * Returns the events with a time between `from` and `to`, inclusive. Returns no events if `from` is later
 	 * than `to`.
 	 *
 	 * @throws {MeshChainError} `INVALID_OPTION`
@@ -176,8 +179,8 @@ export class Recorder {
 	 * Returns the events between two checkpoints, which can be passed in either order. Returns no events if
 	 * both are the same checkpoint.
 	 *
-	 * @throws {MeshChainError} `CHECKPOINT_NOT_FOUND`, naming the first checkpoint that is missing;
-	 * `NO_SESSION`.
+	 * @throws {MeshChainError} `CHECKPOINT_NOT_FOUND` if a checkpoint is missing, or `NO_SESSION` if nothing
+	 * has been recorded yet
 	 */
 	eventsBetweenCheckpoints(a: string, b: string): EventSlice {
 		const session = this.#known()
@@ -211,10 +214,11 @@ export class Recorder {
 	}
 
 	/**
-	 * Resumes an exported session as the active session. The indexes of new events continue from the next index
-	 * of that session. Events and checkpoints beyond the bounds are dropped and counted.
+	 * Resumes an exported session as the active session. New events continue the indexes of that session.
+	 * Events and checkpoints beyond the bounds are dropped and counted.
 	 *
-	 * @throws {MeshChainError} `SESSION_ACTIVE`, `INVALID_SESSION`. After an error, the recorder is unchanged.
+	 * @throws {MeshChainError} `INVALID_SESSION`, or `SESSION_ACTIVE` if a session is active. After an error,
+	 * the recorder is unchanged.
 	 */
 	import(session: Session): void {
 		this.#refuseActive('import')
@@ -230,7 +234,7 @@ export class Recorder {
 
 	#begin(session: SessionMemory): LogRecord | undefined {
 		this.#session = session
-		// Records published before the session may still be in delivery to the listeners.
+		// Records published before the session may not have been delivered to this listener yet.
 		this.#seenSeq = this.#loop.stats().lastSeq
 		this.#loop.on('*', this.#onRecord)
 		const { id, nextIndex: firstIndex } = session
@@ -238,9 +242,9 @@ export class Recorder {
 	}
 
 	/**
-	 * Returns the session after processing every published record. Some records may not have reached this
-	 * listener, because their delivery is pending or was cut. Such records are read from the ring. Records that
-	 * have left the ring count as missing.
+	 * Returns the session after processing every published record. Records that have not reached this listener,
+	 * because their delivery is pending or was cut short, are read from the ring. Records that were evicted
+	 * from the ring count as missing.
 	 */
 	#known(): SessionMemory | undefined {
 		const session = this.#session
@@ -281,6 +285,6 @@ function canonicalRecord(data: CheckpointRecord): CheckpointRecord {
 	if (markers === 0) return value as CheckpointRecord
 	const wanted = 'a state must be plain data, less than 1 MiB and at most 31 levels deep'
 	const found =
-		'this state contains a function, a symbol, a cycle or another value that is not data, or is too large'
+		'this state is too large, or contains a function, a symbol, a cycle or another value that is not data'
 	throw new MeshChainError('INVALID_STATE', `${wanted}: ${found}`)
 }

@@ -26,7 +26,7 @@ export class SessionMemory {
 	#nextIndex = 0
 	#checkpoints: Checkpoint[] = []
 	#droppedCheckpoints = 0
-	/** Number of missing events whose times are unknown. */
+	/** Number of missing events with unknown times. */
 	#lostEvents = 0
 	/** Earliest and latest times of the other missing events. */
 	#droppedMinMs = Number.POSITIVE_INFINITY
@@ -38,7 +38,7 @@ export class SessionMemory {
 		this.#bounds = bounds
 	}
 
-	/** @throws {MeshChainError} `INVALID_SESSION`. The message names the invalid part. */
+	/** @throws {MeshChainError} `INVALID_SESSION`. The message contains the invalid part. */
 	static from(session: Session, bounds: SessionBounds): SessionMemory {
 		const { id, startedMs, events, checkpoints } = checked(session)
 		const memory = new SessionMemory({ id, startedMs }, bounds)
@@ -50,7 +50,7 @@ export class SessionMemory {
 		}
 		const isCounted = session.droppedEvents >= memory.#lostEvents
 		if (!isCounted)
-			throw invalid(`droppedEvents must be at least the ${memory.#lostEvents} events that the indexes skip`)
+			throw invalid(`droppedEvents must be at least ${memory.#lostEvents}, because the indexes skip events`)
 		memory.lose(session.droppedEvents - memory.#lostEvents)
 		for (const [place, { id, label, state, eventIndex, tsMs, seq }] of checkpoints.entries()) {
 			const known = readable(`checkpoints[${place}].state`, () => fromTagged(state))
@@ -111,9 +111,7 @@ export class SessionMemory {
 		return { events: this.#all((record) => record.kind === kind), missing: this.#droppedEvents }
 	}
 
-	/**
-	 * Returns a checkpoint. @throws {MeshChainError} `CHECKPOINT_NOT_FOUND`. The message names the checkpoint.
-	 */
+	/** Returns a checkpoint. @throws {MeshChainError} `CHECKPOINT_NOT_FOUND`. The message contains the id. */
 	checkpoint(id: string): Checkpoint {
 		const found = this.#checkpoints.find((each) => each.id === id)
 		if (found !== undefined) return found
@@ -188,7 +186,8 @@ function checked(session: Session): Session {
 	if (stoppedMs !== null && !isIndex(stoppedMs))
 		throw invalid(`stoppedMs must be null or a whole number from 0`)
 	if (!Array.isArray(events)) throw invalid('events must be an array')
-	if (events.some((event) => !isIndex(event?.index))) throw invalid('every event must have an index from 0')
+	if (events.some((event) => !isIndex(event?.index)))
+		throw invalid('every event must have an index of 0 or higher')
 	if (!Array.isArray(checkpoints)) throw invalid('checkpoints must be an array')
 	for (const [place, checkpoint] of checkpoints.entries()) {
 		if (!isCheckpoint(checkpoint)) {

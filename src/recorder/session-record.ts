@@ -1,6 +1,6 @@
 /**
- * The session records in a chain and their data. Any program can write records with these kinds, for example
- * through an import. Such a record counts as a session record only if every field has the right type.
+ * The session records in a chain and their data. Any program can write records of these kinds, for example
+ * through an import. A record therefore counts as a session record only if every field has the correct type.
  */
 import type { CheckpointRecord, SessionRecord } from '../model/own-events.ts'
 import type { LogRecord } from '../model/record.ts'
@@ -8,20 +8,17 @@ import type { Checkpoint } from './session.ts'
 
 /** Kind of the records that start and stop sessions. */
 export const SESSION_KIND = '$session'
-/** Kind of the records for checkpoints. */
+/** Kind of checkpoint records. */
 export const CHECKPOINT_KIND = '$checkpoint'
 
 type Raw = { readonly [Name in keyof CheckpointRecord | 'action' | 'firstIndex' | 'nextIndex']?: unknown }
 
-/**
- * Returns the data of a session record, including a checkpoint; undefined for any other record with the same
- * kind.
- */
+/** Returns the data of a session record or checkpoint; undefined for any other record of the same kind. */
 export function sessionRecordOf(record: LogRecord): SessionRecord | CheckpointRecord | undefined {
 	return record.kind === CHECKPOINT_KIND ? checkpointRecordOf(record) : startOrStopOf(record)
 }
 
-/** Returns the data of a checkpoint record; undefined for any other record with the same kind. */
+/** Returns the data of a checkpoint record; undefined for any other record of the same kind. */
 export function checkpointRecordOf({ data }: LogRecord): CheckpointRecord | undefined {
 	const { recorder, session, id, label = null, eventIndex, state } = (data ?? {}) as Raw
 	if (typeof recorder !== 'string' || typeof session !== 'string' || typeof id !== 'string') return undefined

@@ -14,7 +14,7 @@ type StopRecord = SessionRecord & { readonly action: 'stop' }
 export class SessionWalk {
 	readonly sessions: SessionInfo[] = []
 	readonly #chain: Chain
-	/** Open sessions by recorder id, because several recorders may record at the same time. */
+	/** Open sessions, keyed by recorder id, because several recorders may be active at the same time. */
 	readonly #open = new Map<string, OpenSession>()
 
 	constructor(chain: Chain) {
@@ -41,8 +41,8 @@ export class SessionWalk {
 	}
 
 	/**
-	 * Adds a session without a stop record, because its process died or the session is still active. Such a
-	 * session ends with its epoch, or before the recorder's next session.
+	 * Adds a session that has no stop record, because its process died or the session is still active. The
+	 * session ends at the end of its epoch, or before the recorder's next session.
 	 */
 	async #unended(session: OpenSession, toSeq: number): Promise<void> {
 		const endSeq = await lastSeqOfEpoch(this.#chain, session, toSeq)
@@ -56,7 +56,7 @@ function startedBy(start: LogRecord, data: StartRecord): OpenSession {
 }
 
 /**
- * Finds the beginning of a session whose start record is damaged or was removed by retention. A later session
+ * Finds the start of a session whose start record is damaged or was removed by retention. A later session
  * record contains the number of events before it.
  */
 async function startedBefore(

@@ -1,10 +1,12 @@
-/** The types of recorded history: sessions, events and checkpoints. */
+/** Types for recorded history: sessions, events and checkpoints. */
 import { invalidOption } from '../model/check.ts'
 import { isTimeBound, type LogRecord } from '../model/record.ts'
 
 /** An event of a session. */
 export interface SessionEvent {
-	/** Index of the event in the session, from 0. It does not change when older events are dropped. */
+	/**
+	 * Zero-based index of the event in the session. The index does not change when older events are dropped.
+	 */
 	readonly index: number
 	/** The record of the event. */
 	readonly record: LogRecord
@@ -47,11 +49,11 @@ export interface SessionInfo {
 	readonly startedMs: number
 	/** Time of the stop record; undefined if the session is active or its process died. */
 	readonly stoppedMs: number | undefined
-	/** Seq of the start record. If that record is absent, the seq before the first event, as far as known. */
+	/** Seq of the start record. If that record is absent, the seq immediately before the first known event. */
 	readonly startSeq: number
-	/** Seq of the stop record. If there is none, the seq of the session's last record. */
+	/** Seq of the stop record. If there is no stop record, the seq of the session's last record. */
 	readonly endSeq: number
-	/** Index of the session's first event in this chain; above 0 for an imported session. */
+	/** Index of the session's first event in this chain; greater than 0 for an imported session. */
 	readonly firstIndex: number
 }
 
@@ -84,7 +86,7 @@ export interface Session {
 }
 
 /**
- * Returns a time as milliseconds.
+ * Converts a time to milliseconds since 1970.
  *
  * @throws {MeshChainError} `INVALID_OPTION`
  */

@@ -1,6 +1,4 @@
-/**
- * Finds the sessions in a chain by seeking, regardless of the size of the chain. Works even after a restart.
- */
+/** Finds the sessions in a chain of any size by seeking, even after a restart. */
 import { type Chain, checkChain } from '../chain/index.ts'
 import { recordToFields, toTagged } from '../codec/json-dialect.ts'
 import { show } from '../guard/show.ts'
@@ -8,6 +6,7 @@ import { checkText, checkWholeNumber, invalidOption } from '../model/check.ts'
 import { MeshChainError } from '../model/errors.ts'
 import type { CheckpointRecord, SessionRecord } from '../model/own-events.ts'
 import { type GapData, isGap, isOwnKind, type LogRecord } from '../model/record.ts'
+import { counted } from '../text/numbers.ts'
 import { EventIndex } from './event-index.ts'
 import {
 	type Checkpoint,
@@ -28,14 +27,14 @@ import {
 import { SessionWalk } from './session-walk.ts'
 
 /**
- * Returns all sessions in a chain, ordered by their starts. Reads only session records. Session records that
- * a merge or a replay copied from other chains do not count, because the seqs and epochs of a session are
- * valid only in the chain in which it was recorded.
+ * Returns all sessions in a chain, in the order in which they started. Reads only session records. Session
+ * records that a merge or a replay copied from other chains are ignored, because the seqs and epochs of a
+ * session are valid only in the chain in which it was recorded.
  *
  * @throws {MeshChainError} `INVALID_OPTION`
  */
 export async function listSessions(chain: Chain): Promise<SessionInfo[]> {
-	checkChain('a list of sessions needs a chain', chain, ['records'])
+	checkChain('listing sessions requires a chain', chain, ['records'])
 	const walk = new SessionWalk(chain)
 	for await (const { record, data } of sessionRecordsIn(chain)) {
 		if (record.origin === undefined) await walk.take(record, data)
@@ -45,15 +44,15 @@ export async function listSessions(chain: Chain): Promise<SessionInfo[]> {
 }
 
 /**
- * Returns an explanation if the chain contains session records from other chains, whose sessions are not
- * listed; otherwise undefined.
+ * Returns an explanation if the chain contains session records from other chains, because sessions from other
+ * chains are not listed. Otherwise, returns undefined.
  */
 export async function sessionRecordsFromElsewhere(chain: Chain): Promise<string | undefined> {
 	let count = 0
 	for await (const { record } of sessionRecordsIn(chain)) if (record.origin !== undefined) count++
 	if (count === 0) return undefined
-	const came = count === 1 ? '1 session record came' : `${count.toLocaleString('en-US')} session records came`
-	return `${came} from other chains (merge, replay): list those sessions in their original chains`
+	const records = counted(count, 'session record')
+	return `${records} came from other chains (merge, replay): list those sessions in their original chains`
 }
 
 async function* sessionRecordsIn(
@@ -66,11 +65,11 @@ async function* sessionRecordsIn(
 }
 
 /**
- * Opens one session in a chain. The result supports the same queries as a `Recorder`, for all events of the
- * session.
+ * Opens one session in a chain. The result supports the same queries as a `Recorder`, across all events in
+ * the session.
  *
- * @param id the id of the session. If several sessions have this id, the newest of them is opened.
- * @throws {MeshChainError} `INVALID_OPTION`; `SESSION_NOT_FOUND`, naming the newest sessions in the chain.
+ * @param id Id of the session. If several sessions have this id, the newest one is opened.
+ * @throws {MeshChainError} `INVALID_OPTION`, or `SESSION_NOT_FOUND` if the chain does not contain the session
  */
 export async function openSession(chain: Chain, id: string): Promise<ChainSession> {
 	checkChain('a session needs a chain', chain, ['records'])
@@ -96,7 +95,7 @@ interface SliceQuery {
 	readonly kind?: string
 }
 
-/** One session in a chain, with queries for all of its events. */
+/** One session in a chain, with queries over all its events. */
 export class ChainSession {
 	/** Description of the session. */
 	readonly info: SessionInfo
@@ -130,7 +129,7 @@ export class ChainSession {
 	}
 
 	/**
-	 * Yields the events whose index is in `[from, to)`. Indexes of absent records are skipped.
+	 * Yields the events whose index is in `[from, to)`. The indexes of absent events are skipped.
 	 *
 	 * @throws {MeshChainError} `INVALID_OPTION`
 	 */
@@ -156,7 +155,7 @@ export class ChainSession {
 	}
 
 	/**
-	 * Returns the events with a time from `from` to `to`, both inclusive. Returns no events if `from` is later
+	 * Returns the events with a time between `from` and `to`, inclusive. Returns no events if `from` is later
 	 * than `to`.
 	 *
 	 * @throws {MeshChainError} `INVALID_OPTION`
@@ -171,7 +170,7 @@ export class ChainSession {
 	 * Returns the events between two checkpoints, which can be passed in either order. Returns no events if
 	 * both are the same checkpoint.
 	 *
-	 * @throws {MeshChainError} `CHECKPOINT_NOT_FOUND`, naming the first checkpoint that is missing.
+	 * @throws {MeshChainError} `CHECKPOINT_NOT_FOUND` if a checkpoint is missing
 	 */
 	async eventsBetweenCheckpoints(a: string, b: string): Promise<EventSlice> {
 		const checkpoints = await this.checkpoints()
@@ -269,8 +268,7 @@ export class ChainSession {
 }
 
 /**
- * Returns an upper bound for the absent events of a gap within the queried range. The gap may exceed that
- * range.
+ * Returns an upper bound on the number of absent events in the part of a gap that is in the queried range.
  */
 function absentWithin(
 	lookup: EventIndex,

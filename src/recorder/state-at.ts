@@ -11,19 +11,19 @@ import type { Checkpoint } from './session.ts'
 import { CHECKPOINT_KIND, checkpointOf, checkpointRecordOf } from './session-record.ts'
 
 /**
- * A position in history, or the newest checkpoint with an id. With `session`, only checkpoints in sessions
- * with that id count.
+ * A position in history, or the newest checkpoint with a given id. If `session` is set, only checkpoints in
+ * sessions with that id are considered.
  *
- * The state at a seq includes the record with that seq. The state at a time includes all records up to the
- * last record, by seq, that is not later than that time. Before the first record, the state is `initial`.
- * After the last record, it is the state at the end of the chain.
+ * The state at a seq includes the record with that seq. The state at a time includes the last record, in seq
+ * order, that is not later than that time, and all records before it. Before the first record, the state is
+ * `initial`. After the last record, it is the state at the end of the chain.
  */
 export type StatePosition = HistoryPosition | { readonly checkpoint: string; readonly session?: string }
 
 /** Options for {@link stateAt}. */
 export interface StateOptions<S> {
 	/**
-	 * Returns the next state or a promise of the next state. Called for each record in order, except
+	 * Returns the next state or a promise of the next state. Called in order for each record except
 	 * mesh-chain's own records.
 	 */
 	readonly fold: (state: S, record: LogRecord) => S | Promise<S>
@@ -49,7 +49,7 @@ export interface StateOptions<S> {
  * if there is none, and folds all later records up to the position. Reads only the checkpoint and those
  * records.
  *
- * @throws {MeshChainError} `INVALID_OPTION`; `CHECKPOINT_NOT_FOUND`; `CHAIN_GAP` if a record is absent and
+ * @throws {MeshChainError} `INVALID_OPTION`, `CHECKPOINT_NOT_FOUND`, or `CHAIN_GAP` if a record is absent and
  * `gaps` is `'throw'`.
  *
  * @example
@@ -67,7 +67,7 @@ export interface StateOptions<S> {
  */
 export async function stateAt<S>(chain: Chain, at: StatePosition, options: StateOptions<S>): Promise<S> {
 	checkOptionNames(options, ['fold', 'initial', 'checkpoint', 'gaps'])
-	checkChain('a state needs a chain', chain, ['records', 'batches'])
+	checkChain('computing a state requires a chain', chain, ['records', 'batches'])
 	const { fold, initial, gaps = 'throw' } = options
 	checkFunction('fold', fold)
 	checkWord('gaps', gaps, ['throw', 'skip'])
@@ -101,7 +101,7 @@ async function seqAt(chain: Chain, at: StatePosition): Promise<number> {
 	if (isOne && typeof checkpoint === 'string' && isSession) return seqOfCheckpoint(chain, checkpoint, session)
 	const fields = Object.entries({ seq, tsMs, checkpoint, session }).filter(([, value]) => value !== undefined)
 	const given = fields.map(([name, value]) => `${name} ${show(value)}`).join(', ')
-	const wanted = '{ seq } from 0, { tsMs } or { checkpoint, session? }'
+	const wanted = '{ seq: 0 or higher }, { tsMs } or { checkpoint, session? }'
 	const text = `a position must be ${wanted}, not ${given === '' ? show(at) : given}`
 	throw new MeshChainError('INVALID_OPTION', text)
 }
@@ -109,7 +109,7 @@ async function seqAt(chain: Chain, at: StatePosition): Promise<number> {
 async function seqAtTime(chain: Chain, tsMs: number): Promise<number> {
 	for await (const { seq } of chain.records({ until: tsMs, reverse: true, limit: 1, gaps: 'skip' }))
 		return seq
-	// The times of absent records before the first record are unknown.
+	// The times of absent records that precede the first record are unknown.
 	for await (const first of chain.records({ limit: 1 })) return isGap(first) ? first.seq : 0
 	return 0
 }

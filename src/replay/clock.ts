@@ -7,11 +7,11 @@ import { CLOCK_STEP_MS_MAX } from '../model/limits.ts'
 import { warn } from '../platform/diagnostics.ts'
 import { TIMER_MS_MAX } from '../platform/time-limits.ts'
 
-/** The time that a paced replay follows. */
+/** The clock that paces a replay. */
 export interface ReplayClock {
 	/**
-	 * Returns the time in milliseconds since any fixed origin. If a reading steps back, or is more than a day
-	 * ahead of the waited time, the replay uses the progress of the system clock instead.
+	 * Returns the time in milliseconds since an arbitrary fixed origin. If a reading steps back, or advances
+	 * more than a day beyond the requested wait, the replay uses the progress of the system clock instead.
 	 */
 	now(): number
 	/**
@@ -31,8 +31,8 @@ export const systemClock: ReplayClock = {
 }
 
 /**
- * Calls `callback` once the clock has reached a time, even if `after` calls back earlier. Returns a function
- * that cancels the call.
+ * Calls `callback` when the clock reaches a time, even if `after` calls back earlier. Returns a function that
+ * cancels the call.
  */
 export function callAt(clock: ReplayClock, atMs: number, callback: () => void): () => void {
 	let cancel = () => {}
@@ -45,7 +45,7 @@ export function callAt(clock: ReplayClock, atMs: number, callback: () => void): 
 	return () => cancel()
 }
 
-/** Resolves after `ms` milliseconds by this clock, or as soon as the signal aborts. */
+/** Resolves after `ms` milliseconds by this clock, or as soon as the signal is aborted. */
 export function waitBy(clock: ReplayClock, ms: number, signal?: AbortSignal): Promise<void> {
 	return new Promise((resolve) => {
 		if (signal?.aborted) return resolve()
@@ -60,9 +60,9 @@ export function waitBy(clock: ReplayClock, ms: number, signal?: AbortSignal): Pr
 }
 
 /**
- * Checks a clock and returns a safe version of it, which never steps back. The safe clock follows the system
- * clock while the given clock throws, returns no number, steps back, or is more than a day ahead of the
- * waited time. If the given clock cannot start a wait, the system clock waits instead.
+ * Checks a clock and returns a safe version that never steps back. The safe clock advances with the system
+ * clock while the given clock throws, does not return a number, steps back, or advances more than a day
+ * beyond the requested wait. If the given clock cannot start a wait, the system clock starts it instead.
  *
  * @throws {MeshChainError} `INVALID_OPTION`
  */
@@ -75,19 +75,22 @@ export function checkClock(clock: ReplayClock): ReplayClock {
 }
 
 /**
- * Returns a clock that starts at 0 and advances by the difference between readings. If the difference is not
- * plausible, it advances by the progress of the system clock. A wrong reading or an adjusted clock therefore
- * cannot stall a replay or end its pacing.
+ * Returns a clock that starts at 0 and advances by the difference between readings. If the difference is
+ * implausible, the clock advances by the progress of the system clock. A wrong reading or an adjusted clock
+ * therefore cannot stall a replay or end its pacing.
  */
 function soundReplayClock(clock: ReplayClock): ReplayClock {
 	let isTold = false
 	let nowMs = 0
 	let last: { readonly readingMs: number | undefined; readonly atMs: number } | undefined
-	/** Longest wait requested since the last reading. A manually advanced clock may skip that time. */
+	/**
+	 * Longest wait requested since the last reading. A manually advanced clock may advance by that time at
+	 * once.
+	 */
 	let waitedMs = 0
 	const failed = () => {
 		if (!isTold)
-			warn('HOOK_FAILED', 'the clock of a replay failed; the system clock replaces its invalid readings')
+			warn('HOOK_FAILED', "a replay's clock failed: the system time is used for its invalid readings")
 		isTold = true
 	}
 	/**

@@ -1,9 +1,9 @@
 /**
- * Decides when each record is due: at its distance in time from the first record, divided by the speed.
- * Distances are measured from one anchor, so that errors do not accumulate. A new speed, a pause or a seek
- * sets a new anchor, and waiting callers wake up and check again.
+ * Decides when each record is due. The delay after the first record is the recorded interval between the two
+ * records, divided by the speed. Intervals are measured from one anchor, so that errors do not accumulate. A
+ * new speed, a pause or a seek sets a new anchor, and waiting callers wake up and check again.
  *
- * The times in a recording are untrusted input. One wrong time must neither stop a replay for years nor end
+ * The times in a recording are untrusted input. One wrong time must neither stall a replay for years nor end
  * its pacing. The wait between two records is therefore bounded, and the anchor moves by the skipped time.
  */
 import { CLOCK_JUMP_MS } from '../model/limits.ts'
@@ -14,9 +14,9 @@ interface Anchor {
 	readonly tsMs: number
 }
 
-/** Distances in time between records for which a replay did not wait in full. */
+/** The intervals that a replay skipped or shortened. */
 export interface Shortened {
-	/** Number of shortened distances. */
+	/** Number of skipped or shortened intervals. */
 	readonly count: number
 	/** Total time that was skipped, in milliseconds of the recording. */
 	readonly ms: number
@@ -32,13 +32,13 @@ export class Pacer {
 	/** Latest time requested since the anchor was last set. */
 	#newestMs: number | undefined
 	/**
-	 * Position before the last shortened distance. The next record may show that the distance was caused by one
-	 * wrong time.
+	 * Position before the last shortened interval. The next record may show that one wrong time caused the
+	 * interval.
 	 */
 	#beforeJump: { readonly anchor: Anchor; readonly newestMs: number } | undefined
 	/**
-	 * Step back in time before the last record, if less than an hour. It counts only if the next record
-	 * continues from there.
+	 * Size of the step back in time before the last record, if it was less than an hour. The step counts only
+	 * if the next record continues from the earlier time.
 	 */
 	#steppedBackMs = 0
 	#shortened = { count: 0, ms: 0 }
@@ -47,9 +47,9 @@ export class Pacer {
 	#stopped = false
 
 	/**
-	 * @param speed the playback speed. 1 is real time, and Infinity means no waits.
-	 * @param gapMsMax the maximum distance between two records, in recorded time. Longer distances are
-	 * shortened to this value. If it is undefined, distances of an hour or more are skipped.
+	 * @param speed Playback speed: 1 is real time, and Infinity means no waits.
+	 * @param gapMsMax Maximum interval between two records, in milliseconds of recorded time. Longer intervals
+	 * are shortened to this value. If it is undefined, intervals of an hour or more are skipped.
 	 */
 	constructor(clock: ReplayClock, speed: number, gapMsMax?: number) {
 		this.#clock = clock
@@ -65,7 +65,7 @@ export class Pacer {
 		return this.#speed
 	}
 
-	/** Changes the speed, starting at the current time. */
+	/** Changes the speed from the current time on. */
 	set speed(speed: number) {
 		const tsMs = this.#position()
 		this.#speed = speed
@@ -104,17 +104,17 @@ export class Pacer {
 		this.wake()
 	}
 
-	/** Wakes the waiting caller, which checks again. */
+	/** Wakes the waiting caller so that it checks again. */
 	wake(): void {
 		this.#wake?.()
 	}
 
 	/**
-	 * Resolves when a record with this time is due. The result is the delay in milliseconds. Resolves
-	 * immediately after {@link stop}.
+	 * Waits until a record with this time is due. Resolves to the lateness of the record in milliseconds.
+	 * Resolves immediately after a call to {@link stop}.
 	 *
-	 * @param waiting Called before each wait with the length of the wait in milliseconds. Returns the number of
-	 * milliseconds until the next call.
+	 * @param waiting Function that is called before each wait with the length of the wait in milliseconds. It
+	 * returns the number of milliseconds until the next call.
 	 */
 	async due(
 		tsMs: number,
@@ -154,8 +154,8 @@ export class Pacer {
 
 	/**
 	 * Moves the anchor by the skipped time. After a step back, the recording continues from the earlier time,
-	 * unless the next record returns to the later time. If the next record returns, a small step back does not
-	 * count, because records from several clocks may alternate.
+	 * unless the next record returns to the later time. In that case, a small step back does not count, because
+	 * records from several clocks may alternate.
 	 */
 	#shorten(tsMs: number): void {
 		this.#returnTo(tsMs)
@@ -181,7 +181,7 @@ export class Pacer {
 		this.#shortened.ms += Math.abs(leftOutMs)
 	}
 
-	/** Continues from the position before a jump, unless that position is farther from the given time. */
+	/** Continues from the position before a jump, unless the current position is closer to the given time. */
 	#returnTo(tsMs: number): void {
 		const before = this.#beforeJump
 		if (before === undefined || this.#newestMs === undefined) return
@@ -192,7 +192,7 @@ export class Pacer {
 		this.#steppedBackMs = 0
 	}
 
-	/** Returns the part of a distance between two records that is waited for. */
+	/** Returns how long to wait for an interval between two records, in milliseconds of recorded time. */
 	#waitedMs(distanceMs: number): number {
 		if (this.#gapMsMax !== undefined) return Math.max(0, Math.min(distanceMs, this.#gapMsMax))
 		return distanceMs >= CLOCK_JUMP_MS ? 0 : Math.max(0, distanceMs)

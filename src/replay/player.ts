@@ -20,10 +20,10 @@ import { TargetWriter } from './target-writer.ts'
 
 /**
  * Options for a player. Records are delivered one at a time, so `concurrency` and `key` do not apply. The
- * count for `limit` restarts at zero after each seek and each time a looping player starts again.
+ * count for `limit` restarts at zero after each seek and each time a looping player returns to the start.
  */
 export interface PlayerOptions extends Omit<ReplayOptions, 'concurrency' | 'key' | 'stopOnError' | 'dryRun'> {
-	/** Whether to start again at the end of the window. Default: false. */
+	/** Whether to start again after the end of the window. Default: false. */
 	readonly loop?: boolean | undefined
 }
 
@@ -51,21 +51,21 @@ export class Player {
 	readonly #tally: Tally
 	#playing: Promise<ReplaySummary> | undefined
 	#records: AsyncIterator<LogRecord> | undefined
-	/** Next record, if already read. */
+	/** Next record; undefined if it has not been read yet. */
 	#ahead: LogRecord | undefined
 	/** Number of seeks. A wait that started before the latest seek is obsolete. */
 	#visit = 0
 	#from: LogFilter | undefined
 	#until: HistoryPosition | undefined
 	#steps = 0
-	/** Number of records started since the last seek. */
+	/** Number of records whose delivery was started since the last seek. */
 	#taken = 0
 	#arrived: (() => void) | undefined
 	#isStopped = false
 	#isEnded = false
 
 	/**
-	 * @param options the options. The default for `speed` is 1.
+	 * @param options Options of the player. Default for `speed`: 1.
 	 * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_FILTER`, `INVALID_LEVEL`
 	 */
 	constructor(
@@ -100,8 +100,8 @@ export class Player {
 	}
 
 	/**
-	 * Playback speed: 1 is real time, 10 is 10×, and `'max'` is as fast as the target accepts records. Can be
-	 * changed at any time.
+	 * Playback speed: 1 is real time, 10 is ten times as fast, and `'max'` is as fast as the target accepts
+	 * records. The speed can be changed at any time.
 	 *
 	 * @throws {MeshChainError} `INVALID_OPTION`
 	 */
@@ -134,10 +134,10 @@ export class Player {
 
 	/**
 	 * Plays up to a position and pauses there, before the first record with a higher seq or a later time.
-	 * Resolves at the position or at the end of the window, even for a looping player. Delivers nothing if the
-	 * position has already been reached.
+	 * Resolves when the position or the end of the window has been reached, even for a looping player. Delivers
+	 * nothing if the position has already been reached.
 	 *
-	 * @throws {MeshChainError} `INVALID_OPTION`; `INVALID_USAGE` after {@link stop}.
+	 * @throws {MeshChainError} `INVALID_OPTION`, or `INVALID_USAGE` after {@link stop}.
 	 */
 	async playUntil(position: HistoryPosition): Promise<void> {
 		const until = checkPosition(position)
@@ -158,10 +158,10 @@ export class Player {
 	}
 
 	/**
-	 * Delivers the next records immediately, regardless of their times, and pauses. Resolves when the records
-	 * have been delivered or the end of the window is reached.
+	 * Delivers the next records immediately, regardless of their times, and then pauses. Resolves when the
+	 * records have been delivered or the end of the window has been reached.
 	 *
-	 * @throws {MeshChainError} `INVALID_OPTION`; `INVALID_USAGE` after {@link stop}.
+	 * @throws {MeshChainError} `INVALID_OPTION`, or `INVALID_USAGE` after {@link stop}.
 	 */
 	async step(count = 1): Promise<void> {
 		checkWholeNumber('count', count, 1)
@@ -174,11 +174,11 @@ export class Player {
 	}
 
 	/**
-	 * Moves to a position in the window. A player that is playing continues there and delivers the record at
-	 * that position immediately. A position before the window means its beginning, and a position after the
-	 * window means its end.
+	 * Moves to a position in the window. A player that is playing continues from there and delivers the record
+	 * at that position immediately. A position before the window is treated as its start, and a position after
+	 * the window as its end.
 	 *
-	 * @throws {MeshChainError} `INVALID_OPTION`; `INVALID_USAGE` after {@link stop}.
+	 * @throws {MeshChainError} `INVALID_OPTION`, or `INVALID_USAGE` after {@link stop}.
 	 */
 	async seek(position: HistoryPosition): Promise<void> {
 		const checked = checkPosition(position)
@@ -190,7 +190,8 @@ export class Player {
 	}
 
 	/**
-	 * Ends the replay. The player cannot be used afterwards, and another call of {@link play} ends immediately.
+	 * Ends the replay. The player cannot be used afterwards, and another call to {@link play} resolves
+	 * immediately.
 	 */
 	stop(): void {
 		this.#isStopped = true
@@ -210,7 +211,7 @@ export class Player {
 	}
 
 	/**
-	 * Returns a promise that resolves when the steps are complete or the position is reached. Resolves the
+	 * Returns a promise that resolves when the steps are complete or the position is reached. Also resolves the
 	 * previous caller's promise.
 	 */
 	#arrival(): Promise<void> {
@@ -232,7 +233,7 @@ export class Player {
 		return this.#playing
 	}
 
-	/** @param from the query to continue with; undefined for the end of the window. */
+	/** @param from Query to continue with; undefined for the end of the window. */
 	#goTo(from: LogFilter | undefined): void {
 		this.#from = from
 		this.#taken = 0
@@ -250,8 +251,8 @@ export class Player {
 	}
 
 	/**
-	 * Runs the replay, and listens to the signal only during the run, so that a long-lived signal does not
-	 * retain the player.
+	 * Runs the replay. Listens to the signal only during the run, so that a long-lived signal does not retain
+	 * the player.
 	 */
 	async #runUntilAborted(): Promise<ReplaySummary> {
 		const { signal } = this.#options
@@ -272,13 +273,13 @@ export class Player {
 				const record = this.#taken < this.#options.limit ? await this.#next() : undefined
 				if (visit !== this.#visit) continue
 				if (record === undefined) {
-					// An empty window would repeat endlessly.
+					// A looping player would repeat an empty window endlessly.
 					const isEmpty = this.#taken === 0 && this.#from === this.#options.query
 					if (!this.#loops || isEmpty) break
 					await this.#pacer.resumed(() => this.#steps === 0 && visit === this.#visit)
 					if (visit !== this.#visit || this.#isStopped) continue
 					this.#goTo(this.#options.query)
-					// Without this, a target that accepts every record synchronously would starve all other work.
+					// A target that accepts every record synchronously would otherwise starve all other work.
 					await new Promise((resolve) => setImmediate(resolve))
 					if (this.#until !== undefined) this.#arrive()
 				} else if (isBeyond(record, this.#until)) await this.#reach(this.#until!, visit)
@@ -297,7 +298,10 @@ export class Player {
 		return this.#isStopped || this.#delivery.isGone
 	}
 
-	/** Handles a next record that is after the position. Pauses when the recording has reached the position. */
+	/**
+	 * Handles the case where the next record is after the position. Pauses when the recording reaches the
+	 * position.
+	 */
 	async #reach(until: HistoryPosition, visit: number): Promise<void> {
 		const isStillWanted = () => this.#steps === 0 && visit === this.#visit && this.#until === until
 		if ('tsMs' in until) await this.#pacer.reached(until.tsMs, isStillWanted)
@@ -334,7 +338,7 @@ export class Player {
 
 	#afterStep(record: LogRecord): void {
 		this.#steps--
-		// Playback later continues from the last record that was stepped to.
+		// Playback resumes from the last record that a step delivered.
 		this.#pacer.restart(record.tsMs)
 		if (this.#steps === 0) this.#arrived?.()
 	}
@@ -350,7 +354,10 @@ export class Player {
 	}
 }
 
-/** Returns whether a record is after the position to play to; false if there is no such position. */
+/**
+ * Returns whether a record is after the position where the player must pause; false if there is no such
+ * position.
+ */
 function isBeyond(record: LogRecord, until: HistoryPosition | undefined): boolean {
 	if (until === undefined) return false
 	return 'seq' in until ? record.seq > until.seq : record.tsMs > until.tsMs
@@ -360,6 +367,6 @@ function checkPosition(given: HistoryPosition): HistoryPosition {
 	const position = positionFrom(given)
 	if (position !== undefined) return position
 	const { seq, tsMs } = (given ?? {}) as { readonly seq?: unknown; readonly tsMs?: unknown }
-	const text = `a position must be { seq } from 0 or { tsMs }, not ${show(seq ?? tsMs ?? given)}`
+	const text = `a position must be { seq: 0 or higher } or { tsMs }, not ${show(seq ?? tsMs ?? given)}`
 	throw new MeshChainError('INVALID_OPTION', text)
 }

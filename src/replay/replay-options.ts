@@ -1,4 +1,4 @@
-/** The options of a replay, checked and complete. */
+/** Validates the options of a replay and applies the defaults. */
 import { checkBoolean, checkName, checkSignal, invalidOption } from '../model/check.ts'
 import {
 	defineOptions,
@@ -30,26 +30,26 @@ export interface ReplayOptions extends LogFilter {
 	/** Maximum number of matching records to replay. Default: no limit. */
 	readonly limit?: number | undefined
 	/**
-	 * Playback speed: 1 is real time, 10 is 10×, and `'max'` is as fast as the target accepts records. Default:
-	 * `'max'`.
+	 * Playback speed: 1 is real time, 10 is ten times as fast, and `'max'` is as fast as the target accepts
+	 * records. Default: `'max'`.
 	 */
 	readonly speed?: 'max' | number | undefined
 	/**
-	 * Maximum wait between two records of a paced replay, in milliseconds of the recording. Longer distances
-	 * are shortened to this value. `Infinity` waits for any distance. Default: distances of an hour or more are
-	 * skipped, because the clock was adjusted or nothing happened. The summary counts shortened and skipped
-	 * distances in `shortened`.
+	 * Maximum interval between two records in a paced replay, in milliseconds of recorded time. Longer
+	 * intervals are shortened to this value. `Infinity` disables the limit. Default: intervals of an hour or
+	 * more are skipped, because either the clock was adjusted or nothing happened. The summary counts shortened
+	 * and skipped intervals in `shortened`.
 	 */
 	readonly gapMsMax?: number | undefined
 	/** Maximum number of concurrent deliveries. Default: 1, which keeps all records in order. */
 	readonly concurrency?: number | undefined
 	/**
-	 * Returns the key of a record. With `concurrency`, records with the same key stay in order. Default: the
-	 * node id and daemon id of the record.
+	 * Function that returns the key of a record. With `concurrency`, records with the same key stay in order.
+	 * Default: the key consists of the node id and the daemon id of the record.
 	 */
 	readonly key?: ((record: LogRecord) => unknown) | undefined
 	/**
-	 * Maximum number of retries of a failed delivery. The delay starts at 100 ms and doubles up to 5 s.
+	 * Maximum number of retries for a failed delivery. The delay starts at 100 ms and doubles up to 5 s.
 	 * Default: 2.
 	 */
 	readonly retries?: number | undefined
@@ -57,17 +57,20 @@ export interface ReplayOptions extends LogFilter {
 	readonly timeoutMs?: number | undefined
 	/** Whether to end the replay after the first failed record. Default: false. */
 	readonly stopOnError?: boolean | undefined
-	/** Whether to deliver nothing and only count the records, with the same pacing. Default: false. */
+	/** Whether to count the records without delivering them, with the same pacing. Default: false. */
 	readonly dryRun?: boolean | undefined
-	/** Signal that ends the replay once the deliveries in flight have finished. */
+	/** Signal that ends the replay after the deliveries in flight have finished. */
 	readonly signal?: AbortSignal | undefined
-	/** Called about once per `progressIntervalMs`, even during a wait. */
+	/**
+	 * Function that is called with the progress about once per `progressIntervalMs`, even during a wait.
+	 * Default: none.
+	 */
 	readonly onProgress?: ((progress: ReplayProgress) => void) | undefined
-	/** Interval between calls of `onProgress`. Default: 1,000 ms. */
+	/** Interval between calls to `onProgress`. Default: 1,000 ms. */
 	readonly progressIntervalMs?: number | undefined
 	/**
-	 * Chain id for the origin of records without an origin, if the source has no `chainId`. Default:
-	 * `'replay'`.
+	 * Chain id in the origin of records that have no origin yet. Applies if the source has no `chainId`.
+	 * Default: `'replay'`.
 	 */
 	readonly sourceId?: string | undefined
 	/** Clock that paces the replay. Default: `systemClock`. */
@@ -93,14 +96,14 @@ const REPLAY_RULES = {
 
 const REPLAY_OPTIONS = defineOptions(REPLAY_RULES, FILTER_NAMES)
 
-/** The options of a replay, with every default in place. */
+/** Replay options with all defaults applied. */
 export interface ResolvedReplayOptions extends ResolvedOptions<typeof REPLAY_RULES> {
 	readonly filter: ResolvedFilter
 	readonly query: LogFilter
 }
 
 /**
- * Checks and completes the options, before anything is read from the source.
+ * Validates the options and applies the defaults before anything is read from the source.
  *
  * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_FILTER`, `INVALID_LEVEL`
  */

@@ -1,17 +1,17 @@
-/** The types for the result and the progress of a replay. */
+/** Types for the result and the progress of a replay. */
 import type { Shortened } from './pacer.ts'
 
-/** The result of a replay. It is plain data, which `JSON.stringify` preserves completely. */
+/** The result of a replay, as plain data that `JSON.stringify` preserves. */
 export interface ReplaySummary {
-	/** Records that the target accepted. */
+	/** Number of records that the target accepted. */
 	readonly replayed: number
-	/** Records that the target did not accept, after all retries. */
+	/** Number of records that the target did not accept, even after all retries. */
 	readonly failed: number
-	/** Retries of failed deliveries. */
+	/** Number of retries of failed deliveries. */
 	readonly retries: number
-	/** Number of records, or lines of a recording, that are not for the target, by reason. */
+	/** Number of records, or lines in a recording, that are not intended for the target, by reason. */
 	readonly skipped: Readonly<Record<string, number>>
-	/** Number of gaps in the source, and number of records absent in these gaps. */
+	/** Number of gaps in the source, and the number of absent records that they represent. */
 	readonly gaps: { readonly count: number; readonly records: number }
 	/** First failure, if any. */
 	readonly firstError: ReplayFailure | undefined
@@ -30,24 +30,24 @@ export interface ReplaySummary {
 	 * - `aborted`: the signal or `Player.stop` ended the replay.
 	 * - `error`: a record failed, and `stopOnError` was set.
 	 * - `targetGone`: the target reported that it is gone, timed out three times in a row, or could not be
-	 *   flushed, or an appender could not commit records, for example because the disk was full.
+	 *   flushed; or an appender could not commit records, for example because the disk was full.
 	 */
 	readonly ended: 'end' | 'aborted' | 'error' | 'targetGone'
 	/**
 	 * Seq to resume from. Every record with a lower seq was handled. If the target could not be flushed, this
-	 * is the seq of the first record that the target has not kept. If the target cannot determine that record,
+	 * is the seq of the first record that the target did not keep. If the target cannot determine that record,
 	 * this is the seq of the first record in this replay.
 	 */
 	readonly nextSeq: number | undefined
 	/** Duration of the replay in milliseconds. */
 	readonly elapsedMs: number
-	/** Distances in time between records for which a paced replay did not wait in full. */
+	/** The intervals that a paced replay skipped or shortened. */
 	readonly shortened: Shortened
 	/** Maximum delay of a record in milliseconds; 0 without pacing. */
 	readonly lateMsMax: number
 }
 
-/** The failure to deliver a record. */
+/** A failed delivery of a record. */
 export interface ReplayFailure {
 	/** Seq of the record in the source, if known. */
 	readonly seq: number | undefined
@@ -67,6 +67,6 @@ export interface ReplayProgress {
 	readonly seq: number
 	/** Time of the last record whose delivery was started. */
 	readonly tsMs: number
-	/** Next record and the length of the wait for it; absent while records are being delivered. */
+	/** Next record, and the length of the wait for it; absent while records are being delivered. */
 	readonly waitsFor?: { readonly seq: number; readonly tsMs: number; readonly waitMs: number }
 }

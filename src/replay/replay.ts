@@ -1,6 +1,6 @@
 /**
- * Delivers a window of history to a target in order. Each record is delivered at its time, or as fast as the
- * target accepts records. Everything that is not delivered is counted.
+ * Delivers a window of history to a target in order. Records are delivered at their recorded pace, or as fast
+ * as the target accepts them. Every record that is not delivered is counted.
  */
 import pLimit from 'p-limit'
 import { discard, isThenable, type Outcome, within } from '../guard/promises.ts'
@@ -8,6 +8,7 @@ import { attempt, isInstance, propertyOf } from '../guard/values.ts'
 import { MeshChainError, messageOf } from '../model/errors.ts'
 import { matches } from '../model/filter.ts'
 import type { LogRecord } from '../model/record.ts'
+import { counted } from '../text/numbers.ts'
 import { Pacer } from './pacer.ts'
 import { type ReplayOptions, type ResolvedReplayOptions, resolveReplayOptions } from './replay-options.ts'
 import type { ReplaySummary } from './replay-summary.ts'
@@ -24,28 +25,29 @@ import { asTarget, type ReplayTarget, wantsGaps } from './target.ts'
 import { TargetWriter } from './target-writer.ts'
 
 /**
- * Number of records read ahead per concurrent delivery. Such records wait for earlier records with the same
- * key.
+ * Number of records to read ahead per concurrent delivery. A record that is read ahead waits for earlier
+ * records with the same key.
  */
 const AHEAD = 16
 
 /**
  * Replays the matching records into a target, in the order of the source. Replayed records keep their times.
- * Their `origin` identifies the source chain, which distinguishes replayed records from live records. Gaps
- * are counted, and passed to targets that keep gaps.
+ * The `origin` of a replayed record identifies the source chain and distinguishes the record from live
+ * records. Gaps are counted, and are passed to targets that keep gaps.
  *
- * Failed deliveries are retried, then counted. The replay continues unless `stopOnError` is set. A paced
- * replay delivers the first record immediately and every other record at its distance in time from the first.
- * A record whose time has already passed is delivered immediately, so that the replay catches up after a
- * delay.
+ * A failed delivery is retried. If all retries fail, the record is counted as failed. The replay continues
+ * unless `stopOnError` is set. A paced replay delivers the first record immediately, and every later record
+ * at its recorded interval from the first one. A record whose time has already passed is delivered
+ * immediately, so that the replay catches up after a delay.
  *
- * @param source a chain, which seeks the window, or any iterable of records, such as an array, a generator or
- * `readJsonl(path)`.
- * @param target a target, or a function that receives each record. The target is flushed at the end, but
- * never closed.
- * @returns the summary, even if the signal has ended the replay.
- * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_FILTER`, `INVALID_LEVEL` before anything is read;
- * `REPLAY_FAILED` if the source or `key` fails, with the seq of the first record that was not handled.
+ * @param source Chain or iterable of records, such as an array, a generator or `readJsonl(path)`. A chain
+ * seeks the window.
+ * @param target Target, or function that receives each record. The target is flushed at the end, but never
+ * closed.
+ * @returns The summary, even if the signal ends the replay.
+ * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_FILTER` or `INVALID_LEVEL` before anything is read, or
+ * `REPLAY_FAILED` if the source or `key` fails. A `REPLAY_FAILED` error contains the seq of the first record
+ * that was not handled.
  *
  * @example
  * ```ts
@@ -163,7 +165,7 @@ class Replay {
 				}
 			}
 		} finally {
-			// A source that waits for new records may never return, so the replay ends it with a time limit.
+			// A source that waits for new records may never end, so the wait for its end has a time limit.
 			const returned = within(batches.return(undefined), this.#options.timeoutMs)
 			if (!this.#aborted) tellEnd(await returned, this.#options.timeoutMs)
 		}
@@ -200,7 +202,7 @@ class Replay {
 
 	#end(record: LogRecord, isThere: boolean): void {
 		if (!isThere) this.#hasError = true
-		// If a failed record ends the replay, the next replay starts with that record.
+		// If a failed record ends the replay, the next replay must start with that record.
 		if (isThere || !this.#isOver) this.#tally.end(record)
 	}
 
@@ -209,7 +211,7 @@ class Replay {
 		const seq = this.#tally.nextSeq
 		const isKey = isInstance(error, KeyFailure)
 		const what = isKey ? 'the key function failed' : 'the source failed'
-		const text = `${what} after ${replayed} records (${failed} failed): ${messageOf(error)}`
+		const text = `${what} after ${counted(replayed, 'record')} (${failed} failed): ${messageOf(error)}`
 		return new MeshChainError('REPLAY_FAILED', text, {
 			cause: isKey ? error.cause : error,
 			...(seq === undefined ? {} : { seq }),

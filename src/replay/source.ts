@@ -8,7 +8,7 @@ import type { LogFilter } from '../model/filter.ts'
 import { isRecordTime, type LogRecord } from '../model/record.ts'
 import { warn } from '../platform/diagnostics.ts'
 
-/** A source that seeks the window by itself: a chain or an object with the same `batches` method. */
+/** A source that can seek to the start of the window: a chain or an object with the same `batches` method. */
 export interface BatchSource extends Pick<Chain, 'batches'> {
 	/** Id of the chain that the records belong to. */
 	readonly chainId?: string
@@ -17,13 +17,13 @@ export interface BatchSource extends Pick<Chain, 'batches'> {
 }
 
 /**
- * An iterable of single records, such as an array. A replay uses its `chainId`, and includes its `skipped` in
- * the summary.
+ * An iterable of single records, such as an array. A replay uses the `chainId` of the iterable, and includes
+ * its `skipped` counts in the summary.
  */
 export type RecordSource = (AsyncIterable<LogRecord> | Iterable<LogRecord>) &
 	Pick<BatchSource, 'chainId' | 'skipped'>
 
-/** Returns whether a source seeks the window by itself. */
+/** Returns whether a source can seek to the start of the window. */
 export function isBatchSource(source: BatchSource | RecordSource): source is BatchSource {
 	return typeof propertyOf(source, 'batches') === 'function'
 }
@@ -39,10 +39,11 @@ export function checkSource(source: unknown): void {
 }
 
 /**
- * Reads a source in batches. A chain seeks the window. Any other source is read from its beginning.
+ * Reads a source in batches. A chain seeks to the start of the window. Any other source is read from its
+ * beginning.
  *
- * @param timeoutMs Time limit for ending the source when no more records are needed. A slower source is
- * abandoned with a warning.
+ * @param timeoutMs Time limit for ending the source when no more records are needed. A source that takes
+ * longer is abandoned with a warning.
  */
 export async function* batchesOf(
 	source: BatchSource | RecordSource,
@@ -56,7 +57,7 @@ export async function* batchesOf(
 		for await (const record of new ForeignItems<LogRecord>(source, timeoutMs, left)) yield [checked(record)]
 }
 
-/** Refuses a record without a valid time, for which a paced replay would wait forever. */
+/** Refuses a record without a valid time, because a paced replay would wait forever for the record. */
 function checked(record: LogRecord): LogRecord {
 	if (isRecordTime(propertyOf(record, 'tsMs'))) return record
 	throw new MeshChainError('INVALID_LINE', `a source must yield records with a time, not ${show(record)}`)

@@ -12,9 +12,9 @@ import type { Pacer } from './pacer.ts'
 import type { ReplayProgress, ReplaySummary } from './replay-summary.ts'
 import type { TargetWriter } from './target-writer.ts'
 
-/** The options of a replay that the counters use. */
+/** The replay options that the counters use. */
 export interface TallyOptions {
-	/** Chain id for the origin of records without an origin. */
+	/** Chain id in the origin of records that have no origin yet. */
 	readonly sourceId: string
 	readonly keepsGaps: boolean
 	readonly pacer: Pacer
@@ -73,7 +73,7 @@ export class Tally {
 		this.#nextSeq = seq
 	}
 
-	/** Reports a wait as progress. Returns the number of milliseconds until the next call. */
+	/** Reports a wait as progress. Returns the number of milliseconds until the next report. */
 	waiting({ seq, tsMs }: LogRecord, waitMs: number): number {
 		const { onProgress, progressIntervalMs, clock } = this.#options
 		if (onProgress === undefined || this.#last === undefined) return Number.POSITIVE_INFINITY
@@ -108,7 +108,7 @@ export class Tally {
 
 	end(record: LogRecord): void {
 		this.#outstanding.delete(record)
-		// Concurrent deliveries may end in a different order.
+		// Concurrent deliveries may end out of order.
 		this.#nextSeq = Math.max(this.#nextSeq ?? 0, record.seq + 1)
 	}
 

@@ -14,7 +14,7 @@ import type { ReplayTarget, UndeliveredRecords } from './target.ts'
 /** Number of consecutive timeouts after which a target counts as gone. */
 const TIMEOUTS_MAX = 3
 
-/** The options of a replay that deliveries use. */
+/** The replay options that apply to deliveries. */
 export interface TargetWriterOptions {
 	readonly retries: number
 	readonly timeoutMs: number
@@ -27,15 +27,15 @@ export class TargetWriter {
 	readonly #options: TargetWriterOptions
 	readonly counts = { replayed: 0, failed: 0, retries: 0 }
 	firstError: ReplayFailure | undefined
-	/** Whether the target accepts no more records. */
+	/** Whether the target no longer accepts records. */
 	isGone = false
 	/**
-	 * Seq of the first accepted record that the target may not have kept; `'first'` for all accepted records.
+	 * Seq of the first accepted record that the target may not have kept; `'first'` if it may have kept none.
 	 */
 	undeliveredFrom: 'first' | number | undefined
 	readonly #aborted = new AbortController()
 	#timeoutsInRow = 0
-	/** Whether the last record failed. The next record is then tried only once. */
+	/** Whether the last record failed. After a failure, the next record is tried only once. */
 	#isFailing = false
 
 	constructor(target: ReplayTarget, options: TargetWriterOptions) {
@@ -49,8 +49,8 @@ export class TargetWriter {
 	}
 
 	/**
-	 * Returns whether the record was delivered. If the target returns a promise or the delivery fails, returns
-	 * a promise of the result.
+	 * Delivers a record. Returns whether the record was delivered; a promise if the target returns a promise or
+	 * the first attempt fails.
 	 */
 	deliver(record: LogRecord): boolean | Promise<boolean> {
 		try {
@@ -64,7 +64,7 @@ export class TargetWriter {
 
 	/**
 	 * Flushes the target. After a failure, the target counts as gone, and the error is recorded if it is the
-	 * first.
+	 * first error.
 	 */
 	async flush(): Promise<void> {
 		try {
@@ -77,8 +77,8 @@ export class TargetWriter {
 	}
 
 	/**
-	 * Counts the records that the target could not keep as failed. Returns the seq of the first such record, if
-	 * known.
+	 * Adds the records that the target could not keep to the failed count. Returns the seq of the first such
+	 * record, if known.
 	 */
 	#takeBack(): number | undefined {
 		const undelivered = attempt(() => soundUndelivered(this.#target.undelivered?.()), undefined)
@@ -163,7 +163,7 @@ export class TargetWriter {
 }
 
 /**
- * Returns whether an error means that an appender cannot commit any records. Only such an error is retryable.
+ * Returns whether an error is retryable. A retryable error means that the appender cannot commit any records.
  */
 function isFailing(thrown: unknown): boolean {
 	return isInstance(thrown, LogAppendError) && isRetryable(thrown)

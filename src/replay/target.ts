@@ -19,15 +19,15 @@ export interface ReplayTarget {
 	readonly name?: string
 	/**
 	 * Accepts one record. If this method throws or rejects, the record was not delivered, and the delivery is
-	 * retried as often as `retries` allows. An error with the code `TARGET_GONE` means that the target accepts
-	 * no more records. A `retryable` `LogAppendError` after the last retry has the same meaning.
+	 * retried up to `retries` times. An error with the code `TARGET_GONE` means that the target accepts no more
+	 * records. A `retryable` `LogAppendError` after the last retry has the same meaning.
 	 */
 	write(record: LogRecord): unknown
-	/** Returns or resolves once every accepted record has arrived at its destination. */
+	/** Waits until every accepted record has arrived at its destination. May return a promise. */
 	flush?(): unknown
 	/**
-	 * Returns the accepted records that have not arrived at their destination after a failed flush. Without
-	 * this method, all accepted records may be missing.
+	 * Returns the accepted records that did not arrive at their destination because a flush failed. If this
+	 * method is absent, all accepted records may be missing.
 	 */
 	undelivered?(): UndeliveredRecords | undefined
 	/**
@@ -60,7 +60,7 @@ export function asTarget(target: ReplayTarget | ((record: LogRecord) => unknown)
 	throw new MeshChainError('INVALID_OPTION', `${what}: ${advice}`)
 }
 
-/** Returns whether a target receives gaps; false if `keepsGaps` is unreadable. */
+/** Returns whether a target receives gaps; false if `keepsGaps` cannot be read. */
 export function wantsGaps(target: ReplayTarget): boolean {
 	return propertyOf(target, 'keepsGaps') === true
 }

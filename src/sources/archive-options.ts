@@ -1,4 +1,4 @@
-/** Checks the options of `SourceManager.archive` and applies the defaults. */
+/** Validates the options of `SourceManager.archive` and applies the defaults. */
 import { canonicalise } from '../codec/canonical.ts'
 import { invalidOption } from '../model/check.ts'
 import {
@@ -20,10 +20,14 @@ export interface ArchiveOptions {
 	 * `'monitor'`.
 	 */
 	readonly mode?: SampleMode | undefined
-	/** Names of extra fields to attach to each sample, if the source can follow fields. At most 256. */
+	/**
+	 * Names of the extra fields to attach to each sample, at most 256. Ignored if the source cannot follow
+	 * fields. Default: none.
+	 */
 	readonly fields?: readonly string[] | undefined
 	/**
-	 * Plain data for the code that recreates the source after a restart, such as an address. At most 16 KiB.
+	 * Plain data, such as an address, for the code that recreates the source after a restart. At most 16 KiB.
+	 * Default: none.
 	 */
 	readonly details?: unknown
 }
@@ -48,11 +52,11 @@ function checkDetails(_name: string, details: unknown): unknown {
 	const { value, bytes, markers } = canonicalise(details)
 	if (markers === 0 && bytes <= DETAILS_BYTES_MAX) return value
 	const rule = `plain data of at most ${DETAILS_BYTES_MAX} bytes`
-	throw new MeshChainError('INVALID_OPTION', `details must be ${rule}: the registry stores them`)
+	throw new MeshChainError('INVALID_OPTION', `details must be ${rule}, because the registry stores them`)
 }
 
 /**
- * Returns the names of extra fields, sorted and without duplicates.
+ * Returns the names of the extra fields, sorted and without duplicates.
  *
  * @throws {MeshChainError} `INVALID_OPTION`
  */

@@ -4,9 +4,9 @@
  * The connection of a source.
  *
  * - `idle`: the source is not running.
- * - `connecting`: the source was started, but no sample has arrived yet.
- * - `connected`: samples arrive.
- * - `disconnected`: the connection was lost; the source is being retried.
+ * - `connecting`: the source has started, but no sample has arrived yet.
+ * - `connected`: samples are arriving.
+ * - `disconnected`: the connection was lost and has not been regained.
  */
 export type ConnectionState = 'idle' | 'connecting' | 'connected' | 'disconnected'
 
@@ -22,7 +22,7 @@ export interface Regained {
 export class Connection {
 	#state: ConnectionState = 'idle'
 	#sinceMs: number | undefined
-	/** Time of the last loss; undefined once a sample arrives again. */
+	/** Time of the last loss; undefined after the next sample has arrived. */
 	#lostMs: number | undefined
 
 	constructor(lostMs?: number) {
@@ -42,7 +42,7 @@ export class Connection {
 		return this.#lostMs
 	}
 
-	/** Whether the next sample is the first one of a connection. */
+	/** Whether the next sample is the first one on a connection. */
 	get isFirst(): boolean {
 		return this.#sinceMs === undefined
 	}
@@ -71,7 +71,7 @@ export class Connection {
 		return true
 	}
 
-	/** Records an intended end, which is not a loss. */
+	/** Records an intentional end, which is not a loss. */
 	ended(): void {
 		this.#state = 'idle'
 		this.#sinceMs = undefined

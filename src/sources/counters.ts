@@ -2,27 +2,30 @@
 
 /** Number of samples that were received but not stored, by cause. */
 export interface DroppedCounts {
-	/** Samples for which the queue had no room. */
+	/** Samples that did not fit in the queue. */
 	overflow: number
-	/** Samples with a time before 1991, or more than 1,800 s from the current time. */
+	/**
+	 * Samples with a time before 1991, or more than 1,800 s from the current time. The first sample of a
+	 * connection may be older.
+	 */
 	timestamp: number
 	/** Samples that are older than a sample that is already stored. */
 	order: number
-	/** Samples without a value, or whose value has a different type from the first value. */
+	/** Samples that have no value, or whose value has a different type from the first value. */
 	type: number
 	/**
 	 * Samples that the loop did not accept because it is closed, or because its level or `transform` excludes
-	 * samples.
+	 * them.
 	 */
 	refused: number
 }
 
 /**
- * The counters of one source. At every moment, `received` equals the sum of `stored`, all `dropped` counts,
- * and the samples that are in the queue or wait for room in the queue.
+ * The counters of one source. At any time, `received` equals the sum of `stored`, all `dropped` counts, and
+ * the number of samples that are in the queue or waiting to enter it.
  */
 export interface SourceCounts {
-	/** Number of samples that arrived, valid or not. */
+	/** Number of samples that were received, including invalid samples. */
 	received: number
 	/** Number of samples that the loop accepted. */
 	stored: number
@@ -33,14 +36,16 @@ export interface SourceCounts {
 	 * contain.
 	 */
 	unserializable: number
-	/** Number of times that the source had to wait for room in the queue. Waiting does not lose samples. */
+	/**
+	 * Number of times that the source had to wait for space in the queue. No samples are lost during a wait.
+	 */
 	waits: number
 	/**
-	 * Number of scan periods without a read, because the previous read was still running or the process was
-	 * busy.
+	 * Number of scan periods in which the source was not read because the previous read was still running or
+	 * the process was busy.
 	 */
 	missedScans: number
-	/** Upper estimate of the size of the stored samples in a chain, in bytes. */
+	/** Estimated upper bound on the size of the stored samples in a chain, in bytes. */
 	storedBytes: number
 	/** Time of the first sample, in ms since 1970. */
 	firstEventMs: number | undefined
@@ -50,9 +55,9 @@ export interface SourceCounts {
 	disconnects: number
 	/** Time of the last lost connection, in ms since 1970. */
 	lastDisconnectMs: number | undefined
-	/** Number of failed attempts to subscribe, failed reads and lost connections. */
+	/** Total number of failed subscription attempts, failed reads and lost connections. */
 	transientErrors: number
-	/** Message of the last of these failures. */
+	/** Message of the last error counted in `transientErrors`. */
 	lastError: string | undefined
 	/** Type of the newest value, even if its sample was dropped. */
 	latestType: string | undefined
@@ -78,12 +83,12 @@ export function newCounts(): SourceCounts {
 	}
 }
 
-/** Returns a copy that later counts do not change. */
+/** Returns a copy that is not affected by later counts. */
 export function copyOf(counts: SourceCounts): SourceCounts {
 	return { ...counts, dropped: { ...counts.dropped } }
 }
 
-/** Returns the number of samples that were not stored, over all causes. */
+/** Returns the total number of dropped samples, across all causes. */
 export function droppedTotal({ dropped }: Pick<SourceCounts, 'dropped'>): number {
 	return Object.values(dropped).reduce((sum, count) => sum + count, 0)
 }

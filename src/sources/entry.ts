@@ -6,8 +6,8 @@ import type { CheckMemory } from './sample-checks.ts'
 import { checkSampleMode, type SampleMode } from './source.ts'
 
 /**
- * State of a source. `paused` and `inactive` (stopped) survive restarts: `restore` starts only active
- * sources.
+ * State of a source. The states `paused` and `inactive` (stopped) survive restarts, because `restore` starts
+ * only active sources.
  */
 export type SourceState = 'active' | 'paused' | 'inactive'
 
@@ -17,7 +17,7 @@ export interface LiveValue {
 	readonly value: unknown
 	/** Time from the source's own clock, or the time of receipt if the source has no clock. */
 	readonly tsMs: number
-	/** Time when the value was received. */
+	/** Time at which the value was received. */
 	readonly receivedMs: number
 }
 
@@ -29,7 +29,7 @@ export interface SourceEntry {
 	readonly aliases: readonly string[]
 	/** Mode of the source. */
 	readonly mode: SampleMode
-	/** Name of the policy that decided the mode, if one matched. */
+	/** Name of the policy that determined the mode; undefined if no policy matched. */
 	readonly policy: string | undefined
 	/** Whether the source is active, paused or stopped. */
 	readonly state: SourceState
@@ -41,19 +41,19 @@ export interface SourceEntry {
 	readonly connection: ConnectionState
 	/** Time of the first sample of the current connection; undefined if the source is not connected. */
 	readonly connectedSinceMs: number | undefined
-	/** Time of the last lost connection; undefined once a sample arrives again. */
+	/** Time at which the connection was lost; undefined after the next sample has arrived. */
 	readonly lostMs: number | undefined
 	/** Counters of the source. */
 	readonly counts: Readonly<SourceCounts>
 	/** State of the sample checks. */
 	readonly memory: Readonly<CheckMemory>
-	/** Samples received per second between the last two writes of this entry. */
+	/** Number of samples received per second between the last two writes of this entry. */
 	readonly rate: number
-	/** Time when the source was first archived. */
+	/** Time at which the source was first archived. */
 	readonly sinceMs: number
 }
 
-/** Returns the entry for a source that was not archived before. */
+/** Returns the entry for a source that is archived for the first time. */
 export function newEntry(
 	name: string,
 	nowMs: number,
@@ -75,8 +75,8 @@ export function newEntry(
 type Raw = { readonly [Name in keyof SourceEntry]?: unknown }
 
 /**
- * Returns the entry in a registry record; undefined if the record contains none because another program wrote
- * it.
+ * Returns the entry in a registry record; undefined if the record contains no entry, for example because
+ * another program wrote the record.
  */
 export function entryFrom({ daemonId, data, tsMs }: LogRecord): SourceEntry | undefined {
 	if (typeof daemonId !== 'string' || typeof data !== 'object' || data === null) return undefined
@@ -110,7 +110,7 @@ function countsOf(raw: unknown): SourceCounts {
 	return counts
 }
 
-/** Copies the fields of `raw` that have the right type. The other fields of `into` keep their values. */
+/** Copies the fields of `raw` that have the correct type. The other fields of `into` keep their values. */
 function take(into: object, raw: unknown): void {
 	const given = (raw ?? {}) as Record<string, unknown>
 	for (const [name, value] of Object.entries(into)) {

@@ -1,4 +1,4 @@
-/** Follows the extra fields of a source and keeps the newest value of each. */
+/** Follows the extra fields of a source and keeps the newest value of each field. */
 import { canonicalise } from '../codec/canonical.ts'
 import { settle } from '../guard/promises.ts'
 import { show } from '../guard/show.ts'
@@ -19,7 +19,7 @@ export interface FieldBounds extends MonitorBounds {
 /** The events that the owner of the fields receives. */
 export interface FieldEvents {
 	failed(error: string): void
-	/** Reports that a monitor did not end within this time after its signal was aborted. */
+	/** Reports that a monitor did not end within `ms` milliseconds after its signal was aborted. */
 	abandoned(ms: number): void
 }
 
@@ -50,8 +50,8 @@ export class FieldMonitors {
 	}
 
 	/**
-	 * Changes the list of names. Fields in both lists are followed without interruption. New fields are
-	 * followed after a call to {@link start}.
+	 * Changes the list of names. Fields in both the old and the new list are followed without interruption. New
+	 * fields are followed after a call to {@link start}.
 	 */
 	setNames(names: readonly string[]): void {
 		this.#names = names
@@ -80,7 +80,7 @@ export class FieldMonitors {
 		return Object.fromEntries(known.map(([name, monitor]) => [name, monitor.value]))
 	}
 
-	/** Returns an upper estimate of the size of {@link values} in a record, in bytes. */
+	/** Returns an estimated upper bound on the size of {@link values} in a record, in bytes. */
 	bytes(): number {
 		let bytes = 0
 		for (const [name, monitor] of this.#monitors) bytes += 3 * name.length + monitor.bytes
@@ -149,7 +149,8 @@ class FieldMonitor {
 	}
 
 	/**
-	 * Warns once the delay has grown to its maximum, and again only if the field has worked in the meantime.
+	 * Warns when the delay has grown to its maximum. Warns again only if the field has worked since the last
+	 * warning.
 	 */
 	#warnOnce(cause: unknown, waitMs: number): void {
 		if (this.#hasWarned || !this.#backoff.isAtMax(waitMs)) return

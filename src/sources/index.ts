@@ -1,4 +1,4 @@
-/** Entry point `mesh-chain/sources`, which only lists names. */
+/** Entry point `mesh-chain/sources`. Contains only re-exports. */
 export type { ArchiveOptions } from './archive-options.ts'
 export type { ConnectionState, Regained } from './connection.ts'
 export type { DroppedCounts, SourceCounts } from './counters.ts'

@@ -1,4 +1,4 @@
-/** One source while it is archived: its task, checks, connection, share of the queue, and counters. */
+/** The state of one archived source: its task, checks, connection, share of the queue, and counters. */
 import type { LimitFunction } from 'p-limit'
 import { canonicalise } from '../codec/canonical.ts'
 import { settle } from '../guard/promises.ts'
@@ -36,8 +36,8 @@ export interface QueuedSample {
 }
 
 /**
- * Which sample is dropped if a source that cannot wait finds no room in the queue. `'newest'` drops the
- * sample that has just arrived. `'oldest'` drops the oldest sample of that source in the queue.
+ * Rule that decides which sample is dropped if the queue is full and the source cannot wait. `'newest'` drops
+ * the sample that has just arrived. `'oldest'` drops the oldest sample from the same source in the queue.
  */
 export type DropPolicy = 'newest' | 'oldest'
 
@@ -79,7 +79,7 @@ export class ManagedSource {
 	readonly #rate: RateMeter
 	#source: Source | undefined
 	#task: MonitorTask | ScanTask | undefined
-	/** Regained connection; undefined once a sample in the queue contains it. */
+	/** Regained connection; undefined after a sample that contains it has entered the queue. */
 	#regained: Regained | undefined
 	#isWaiting = false
 
@@ -112,14 +112,14 @@ export class ManagedSource {
 		return this.#task !== undefined
 	}
 
-	/** The source itself; undefined after a restart until a caller provides it again. */
+	/** The source; undefined after a restart until a caller provides the source again. */
 	get source(): Source | undefined {
 		return this.#source
 	}
 
 	/**
-	 * Number of received samples that are neither stored nor dropped yet. They are in the queue or wait for
-	 * room in the queue.
+	 * Number of received samples that have not been stored or dropped yet. These samples are in the queue or
+	 * waiting to enter it.
 	 */
 	get queued(): number {
 		return this.share.count + (this.#isWaiting ? 1 : 0)
@@ -154,7 +154,7 @@ export class ManagedSource {
 		}
 	}
 
-	/** Starts the source; does nothing if it is running. */
+	/** Starts the source. Does nothing if the source is running. */
 	start(source: Source): void {
 		if (this.#task !== undefined) return
 		this.#source = source
@@ -175,20 +175,20 @@ export class ManagedSource {
 		if (this.#task === undefined) this.#letGo()
 	}
 
-	/** Calls the source's own `end`. If that call fails, the error is recorded and has no other effect. */
+	/** Calls the source's own `end`. If the call fails, the error is recorded and has no other effect. */
 	#letGo(): void {
 		const failed = (cause: unknown) => this.#failed(messageOf(cause))
 		// The function is async so that a synchronous throw also becomes a rejection.
 		void (async () => settle(methodOf(this.#source ?? {}, 'end')?.()))().catch(failed)
 	}
 
-	/** Measures the rate. @param seconds Time since the last measurement. */
+	/** Measures the rate. @param seconds Time since the last measurement, in seconds. */
 	measureRate(seconds: number): void {
-		// The entry of a source that no longer delivers samples is saved once more, with a rate of 0.
+		// The entry for a source that no longer delivers samples is saved one last time, with a rate of 0.
 		if (this.#rate.measure(this.counts.received, seconds)) this.isUnsaved = true
 	}
 
-	/** Changes the extra fields. Fields in both lists are followed without interruption. */
+	/** Changes the extra fields. Fields in both the old and the new list are followed without interruption. */
 	setFields(names: readonly string[]): void {
 		this.#fields.setNames(names)
 		if (this.#task !== undefined) this.#fields.start(this.#source ?? {})
@@ -239,7 +239,7 @@ export class ManagedSource {
 		const { queue } = this.#pipeline
 		while (this.#isWaiting || !queue.hasRoomFor(this.share)) {
 			this.counts.dropped.overflow++
-			// A sample that already waits for room precedes this one.
+			// A waiting sample enters the queue before this one, which is therefore dropped.
 			const isOldest = this.#pipeline.drop === 'oldest' && !this.#isWaiting
 			const oldest = isOldest ? queue.shiftOf(this.share) : undefined
 			if (oldest === undefined) return
@@ -250,8 +250,8 @@ export class ManagedSource {
 
 	#put(sample: Sample, signal: AbortSignal): Promise<void> | undefined {
 		const { queue } = this.#pipeline
-		// A caller that did not wait for the previous sample cannot wait for this one. Otherwise, waiting samples
-		// would accumulate.
+		// A caller that did not wait for the previous sample might not wait for this one either. Otherwise,
+		// waiting samples would accumulate.
 		if (this.#isWaiting || queue.hasRoomFor(this.share)) return void this.#push(sample)
 		const queued = this.#receive(sample)
 		if (queued === undefined) return undefined
@@ -307,7 +307,7 @@ export class ManagedSource {
 	}
 
 	#abandoned(ms: number): void {
-		this.#failed(`the source did not end within ${ms} ms after its signal was aborted: it was abandoned`)
+		this.#failed(`the source did not end within ${ms} ms after its signal was aborted, so it was abandoned`)
 	}
 
 	#failed(error: string): void {

@@ -1,4 +1,4 @@
-/** Checks the options of a `SourceManager` and applies the defaults. */
+/** Validates the options of a `SourceManager` and applies the defaults. */
 import { toldClock } from '../guard/clock.ts'
 import { checkFileOption, checkFileSystem, checkFunction } from '../model/check.ts'
 import {
@@ -25,30 +25,30 @@ import { Policies, type SourcePolicy } from './policies.ts'
 /** Options of a `SourceManager`. */
 export interface SourceManagerOptions {
 	/**
-	 * Path of the chain that holds the registry: the archived sources, their options and their counters. The
-	 * chain is limited to about 200,000 records. Default: no registry. This information is then lost when the
+	 * Path of the chain that contains the registry: the archived sources, their options and their counters. The
+	 * chain is limited to about 200,000 records. Default: no registry, so the information is lost when the
 	 * process ends.
 	 */
 	readonly registry?: string | undefined
 	/**
 	 * Policies that override the mode passed to `archive`. If there is no policy for the exact name, the first
-	 * matching glob applies.
+	 * matching glob applies. Default: none.
 	 */
 	readonly policies?: readonly SourcePolicy[] | undefined
-	/** Maximum number of samples in the queue, for all sources together. Default: 500,000. */
+	/** Maximum number of samples in the queue, across all sources. Default: 500,000. */
 	readonly queueSamplesMax?: number | undefined
 	/** Maximum size of the samples in the queue, in bytes. Default: 256 MiB. */
 	readonly queueBytesMax?: number | undefined
-	/** Which sample is dropped if a source that cannot wait finds no room in the queue. Default: `'newest'`. */
+	/** Drop policy, which applies if the queue is full and the source cannot wait. Default: `'newest'`. */
 	readonly drop?: DropPolicy | undefined
 	/**
-	 * Maximum time that a sample stays in the queue before it is passed to the loop. A killed process loses its
-	 * queue. Default: 0 ms, which means until the end of the turn.
+	 * Maximum time that a sample stays in the queue before it is passed to the loop. If the process is killed,
+	 * its queue is lost. Default: 0 ms, which means until the end of the turn.
 	 */
 	readonly flushIntervalMs?: number | undefined
 	/**
-	 * Interval at which the counters are saved to the registry. After a kill, the saved counters are at most
-	 * this old. Default: 10,000 ms.
+	 * Interval at which the counters are saved to the registry. If the process is killed, the counts since the
+	 * last save are lost. Default: 10,000 ms.
 	 */
 	readonly saveIntervalMs?: number | undefined
 	/**
@@ -74,7 +74,7 @@ export interface SourceManagerOptions {
 	 * `Date.now` for that reading, and reports the first such failure. Default: `Date.now`.
 	 */
 	readonly clock?: (() => number) | undefined
-	/** File system for the registry. Default: the file system of Node. */
+	/** File system for the registry. Default: Node's file system. */
 	readonly fs?: FileSystem | undefined
 }
 

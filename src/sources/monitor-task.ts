@@ -9,8 +9,8 @@ import { wait } from '../platform/wait.ts'
 import type { Sample, SampleSink } from './source.ts'
 
 /**
- * Maximum number of ended attempts that have not settled. At this limit, no attempt starts until one of them
- * settles.
+ * Maximum number of ended attempts whose promises have not settled. At this limit, no new attempt starts
+ * until one of these promises settles.
  */
 const HANGING_MAX = 8
 
@@ -20,11 +20,11 @@ export interface MonitorEvents {
 	put(sample: Sample, signal: AbortSignal): Promise<void> | undefined
 	/** Reports that the source lost its connection and reconnects by itself. */
 	lost(cause: unknown): void
-	/** Reports that the subscription failed or ended; the next attempt starts after `waitMs`. */
+	/** Reports that the subscription failed or ended. The next attempt starts after `waitMs` milliseconds. */
 	failed(cause: unknown, waitMs: number): void
 	/**
-	 * Reports that the source was abandoned, because it did not end within this time after its signal was
-	 * aborted.
+	 * Reports that the source was abandoned, because it did not end within `ms` milliseconds after its signal
+	 * was aborted.
 	 */
 	abandoned(ms: number): void
 }
@@ -82,7 +82,7 @@ export class MonitorTask {
 	 */
 	async #attempt(): Promise<{ readonly cause: unknown }> {
 		if (this.#unsettled >= HANGING_MAX) {
-			const text = `${HANGING_MAX} attempts have not ended; the next one starts when one of them ends`
+			const text = `${HANGING_MAX} attempts have not ended; the next attempt starts when one of them ends`
 			return { cause: new Error(text) }
 		}
 		const attempt = new Attempt(this.#events, this.#bounds.connectTimeoutMs)
@@ -120,7 +120,7 @@ class Attempt implements SampleSink {
 	readonly #events: MonitorEvents
 	readonly #over = new AbortController()
 	readonly #timer: NodeJS.Timeout
-	/** Copy of the signal's `aborted`, which is too slow to read for each sample. */
+	/** Copy of `signal.aborted`, which is too slow to read for each sample. */
 	#isOver = false
 
 	constructor(events: MonitorEvents, connectTimeoutMs: number) {
@@ -172,7 +172,7 @@ function withResolvers(): { promise: Promise<never>; reject: (error: Error) => v
 	const promise = new Promise<never>((_resolve, onReject) => {
 		reject = onReject
 	})
-	// By the time the promise rejects, it may no longer have another handler.
+	// When the promise rejects, it may have no other handler.
 	promise.catch(() => {})
 	return { promise, reject }
 }

@@ -7,7 +7,7 @@ import { checkSampleMode, type SampleMode } from './source.ts'
 
 /** Chooses the mode of every source whose name matches. */
 export interface SourcePolicy {
-	/** Name of the policy; it is recorded with each source that the policy applies to. */
+	/** Name of the policy. The name is recorded with each source to which the policy applies. */
 	readonly name: string
 	/** Name of a source, or a glob: `*` matches any number of characters, and `?` matches one character. */
 	readonly match: string
@@ -20,22 +20,22 @@ export class Policies {
 	readonly #exact = new Map<string, SourcePolicy>()
 	readonly #globs: { readonly policy: SourcePolicy; readonly pattern: RE2JS }[] = []
 
-	/** @throws {MeshChainError} `INVALID_POLICY`, which names the invalid policy. */
+	/** @throws {MeshChainError} `INVALID_POLICY`. The message contains the invalid policy. */
 	constructor(policies: readonly SourcePolicy[]) {
 		if (!Array.isArray(policies)) throw invalid(`policies must be an array, not ${show(policies)}`)
 		const names = new Set<string>()
 		for (const [index, given] of policies.entries()) {
 			const policy = checked(given, index)
 			if (names.has(policy.name))
-				throw invalid(`policy ${index + 1}: there is already a policy ${show(policy.name)}`)
+				throw invalid(`policy ${index + 1}: there is already a policy named ${show(policy.name)}`)
 			names.add(policy.name)
 			this.#add(policy)
 		}
 	}
 
 	/**
-	 * Returns the policy for the exact name. If there is none, returns the first policy whose glob matches. The
-	 * search takes time linear in the length of the name, for all globs.
+	 * Returns the policy for the exact name. If there is no such policy, returns the first policy with a glob
+	 * that matches. For any glob, the search time is linear in the length of the name.
 	 */
 	find(name: string): SourcePolicy | undefined {
 		return this.#exact.get(name) ?? this.#globs.find(({ pattern }) => pattern.testExact(name))?.policy
@@ -47,7 +47,9 @@ export class Policies {
 	}
 }
 
-/** Compiles a glob. RE2 never backtracks, so a glob with many stars takes no longer than a glob with one. */
+/**
+ * Compiles a glob. RE2 never backtracks, so a glob with many stars takes no longer than a glob with one star.
+ */
 function patternOf(glob: string): RE2JS {
 	const parts = glob
 		.split(/([*?])/)

@@ -1,4 +1,4 @@
-/** Measures the samples per second of a source. */
+/** Measures how many samples per second are received from a source. */
 
 export class RateMeter {
 	/** Samples per second between the last two measurements. */

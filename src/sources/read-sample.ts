@@ -1,4 +1,6 @@
-/** Reads the samples that a source delivers. Samples come from foreign code, and their getters may throw. */
+/**
+ * Reads the samples that a source delivers. Samples come from application code, so their getters may throw.
+ */
 import { hush } from '../guard/hush.ts'
 import { attempt } from '../guard/values.ts'
 import type { Sample } from './source.ts'
@@ -9,12 +11,12 @@ export interface ReadSample {
 	readonly tsMs?: number | undefined
 }
 
-/** Replaces anything that is not a sample. It has no value. */
+/** Replacement for anything that is not a sample. It has no value. */
 const NOTHING: Sample = Object.freeze({ value: undefined })
 
 /**
- * Reads a sample once. A sample that cannot be read has no value and is dropped. Its source, which is in the
- * middle of a push, does not receive an error.
+ * Reads each field of a sample once. A sample that cannot be read counts as a sample without a value and is
+ * dropped. The error is not thrown into the source, which is in the middle of a push.
  */
 export function readSample(sample: Sample | null | undefined): ReadSample {
 	return attempt<ReadSample>(() => {

@@ -1,10 +1,11 @@
 /**
- * Stores the registry of sources in its own chain. Each record contains the state of one source at that time.
- * The newest record of each source applies.
+ * Stores the registry of sources in its own chain. Each record contains the state of one source at the time
+ * of the write. The newest record of each source applies.
  *
- * The chain is bounded, so its old files are removed. A source that was not written for a long time is
+ * The chain is bounded, so its old files are removed. A source that has not been written for a long time is
  * written again before its record is removed. Each record contains the seq from which the registry must be
- * read. A start therefore reads only a few records for each source, no matter how long the history is.
+ * read. Opening the registry therefore reads only a few records for each source, regardless of the length of
+ * the history.
  */
 import { type Chain, FileChainAppender, openChain } from '../chain/index.ts'
 import { MeshLoop } from '../loop/mesh-loop.ts'
@@ -18,36 +19,36 @@ const FORGOTTEN_KIND = 'forgotten'
 /** Maximum number of retained records, which exceeds the size of any window. */
 const RECORDS_MAX = 200_000
 /**
- * Minimum size of the window in which every source is written at least once. With many sources, the window
- * has twice as many records as there are sources.
+ * Minimum size, in records, of the window in which every source is written at least once. With many sources,
+ * the window has twice as many records as there are sources.
  */
 const WINDOW_RECORDS_MIN = 10_000
 
 /** The contents of a registry. */
 export interface RegistryContents {
-	/** Entries by source name, in the order of the newest records. */
+	/** Entries by source name. */
 	readonly entries: ReadonlyMap<string, SourceEntry>
-	/** Seq of the record that contains each entry, by source name. */
+	/** Seq of the record that contains each entry, by source name, lowest seq first. */
 	readonly seqs: ReadonlyMap<string, number>
 	/** Time of the newest record; undefined for an empty registry. */
 	readonly savedMs: number | undefined
 	/**
-	 * Number of records that are lost because of damage. The affected sources come from older records or are
-	 * missing.
+	 * Number of records that were lost because of damage. The affected sources are read from older records or
+	 * are missing.
 	 */
 	readonly missing: number
 }
 
 /**
- * Reads a registry, including one that is being written.
+ * Reads a registry, even while it is being written.
  *
- * @throws {MeshChainError} As for `openChain`.
+ * @throws {MeshChainError} The same errors as `openChain`.
  */
 export async function readRegistry(path: string, fs?: FileSystem): Promise<RegistryContents> {
 	await using chain = await openChain(path, fs === undefined ? {} : { fs })
 	const fromSeq = await firstNeeded(chain)
 	const contents = await readFrom(chain, fromSeq)
-	// An older record may hold a source whose newest record is damaged.
+	// An older record may contain a source whose newest record is damaged.
 	return contents.missing === 0 || fromSeq === 1 ? contents : await readFrom(chain, 1)
 }
 
@@ -62,7 +63,7 @@ async function readFrom(chain: Chain, fromSeq: number): Promise<RegistryContents
 			if (kind === GAP_KIND) missing += countMissing(data)
 			const entry = kind === SOURCE_KIND ? entryFrom(record) : undefined
 			if (entry === undefined && kind !== FORGOTTEN_KIND) continue
-			// The entry is deleted first, so that the map has the order of the newest records.
+			// The seq is deleted first, so that the map stays in ascending order of seq.
 			seqs.delete(daemonId as string)
 			savedMs = record.tsMs
 			if (entry === undefined) {
@@ -77,8 +78,8 @@ async function readFrom(chain: Chain, fromSeq: number): Promise<RegistryContents
 }
 
 /**
- * Returns the first seq to read, according to the newest record. The newest record of every source is at or
- * after this seq.
+ * Returns the first seq to read, according to the newest record. The newest record of every source has this
+ * seq or a higher one.
  */
 async function firstNeeded(chain: Chain): Promise<number> {
 	for await (const { data, seq } of chain.records({
@@ -113,8 +114,8 @@ export class Registry {
 
 	/**
 	 * @param path Path of the chain. If it is undefined, the registry does not survive the process.
-	 * @throws {MeshChainError} As for `FileChainAppender`; for example, `CHAIN_LOCKED` if another manager uses
-	 * the registry.
+	 * @throws {MeshChainError} The same errors as `FileChainAppender`, for example `CHAIN_LOCKED` if another
+	 * manager uses the registry.
 	 */
 	constructor(path: string | undefined, fs: FileSystem | undefined) {
 		this.#path = path
@@ -160,7 +161,7 @@ export class Registry {
 		return names
 	}
 
-	/** Seq of the oldest record that still applies; if there is none, the seq of the next record. */
+	/** Seq of the oldest record that still applies; if no record applies, the seq of the next record. */
 	get #oldestSeq(): number {
 		const [oldest = this.#loop.stats().lastSeq + 1] = this.#seqs.values()
 		return oldest
@@ -175,7 +176,7 @@ export class Registry {
 		this.#loop.flush()
 	}
 
-	/** Closes the registry. @throws {MeshChainError} As for `MeshLoop.close`. */
+	/** Closes the registry. @throws {MeshChainError} The same errors as `MeshLoop.close`. */
 	close(): Promise<void> {
 		return this.#loop.close()
 	}

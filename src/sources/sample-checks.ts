@@ -1,12 +1,12 @@
 /**
- * Checks whether samples can be stored. The last time and the type are remembered as long as the source is
- * registered.
+ * Checks whether samples can be stored. The checks remember the last time and the type for as long as the
+ * source is registered.
  */
 import { types } from 'node:util'
 import { SAMPLE_TIME_MIN_MS, SAMPLE_TIME_WINDOW_MS } from '../model/limits.ts'
 import { TIME_MAX_MS } from '../platform/time-limits.ts'
 
-/** Why a received sample was not stored. */
+/** Reason why a received sample was not stored. */
 export type CheckVerdict = 'timestamp' | 'order' | 'type'
 
 /** The state of the checks, which survives pauses and restarts. */
@@ -35,10 +35,10 @@ export class SampleChecks {
 	 * Checks a sample.
 	 *
 	 * @param tsMs Time from the source's own clock; undefined for a source without a clock. Samples without a
-	 * time are in order of arrival, and their time is not checked.
+	 * time keep their order of arrival, and the time checks are skipped.
 	 * @param isFirst Whether this is the first sample since the source connected or reconnected. The time of
-	 * such a sample may be long past, because many sources resend their last value. No sample may be more than
-	 * half an hour in the future, because all later samples would be dropped until that time.
+	 * the first sample may be far in the past, because many sources resend their last value. No sample may be
+	 * more than half an hour in the future, because all later samples would be dropped until that time.
 	 */
 	judge(value: unknown, tsMs: unknown, nowMs: number, isFirst: boolean): Judged {
 		const type = typeOf(value)
@@ -64,7 +64,7 @@ export class SampleChecks {
 
 	/**
 	 * Returns the earliest allowed time; undefined if every time is allowed. If the last time is in the future
-	 * but the time of the sample is not, the last time is ignored, because the clock was corrected.
+	 * but the sample's time is not, the clock was corrected, so the last time is ignored.
 	 */
 	#lastMs(tsMs: number, nowMs: number): number | undefined {
 		const { lastMs } = this.memory
@@ -77,7 +77,7 @@ export class SampleChecks {
 	}
 }
 
-/** Returns the name of a value's type; undefined for something that is not a value. */
+/** Returns the name of a value's type; undefined if the argument is not a value. */
 export function typeOf(value: unknown): string | undefined {
 	if (value === null) return 'null'
 	if (typeof value === 'object') return classOf(value)

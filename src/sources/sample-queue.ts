@@ -1,10 +1,10 @@
 /**
  * A queue for the samples of all sources. It is bounded, ordered by arrival, and shared fairly.
  *
- * The samples of one source may occupy at most 8 times the free space (a dynamic threshold: Choudhury and
- * Hahne, "Dynamic queue length thresholds for shared-memory packet switches", 1998). A source that floods the
- * queue therefore occupies at most 8/9 of the queue at any time, and there is always room for the other
- * sources. The same limit applies to bytes. Invariant: `count` never exceeds `capacity`.
+ * The samples of one source may occupy at most 8 times the free space. A source that floods the queue
+ * therefore occupies at most 8/9 of the queue at any time, and the other sources always have space. The limit
+ * is a dynamic threshold, as in Choudhury and Hahne, "Dynamic queue length thresholds for shared-memory
+ * packet switches", 1998. The same limit applies to bytes. Invariant: `count` never exceeds `capacity`.
  */
 
 const SHARE_FACTOR = 8
@@ -25,7 +25,7 @@ interface Entry<T> {
 	readonly share: Share<T>
 	previous: Entry<T> | undefined
 	next: Entry<T> | undefined
-	/** Next entry of the same share. */
+	/** Next entry in the same share. */
 	younger: Entry<T> | undefined
 }
 
@@ -51,7 +51,7 @@ export class SampleQueue<T> {
 		return this.#bytes
 	}
 
-	/** Returns whether another item fits. The last item may exceed the limit on bytes. */
+	/** Returns whether another item fits. The last item may exceed the byte limit. */
 	hasRoomFor(share: Share<T>): boolean {
 		const isWithinCount = share.count < SHARE_FACTOR * (this.capacity - this.#count)
 		return isWithinCount && share.bytes < SHARE_FACTOR * (this.bytesMax - this.#bytes)
@@ -84,8 +84,8 @@ export class SampleQueue<T> {
 	}
 
 	/**
-	 * Removes an entry. The oldest item of the queue is also the oldest of its share, so the entry is always
-	 * the first of its share.
+	 * Removes an entry. The oldest item in the queue is also the oldest in its share, so the entry is always
+	 * the first in its share.
 	 */
 	#take(entry: Entry<T>): T {
 		const { share, previous, next } = entry

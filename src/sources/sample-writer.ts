@@ -1,24 +1,24 @@
 /**
  * Moves samples from the queue to the loop, in order, and only as fast as the loop's appender accepts them.
- * If the appender is slow or fails, samples do not wait in the loop's ring but in the queue, which is bounded
- * and counts its losses.
+ * If the appender is slow or fails, samples wait in the queue rather than in the loop's ring. The queue is
+ * bounded and counts its losses.
  */
 import { coreOf } from '../loop/core-of.ts'
 import type { MeshLoop } from '../loop/mesh-loop.ts'
 import type { QueuedSample } from './managed-source.ts'
 import type { SampleQueue } from './sample-queue.ts'
 
-/** Kind of the records that hold samples. */
+/** Kind of the records that contain samples. */
 export const SAMPLE_KIND = 'sample'
 
-/** Number of samples passed on before the loop's room is checked again. */
+/** Number of samples to publish before the free space in the loop is checked again. */
 const CHUNK = 1024
 /**
- * Maximum duration of an uninterrupted run, in ms. The limit is a duration because a busy machine gives the
- * queue fewer turns.
+ * Maximum duration of an uninterrupted run, in ms. The limit is a duration and not a count, because a busy
+ * machine gives the queue fewer turns.
  */
 const TURN_MS = 10
-/** Delay before a loop without room is checked again. */
+/** Delay before a full loop is checked again, in ms. */
 const RETRY_MS = 50
 
 /** Writes the samples of a queue into a loop. */
@@ -29,7 +29,7 @@ export class SampleWriter {
 	readonly #waiting = new Set<() => void>()
 	#timer: NodeJS.Timeout | undefined
 	#immediate: NodeJS.Immediate | undefined
-	/** Whether the timer is set to check a loop without room again. */
+	/** Whether the timer is set to check a full loop again. */
 	#isRetrying = false
 
 	constructor(loop: MeshLoop, queue: SampleQueue<QueuedSample>, flushIntervalMs: number) {
@@ -60,7 +60,7 @@ export class SampleWriter {
 	}
 
 	/**
-	 * Writes the complete queue, even if the appender does not keep up, because there is no later opportunity.
+	 * Writes all queued samples, even if the appender cannot keep up, because there is no later opportunity.
 	 */
 	drain(): void {
 		this.#write(Number.POSITIVE_INFINITY)
@@ -89,7 +89,7 @@ export class SampleWriter {
 		else this.#later(RETRY_MS)
 	}
 
-	/** Writes samples for one turn. Returns the last measured room in the loop. */
+	/** Writes samples for one turn. Returns the free space in the loop as of the last check. */
 	#writeForATurn(): number {
 		const endMs = performance.now() + TURN_MS
 		let room = this.#roomInLoop()
@@ -103,7 +103,8 @@ export class SampleWriter {
 
 	#later(ms: number): void {
 		if (this.#immediate !== undefined) return
-		// The timer is unref'd. A process that exits earlier writes the remaining samples on exit.
+		// The timer does not keep the process alive. If the process exits first, the remaining samples are
+		// written on exit.
 		this.#timer ??= setTimeout(() => this.#flush(), ms).unref()
 	}
 

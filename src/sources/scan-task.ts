@@ -5,7 +5,7 @@ import { settle } from '../guard/promises.ts'
 import { TIMER_MS_MAX } from '../platform/time-limits.ts'
 
 /**
- * Maximum number of abandoned reads that have not ended. At this limit, no read starts until one of them
+ * Maximum number of abandoned reads that have not ended. At this limit, no new read starts until one of them
  * ends.
  */
 const HANGING_MAX = 8
@@ -15,7 +15,7 @@ export interface ScanEvents {
 	read(signal: AbortSignal): unknown
 	value(value: unknown): void
 	failed(cause: unknown): void
-	/** Reports that this many periods passed without a read. */
+	/** Reports that `periods` periods passed without a read. */
 	missed(periods: number): void
 }
 
@@ -32,7 +32,7 @@ export class ScanTask {
 	#isReading = false
 	#hanging = 0
 
-	/** @param limit Limit on the concurrent reads of all sources. */
+	/** @param limit Limit on concurrent reads across all sources. */
 	constructor(events: ScanEvents, periodMs: number, timeoutMs: number, limit: LimitFunction) {
 		this.#events = events
 		this.#periodMs = periodMs
@@ -89,7 +89,7 @@ export class ScanTask {
 
 	async #answer(): Promise<unknown> {
 		if (this.#hanging >= HANGING_MAX) {
-			throw new Error(`${HANGING_MAX} reads have not ended; the next one starts when one of them ends`)
+			throw new Error(`${HANGING_MAX} reads have not ended; the next read starts when one of them ends`)
 		}
 		const over = new AbortController()
 		const stop = () => over.abort(new Error('the source was stopped'))

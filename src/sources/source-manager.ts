@@ -11,6 +11,7 @@ import { MeshChainError, messageOf } from '../model/errors.ts'
 import { SOURCE_NAMES_MAX, SOURCES_MAX } from '../model/limits.ts'
 import { warn } from '../platform/diagnostics.ts'
 import { onExit } from '../platform/exit-hook.ts'
+import { counted } from '../text/numbers.ts'
 import { type ArchiveOptions, checkArchiveOptions, checkFields } from './archive-options.ts'
 import { type CreateSource, createWithin } from './create-source.ts'
 import { type LiveValue, newEntry, type SourceEntry, type SourceState } from './entry.ts'
@@ -28,18 +29,19 @@ import { checkSource, type Source } from './source.ts'
 import { type SourceReport, sourceReport } from './source-report.ts'
 import { type SourceStatus, statusOf } from './source-status.ts'
 
-/** Number of entries saved to the registry before other work gets a turn. */
+/** Number of entries to save to the registry before yielding to other work. */
 const SAVED_AT_ONCE = 64
 
 /**
  * Archives the samples of many sources. Each sample becomes a record of kind `sample` in the loop. The
- * `daemonId` of the record is the name of the source. Its `data` contains the value, the extra fields and a
- * regained connection. For every source, at every moment, received = stored + dropped (by cause) + queued.
+ * `daemonId` of the record is the name of the source. Its `data` contains the value, the extra fields and,
+ * after a loss, the regained connection. For every source, at any time, received = stored + dropped (by
+ * cause) + queued.
  *
  * All samples pass through one queue, which is bounded in number and in bytes. A source that floods the queue
- * leaves room for the other sources. Samples leave the queue only as fast as the loop's appender accepts
- * them. While a disk is full, the queue fills up. Sources that can wait then do so. Samples from all other
- * sources are dropped and counted. Close the manager before its loop.
+ * still leaves space for the other sources. Samples leave the queue only as fast as the loop's appender
+ * accepts them. While the disk is full, the queue fills up. When the queue is full, sources that can wait do
+ * so, and samples from all other sources are dropped and counted. Close the manager before its loop.
  *
  * @example
  * ```ts
@@ -74,7 +76,8 @@ export class SourceManager implements AsyncDisposable {
 	#closing: Promise<void> | undefined
 
 	/**
-	 * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_POLICY`; `CHAIN_LOCKED` if the registry is in use.
+	 * @throws {MeshChainError} `INVALID_OPTION` or `INVALID_POLICY`, or `CHAIN_LOCKED` if the registry is in
+	 * use.
 	 */
 	constructor(loop: MeshLoop, options: SourceManagerOptions = {}) {
 		checkLoop('a SourceManager needs a loop', loop)
@@ -97,12 +100,12 @@ export class SourceManager implements AsyncDisposable {
 	}
 
 	/**
-	 * Archives a source. Resolves when the registry contains the source and the first attempt has started. A
-	 * source that cannot be reached yet is retried until it can be reached.
+	 * Archives a source. Resolves when the registry contains the source and the first attempt has started. If
+	 * the source cannot be reached yet, the manager retries until it can.
 	 *
-	 * @throws {MeshChainError} `SOURCE_EXISTS`, `SOURCE_BUSY`, `INVALID_SOURCE`, `INVALID_OPTION`,
-	 * `SOURCES_CLOSED`; `WRITE_FAILED` or `FLUSH_FAILED` if the registry could not be written, in which case
-	 * the source is not archived.
+	 * @throws {MeshChainError} `SOURCE_EXISTS`, `SOURCE_BUSY`, `INVALID_SOURCE`, `INVALID_OPTION` or
+	 * `SOURCES_CLOSED`. If the registry cannot be written, throws `WRITE_FAILED` or `FLUSH_FAILED`, and the
+	 * source is not archived.
 	 */
 	async archive(name: string, source: Source, options: ArchiveOptions = {}): Promise<void> {
 		checkName('the name of a source', name)
@@ -132,16 +135,16 @@ export class SourceManager implements AsyncDisposable {
 	}
 
 	/**
-	 * Pauses a source until {@link resume}. The source stays paused after a restart. Pausing a source that is
-	 * not running only changes its state.
+	 * Pauses a source until {@link resume} is called. The source stays paused after a restart. Pausing a source
+	 * that is not running only changes its state.
 	 */
 	pause(name: string): Promise<void> {
 		return this.#change(name, (source) => this.#end(source, 'paused'))
 	}
 
 	/**
-	 * Stops a source until {@link resume}. The source stays stopped after a restart. Stopping a source that is
-	 * not running only changes its state.
+	 * Stops a source until {@link resume} is called. The source stays stopped after a restart. Stopping a
+	 * source that is not running only changes its state.
 	 */
 	stop(name: string): Promise<void> {
 		return this.#change(name, (source) => this.#end(source, 'inactive'))
@@ -160,7 +163,7 @@ export class SourceManager implements AsyncDisposable {
 			const entry = managed.toEntry()
 			const source = given ?? managed.source ?? (await this.#createAgain(entry))
 			if (source === undefined) {
-				const advice = 'call resume(name, source), or restore(create) first'
+				const advice = 'pass the source to resume(), or call restore(create) first'
 				const text = `${show(entry.name)} is known only from the registry: ${advice}`
 				throw new MeshChainError('SOURCE_UNAVAILABLE', text)
 			}
@@ -170,8 +173,8 @@ export class SourceManager implements AsyncDisposable {
 	}
 
 	/**
-	 * Ends a source and removes it and its aliases from the registry. If the name is an alias, removes only
-	 * that alias. Stored samples stay in the chain.
+	 * Ends a source, and removes the source and its aliases from the registry. If the name is an alias, removes
+	 * only the alias. Stored samples stay in the chain.
 	 *
 	 * @throws {MeshChainError} `SOURCE_NOT_FOUND`
 	 */
@@ -192,9 +195,10 @@ export class SourceManager implements AsyncDisposable {
 	}
 
 	/**
-	 * Adds another name for a source. Every method accepts this name.
+	 * Adds an alias for a source. Every method accepts the alias in place of the name.
 	 *
-	 * @throws {MeshChainError} `SOURCE_NOT_FOUND`, `SOURCE_EXISTS`; `INVALID_USAGE` for more than 256 aliases.
+	 * @throws {MeshChainError} `SOURCE_NOT_FOUND` or `SOURCE_EXISTS`, or `INVALID_USAGE` for more than 256
+	 * aliases.
 	 */
 	async alias(alias: string, name: string): Promise<void> {
 		checkName('an alias', alias)
@@ -207,9 +211,10 @@ export class SourceManager implements AsyncDisposable {
 	}
 
 	/**
-	 * Concurrently starts every source that was active before a restart.
+	 * Starts all sources that were active before a restart. The sources are started concurrently.
 	 *
-	 * @param create Returns the source for an entry. Later calls to `resume` also use this function.
+	 * @param create Function that returns the source for an entry. Later calls to `resume` also use this
+	 * function.
 	 * @returns The number of started sources. If a source could not be started, `failure` in its status
 	 * contains the reason. The source stays active, and the next `restore` or `resume` tries to start it again.
 	 */
@@ -234,8 +239,8 @@ export class SourceManager implements AsyncDisposable {
 	}
 
 	/**
-	 * Returns the newest value that passed the checks, whether or not it was stored; undefined before the first
-	 * value.
+	 * Returns the newest value that passed the checks, even if its sample was not stored; undefined before the
+	 * first value.
 	 *
 	 * @throws {MeshChainError} `SOURCE_NOT_FOUND`
 	 */
@@ -245,7 +250,7 @@ export class SourceManager implements AsyncDisposable {
 	}
 
 	/**
-	 * Returns the status of one source, by its name or an alias.
+	 * Returns the status of the source with this name or alias.
 	 *
 	 * @throws {MeshChainError} `SOURCE_NOT_FOUND`
 	 */
@@ -308,7 +313,8 @@ export class SourceManager implements AsyncDisposable {
 			for (const alias of entry.aliases) this.#aliases.set(alias, entry.name)
 		}
 		if (missing === 0) return
-		const text = `${missing} registry records are lost: sources may be missing or outdated`
+		const lost = counted(missing, 'registry record is', 'registry records are')
+		const text = `${lost} lost: sources may be missing or outdated`
 		warn('REGISTRY_DAMAGED', text)
 	}
 
@@ -351,14 +357,14 @@ export class SourceManager implements AsyncDisposable {
 			this.#save(managed)
 		} catch (error) {
 			this.#sources.delete(managed.name)
-			// The failed record is written once the disk works again. The `forget` record then revokes it.
+			// The `forget` record revokes the failed record, which is written when the disk works again.
 			this.#registry.forget(managed.name)
 			throw error
 		}
 		managed.start(source)
 	}
 
-	/** Starts a source. The manager may have been closed while the source was being created. */
+	/** Starts a source. Throws if the manager was closed while the source was being created. */
 	#start(managed: ManagedSource, source: Source): void {
 		this.#refuseClosed()
 		managed.start(checkSource(managed.name, source, managed.mode))
@@ -391,7 +397,10 @@ export class SourceManager implements AsyncDisposable {
 		return managed.state === 'active' && !managed.isRunning && this.#sources.get(managed.name) === managed
 	}
 
-	/** Saves a source. Also saves the ageing entries, so that retention never removes a source. */
+	/**
+	 * Saves a source. Also saves the sources with records that retention would soon remove, so that retention
+	 * never removes a source.
+	 */
 	#save(source: ManagedSource): void {
 		this.#keep(source)
 		for (const name of this.#registry.ageing()) this.#keepNamed(name)
@@ -403,7 +412,7 @@ export class SourceManager implements AsyncDisposable {
 		if (source !== undefined) this.#keep(source)
 	}
 
-	/** Saves changed entries in batches, so that other work gets a turn even with many sources. */
+	/** Saves changed entries in batches, so that a large number of sources does not block other work. */
 	async #saveChanged(): Promise<void> {
 		this.#measureRates()
 		const ageing = new Set(this.#registry.ageing())
@@ -441,7 +450,7 @@ export class SourceManager implements AsyncDisposable {
 	#find(name: string): ManagedSource {
 		const source = this.#sources.get(this.#nameOf(name))
 		if (source !== undefined) return source
-		throw new MeshChainError('SOURCE_NOT_FOUND', `no source is archived as ${show(name)}`)
+		throw new MeshChainError('SOURCE_NOT_FOUND', `no source is archived under ${show(name)}`)
 	}
 
 	#refuseKnown(name: string): void {

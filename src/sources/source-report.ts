@@ -1,7 +1,4 @@
-/**
- * Creates the report on all sources for an operator: the sources that need attention, and the losses by
- * cause.
- */
+/** Creates the operator's report on all sources: the sources that need attention, and the losses by cause. */
 import { SILENT_MS } from '../model/limits.ts'
 import { type DroppedCounts, droppedTotal, newCounts } from './counters.ts'
 import type { SourceEntry } from './entry.ts'
@@ -22,14 +19,14 @@ export interface SourceReport {
 	readonly disconnected: readonly { readonly name: string; readonly lostMs: number }[]
 	/** Active sources that have delivered samples, but none in the last hour. */
 	readonly silent: readonly { readonly name: string; readonly lastEventMs: number }[]
-	/** Samples received per second from all active sources. */
+	/** Number of samples received per second from all active sources. */
 	readonly rate: number
 	/** Estimated size of the stored samples, in bytes. */
 	readonly storedBytes: number
 	/** Number of samples received from all sources. */
 	readonly received: number
 	readonly stored: number
-	/** Number of samples that were not stored, by cause, over all sources. */
+	/** Number of samples that were not stored, by cause, across all sources. */
 	readonly dropped: Readonly<DroppedCounts>
 	/** Sources with dropped samples, sorted by the number of dropped samples, largest first. */
 	readonly losses: readonly ({ readonly name: string; readonly total: number } & Readonly<DroppedCounts>)[]

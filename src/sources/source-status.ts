@@ -2,18 +2,18 @@
 import type { SourceEntry } from './entry.ts'
 import type { ManagedSource } from './managed-source.ts'
 
-/** The status of a source: its current entry, and the state that only this process has. */
+/** The status of a source: its current entry, and the state that exists only in this process. */
 export interface SourceStatus extends SourceEntry {
 	/**
-	 * Number of received samples that are neither stored nor dropped yet. They are in the queue or wait for
-	 * room in the queue.
+	 * Number of received samples that have not been stored or dropped yet. These samples are in the queue or
+	 * waiting to enter it.
 	 */
 	readonly queued: number
 	/** Reason why an active source is not running. */
 	readonly failure: string | undefined
 }
 
-/** Returns the status of a source at this moment. */
+/** Returns the current status of a source. */
 export function statusOf(source: ManagedSource): SourceStatus {
 	return { ...source.toEntry(), queued: source.queued, failure: source.failure }
 }

@@ -1,4 +1,4 @@
-/** Defines the contract between a source and its manager, independent of the queue and the chain. */
+/** Defines the interface between a source and its manager, independently of the queue and the chain. */
 import { show } from '../guard/show.ts'
 import { propertyOf } from '../guard/values.ts'
 import { invalidOption } from '../model/check.ts'
@@ -9,8 +9,8 @@ import { TIMER_MS_MAX } from '../platform/time-limits.ts'
 export interface Sample {
 	/**
 	 * Value of the sample, which can be any data. `null` means that there is currently no value, and is allowed
-	 * for every type. Functions, symbols and `undefined` are not values. A sample that contains one of them is
-	 * dropped and counted under `type`.
+	 * for every type. Functions, symbols and `undefined` are not values. A sample with such a value is dropped
+	 * and counted under `type`.
 	 */
 	readonly value: unknown
 	/** Time from the source's own clock, in ms since 1970. Default: the time when the sample was received. */
@@ -24,45 +24,48 @@ export interface Sample {
 export type SampleMode = 'monitor' | { readonly scanIntervalMs: number }
 
 /**
- * Receives the samples of a source that pushes. Each attempt to subscribe gets a new sink, which ignores
+ * Receives the samples of a source that pushes. Each attempt to subscribe receives a new sink, which ignores
  * samples after the attempt has ended.
  */
 export interface SampleSink {
 	/**
-	 * Signal that is aborted when the source must end, for example because it was paused or stopped, or took
-	 * too long to subscribe.
+	 * Signal that is aborted when the source must end, for example because the source was paused or stopped, or
+	 * because it took too long to subscribe.
 	 */
 	readonly signal: AbortSignal
 	/**
-	 * Confirms the subscription. The first sample also confirms it. Without a confirmation, the attempt ends
+	 * Confirms the subscription. The first sample also confirms it. Without confirmation, the attempt ends
 	 * after `connectTimeoutMs`.
 	 */
 	opened(): void
 	/**
-	 * Accepts a sample from a source that cannot wait. If the queue has no room, a sample is dropped according
-	 * to the drop policy, and counted.
+	 * Accepts a sample from a source that cannot wait. If the queue is full, a sample is dropped according to
+	 * the drop policy and is counted.
 	 */
 	push(sample: Sample): void
 	/**
-	 * Accepts a sample from a source that can wait. If the queue has no room, returns a promise that the source
+	 * Accepts a sample from a source that can wait. If the queue is full, returns a promise that the source
 	 * must await before the next call. Otherwise, returns undefined.
 	 */
 	put(sample: Sample): Promise<void> | undefined
-	/** Reports a lost connection that the source restores by itself. The next sample ends the loss. */
+	/**
+	 * Reports a lost connection that the source restores by itself. The connection is regained when the next
+	 * sample arrives.
+	 */
 	lost(cause: unknown): void
 }
 
 /** A producer of samples. It implements `monitor`, `read` or both. */
 export interface Source {
 	/**
-	 * Pushes samples into the sink until the signal of the sink is aborted. The returned promise must settle
-	 * soon afterwards, when all resources are released. If the promise settles earlier, whether it resolves or
-	 * rejects, the connection is lost, and the method is called again after a delay.
+	 * Pushes samples into the sink until the sink's signal is aborted. The returned promise must settle soon
+	 * afterwards, once all resources have been released. If the promise resolves or rejects earlier, the
+	 * connection counts as lost, and the method is called again after a delay.
 	 */
 	monitor?(sink: SampleSink): Promise<void>
 	/**
-	 * Returns the current value, or a promise of it. An error is counted, and the source is read again in the
-	 * next period.
+	 * Returns the current value, or a promise of the value. An error is counted, and the source is read again
+	 * in the next period.
 	 */
 	read?(signal: AbortSignal): unknown
 	/**
@@ -71,7 +74,7 @@ export interface Source {
 	 */
 	monitorField?(field: string, sink: SampleSink): Promise<void>
 	/**
-	 * Releases the resources that `read` uses, because the source was paused, stopped or forgotten. A later
+	 * Releases the resources that `read` uses. Called when the source is paused, stopped or forgotten. A later
 	 * `read` acquires them again.
 	 */
 	end?(): void

@@ -25,9 +25,9 @@ export interface ContractOptions<A extends LogChainAppender = LogChainAppender> 
 	 */
 	readonly readBack?: ((appender: A) => readonly LogRecord[] | Promise<readonly LogRecord[]>) | undefined
 	/**
-	 * Makes the appender fail as a failing medium would, either by throwing or by not committing records.
-	 * Returns a function that repairs the medium. Without this option, the failure test replaces the methods
-	 * of the appender with methods that throw.
+	 * Makes the appender fail as it does when its medium fails: by throwing, or by not committing records.
+	 * Returns a function that repairs the medium. Without this option, the failure test replaces the methods of
+	 * the appender with methods that throw.
 	 */
 	readonly breakMedium?: ((appender: A) => () => void) | undefined
 }

@@ -134,7 +134,7 @@ class Suite<T extends Target> {
 		await asTarget(target).write(withOrigin(record(1)))
 		await breakEnd(target)
 		const summary = await replay(some(), target, { sourceId: SOURCE_ID, retries: 0, timeoutMs: 500 })
-		assert.ok(summary.firstError !== undefined, 'lost records must produce a first error')
+		assert.ok(summary.firstError !== undefined, 'lost records must be reported in firstError')
 		assert.ok(summary.failed > 0 && summary.replayed < RECORDS, 'lost records must be counted as failed')
 	}
 
@@ -147,7 +147,7 @@ class Suite<T extends Target> {
 	}
 }
 
-/** Returns the fields that a target must not change: all except seq and epoch. */
+/** Returns the fields that a target must not change: all fields except seq and epoch. */
 function essence({ tsMs, level, kind, message, data, daemonId, nodeId, origin }: LogRecord) {
 	return { tsMs, level, kind, message, data, daemonId, nodeId, origin }
 }
@@ -164,7 +164,7 @@ function record(seq: number): LogRecord {
 	return {
 		seq,
 		epoch: 3,
-		// Some records are older than the record before them.
+		// Some records are older than the preceding record.
 		tsMs: 1_700_000_000_000 + seq * 10 - (seq % 7) * 100,
 		level: seq % 10 === 0 ? 'error' : 'info',
 		kind: seq % 50 === 0 ? '$checkpoint' : 'order',

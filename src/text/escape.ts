@@ -1,5 +1,5 @@
 /**
- * Escapes characters that must not reach a terminal, both in text for people and in JSON. All output uses
+ * Escapes characters that must not reach a terminal, both in human-readable text and in JSON. All output uses
  * this module: the CLI through `cli/printable.ts`, warnings through `diagnostics.ts`, and JSON through
  * `codec/`.
  *
@@ -13,7 +13,7 @@
 const UNSAFE = String.raw`[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{DI}]`
 
 /**
- * Invisible characters that are not escaped, because they belong to the spelling: they join the parts of an
+ * Invisible characters that are part of the spelling and are therefore not escaped. They join the parts of an
  * emoji or, in some scripts, letters.
  */
 const SPELLING = [
@@ -39,8 +39,8 @@ export function escapeText(text: string): string {
 }
 
 /**
- * Escapes unsafe characters in JSON as `\uXXXX`. The result has the same value, and cannot control a terminal
- * or break a line.
+ * Escapes unsafe characters in JSON as `\uXXXX`. The result decodes to the same value, and cannot control a
+ * terminal or break a line.
  */
 export function escapeJson(json: string): string {
 	return json.replace(IN_JSON, (char) => {

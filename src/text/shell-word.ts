@@ -1,5 +1,6 @@
 /**
- * Quotes file names for any POSIX shell, in the commands that messages suggest. No other module quotes them.
+ * Quotes file names for any POSIX shell, for the commands that messages suggest. No other module quotes file
+ * names.
  */
 import { escapeText } from './escape.ts'
 

@@ -239,7 +239,7 @@ test('a chain has one forwarder per stream, and a subject belongs to one stream'
 	const first = forwardChain(path, options)
 	onTestFinished(() => first.close())
 	await first.flushed()
-	const holder = String.raw`a forwarder of this chain to this stream already runs in process \d+ on .*`
+	const holder = String.raw`a forwarder for this chain and stream is already running in process \d+ on .*`
 	await expect(forwardChain(path, options).flushed()).rejects.toMatchObject({
 		code: 'CURSOR_IN_USE',
 		message: expect.stringMatching(new RegExp(`^${holder}: stop one of the two`)),

@@ -136,7 +136,7 @@ describe('messages that cannot be read', () => {
 		])
 		for (const { status, stdout, stderr } of [dump, exported]) {
 			expect([status, stdout.trim().split('\n').length]).toEqual([3, 10])
-			expect(stderr).toContain(`mesh-chain: ${address}: 8 bytes of messages cannot be read\n`)
+			expect(stderr).toContain(`mesh-chain: ${address}: 8 bytes of message data cannot be read\n`)
 		}
 		expect([info.status, info.stdout]).toEqual([3, expect.stringMatching(/^records +10, seq 1 to 10$/m)])
 		expect(info.stdout).toMatch(/^damage +8 bytes in 1 message$/m)

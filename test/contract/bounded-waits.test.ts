@@ -109,7 +109,7 @@ test('a create that takes too long starts no source, and the others are restored
 	const create = ({ name }: { readonly name: string }) => (name === 'slow' ? never() : good())
 	expect(await manager.restore(create)).toBe(1)
 	const { failure } = await manager.status('slow')
-	expect(failure).toMatch(/create did not return "slow" within 30 ms/)
+	expect(failure).toMatch(/create did not return the source "slow" within 30 ms/)
 	await manager.close()
 	await loop.close()
 })

@@ -104,7 +104,7 @@ test('16 contenders: one holder at a time; a killed one blocks nobody, a stopped
 		contenders: CONTENDERS,
 		won,
 		refused,
-		'two at a time': 0,
+		'two winners at once': 0,
 	})
 }, 7_200_000)
 

@@ -108,7 +108,7 @@ test(`${KILLS} killed consumers handle every record in order, few of them twice 
 		records: handled,
 		files: segments.length,
 		repeats,
-		'most after a kill': most,
+		'most repeats after a kill': most,
 		skipped: 0,
 	})
 }, 600_000)

@@ -93,6 +93,6 @@ test('eight tailing readers see every record of a killed and restarted writer on
 		expect(status, text).toBe(0)
 		expect(JSON.parse(text.trim().split('\n').at(-1) ?? '')).toEqual(expected)
 	}
-	const counts = { readers: READERS, records, files: segments.length, 'lives of the writer': LIVES }
-	tellCounts(12, 'tailing readers', { ...counts, gaps: 0, doubles: 0 })
+	const counts = { readers: READERS, records, files: segments.length, 'writer runs': LIVES }
+	tellCounts(12, 'tailing readers', { ...counts, gaps: 0, duplicates: 0 })
 })

@@ -42,7 +42,7 @@ test.each([
 })
 
 test('an endless thenable among the items of a list ends with an error', async () => {
-	await expect(collected([endless])).rejects.toThrow('without end')
+	await expect(collected([endless])).rejects.toThrow('keeps resolving with other thenables')
 })
 
 test('return is called on a source at most once, and never after it has ended or failed', async () => {

@@ -10,7 +10,7 @@ import { BufferingAppender } from '../../src/appenders/buffering.ts'
 import { journalPg, type StatementData } from '../../src/journal/index.ts'
 import { MeshLoop } from '../../src/loop/mesh-loop.ts'
 import { ask } from '../support/databases.ts'
-import { type Postgres, startPostgres } from '../support/postgres.ts'
+import { newClient, newPool, type Postgres, startPostgres } from '../support/postgres.ts'
 
 let postgres: Postgres
 beforeAll(async () => {
@@ -31,8 +31,7 @@ function recorder() {
 
 async function connected(config: pg.ClientConfig = {}, journals = true) {
 	const { loop, statements } = recorder()
-	const client: Any = new pg.Client({ ...postgres.config, ...config })
-	client.on('error', () => {})
+	const client: Any = newClient({ ...postgres.config, ...config })
 	await client.connect()
 	onTestFinished(() => client.end().catch(() => {}))
 	if (journals) journalPg(client, loop)
@@ -421,7 +420,7 @@ describe('recording', () => {
 	test('a pool includes connecting clients, and the first statements of new ones', async () => {
 		const { loop, statements } = recorder()
 		const onConnect = (client: Any) => client.query("set application_name = 'first'")
-		const pool = new pg.Pool({ ...postgres.config, max: 2, onConnect } as pg.PoolConfig)
+		const pool = newPool({ ...postgres.config, max: 2, onConnect } as pg.PoolConfig)
 		pool.on('connect', (client) => void client.query("set statement_timeout = '10s'"))
 		const connecting = pool.connect()
 		journalPg(pool, loop)

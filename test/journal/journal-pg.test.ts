@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { BufferingAppender } from '../../src/appenders/buffering.ts'
 import { type JournalOptions, journalPg, type StatementData } from '../../src/journal/index.ts'
 import { MeshLoop } from '../../src/loop/mesh-loop.ts'
-import { type Postgres, startPostgres } from '../support/postgres.ts'
+import { newClient, newPool, type Postgres, startPostgres } from '../support/postgres.ts'
 
 let postgres: Postgres
 beforeAll(async () => {
@@ -16,8 +16,7 @@ afterAll(() => postgres?.remove())
 async function journaled(options: JournalOptions = {}) {
 	const appender = new BufferingAppender()
 	const loop = new MeshLoop(appender)
-	const client = journalPg(new pg.Client(postgres.config), loop, options)
-	client.on('error', () => {})
+	const client = journalPg(newClient(postgres.config), loop, options)
 	await client.connect()
 	onTestFinished(() => client.end())
 	const statements = () => appender.captured().map(({ data }) => data as StatementData)
@@ -140,7 +139,7 @@ test('callbacks, cursors, prepared statements and errors work as without a journ
 
 test('every client of a pool is journaled as its own session', async () => {
 	const appender = new BufferingAppender()
-	const pool = journalPg(new pg.Pool({ ...postgres.config, max: 3 }), new MeshLoop(appender))
+	const pool = journalPg(newPool({ ...postgres.config, max: 3 }), new MeshLoop(appender))
 	await Promise.all(
 		Array.from({ length: 9 }, (_, index) => pool.query('select $1::int, pg_sleep(0.01)', [index])),
 	)

@@ -13,7 +13,7 @@ import { BufferingAppender } from '../../src/appenders/buffering.ts'
 import { journalPg, type StatementData } from '../../src/journal/index.ts'
 import { MeshLoop } from '../../src/loop/mesh-loop.ts'
 import { ask } from '../support/databases.ts'
-import { type Postgres, startPostgres } from '../support/postgres.ts'
+import { newClient, type Postgres, startPostgres } from '../support/postgres.ts'
 
 let postgres: Postgres
 beforeAll(async () => {
@@ -58,8 +58,7 @@ async function slowNetwork(): Promise<number> {
 
 async function journaled(port: number) {
 	const appender = new BufferingAppender()
-	const client: Any = new pg.Client({ ...postgres.config, port })
-	client.on('error', () => {})
+	const client: Any = newClient({ ...postgres.config, port })
 	await client.connect()
 	onTestFinished(() => client.end().catch(() => {}))
 	journalPg(client, new MeshLoop(appender))

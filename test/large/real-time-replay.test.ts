@@ -37,10 +37,10 @@ test('the last event is within 20 ms of its time, plus stalls of the machine, at
 		const tookMs = lastMs - (firstMs ?? 0)
 		tellCounts(0, `replayed at speed ${speed}`, {
 			records: summary.replayed,
-			'ms that it should take': (seconds * 1000) / speed,
-			'the last one late by ms': (tookMs - (seconds * 1000) / speed).toFixed(1),
-			'longest time that the machine stood still, ms': stalledMs.toFixed(1),
-			'latest record late by ms': summary.lateMsMax.toFixed(1),
+			'expected duration, ms': (seconds * 1000) / speed,
+			'lateness of the last record, ms': (tookMs - (seconds * 1000) / speed).toFixed(1),
+			'longest stall of the machine, ms': stalledMs.toFixed(1),
+			'maximum lateness, ms': summary.lateMsMax.toFixed(1),
 		})
 		expect(summary).toMatchObject({ replayed: count, failed: 0, ended: 'end' })
 		expect(Math.abs(tookMs - (seconds * 1000) / speed)).toBeLessThanOrEqual(LATE_MS_MAX + stalledMs)

@@ -58,14 +58,14 @@ test(`any of ${RECORDS} states needs at most ${SHARE_MAX * 100} % of the file (s
 		expect(folded).toBeLessThan(EVERY + 1)
 		costs.push(counts.bytes)
 	}
-	tellCounts(0, 'the state at random places', {
+	tellCounts(0, 'the state at random positions', {
 		records: RECORDS,
-		places: PLACES,
+		positions: PLACES,
 		'file bytes': fileBytes,
-		'bytes read at the most': Math.max(...costs),
-		'and on average': Math.round(costs.reduce((sum, cost) => sum + cost, 0) / PLACES),
-		'of the file at the most': `${((100 * Math.max(...costs)) / fileBytes).toFixed(2)} %`,
-		'ms each': Math.round((performance.now() - startedMs) / PLACES),
+		'maximum bytes read': Math.max(...costs),
+		'average bytes read': Math.round(costs.reduce((sum, cost) => sum + cost, 0) / PLACES),
+		'maximum share of the file': `${((100 * Math.max(...costs)) / fileBytes).toFixed(2)} %`,
+		'average ms': Math.round((performance.now() - startedMs) / PLACES),
 	})
 	expect(Math.max(...costs)).toBeLessThanOrEqual(fileBytes * SHARE_MAX)
 })

@@ -139,6 +139,20 @@ describe('closing', () => {
 		await closing
 	})
 
+	test('waits for sync and close together no longer than closeTimeoutMs', async () => {
+		vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
+		const slowSync = () => new Promise<void>((resolve) => void setTimeout(resolve, 400))
+		const close = () => new Promise<void>(() => {})
+		const loop = new MeshLoop({ append() {}, sync: slowSync, close }, { closeTimeoutMs: 1000 })
+		const closing = rejection(loop.close())
+		await settled()
+		vi.advanceTimersByTime(400)
+		await settled()
+		vi.advanceTimersByTime(600)
+		expect(await closing).toMatchObject({ code: 'CLOSE_FAILED', message: expect.stringContaining(' 600 ms') })
+		expect(vi.getTimerCount()).toBe(0)
+	})
+
 	test('also ends the wait for a sync', async () => {
 		warnings()
 		const loop = new MeshLoop(new Hanging(['append']), { closeTimeoutMs: 100 })

@@ -85,7 +85,7 @@ test('two builds are compared in every workload, with every record', { timeout: 
 	})
 	// The run is so small that either build may win.
 	expect([0, 1], stderr).toContain(status)
-	const compared = [...stdout.matchAll(/^(?:ok|LOSS) +(\w+ \w+), 100 a turn .* ratio \d\.\d{3}/gm)]
+	const compared = [...stdout.matchAll(/^(?:ok|LOSS) +(\w+ \w+), 100 per turn .* ratio \d\.\d{3}/gm)]
 	const works = ['append', 'read', 'publish']
 	const wanted = works.flatMap((work) =>
 		['plain', 'request', 'error', 'wide'].map((shape) => `${work} ${shape}`),

@@ -227,7 +227,7 @@ describe('state', () => {
 		['async () => { throw new Error("boom") }', 'FOLD_FAILED: at seq 1 (kind "log"), the fold threw: boom'],
 		['() => {}', 'FOLD_FAILED: at seq 1 (kind "log"), the fold returned undefined'],
 		['async () => {}', 'FOLD_FAILED: at seq 1 (kind "log"), the fold returned undefined'],
-		['(state) => state', 'must export the first state', ''],
+		['(state) => state', 'must export the initial state', ''],
 	])(
 		'with the fold %s fails with the reason',
 		async (source, message, initial = 'export const initial = 0') => {
@@ -240,8 +240,8 @@ describe('state', () => {
 	)
 
 	test.each([
-		[['--session', 'first'], '--session applies only to positions at a checkpoint, such as --at @ID'],
-		[['--at', 'at-3'], 'a checkpoint is @ and its ID, such as @at-3'],
+		[['--session', 'first'], '--session applies only to positions that are checkpoints, such as --at @ID'],
+		[['--at', 'at-3'], 'a checkpoint is @ plus its ID, such as @at-3'],
 	])('at %j is refused with the reason', async (args, message) => {
 		const { status, stdout, stderr } = await meshChain(['state', path, '--fold', fold, ...args])
 		expect([status, stdout]).toEqual([2, ''])

@@ -106,8 +106,8 @@ describe('of a process that archives', () => {
 		await ended
 		const { status, stdout } = await meshChain(['sources', 'status', folder, 'clock'])
 		expect(status).toBe(0)
-		expect(stdout).toContain('writer     crashed: the last writer was killed or lost power\n')
-		expect(stdout).toContain('no writer is running: connections and rates are as of that time')
+		expect(stdout).toContain('writer     crashed: the last writer was killed, or the machine lost power\n')
+		expect(stdout).toContain('no writer is running: connections and rates were current at that time')
 		expect(stdout).toMatch(/^clock = time .* connected since /m)
 		const { registry, report } = await asked('report', folder)
 		expect([registry.state, report['silent']]).toEqual(['crashed', []])
@@ -193,7 +193,7 @@ test('other files and folders are refused, with advice', async () => {
 	const cases: readonly (readonly [readonly string[], string])[] = [
 		[[], 'sources requires one of status, report'],
 		[['stats', folder], 'did you mean status?'],
-		[['status'], 'status requires the folder of the registry'],
+		[['status'], 'status requires the registry folder'],
 		[['status', join(folder, 'nowhere')], 'does not exist'],
 		[['status', join(folder, 'empty')], 'contains no sources.chain'],
 		[['report', other], 'is not a registry'],

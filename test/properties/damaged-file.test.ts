@@ -209,7 +209,7 @@ test('row 11: bytes of the chain within one of its records are never mistaken fo
 describe('row 14: deliberate changes', () => {
 	/** Changes to a chain, and whether verify or a head stored elsewhere revealed them. */
 	const told: Record<string, string> = {}
-	afterAll(() => tellCounts(14, 'what somebody changed', told))
+	afterAll(() => tellCounts(14, 'deliberate changes', told))
 
 	async function chain() {
 		const fs = new MemoryFileSystem()
@@ -239,7 +239,7 @@ describe('row 14: deliberate changes', () => {
 				kind: 'brokenLink',
 				offset: 0,
 			})
-			told['a sealed file written anew'] = 'brokenLink'
+			told['a rewritten sealed file'] = 'brokenLink'
 		}
 		const live = fs.get(PATH)
 		const [, seq] = /message (\d+) /.exec(live.toString('latin1')) ?? []
@@ -252,7 +252,7 @@ describe('row 14: deliberate changes', () => {
 		const { findings } = await verifyChain(PATH, { fs: other.fs, head: other.head })
 		expect(findings.at(-1)).toMatchObject({ kind: 'headMissing', severity: 'damage' })
 		expect(head).not.toBe(other.head)
-		told['the live file written anew'] = 'by a stored head alone'
+		told['a rewritten live file'] = 'detected only by a stored head'
 	})
 
 	test('deleted, duplicated and swapped frames are found', async () => {
@@ -302,7 +302,7 @@ describe('row 14: deliberate changes', () => {
 			kind: 'headMissing',
 			toSeq: lastSeq,
 		})
-		told['cut at an anchor'] = 'truncated, without the mark by a stored head alone'
+		told['cut at an anchor'] = 'truncated, detected only by a stored head without the watermark'
 	})
 
 	test('an older copy in place of the live file is found by the watermark', async () => {

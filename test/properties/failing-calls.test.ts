@@ -49,7 +49,7 @@ test('row 6: a disk full at any byte of a frame omits it cleanly; the chain resu
 		expect(await verifyChain(PATH, { fs: memory })).toMatchObject({ ok: true, findings: [] })
 	}
 	expect(places).toBeGreaterThan(300)
-	tellCounts(6, 'no room after each byte of a frame', { places, lost: 0 })
+	tellCounts(6, 'disk full after each byte of a frame', { positions: places, lost: 0 })
 })
 
 test('row 7: after any failed fdatasync waiters reject, the file is abandoned, the chain moves', async () => {
@@ -183,7 +183,7 @@ test('row 8: readers, verification and repair answer with coded errors; repair l
 			calls++
 		}
 	}
-	tellCounts(8, 'EIO from each call of reading, verify, repair', { calls, errors, 'records lost': 0 })
+	tellCounts(8, 'EIO from each call in reading, verify and repair', { calls, errors, 'records lost': 0 })
 }, 600_000)
 
 test('row 8: with a failed sync and any other failure, committed records survive a power loss', async () => {

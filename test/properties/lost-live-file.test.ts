@@ -139,7 +139,7 @@ test('records cut off before any sync are reported once, by the next sync', asyn
 			else
 				expect(outcome).toMatchObject({
 					code: 'SYNC_FAILED',
-					message: expect.stringContaining(`${damagedLost} records`),
+					message: expect.stringContaining(`${damagedLost.toLocaleString('en-US')} record`),
 				})
 			await appender.sync()
 			await appender.close()

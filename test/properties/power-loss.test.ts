@@ -116,7 +116,7 @@ for (const [name, options, syncEvery] of [
 	['disk', { durability: 'disk' }, 3],
 	['disk, rotating', { durability: 'disk', rotateRecords: 4 }, 3],
 	['os, rotating', { rotateRecords: 4 }, 3],
-	['os, seldom synced', {}, 100],
+	['os, rarely synced', {}, 100],
 ] as const) {
 	test(`${name}: killed and without power at every operation`, async () => {
 		const random = randomFrom(SEED)
@@ -143,11 +143,11 @@ for (const [name, options, syncEvery] of [
 		const counts = {
 			operations: moments.length,
 			kills: moments.length,
-			'power losses counted out': exhaustive,
+			'power losses enumerated': exhaustive,
 		}
 		tellCounts(5, `power-fail model, ${name}`, {
 			...counts,
-			'at random': sampled,
+			'power losses at random': sampled,
 			...verdicts,
 			'acknowledged and lost': 0,
 		})

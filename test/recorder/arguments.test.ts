@@ -36,7 +36,7 @@ function eachNoChain(call: (chain: Chain) => unknown): Refusal[] {
 			'without a chain',
 			() => call(wrong()),
 			'INVALID_OPTION',
-			'needs a chain, not undefined: await openChain(path) returns one',
+			'a chain, not undefined: await openChain(path) returns one',
 		],
 		[
 			'of a path',
@@ -155,7 +155,7 @@ describe('stateAt', () => {
 			'without a position',
 			() => stateAt(chain, wrong(), { fold: count, initial: 0 }),
 			'INVALID_OPTION',
-			'a position must be { seq } from 0',
+			'a position must be { seq: 0 or higher }',
 		],
 		[
 			'without a fold',

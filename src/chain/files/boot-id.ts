@@ -14,7 +14,7 @@ export function bootId(system: FileSystem): Uint8Array {
 	}
 }
 
-/** Returns whether the machine was booted between the readings of two boot ids. */
+/** Returns whether the machine was rebooted between two readings of the boot id. */
 export function bootSince(last: Uint8Array | undefined, now: Uint8Array): 'same' | 'changed' | 'unknown' {
 	if (last === undefined || isUnknown(last) || isUnknown(now)) return 'unknown'
 	return Buffer.compare(last, now) === 0 ? 'same' : 'changed'

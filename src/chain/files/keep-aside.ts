@@ -4,6 +4,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { dirname } from 'node:path'
+import { putFirstInPlace, temporaryPathOf } from '../../platform/atomic-file.ts'
 import {
 	closeQuietly,
 	exists,
@@ -21,14 +22,13 @@ import {
 	withFile,
 	writeFully,
 } from '../../platform/file-system.ts'
-import { putFirstInPlace, temporaryPathOf } from './atomic-rename.ts'
 import { segmentPathOf } from './segments.ts'
 
 const COPY_BYTES = 1024 * 1024
 
 /**
- * Copies the bytes that start at `offset` to a new file beside the chain. Returns the path of the copy after
- * the copy is on disk.
+ * Copies the bytes that start at `offset` to a new file beside the chain, and syncs the copy. Returns the
+ * path of the copy.
  */
 export function keepAside(chainPath: string, file: OpenFile, offset: number, bytes: number): string {
 	const keptAt = `${chainPath}.cut-${offset}-${randomBytes(4).toString('hex')}`
@@ -96,7 +96,7 @@ function isCopyOf(system: FileSystem, path: string, other: string, bytes: number
 	)
 }
 
-/** Renames the file that has the name of the live file. */
+/** Renames the file at the path of the live file. */
 export function moveAside(system: FileSystem, chainPath: string): void {
 	try {
 		system.renameSync(chainPath, `${chainPath}.replaced-${randomBytes(4).toString('hex')}`)

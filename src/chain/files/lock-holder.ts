@@ -1,5 +1,5 @@
 /**
- * Reads the holder of a lock from the lock file, and determines whether that process is still running. Never
+ * Reads the holder of a lock from the lock file, and determines whether the holder is still running. Never
  * writes.
  */
 import { hostname } from 'node:os'
@@ -129,15 +129,15 @@ export function ourselves(system: FileSystem, nowMs: number, kernel: boolean): H
 }
 
 /**
- * Returns whether a holder has certainly released the lock. A holder that recorded unwritten records has
- * released it, even if its process is still running.
+ * Returns whether it is certain that a holder has released the lock. A holder that recorded unwritten records
+ * has released the lock, even if its process is still running.
  */
 export function hasLetGo(system: FileSystem, holder: HolderText): boolean {
 	return holder.unwritten !== undefined || liveness(system, holder) === 'dead'
 }
 
 /**
- * Returns whether the process that a lock file names is still running. The result is `unknown` if the process
+ * Returns whether the process named in a lock file is still running. The result is `unknown` if the process
  * is on another host or in another container, or if its start time is unknown.
  */
 function liveness(system: FileSystem, holder: HolderText): 'alive' | 'dead' | 'unknown' {

@@ -1,15 +1,16 @@
 /**
- * Ensures that a chain has one writer. Where `flock(1)` is available, the lock is a kernel lock, which lasts
- * while its holder is stopped and is freed when the holder dies. Elsewhere the lock is only a file, and it is
- * refused if the state of its holder is unclear. In both cases the text of the lock file names the holder.
+ * Ensures that a chain has at most one writer. Where `flock(1)` is available, the lock is a kernel lock: it
+ * remains held while its holder is stopped, and the kernel frees it when the holder dies. Elsewhere, the lock
+ * is only a file, and cannot be taken while the state of its holder is unknown. In both cases, the lock file
+ * names the holder.
  *
- * Invariants: a lock file receives its name only after its text is written and the kernel lock is taken, and
- * only if no file has that name. Only its holder, or the one claimant that has found the holder dead, removes
- * the name of a lock file. Therefore a lock never has two holders.
+ * Invariants: a lock file appears at its path only after its content is written and the kernel lock is taken,
+ * and only if no other file is at that path. A lock file is removed only by its holder, or by the one
+ * claimant that has found the holder dead. Therefore a lock never has two holders.
  */
-
 import { show } from '../../guard/show.ts'
 import { MeshChainError } from '../../model/errors.ts'
+import { NO_HARD_LINKS, temporaryPathOf } from '../../platform/atomic-file.ts'
 import {
 	closeQuietly,
 	type FileSystem,
@@ -23,7 +24,6 @@ import {
 	systemCode,
 	writeFully,
 } from '../../platform/file-system.ts'
-import { NO_HARD_LINKS, temporaryPathOf } from './atomic-rename.ts'
 import {
 	type HolderText,
 	hasLetGo,
@@ -35,7 +35,10 @@ import {
 } from './lock-holder.ts'
 
 const ATTEMPTS_MAX = 16
-/** Interval between attempts to take a lock that another writer holds. Each attempt takes about 3 ms. */
+/**
+ * Interval between attempts to take a lock that another writer holds, in milliseconds. Each attempt takes
+ * about 3 ms.
+ */
 const POLL_MS = 50
 
 /**
@@ -50,11 +53,11 @@ export interface Lock {
 	/** Returns whether this holder still has the lock file. The file may have been removed or taken over. */
 	isHeld(): boolean
 	/**
-	 * Releases the lock and removes the lock file. If the chain is left unclosed and the lock is a kernel
-	 * lock, the file stays and shows the next writer that the kernel has freed the lock.
+	 * Releases the lock and removes the lock file. If the chain is left unclosed and the lock is a kernel lock,
+	 * the file remains and shows the next writer that the kernel has freed the lock.
 	 *
-	 * @param unwritten the number of records that a failed close could not write. The remaining file records
-	 * it.
+	 * @param unwritten the number of records that a failed close could not write. If the lock file remains, it
+	 * records this number.
 	 */
 	release(chain: 'closed' | 'unclosed', unwritten?: number): void
 }
@@ -92,7 +95,7 @@ export function acquireLock(
 	}
 }
 
-/** Attempts to take the lock. Returns undefined while another holder has it. */
+/** Attempts to take the lock. Returns undefined if another holder has the lock. */
 function tryLock(system: FileSystem, chainPath: string, nowMs: number, mode: number): Lock | undefined {
 	const path = lockPathOf(chainPath)
 	const lasting: Lasting = { provenance: 'none' }
@@ -122,12 +125,14 @@ function tryLock(system: FileSystem, chainPath: string, nowMs: number, mode: num
 	}
 }
 
-/** What is known so far about the previous holder. */
+/** The information found so far about the previous holder. */
 interface Lasting {
 	provenance: Provenance
 }
 
-/** A lock file with a temporary name. Its text is written, and its kernel lock is taken where available. */
+/**
+ * A lock file with a temporary name. Its content is written, and its kernel lock is taken where available.
+ */
 interface Candidate {
 	readonly path: string
 	readonly fd: number
@@ -171,8 +176,8 @@ function inspect(system: FileSystem, path: string): Found | undefined {
 	try {
 		const outcome = system.lockSync(fd)
 		const holder = outcome === 'held' ? undefined : readTextIn({ system, fd })
-		// A kernel lock is free after the kernel has freed it. A lock that is only a file is free after its
-		// holder has certainly released it or died.
+		// A kernel lock is free if this process has just acquired it. A lock that is only a file is free if its
+		// holder has definitely released it or died.
 		const isFree = holder === undefined || (outcome === 'taken' && holder.kernel) || hasLetGo(system, holder)
 		isHeld = outcome === 'held' || !isFree
 		return { fd, holder, isHeld }
@@ -189,10 +194,10 @@ interface Removal {
 }
 
 /**
- * Removes the file that a dead holder left at a path, and no other file. The caller first acquires a claim:
- * it links its own lock file to a second name, which only one process at a time can hold. It then checks
- * again that the dead holder's file is still at the path. A claim that a dead process left is removed in
- * the same way. Returns false while a running process has the claim.
+ * Removes the file that a dead holder left at a path, and no other file. First acquires a claim by linking
+ * the caller's lock file to a second name, which only one process at a time can hold. Then checks again that
+ * the dead holder's file is still at the path. A claim left by a dead process is removed in the same way.
+ * Returns false while a running process has the claim.
  */
 function removeDead(system: FileSystem, { lockPath, path, ours }: Removal, { fd }: Found): boolean {
 	try {
@@ -224,7 +229,8 @@ function lockInPlace(system: FileSystem, path: string, text: HolderText, mode: n
 		let lock: Lock | undefined
 		try {
 			if (system.lockSync(fd) !== 'taken') return undefined
-			// If the name is gone, the previous holder removed the file between the open and the lock.
+			// If the path no longer refers to this file, the previous holder removed the file after it was opened
+			// here and before it was locked.
 			if (!isStillNamed({ system, fd }, path)) continue
 			const before = readTextIn({ system, fd })
 			if (before !== undefined && !before.kernel && !hasLetGo(system, before)) return undefined
@@ -258,7 +264,8 @@ function writeText({ system, fd }: OpenFile, text: HolderText): void {
 		system.ftruncateSync(fd, 0)
 		writeFully(system, fd, Buffer.from(`${JSON.stringify(text)}\n`), 0)
 	} catch (error) {
-		// On a full disk, a kernel lock works without its text. A lock that is only a file does not.
+		// On a full disk, a kernel lock works even if the lock file has no content. A lock that is only a file
+		// does not.
 		if (systemCode(error) !== 'ENOSPC' || !text.kernel) throw error
 	}
 }
@@ -284,8 +291,8 @@ function holdLock(system: FileSystem, { fd, text }: Candidate, path: string, { p
 }
 
 /**
- * Overwrites the text of the lock file with a note of the unwritten records. The note is not longer than the
- * old text, because a full disk has no room for more.
+ * Overwrites the content of the lock file with a note that contains the number of unwritten records. The note
+ * is no longer than the old content, because a full disk has no room for more.
  */
 function leaveNote({ system, fd }: OpenFile, text: HolderText, unwritten: number): void {
 	const { kernel, pid, host, sinceMs } = text
@@ -294,7 +301,7 @@ function leaveNote({ system, fd }: OpenFile, text: HolderText, unwritten: number
 	try {
 		writeFully(system, fd, Buffer.from(`${note}\n`), 0)
 	} catch {
-		// Without the note, readers only get less detail.
+		// Without the note, readers lack only the number of unwritten records.
 	}
 }
 
@@ -319,7 +326,7 @@ function lockedError(chainPath: string, holder: HolderText | undefined): MeshCha
 		'CHAIN_LOCKED',
 		`${show(chainPath)} is open for writing by ${by}: ` +
 			"use another path for this writer ('{pid}' in a path is replaced by the process id), " +
-			`stop the other writer or, once you are sure that no writer is running, remove ${show(lockPath)}`,
+			`stop the other writer or, if you are sure that no writer is running, remove ${show(lockPath)}`,
 		{ path: chainPath },
 	)
 }

@@ -10,8 +10,8 @@ const ADVICE: Readonly<Record<string, string>> = {
 	ENOTDIR: 'part of the path is not a directory',
 	EACCES: 'permission denied: this user may not write there',
 	EPERM: 'permission denied: this user may not write there',
-	EISDIR: 'it is a directory: give the path of a file in it',
-	ELOOP: 'it is a symbolic link: give the path of the file itself',
+	EISDIR: 'it is a directory: specify the path of a file in it',
+	ELOOP: 'it is a symbolic link: specify the path of the file itself',
 	EFTYPE: 'it is not a regular file: move or rename it',
 	ENXIO: 'it is not a regular file: move or rename it',
 	EROFS: 'the file system is read-only',
@@ -20,8 +20,8 @@ const ADVICE: Readonly<Record<string, string>> = {
 }
 
 /**
- * Converts any failure to open a chain for writing to an error with advice. Returns a {@link MeshChainError}
- * unchanged.
+ * Converts any failure to open a chain for writing into an error with advice. Returns a {@link
+ * MeshChainError} unchanged.
  */
 export function openError(path: string, error: unknown): MeshChainError {
 	if (error instanceof MeshChainError) return error
@@ -35,10 +35,10 @@ export function openError(path: string, error: unknown): MeshChainError {
 
 /**
  * Returns the canonical path of a chain for writing. The path is absolute, and symbolic links in its
- * directory are resolved, so that all paths to a chain have the same lock. `{pid}` is replaced by the process
- * id.
+ * directory are resolved, so that all paths to a chain lead to the same lock. `{pid}` is replaced by the
+ * process id.
  *
- * @throws {MeshChainError} `INVALID_PATH`; `CHAIN_UNWRITABLE` if the directory cannot be accessed.
+ * @throws {MeshChainError} `INVALID_PATH`, or `CHAIN_UNWRITABLE` if the directory cannot be accessed.
  */
 export function writablePath(path: unknown, system: FileSystem): string {
 	const absolute = resolve(checkPath('a chain', path).replaceAll('{pid}', String(process.pid)))

@@ -21,25 +21,28 @@ import { readWatermark } from './watermark-file.ts'
 
 /** Number of bytes at the beginning of a file that identify it. */
 const IDENTITY_BYTES = HEADER_BYTES + ANCHOR_BYTES
-/** Number of bytes to search for an anchor if these bytes are damaged. Anchors are always closer together. */
+/**
+ * Number of bytes to search for an anchor if the identifying bytes are damaged. The distance between anchors
+ * is always smaller.
+ */
 const IDENTITY_SEARCH_BYTES = 1024 * 1024
 
 /**
- * Returns the identity of an open file: its chain, segment and first seq. @throws {MeshChainError} any error
+ * Returns the identity of an open file: its chain, segment and first seq. @throws {MeshChainError} the codes
  * of `identify`.
  */
 export function identifyFile({ system, fd }: OpenFile, path: string): ChainIdentity {
 	const first = readFully(system, fd, IDENTITY_BYTES, 0)
 	const identity = identify(first, path, () => readFully(system, fd, IDENTITY_SEARCH_BYTES, 0))
-	// If the header and the first anchor are both unreadable, no later anchor contains the first seq of the
-	// file. The file name may contain it.
+	// If the header and the first anchor are both unreadable, no other anchor contains the first seq of the
+	// file, but the file name may contain it.
 	const named = firstSeqIn(path)
 	return identity.headerDamaged && named < identity.firstSeq ? { ...identity, firstSeq: named } : identity
 }
 
 /**
- * Returns the identity of the file at a path. @throws the errors of {@link identifyFile}, and any error of
- * the file system.
+ * Returns the identity of the file at a path. @throws the errors of {@link identifyFile}, and any file system
+ * error.
  */
 export function identifyAt(system: FileSystem, path: string): ChainIdentity {
 	return withFile(system, path, O_RDONLY, (file) => identifyFile(file, path))
@@ -59,7 +62,7 @@ export function segmentPathOf(chainPath: string, firstSeq: number, copy = 0): st
 	return join(dirname(chainPath), `${stem}-${firstSeq}${copy === 0 ? '' : `.${copy}`}${extension}`)
 }
 
-/** Returns the paths of files beside a chain that are named like sealed files. */
+/** Returns the paths of files that are beside a chain and are named like its sealed files. */
 function candidatePaths(chainPath: string, names: readonly string[]): string[] {
 	const extension = extname(chainPath)
 	const stem = basename(chainPath, extension)
@@ -75,11 +78,11 @@ function candidatePaths(chainPath: string, names: readonly string[]): string[] {
 
 /**
  * Lists the sealed files of a chain, oldest first. Skips files of other chains and files that are not chains.
- * If several files have the same segment number, lists only the one with the shortest name, or the first of
- * these in name order. Without an id, lists the files of the chain that the watermark names or, without a
- * watermark, of the newest chain.
+ * If several files have the same segment number, lists only the file with the shortest name or, if several
+ * names are equally short, the one that sorts first. If no id is given, lists the files of the chain that the
+ * watermark names. If there is no watermark either, lists the files of the newest chain.
  *
- * @throws any error of the file system, if a file with such a name cannot be read.
+ * @throws any file system error, if a file that is named like a sealed file cannot be read.
  */
 export function listSegments(
 	system: FileSystem,
@@ -98,7 +101,7 @@ export function listSegments(
 
 /**
  * Reads a file that is named like a sealed file. Returns undefined unless its name contains its first seq,
- * because any other file is a chain of its own.
+ * because a file with any other name is a separate chain.
  */
 function readSegment(system: FileSystem, path: string): Segment | undefined {
 	try {
@@ -132,7 +135,7 @@ function newestWithin(segments: readonly Segment[], names: readonly string[]): U
 
 /**
  * Returns the path of the chain to which a sealed file belongs. The path is derived from the file's name and
- * checked against the file at that path. Returns undefined for a chain of its own.
+ * checked against the file at that path. Returns undefined for a separate chain.
  */
 export function ownerOf(system: FileSystem, path: string, identity: ChainIdentity): string | undefined {
 	if (firstSeqIn(path) !== identity.firstSeq) return undefined
@@ -146,8 +149,8 @@ export function ownerOf(system: FileSystem, path: string, identity: ChainIdentit
 }
 
 /**
- * Returns whether a sealed file ends in an anchor that `repairChain` wrote. All of such a file belongs to the
- * chain, regardless of the end that the next file records.
+ * Returns whether a sealed file ends in an anchor that `repairChain` wrote. If so, the complete file belongs
+ * to the chain, regardless of the end offset that the next file records.
  */
 export function endsRepaired(
 	system: FileSystem,

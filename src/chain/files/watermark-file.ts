@@ -1,7 +1,8 @@
 /**
  * Stores the durable watermark of a chain in a file beside the chain. The watermark is written after each
- * successful sync. Readers use it to distinguish bytes on disk from bytes that are only written. It never
- * covers bytes that are not on disk. A failed write is counted, reported and retried.
+ * successful sync. Readers use it to distinguish bytes that are on disk from bytes that have only been
+ * written. The watermark never covers bytes that are not on disk. A failed write is counted, reported and
+ * retried.
  */
 import { dirname } from 'node:path'
 import { SEQ_MAX } from '../../model/limits.ts'
@@ -28,8 +29,8 @@ export function watermarkPathOf(chainPath: string): string {
 }
 
 /**
- * Returns the watermark of a chain or, without an id, of the last chain at this path. Returns undefined if no
- * watermark verifies.
+ * Returns the watermark of a chain or, if no id is given, of the last chain at this path. Returns undefined
+ * if no watermark verifies.
  */
 export function readWatermark(
 	system: FileSystem,
@@ -47,9 +48,9 @@ export function readWatermark(
 }
 
 /**
- * Returns whether unreadable bytes at `offset` in the last file can be the result of a power loss. They can
- * if the watermark does not cover them, and the machine was booted after the newest anchor before them was
- * written. Writers use the same evidence (write/recovery.ts).
+ * Returns whether unreadable bytes at `offset` in the last file can be the result of a power loss. This is
+ * possible if the watermark does not cover these bytes and the machine was rebooted after the newest anchor
+ * before them was written. Writers use the same evidence (write/recovery.ts).
  */
 export function isUnsyncedAt(
 	{ system, chainPath, identity: { id, segment } }: LastFile,
@@ -80,8 +81,9 @@ export type Durable = Pick<Watermark, 'segment' | 'offset' | 'seq'>
 /**
  * Writes the watermark of a chain for one writer.
  *
- * Invariant: a watermark is written to the file that has the name, and becomes the newest one in that file.
- * The name is checked before each write, and the counter whenever the file is opened.
+ * Invariant: each watermark is written to the file that is currently at the path, and becomes the newest
+ * watermark in that file. The path is checked before each write, and the counter is checked whenever the file
+ * is opened.
  */
 export class WatermarkFile {
 	readonly #system: FileSystem
@@ -93,10 +95,11 @@ export class WatermarkFile {
 	/** Status of the file when {@link #fd} was opened. */
 	#stat: FileStat | undefined
 	/**
-	 * Counter of the next slot. A partly written slot is written again, so that the other slot stays intact.
+	 * Counter of the next slot. After a partial write, the same slot is written again, so that the other slot
+	 * stays intact.
 	 */
 	#counter: number
-	/** Whether the file and its name are on disk. Only then can the watermark reveal a power loss. */
+	/** Whether the file and its name are on disk. If not, the watermark cannot reveal a power loss. */
 	#isOnDisk: boolean
 	/** Watermark that could not be written. */
 	#unwritten: Durable | undefined
@@ -124,8 +127,9 @@ export class WatermarkFile {
 	}
 
 	/**
-	 * Records how much of a segment is on disk. All earlier segments must be on disk too. Never throws. After
-	 * a failure, the previous watermark is still correct, and {@link retry} or the next call writes again.
+	 * Records how much of a segment is on disk. All earlier segments must also be on disk. Never throws. After
+	 * a failure, the previous watermark is still correct, and {@link retry} or the next call attempts another
+	 * write.
 	 */
 	write(durable: Durable): void {
 		try {

@@ -1,7 +1,7 @@
 /**
- * Encodes and decodes anchors: at the beginning of a file, at the opening of an epoch, about every 64 KiB,
- * and at a close. An anchor combines an index point, a hash link and a durable watermark, and has a fixed
- * size. Works only on bytes, without I/O.
+ * Encodes and decodes anchors. A writer adds an anchor at the beginning of a file, when an epoch starts,
+ * about every 64 KiB, and when the chain is closed. An anchor combines an index point, a hash link and a
+ * durable watermark, and has a fixed size. Works only on bytes, without I/O.
  *
  *   0    9f                     array of 15
  *   1    a6 "anchor"
@@ -27,11 +27,11 @@
  *                               bytes 13 to 228 of this anchor
  *   263
  *
- * The jumps form a skew-binary list: a reader that follows jumps and steps back from any anchor reaches any
- * earlier anchor in a number of reads that grows with the logarithm of the number of anchors (Myers, "An
- * applicative random-access stack", 1983). The jump of a sealing anchor, the last anchor of its file, leads
- * to the first anchor, so it covers the complete file. The SHA-256 of the header takes the place of the link
- * before the first anchor.
+ * The jumps form a skew-binary list. By following jumps and single steps back, a reader reaches any earlier
+ * anchor in a number of reads that is logarithmic in the number of anchors (Myers, "An applicative
+ * random-access stack", 1983). The jump of a sealing anchor, the last anchor of its file, leads to the first
+ * anchor, so it covers the complete file. In the first anchor, the SHA-256 of the header takes the place of
+ * the previous link.
  */
 import { createHash } from 'node:crypto'
 import { SEQ_MAX } from '../../model/limits.ts'
@@ -99,7 +99,8 @@ const REASONS = ['opened', 'span', 'closed', 'sealed', 'repaired'] as const
 export type AnchorReason = (typeof REASONS)[number]
 
 /**
- * A summary of a stretch of the chain. It is sufficient to decide that a query cannot match in the stretch.
+ * A summary of a stretch of the chain. A reader can use it to rule out that a record in the stretch matches a
+ * query.
  */
 export interface Extent {
 	/** Earliest and latest time; +Infinity and -Infinity if there are no records. */
@@ -123,7 +124,7 @@ export const EMPTY_EXTENT: Extent = Object.freeze({
 	presence: PRESENCE_PLAIN,
 })
 
-/** The extent of a `$gap` or of unreadable bytes, which no reader may skip. */
+/** The extent of a `$gap` or of unreadable bytes. Readers must not skip a stretch with this extent. */
 export const GAP_EXTENT: Extent = Object.freeze({ ...EMPTY_EXTENT, presence: PRESENCE_GAP })
 
 /** Returns the extent of one record. */
@@ -174,7 +175,7 @@ export interface Anchor {
 	readonly link: Uint8Array
 }
 
-/** The `detail` of an anchor that was written by `close()` and not at the exit of the process. */
+/** The `detail` of an anchor that was written by `close()` rather than at process exit. */
 export const CLOSED_WITHOUT_EXIT = -1
 
 /** The input for an anchor's link: the previous link and every byte between the two anchors. */
@@ -251,8 +252,8 @@ const FIXED_BYTES: ReadonlyMap<number, number> = new Map([
 const FIXED_BYTES_MIN = 8
 
 /**
- * Returns whether `bytes[pos, end)` begins with the remains of an anchor. It does if most of the bytes that
- * are identical in all anchors are in place.
+ * Returns whether `bytes[pos, end)` begins with the remains of an anchor. This is the case if most of the
+ * bytes that are identical in all anchors are present.
  */
 export function resemblesAnchor(bytes: Uint8Array, pos: number, end: number): boolean {
 	let expected = 0
@@ -276,8 +277,8 @@ export function findAnchorLeadBackward(bytes: Buffer, from: number): number {
 }
 
 /**
- * Returns the anchor at `offset`, with its chain id and segment, if it verifies by itself. It identifies a
- * file with a damaged header.
+ * Returns the anchor at `offset`, with its chain id and segment, if the anchor verifies on its own. The
+ * result can identify a file with a damaged header.
  */
 export function anchorIdentity(
 	bytes: Buffer,
@@ -292,7 +293,8 @@ export function anchorIdentity(
 }
 
 /**
- * Decodes the anchor at `pos`, which is `offset` in the file. Returns undefined if it does not verify there.
+ * Decodes the anchor at `pos` in the bytes and `offset` in the file. Returns undefined if it does not verify
+ * there.
  */
 export function decodeAnchor(
 	bytes: Buffer,
@@ -337,8 +339,8 @@ function readFields(bytes: Buffer, pos: number, offset: number, reason: AnchorRe
 }
 
 /**
- * Adds to the counts of records by level. The counts stop at the highest value that readers accept: a writer
- * continues after any anchor that verifies, and must not write an anchor that readers refuse.
+ * Adds to the counts of records by level. The counts stop at the highest value that readers accept, because a
+ * writer continues after any anchor that verifies and must not write an anchor that readers refuse.
  */
 export function addLevelCounts(sums: number[], added: readonly number[]): void {
 	for (let index = 0; index < sums.length; index++)
@@ -346,9 +348,9 @@ export function addLevelCounts(sums: number[], added: readonly number[]): void {
 }
 
 /**
- * Returns whether the numbers in an anchor are possible. This must be checked, because a valid checksum does
- * not prove who wrote the anchor. The bounds leave room for the higher numbers of a writer that continues:
- * offsets and ordinals are bounded by the anchor's own offset, which increases with every entry.
+ * Returns whether the numbers in an anchor are plausible. This must be checked, because a valid checksum does
+ * not prove who wrote the anchor. The bounds allow a writer to continue with higher numbers: offsets and
+ * ordinals are bounded by the anchor's own offset, which increases with every entry.
  */
 function isPossible(anchor: Anchor): boolean {
 	const { writtenMs, nextSeq, keptFromSeq, previousOffset, jumpOffset, offset, detail } = anchor

@@ -1,11 +1,13 @@
 /**
  * The checksum of frames and anchors: a CRC-32 (as in zlib) that is seeded with the chain's id, the segment,
  * and the entry's own offset and length. Bytes that were copied to another position, file or chain therefore
- * never verify. The checksum detects accidents, but provides no security.
+ * never verify. The checksum detects accidental changes, but provides no security.
  */
 import { crc32 } from 'node:zlib'
 
-/** Length from which the native function (350 ns per call) is faster than the table (1.3 ns per byte). */
+/**
+ * Minimum length at which the native function (350 ns per call) is faster than the table (1.3 ns per byte).
+ */
 const NATIVE_BYTES_MIN = 256
 
 const TABLE = Uint32Array.from({ length: 256 }, (_unused, byte) => {
@@ -14,7 +16,7 @@ const TABLE = Uint32Array.from({ length: 256 }, (_unused, byte) => {
 	return crc >>> 0
 })
 
-/** Computes the CRC-32 of `bytes[start, end)`, continued from `crc`. */
+/** Computes the CRC-32 of `bytes[start, end)`, continuing from `crc`. */
 export function checksum(bytes: Uint8Array, start: number, end: number, crc: number): number {
 	if (end - start >= NATIVE_BYTES_MIN) return crc32(bytes.subarray(start, end), crc)
 	return ~advance(~crc, bytes, start, end) >>> 0
@@ -31,8 +33,8 @@ const place = new Uint8Array(12)
 const placeView = new DataView(place.buffer)
 
 /**
- * Returns the common seed of all checksums in one file: the CRC-32 of chain id (16 bytes) and segment (u32),
- * big-endian.
+ * Returns the common seed of all checksums in one file: the CRC-32 of the chain id (16 bytes) and the segment
+ * (u32), big-endian.
  */
 export function identityChecksum(chainId: Uint8Array, segment: number): number {
 	placeView.setUint32(0, segment)
@@ -41,7 +43,7 @@ export function identityChecksum(chainId: Uint8Array, segment: number): number {
 
 /**
  * Returns the seed of the checksum at one position in a file: the {@link identityChecksum}, passed as
- * `idChecksum`, continued over offset (u64) and length (u32), big-endian.
+ * `idChecksum`, continued over the offset (u64) and the length (u32), big-endian.
  */
 export function entrySeed(idChecksum: number, offset: number, length: number): number {
 	placeView.setUint32(0, Math.floor(offset / 0x1_0000_0000))
@@ -58,8 +60,9 @@ const BLOCK_BYTES = 256
 const BLOCKS_MAX = (32 * 1024 * 1024) / BLOCK_BYTES
 
 /**
- * Computes checksums of overlapping stretches of one file, each in constant time: about the time for 512
- * bytes. It is used to search bytes that may claim to be an entry of maximum length at every position.
+ * Computes checksums of overlapping stretches of one file, each in constant time: about the time that a
+ * checksum of 512 bytes takes. The scanner uses this class to search bytes in which every position may claim
+ * to be the start of an entry of maximum length.
  *
  * CRC-32 is linear: `state(a to c) = state(0 to c) ^ zeros(state(0 to b) ^ state(a to b))`, where `zeros`
  * appends as many zero bytes as lie between `b` and `c`. States are stored at block boundaries, and the

@@ -1,6 +1,6 @@
 /**
- * Reads and writes the parts of entries that have fixed positions: constant bytes, and float64s of nine bytes
- * (tag and value).
+ * Reads and writes the parts of entries that have fixed positions: constant bytes, and float64 values of nine
+ * bytes each (tag and value).
  */
 
 /** The constant bytes of an entry and their positions. */

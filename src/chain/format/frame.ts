@@ -11,8 +11,8 @@
  *        base time         float64, milliseconds since 1970; each row's time is relative to it
  *        rows              array of rows (codec/row-encoder.ts)
  *
- * A `$gap` is the first row of its frame. Only in such a frame may the base seq be more than one above the
- * previous record's seq.
+ * A `$gap` is the first row of its frame. Only a frame that starts with a `$gap` may have a base seq more
+ * than one above the previous record's seq.
  */
 import { isEpoch, isRecordTime, isSeq } from '../../model/record.ts'
 import { checksum, entrySeed, type StretchChecksums } from './checksum.ts'
@@ -21,7 +21,7 @@ import { checksum, entrySeed, type StretchChecksums } from './checksum.ts'
 export const FRAME_FIXED_BYTES = 12
 /** Size of the longest header: fixed part, epoch, seq beyond 32 bits, time, row count. */
 export const FRAME_HEADER_BYTES_MAX = FRAME_FIXED_BYTES + 5 + 9 + 9 + 5
-/** Minimum size of base time, row count and one row of three bytes. */
+/** Minimum combined size of the base time, the row count and one row of three bytes. */
 const TIME_AND_ROWS_BYTES_MIN = 9 + 1 + 3
 /** Size of the shortest frame that can contain a row. */
 export const FRAME_BYTES_MIN = FRAME_FIXED_BYTES + 1 + 1 + TIME_AND_ROWS_BYTES_MIN
@@ -58,8 +58,8 @@ export interface EncodedRows {
 }
 
 /**
- * Writes a frame to `target[pos…]`, which must have space for {@link frameBytesMax} bytes. Returns the length
- * of the frame.
+ * Writes a frame to `target[pos…]`, where at least {@link frameBytesMax} bytes must be available. Returns the
+ * length of the frame.
  *
  * @param offset Offset of the frame in the file. The checksum depends on this offset and on the chain's id.
  */
@@ -133,10 +133,10 @@ export function claimedLength(bytes: Buffer, pos: number): number | undefined {
 }
 
 /**
- * Decodes the frame of `length` bytes at `pos`, which is `offset` in the file. Returns undefined if the frame
- * does not verify there.
+ * Decodes the frame of `length` bytes at `pos` in the bytes and `offset` in the file. Returns undefined if
+ * the frame does not verify there.
  *
- * @param stretches Computes each checksum in constant time. Pass it if many overlapping frames are checked.
+ * @param stretches Computes each checksum in constant time. Pass it when checking many overlapping frames.
  */
 export function decodeFrame(
 	bytes: Buffer,

@@ -10,13 +10,12 @@
  *   36  cb ········             created, milliseconds since 1970
  *   45  cb ········             first seq: seq of the first record in this file
  *   54  cb ········             previous end: offset up to which the previous file counts; 0 in file 0
- *   63  c4 20 ················  previous link: link of the previous file up to there; zeros in the first file
+ *   63  c4 20 ················  previous link: link of that file up to that offset; zeros in the first file
  *   97  ce ····                 CRC-32 of bytes 0 to 96
  *
  * The name and the version keep their positions in every later version, so an older reader can distinguish a
  * newer file from a damaged one.
  */
-
 import { show } from '../../guard/show.ts'
 import { MeshChainError } from '../../model/errors.ts'
 import { isEpoch, isSeq, toRecordTime } from '../../model/record.ts'
@@ -60,7 +59,7 @@ export interface Header {
 	readonly createdMs: number
 	/** Seq of the first record in this file. */
 	readonly firstSeq: number
-	/** Offset up to which the previous file counts; 0 in the first file. */
+	/** Offset up to which the previous file belongs to the chain; 0 in the first file. */
 	readonly previousEnd: number
 	/** Link of the previous file up to {@link previousEnd}; zeros in the first file. */
 	readonly previousLink: Uint8Array
@@ -89,7 +88,7 @@ export type HeaderReading =
 /**
  * Reads a header from the first bytes of a file. If the file is shorter than a header, pass all of its bytes.
  *
- * @throws {MeshChainError} `NEWER_VERSION`.
+ * @throws {MeshChainError} `NEWER_VERSION` if the file has a newer format version.
  */
 export function readHeader(bytes: Buffer, path: string): HeaderReading {
 	refuseNewer(bytes, path)
@@ -108,7 +107,7 @@ export function readHeader(bytes: Buffer, path: string): HeaderReading {
 }
 
 /**
- * Returns whether the numbers in a header are possible. This must be checked, because a valid checksum does
+ * Returns whether the numbers in a header are plausible. This must be checked, because a valid checksum does
  * not prove who wrote the header.
  */
 function isPossible({ segment, createdMs, firstSeq, previousEnd }: Header): boolean {
@@ -141,7 +140,10 @@ function isPrefix(bytes: Buffer): boolean {
 	return bytes.subarray(0, lead).equals(CHAIN_LEAD.subarray(0, lead))
 }
 
-/** Verifies the checksum of a header of this version. Other versions may have it at another position. */
+/**
+ * Verifies the checksum of a header of this version. Other versions may store the checksum at another
+ * position.
+ */
 function crcHolds(bytes: Buffer): boolean {
 	if (bytes[0] !== CHAIN_LEAD[0] || bytes[VERSION_AT] !== FORMAT_VERSION || bytes[CRC_AT] !== 0xce)
 		return false

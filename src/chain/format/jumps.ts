@@ -1,5 +1,5 @@
 /**
- * Chooses the earlier anchor that each new anchor points to, so that a reader reaches any anchor in a
+ * Chooses the earlier anchor that each new anchor points to, so that a reader can reach any anchor in a
  * logarithmic number of reads. `format/anchor.ts` describes this skew-binary list. Each writer of anchors has
  * one instance. Does no I/O.
  */
@@ -12,8 +12,8 @@ export class Jumps {
 	#path: readonly JumpFields[]
 
 	/**
-	 * Starts from a path of jumps. `path` may end early at an unreadable anchor. No jump then leads past that
-	 * anchor.
+	 * Starts from a path of jumps. `path` may end early at an unreadable anchor. In that case, no jump leads
+	 * past that anchor.
 	 */
 	constructor(path: readonly JumpFields[]) {
 		this.#path = path
@@ -49,7 +49,7 @@ export class Jumps {
 	}
 }
 
-/** Returns whether the newest two jumps have the same length, so that the next jump spans both. */
+/** Returns whether the two newest jumps have the same length, so that the next jump spans both. */
 function isBalanced(first: JumpFields, second: JumpFields, third: JumpFields): boolean {
 	return first.ordinal - second.ordinal === second.ordinal - third.ordinal
 }

@@ -1,7 +1,7 @@
 /**
- * Encodes and decodes the durable watermark: how far a chain is on disk, stored next to the chain in
- * `<chain>.durable`. Two slots are written alternately, so one of them is always intact. Works only on bytes,
- * without I/O.
+ * Encodes and decodes the durable watermark, which records how much of a chain is on disk. It is stored
+ * beside the chain in `<chain>.durable`. Two slots are written alternately, so one of them is always intact.
+ * Works only on bytes, without I/O.
  *
  *   0    98               array of 8
  *   1    a7 "durable"
@@ -16,7 +16,6 @@
  *   69   c4 10 ·········  boot id of the machine that synced; zeros if it has none
  *   87
  */
-
 import { isEpoch, isSeq } from '../../model/record.ts'
 import { BOOT_ID_BYTES } from './anchor.ts'
 import { checksum } from './checksum.ts'

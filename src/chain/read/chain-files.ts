@@ -1,11 +1,11 @@
 /**
  * Finds the files of a chain for a reader: the file that the reader opened, the files that were sealed before
  * it, and later files. A writer may seal, rename and remove files at the same time. Even so, a reader neither
- * misses a record that is still in the chain nor returns one twice.
+ * misses a record that is still in the chain nor returns a record twice.
  *
- * Invariant: a walk over the listed files can always be finished. The last file stays open from the moment it
- * is listed. If any other file is removed before the walk reaches it, the header of the next file shows which
- * seqs are missing.
+ * Invariant: a walk over the listed files can always be completed. The last file is kept open from the moment
+ * it is listed. If any other file is removed before the walk reaches it, the header of the next file shows
+ * which seqs are missing.
  */
 import { MeshChainError } from '../../model/errors.ts'
 import {
@@ -27,17 +27,17 @@ export interface ChainFile {
 	readonly identity: ChainIdentity
 	/** Path of the file when it was listed. */
 	readonly path: string
-	/** Offset at which the next file takes over; undefined if all of the file belongs to the chain. */
+	/** Offset at which the next file takes over; undefined if the complete file belongs to the chain. */
 	readonly end: number | undefined
 	/** First seq of the next file; undefined for the last file. */
 	readonly nextFirstSeq: number | undefined
 	/** Whether a file between this one and the next is missing. */
 	readonly isNextMissing: boolean
-	/** The open file, if the file is already open. The last file of a held listing always is. */
+	/** The open file, if the file is already open. The last file of a held listing is always open. */
 	readonly opened?: OpenSegment
 }
 
-/** The files of a chain at one moment, oldest first. */
+/** The files of a chain at one point in time, oldest first. */
 export interface Listing {
 	readonly files: readonly ChainFile[]
 	/** The last file, which is open. */
@@ -76,7 +76,10 @@ export class ChainFiles {
 		return { last }
 	}
 
-	/** Closes the last file of a listing. A file that is `inUse` stays open until {@link close} closes it. */
+	/**
+	 * Closes the last file of a listing, unless it is the held file or `inUse`. The file `inUse` stays open
+	 * until {@link close} closes it.
+	 */
 	release({ last }: Pick<Listing, 'last'>, inUse?: OpenSegment): void {
 		this.#kept.delete(last)
 		if (last !== this.held && last !== inUse) closeQuietly(last.system, last.fd)
@@ -115,8 +118,8 @@ export class ChainFiles {
 	}
 
 	/**
-	 * Returns the offset at which the next file takes over, as the next file records it. Returns undefined if
-	 * the sealed file was repaired later, because all of that file then belongs to the chain.
+	 * Returns the offset at which the next file takes over, as recorded in the next file. Returns undefined if
+	 * the sealed file was repaired later. In that case, the complete file belongs to the chain.
 	 */
 	#endOf({ identity, bytes, path }: Segment, next: ChainIdentity): number | undefined {
 		const end = next.previous?.end
@@ -165,7 +168,7 @@ export class ChainFiles {
 		const { chainPath, identity } = this.held
 		const live = this.#openNow(chainPath)
 		if (live !== undefined) return live
-		// Without hard links, there is a moment without a file at the path of the live file.
+		// Without hard links, there is briefly no file at the path of the live file.
 		const sealed = this.#sealed().findLast((segment) => segment.identity.segment > identity.segment)
 		return (sealed && this.#openNow(sealed.path)) ?? this.held
 	}

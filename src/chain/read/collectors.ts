@@ -11,13 +11,13 @@ import { rowBatchesOf } from '../scan/frame-rows.ts'
 import type { ScanEntry } from '../scan/scan.ts'
 import { mayHoldRow, type ResolvedQuery } from './query.ts'
 
-/** A list of batches, in order. Each call of `at` may build the batch again. */
+/** A list of batches, in order. Each call to `at` may build the batch again. */
 export interface Batches<T> {
 	readonly length: number
 	at(index: number): readonly T[] | undefined
 }
 
-/** Concatenates all batches. Only for small amounts of data. */
+/** Concatenates all batches. Use it only for small amounts of data. */
 export function inOne<T>(batches: Batches<T>): readonly T[] {
 	if (batches.length === 1) return batches.at(0)!
 	return Array.from({ length: batches.length }, (_unused, index) => batches.at(index)!).flat()
@@ -54,8 +54,8 @@ export abstract class EntryCollector<T> {
 	protected abstract ofGap(gap: LogRecord): T
 
 	/**
-	 * Moves past an entry without decoding its rows. Returns the gap before the entry, or the gap that
-	 * replaces it.
+	 * Moves past an entry without decoding its rows. Returns the gap before the entry, or the gap that replaces
+	 * the entry.
 	 */
 	pass(entry: ScanEntry): LogRecord | undefined {
 		if (entry.type === 'frame' && entry.frame.baseSeq + entry.frame.rows > this.query.toSeq)
@@ -131,14 +131,17 @@ export class RecordCollector extends EntryCollector<LogRecord> {
 }
 
 /**
- * A gap, or a frame that was verified but not decoded. The frame with the first requested seq may also
- * contain earlier records.
+ * A gap, or a frame that was verified but not decoded. The frame that contains the first requested seq may
+ * also contain earlier records.
  */
 export type FrameOrGap =
 	| { readonly frame: Frame; readonly gap?: undefined }
 	| { readonly frame?: undefined; readonly gap: LogRecord }
 
-/** The view that returns whole frames, for copying. It applies only the first seq of the query. */
+/**
+ * The view that returns whole frames, for copying. It applies only the first seq of the query, and ignores
+ * the other conditions.
+ */
 export const FRAMES: View<FrameOrGap> = {
 	collector: (query, anchor, file) => new FrameCollector(query, anchor, file),
 	ofGap: (gap) => ({ gap }),

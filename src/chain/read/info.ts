@@ -1,4 +1,4 @@
-/** Gathers `ChainInfo` in one walk over all entries of a chain. */
+/** Collects `ChainInfo` in one walk over all entries of a chain. */
 import { type GapData, isGap, LOG_LEVELS, type LogLevel, type LogRecord } from '../../model/record.ts'
 import { answerFor, type Severity, severityOfRecord } from '../answer.ts'
 import type { ChainHead, ChainInfo, ChainState, EpochInfo, SegmentInfo } from '../chain.ts'
@@ -117,7 +117,7 @@ class InfoWalk {
 		}
 	}
 
-	/** Ends the current file. The next file begins with this seq. */
+	/** Ends the current file. `nextFirstSeq` is the first seq of the next file. */
 	end(nextFirstSeq: number, cause: GapData['cause'] | undefined): void {
 		this.gap(this.#continuity.upTo(nextFirstSeq, cause))
 	}
@@ -227,8 +227,8 @@ class InfoWalk {
 	}
 
 	/**
-	 * @param nextSeq the expected seq before the gap was read. The chain contains the records below this seq,
-	 * so they are not lost even if the gap covers them.
+	 * @param nextSeq the seq that was expected before the gap was read. The chain contains the records below
+	 * this seq, so they are not lost even if the gap covers them.
 	 */
 	gap(record: LogRecord<'$gap', GapData> | undefined, nextSeq = 1): void {
 		const gap = record?.data
@@ -244,7 +244,7 @@ class InfoWalk {
 	}
 }
 
-/** Returns the state of an epoch, from its closing anchor or, without one, from the lock. */
+/** Returns the state of an epoch, as shown by its closing anchor or, if there is none, by the lock. */
 export function stateOf(closed: Anchor | undefined, isHeld: boolean, obstacle?: string): ChainState {
 	if (closed !== undefined) return closed.detail === CLOSED_WITHOUT_EXIT ? 'closed' : 'exited'
 	if (isHeld) return 'open'

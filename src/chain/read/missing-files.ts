@@ -13,8 +13,8 @@ type GapRecord = LogRecord<'$gap', GapData>
 
 /**
  * Returns the gap before the first file of a chain. Its cause is `retained` if the newest anchor records that
- * retention removed the records, and `damaged` otherwise. A sealed file that is read on its own is only a
- * part of a chain, and has no such gap.
+ * retention removed the records, and `damaged` otherwise. A sealed file that is read on its own is only part
+ * of a chain, so no gap precedes it.
  */
 export async function gapBeforeFirst(
 	files: ChainFiles,
@@ -37,7 +37,7 @@ export async function removedGap(files: ChainFiles, file: ChainFile): Promise<Ga
 	return gapOf(identity.firstSeq, nextFirstSeq - 1, await causeOfAbsence(files, nextFirstSeq), file)
 }
 
-/** Returns why the files with the seqs below `beforeSeq` are missing. */
+/** Returns the reason why the files with the seqs below `beforeSeq` are missing. */
 export async function causeOfAbsence(files: ChainFiles, beforeSeq: number): Promise<'retained' | 'damaged'> {
 	return (await keptFromSeq(files)) >= beforeSeq ? 'retained' : 'damaged'
 }
@@ -62,8 +62,8 @@ async function newestAnchor(files: ChainFiles): Promise<Anchor | undefined> {
 }
 
 /**
- * Returns whether the path of the chain refers to a sealed file and no writer has the chain open. Between
- * sealing and renaming a file, a writer has the chain open.
+ * Returns whether the path of the chain refers to a sealed file and no writer has the chain open. A writer
+ * that has sealed a file but not yet renamed it still has the chain open.
  */
 async function isPart(files: ChainFiles): Promise<boolean> {
 	const { system, chainPath } = files.held

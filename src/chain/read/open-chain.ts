@@ -1,5 +1,4 @@
 /** Defines `openChain`, which opens a chain for reading. */
-
 import { checkFileSystem, checkOptionNames } from '../../model/check.ts'
 import type { EventMap } from '../../model/events.ts'
 import { type FileSystem, nodeFileSystem } from '../../platform/file-system.ts'

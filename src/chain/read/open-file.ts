@@ -29,7 +29,7 @@ export async function openForReading(path: string, system: FileSystem): Promise<
 
 const NO_LIVE_FILE: readonly ErrorCode[] = ['CHAIN_NOT_FOUND', 'CHAIN_EMPTY']
 
-/** Returns the error for a missing or empty file, with the last seq that the watermark records. */
+/** Returns the error for a missing or empty file, including the last seq that the watermark records. */
 function withWhatWasThere(error: MeshChainError, system: FileSystem, chainPath: string): MeshChainError {
 	const watermark = readWatermark(system, chainPath, undefined)
 	if (watermark === undefined || watermark.seq === 0) return error
@@ -44,7 +44,7 @@ function lastSealed(system: FileSystem, chainPath: string): Segment | undefined 
 	try {
 		return listSegments(system, chainPath, undefined).at(-1)
 	} catch (error) {
-		// The directory is missing too.
+		// The directory is also missing.
 		if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return undefined
 		throw asReadError(chainPath, error)
 	}

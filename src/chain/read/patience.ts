@@ -1,8 +1,7 @@
 /**
- * Retries reads while the system lacks a resource, such as descriptors or memory. The delay grows with each
- * attempt. One warning is emitted, and the number of attempts is not limited.
+ * Retries reads while the system lacks a resource, such as file descriptors or memory. The delay grows with
+ * each attempt. Emits one warning, and does not limit the number of attempts.
  */
-
 import { show } from '../../guard/show.ts'
 import { messageOf } from '../../model/errors.ts'
 import { RETRY_MS_MAX, RETRY_MS_MIN } from '../../model/limits.ts'
@@ -11,8 +10,8 @@ import { warn } from '../../platform/diagnostics.ts'
 import { isMomentary } from '../../platform/file-system.ts'
 
 /**
- * Provides the wait of a reader. `sleep` resolves after `ms` milliseconds or at an earlier event. Once
- * `isStopped` returns true, waiting ends.
+ * Waits on behalf of a reader. `sleep` resolves after `ms` milliseconds, or earlier if an event occurs.
+ * Waiting ends when `isStopped` returns true.
  */
 export interface Waiter {
 	readonly isStopped: () => boolean
@@ -25,15 +24,15 @@ export class Patience {
 	readonly #backoff = new Backoff(RETRY_MS_MIN, RETRY_MS_MAX)
 	#isFailing = false
 
-	/** @param path the path of the chain that is read. */
+	/** @param path the path of the chain that is being read. */
 	constructor(path: string, waiter: Waiter) {
 		this.#path = path
 		this.#waiter = waiter
 	}
 
 	/**
-	 * Runs `work`, and retries it after temporary failures until it succeeds. Returns undefined once the
-	 * waiter is stopped.
+	 * Runs `work`, and retries it after temporary failures until it succeeds. Returns undefined if the waiter
+	 * is stopped.
 	 */
 	async patiently<T>(work: () => T | Promise<T>): Promise<T | undefined> {
 		while (!this.#waiter.isStopped()) {
@@ -54,7 +53,7 @@ export class Patience {
 		if (!this.#isFailing) {
 			this.#isFailing = true
 			const what = `${show(this.#path)} is temporarily unreadable: ${messageOf(error)}`
-			warn('READER_WAITING', `${what}; the reader waits and retries`)
+			warn('READER_WAITING', `${what}; the reader will keep retrying`)
 		}
 		const ms = this.#backoff.next()
 		const untilMs = performance.now() + ms
@@ -63,7 +62,7 @@ export class Patience {
 		}
 	}
 
-	/** Notes a success, which ends the failing state. */
+	/** Records a success, which ends the failing state. */
 	worked(): void {
 		if (!this.#isFailing) return
 		this.#isFailing = false

@@ -1,5 +1,5 @@
 /**
- * Resolves a query to its complete form, and decides which stretches and frames of a chain can match it.
+ * Resolves a query into its complete form, and decides which stretches and frames of a chain can match it.
  * `matches` (model/filter.ts) decides which records match. collectors.ts applies both decisions to the
  * entries of a walk, and limit.ts applies the limit and the rule for gaps.
  */
@@ -41,8 +41,8 @@ export function resolveQuery(query: ChainQuery, extraKeys: readonly string[] = [
 		throw invalidQuery('gaps', gaps, "'yield', 'throw' or 'skip'")
 	}
 	const levelsWanted = (LEVELS_MASK << filter.levelIndexMin) & LEVELS_MASK
-	// A spread would create an object with a new shape each time, and V8 optimizes the code that reads such
-	// objects for one shape.
+	// A spread would create an object with a new shape each time, but V8 optimizes the code that reads these
+	// objects for a single shape.
 	return {
 		levelIndexMin: filter.levelIndexMin,
 		kinds: filter.kinds,
@@ -75,7 +75,7 @@ export function mayHold(query: ResolvedQuery, extent: Extent): boolean {
 }
 
 /**
- * Returns whether no part of a stretch with this extent can be skipped because of its times, levels or kinds.
+ * Returns true if neither times, levels nor kinds allow any part of a stretch with this extent to be skipped.
  */
 export function isWithin(query: ResolvedQuery, extent: Extent): boolean {
 	return (

@@ -100,9 +100,13 @@ export class FileChain implements Chain {
 
 	#refuseWhenClosed(): void {
 		if (this.#closing === undefined) return
-		throw new MeshChainError('CHAIN_CLOSED', `the chain ${show(this.path)} was closed while it was read`, {
-			path: this.path,
-		})
+		throw new MeshChainError(
+			'CHAIN_CLOSED',
+			`the chain ${show(this.path)} was closed while it was being read`,
+			{
+				path: this.path,
+			},
+		)
 	}
 
 	async *#limited(query: ResolvedQuery): AsyncGenerator<LogRecord[]> {
@@ -113,7 +117,7 @@ export class FileChain implements Chain {
 				this.#refuseWhenClosed()
 			}
 		} catch (error) {
-			// The error from a read of a closed file would be less clear.
+			// The error from reading a closed file would be less clear.
 			this.#refuseWhenClosed()
 			throw asReadError(this.path, error)
 		}

@@ -1,11 +1,12 @@
 /**
- * Iterates over the individual records in batches. It is not an async generator, because most calls find
- * their record in the current batch, and a generator would make each call slower.
+ * Converts an iteration over batches to one over individual records. The iterator is not an async generator,
+ * because most calls find their record in the current batch, and a generator would make each call slower.
  */
 import type { LogRecord } from '../../model/record.ts'
 
 /**
- * Returns an iterable over the individual records in batches. Each iteration starts again at the first batch.
+ * Returns an iterable over the individual records of all batches. Each iteration starts again at the first
+ * batch.
  */
 export function recordsOf(batches: AsyncIterable<LogRecord[]>): AsyncIterable<LogRecord> {
 	return { [Symbol.asyncIterator]: () => new RecordIterator(batches[Symbol.asyncIterator]()) }
@@ -17,7 +18,7 @@ export class RecordIterator implements AsyncIterableIterator<LogRecord, undefine
 	#batch: readonly LogRecord[] = []
 	#index = 0
 	#isDone = false
-	/** The batch fetch that is in progress. Concurrent calls wait for it, in order. */
+	/** The fetch that is in progress. Concurrent calls wait for it, in order. */
 	#fetching: Promise<unknown> | undefined
 
 	/**

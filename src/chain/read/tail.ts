@@ -1,7 +1,7 @@
 /**
- * Follows a chain while it is being written: first its history, then new records. Both parts are one walk
- * from entry to entry and from file to file, so no record is lost between them. Polling is sufficient to find
- * everything; `fs.watch` only makes polls happen sooner.
+ * Follows a chain while it is being written. Reads its history first, then new records. Both parts are one
+ * walk from entry to entry and from file to file, so no record is lost between them. Polling is sufficient to
+ * find everything. `fs.watch` only makes polls happen sooner.
  *
  * Invariant: before the walk continues after an entry, it reads that entry again. If the entry is gone, the
  * walk returns to the last anchor that still exists, and does not deliver records twice. While the system
@@ -57,7 +57,7 @@ export class Tail<T> {
 	/** The file that the walk has reached. */
 	#file: OpenSegment
 	readonly #tail: ResolvedTail
-	/** The query for the remaining records after the walk is restarted. */
+	/** The query for the remaining records, used when the walk is restarted. */
 	#query: ResolvedQuery
 	/** Seq up to which every record was delivered or did not match. */
 	#spokenSeq = 0
@@ -71,7 +71,7 @@ export class Tail<T> {
 	/** Epoch and seq of the last delivered record. */
 	#epoch = 0
 	#seq = 0
-	/** Offset up to which the file was read, whether or not the bytes were valid. */
+	/** Offset up to which the file was read, including invalid bytes. */
 	#seenEnd = -1
 	/** Whether a gap was delivered for the unreadable end of the file. */
 	#endWasReported = false
@@ -157,7 +157,7 @@ export class Tail<T> {
 		}
 	}
 
-	/** Yields everything written since the last lap, then waits, unless another file follows. */
+	/** Yields everything written since the previous lap, then waits, unless another file follows. */
 	async *#lap(): AsyncGenerator<T[]> {
 		this.#hinted = false
 		// The file is read to its end even if the path now refers to another file.
@@ -185,7 +185,7 @@ export class Tail<T> {
 		const query = this.#query
 		yield* missingStart(this.#files, files, query, this.#view)
 		if (query.isEverything) {
-			// The last file is open, so it is never gone.
+			// The last file is open, so it cannot be gone.
 			for (const file of files) {
 				if (await this.#open(file)) return
 				const gap = await removedGap(this.#files, file)
@@ -246,7 +246,9 @@ export class Tail<T> {
 		return true
 	}
 
-	/** Continues at the beginning of the next file, after a gap for records missing before it. */
+	/**
+	 * Yields a gap for any records missing before the next file, then continues at the beginning of that file.
+	 */
 	async *#continueIn(next: FollowingFile): AsyncGenerator<T[]> {
 		const { firstSeq } = next.listed.identity
 		const cause = next.isNext ? 'damaged' : await causeOfAbsence(this.#files, firstSeq)
@@ -267,8 +269,8 @@ export class Tail<T> {
 	}
 
 	/**
-	 * Yields all matches after the last processed entry. Each entry yields at least one batch, which is empty
-	 * if nothing matches.
+	 * Yields all matches after the last processed entry. Yields at least one batch per entry. The batch is
+	 * empty if nothing matches.
 	 */
 	async *#newEntries(endMax = Number.POSITIVE_INFINITY): AsyncGenerator<T[]> {
 		this.#refuseWhenClosed()
@@ -291,7 +293,7 @@ export class Tail<T> {
 				}
 			}
 		} catch (error) {
-			// A writer that opens the chain cuts the half-written end that its predecessor left.
+			// A writer that opens the chain cuts off the half-written end that its predecessor left.
 			if (!(error instanceof MeshChainError && error.code === 'CHAIN_TRUNCATED')) throw error
 			this.#seenEnd = -1
 		}
@@ -326,7 +328,9 @@ export class Tail<T> {
 		else for (let index = 0; index < batches.length; index++) yield batches.at(index) as T[]
 	}
 
-	/** Handles the end of the file: an entry being written or, without a writer, unreadable bytes. */
+	/**
+	 * Handles the end of the file: an entry that is being written or, if there is no writer, unreadable bytes.
+	 */
 	*#takeEnd(entry: ScanEntry & { type: 'bad' }): Generator<T[]> {
 		const { system, chainPath } = this.#file
 		const isWhole = !this.#tail.durableOnly && this.#file.path === chainPath
@@ -337,7 +341,7 @@ export class Tail<T> {
 		for (let index = 0; index < batches.length; index++) yield batches.at(index) as T[]
 	}
 
-	/** Notes that every record up to this seq was delivered or did not match. */
+	/** Marks every record up to this seq as delivered or not matching. */
 	#note(epoch: number, seq: number): void {
 		if (epoch < this.#epoch || (epoch === this.#epoch && seq <= this.#seq)) return
 		this.#epoch = epoch
@@ -348,7 +352,9 @@ export class Tail<T> {
 		return epoch < this.#epoch || (epoch === this.#epoch && baseSeq + rows - 1 <= this.#seq)
 	}
 
-	/** Returns to an anchor after the file was cut or overwritten before the position of the walk. */
+	/**
+	 * Returns to an anchor after the file was cut or overwritten at an offset below the position of the walk.
+	 */
 	async #goBack(size: number): Promise<void> {
 		const { system, path, chainPath } = this.#file
 		// After a failed write, a writer cuts off the half-written bytes and writes the same bytes again.
@@ -358,8 +364,8 @@ export class Tail<T> {
 		if (anchor === undefined) {
 			throw new MeshChainError(
 				'CHAIN_TRUNCATED',
-				`${show(path)} was changed while it was read: the entry at offset ${this.#entryOffset} is gone; ` +
-					'the file was truncated or rewritten',
+				`${show(path)} was changed while it was being read: ` +
+					`the entry at offset ${this.#entryOffset} is gone; the file was truncated or rewritten`,
 				{ path, offset: size },
 			)
 		}
@@ -418,7 +424,10 @@ export class Tail<T> {
 		}
 	}
 
-	/** Watches the file at the path of the chain. A watch does not follow the path to another file. */
+	/**
+	 * Watches the file at the path of the chain. If the path later refers to another file, the watch stays on
+	 * the old file.
+	 */
 	#watch(): void {
 		const { system, chainPath } = this.#file
 		this.#stopWatching()
@@ -431,7 +440,7 @@ export class Tail<T> {
 	}
 }
 
-/** Returns the query for the remaining records after everything before a seq was delivered. */
+/** Returns the query for the records that remain after everything before a seq was delivered. */
 function from(query: ResolvedQuery, seq: number): ResolvedQuery {
 	return seq <= query.fromSeq ? query : { ...query, fromSeq: seq, isEverything: false }
 }

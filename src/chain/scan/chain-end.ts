@@ -1,6 +1,6 @@
 /**
  * Reads the end of a file synchronously, for writers and repairs: everything from the newest anchor on,
- * whatever its size. Never writes, and leaves all decisions to recovery.ts.
+ * regardless of size. Never writes, and leaves all decisions to recovery.ts.
  */
 import { EPOCH_MAX } from '../../model/limits.ts'
 import { LOG_LEVELS } from '../../model/record.ts'
@@ -139,7 +139,7 @@ class EndWalk {
 			return
 		}
 		this.hole ??= place.offset
-		// The content of the range is unknown, so no reader may skip the span.
+		// The content of the range is unknown, so readers must not skip the span.
 		this.extent = joinExtents(this.extent, GAP_EXTENT)
 	}
 }

@@ -1,8 +1,8 @@
 /**
  * Follows the seqs of a chain and finds missing records. Each unreadable range becomes a gap with a range of
- * seqs. A `$gap` record in the file explains the seqs that it covers, so it does not cause another gap.
+ * seqs. A `$gap` record in the file accounts for the seqs that it covers, so no other gap is created for
+ * them.
  */
-
 import { SEQ_MAX } from '../../model/limits.ts'
 import { type GapData, gapRecord, type LogRecord } from '../../model/record.ts'
 import { asUnexplained } from '../answer.ts'
@@ -11,7 +11,7 @@ import type { Frame } from '../format/frame.ts'
 import { firstCovered } from './frame-rows.ts'
 import type { ScanEntry, UnreadableRange } from './scan.ts'
 
-/** The data about a file that is needed to find missing records. */
+/** The properties of a file that are needed to find missing records. */
 export interface WalkedFile {
 	readonly firstSeq: number
 	/**
@@ -40,13 +40,15 @@ export class Continuity {
 	/** Seq of the next record if none is missing. */
 	nextSeq: number
 	epoch: number
-	/** Time of the last entry. A gap has the time of the entry after it, wherever the walk started. */
+	/**
+	 * Time of the last entry. A gap has the time of the entry after it, regardless of where the walk started.
+	 */
 	#tsMs = 0
 	/** Boot id in the newest anchor. */
 	#bootId: Uint8Array | undefined
 	readonly #isUnsynced: NonNullable<WalkedFile['isUnsynced']>
 	readonly #isFollowed: boolean
-	/** Cause for records that are missing before the next entry. */
+	/** Cause of the gap if records are missing before the next entry. */
 	#cause: GapData['cause'] = 'damaged'
 
 	/** @param anchor Anchor at which the walk starts; undefined for the beginning of the file. */
@@ -100,7 +102,7 @@ export class Continuity {
 		return this.upTo(nextSeqAfter(place, this.nextSeq))
 	}
 
-	/** Returns whether a power loss explains an unreadable range, which must be the next entry. */
+	/** Returns whether a power loss explains an unreadable range. The range must be the next entry. */
 	isUnsynced({ offset }: UnreadableRange): boolean {
 		return !this.#isFollowed && this.#isUnsynced(offset, this.#bootId)
 	}
@@ -145,17 +147,17 @@ export function nextSeqAfter({ remains }: UnreadableRange, nextSeq: number): num
 	if (!remains.mayHoldRecords) return nextSeq
 	let next = nextSeq
 	for (const frame of remains.frames) {
-		// If the base seq is damaged, only the number of rows counts.
+		// If the base seq is damaged, only the number of rows is used.
 		const jump = firstCovered(frame) === next ? frame.baseSeq - next : 0
 		next += jump + frame.rows
 	}
-	// No header can hold a higher first seq.
+	// No header can contain a higher first seq.
 	return Math.min(Math.max(next, nextSeq + 1), SEQ_MAX + 1)
 }
 
 /**
- * Returns the gap for a frame that verifies but whose rows are not records. Another program must have written
- * it.
+ * Returns the gap for a frame that verifies but contains rows that are not records. Another program must have
+ * written it.
  */
 export function unreadableRows(frame: Frame): LogRecord<'$gap', GapData> {
 	const { baseSeq: fromSeq, rows: count, epoch, baseTsMs: tsMs } = frame

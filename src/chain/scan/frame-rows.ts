@@ -43,8 +43,8 @@ function* inBatches(batches: RowBatches): Generator<LogRecord> {
 }
 
 /**
- * Returns the first seq that a frame covers. A `$gap` at its head also covers the absent seqs before the base
- * seq.
+ * Returns the first seq that a frame covers. A `$gap` at the start of the frame also covers the absent seqs
+ * before the base seq.
  */
 export function firstCovered(frame: Frame): number {
 	if ((frame.flags & FLAG_CONTROL) === 0) return frame.baseSeq

@@ -20,21 +20,21 @@ export interface ChainIdentity {
 	/** Seq of the first record in this file. */
 	readonly firstSeq: number
 	/**
-	 * Offset up to which the previous file counts, and the link of that file up to there. Undefined if the
-	 * header cannot be read.
+	 * Offset up to which the previous file belongs to the chain, and the link of that file up to that offset.
+	 * Undefined if the header cannot be read.
 	 */
 	readonly previous: { readonly end: number; readonly link: Uint8Array } | undefined
-	/** Whether the header does not verify, so that the identity comes from an anchor. */
+	/** Whether the header fails to verify. In that case, the identity comes from an anchor. */
 	readonly headerDamaged: boolean
-	/** The header as it is in the file. The first link covers these bytes. */
+	/** The header as stored in the file. The first link covers these bytes. */
 	readonly headerBytes: Buffer
 }
 
 /**
  * @param bytes First bytes of the file: at least a header and an anchor, if the file is that long.
  * @param more Returns more of the first bytes. It is called if neither a header nor an anchor can be read.
- * @throws {MeshChainError} `CHAIN_EMPTY` for an empty file or a part of a header; `NOT_A_CHAIN`,
- * `HEADER_DAMAGED`, `NEWER_VERSION`.
+ * @throws {MeshChainError} `CHAIN_EMPTY` if the file is empty or contains only part of a header, or
+ * `NOT_A_CHAIN`, `HEADER_DAMAGED` or `NEWER_VERSION`.
  */
 export function identify(bytes: Buffer, path: string, more: () => Buffer = () => bytes): ChainIdentity {
 	const headerBytes = Buffer.from(bytes.subarray(0, HEADER_BYTES))
@@ -110,7 +110,7 @@ export function identityOf(header: KnownHeader, headerBytes: Buffer): ChainIdent
 /** The previous link in the first file of a chain. */
 export const NO_LINK = new Uint8Array(32)
 
-/** Returns the link that takes the place of a previous link in the first anchor of a file. */
+/** Returns the link that the first anchor of a file uses as its previous link. */
 export function headerLink({ headerBytes }: Pick<ChainIdentity, 'headerBytes'>): Uint8Array {
 	return createHash('sha256').update(headerBytes).digest()
 }

@@ -2,10 +2,11 @@
 import { ANCHOR_BYTES, type Anchor, decodeAnchor, findAnchorLeadBackward } from '../format/anchor.ts'
 import { HEADER_BYTES } from '../format/header.ts'
 
-/** Number of bytes that a walk reads at once. */
+/** Number of bytes that a walk reads at a time. */
 export const PIECE_BYTES = 256 * 1024
 /**
- * Number of bytes that a search for an anchor reads at once. The distance between anchors is rarely greater.
+ * Number of bytes that a search for an anchor reads at a time. The distance between anchors is rarely
+ * greater.
  */
 const WINDOW_BYTES = 64 * 1024
 

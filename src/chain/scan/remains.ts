@@ -1,5 +1,5 @@
 /**
- * Guesses the former content of unverifiable bytes at the end of a file. Nothing here is verified; the result
+ * Guesses the former content of unverifiable bytes at the end of a file. Nothing here is verified. The result
  * only limits the loss.
  *
  * Invariants: an unreadable end counts as at least one record, unless it is a torn entry or consists only of
@@ -19,7 +19,7 @@ import {
 } from '../format/frame.ts'
 
 export interface Remains {
-	/** Frames that were probably there, in order. */
+	/** Frames that the bytes probably contained, in order. */
 	readonly frames: readonly Frame[]
 	/** Whether the bytes may have contained committed records. */
 	readonly mayHoldRecords: boolean
@@ -48,7 +48,7 @@ export function remainsOf(bytes: Buffer, start: number, end: number): Remains {
 	return { frames, mayHoldRecords: !isExplained || frames.length > 0 }
 }
 
-/** Reads a frame in which one field of the head or any rows may be wrong. */
+/** Reads a frame in which one field of the head, or any of the rows, may be wrong. */
 function frameAt(bytes: Buffer, pos: number, end: number): Frame | undefined {
 	if (end - pos < FRAME_BYTES_MIN || !resemblesFrame(bytes, pos)) return undefined
 	const claimed = claimedLength(bytes, pos)
@@ -65,7 +65,8 @@ function frameUpTo(bytes: Buffer, pos: number, end: number): Frame | undefined {
 }
 
 /**
- * Returns how many rows (arrays) fill `bytes[start, end)` exactly, or 0 if the bytes contain anything else.
+ * Returns the number of rows (arrays) that fill `bytes[start, end)` exactly, or 0 if the bytes contain
+ * anything else.
  */
 function countRows(bytes: Buffer, start: number, end: number, passed: Set<number>, last: number): number {
 	let rows = 0
@@ -96,8 +97,8 @@ function findRows(bytes: Buffer, pos: number, end: number): Pick<Frame, 'rowsSta
 }
 
 /**
- * Returns whether `bytes[start, end)` is the beginning of an entry and nothing else. Both the structure and
- * the length, if it is present, must confirm this, because a flipped bit cannot falsify both.
+ * Returns whether `bytes[start, end)` is the beginning of an entry and nothing else. Both the structure and,
+ * if present, the length must agree, because a single flipped bit cannot corrupt both.
  */
 export function isTorn(bytes: Buffer, start: number, end: number): boolean {
 	const available = end - start

@@ -36,8 +36,8 @@ export function scanRange(
 }
 
 /**
- * Returns the offset of the first unreadable range in a part of a file, or undefined if the complete part can
- * be read.
+ * Returns the offset of the first unreadable range in a part of a file, or undefined if the entire part is
+ * readable.
  */
 export function firstUnreadable(file: OpenFile, idChecksum: number, range: ByteRange): number | undefined {
 	let first: number | undefined
@@ -48,8 +48,8 @@ export function firstUnreadable(file: OpenFile, idChecksum: number, range: ByteR
 }
 
 /**
- * Returns the link of a file up to `to`. It is the link of the newest anchor if the anchor ends at `to`, and
- * otherwise the SHA-256 of that link and the bytes after the anchor.
+ * Returns the link of a file up to `to`. This is the link of the newest anchor if that anchor ends at `to`.
+ * Otherwise, it is the SHA-256 of that link and the bytes after the anchor.
  */
 export function linkUpTo(
 	file: OpenFile,

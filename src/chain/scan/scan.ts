@@ -4,9 +4,9 @@
  *
  * Invariants: an entry is returned only if its checksum verifies at its own offset. No length in an
  * unreadable range is trusted: the scanner searches for the next entry byte by byte, and finds every entry
- * that verifies. The time of a search depends on the number of bytes and not on the lengths that they claim
- * (`StretchChecksums`); it is at most about 0.1 µs per byte. Memory is limited to three frames of maximum
- * size and one piece.
+ * that verifies. The search time depends on the number of bytes, not on the lengths that the bytes claim
+ * (`StretchChecksums`). It is at most about 0.1 µs per byte. Memory use is limited to three maximum-size
+ * frames and one piece.
  */
 import {
 	ANCHOR_BYTES,
@@ -34,8 +34,8 @@ export interface UnreadableRange {
 	/** Whether no valid entry follows the range. */
 	readonly atEnd: boolean
 	/**
-	 * Whether the range is the beginning of an entry whose rest is missing, as after a process is killed during
-	 * a write. Implies `atEnd`.
+	 * Whether the range is an incomplete entry with a missing end, for example because a process was killed
+	 * during a write. Implies `atEnd`.
 	 */
 	readonly torn: boolean
 	/** Probable former content of the range. It is determined only at the end of a file. */
@@ -58,10 +58,11 @@ export class Scanner {
 	#base: number
 	#pos = 0
 	#ended = false
-	/** Beginning of the unreadable range in the buffered bytes; -1 outside a search. */
+	/** Start of the unreadable range in the buffered bytes; -1 if no search is in progress. */
 	#badPos = -1
 	/**
-	 * Number of bytes of the unreadable range that were discarded. The range is then too long for a torn entry.
+	 * Number of bytes discarded from the unreadable range. If this is not 0, the range is too long for a torn
+	 * entry.
 	 */
 	#badDropped = 0
 	/** Checksums of the searched bytes; created at the first unreadable range. */
@@ -69,7 +70,7 @@ export class Scanner {
 	/** Total length of the frames that did not verify where an entry was expected. */
 	#checkedInVain = 0
 	/**
-	 * Offset of the next bytes that begin like an anchor, which are found ahead of the search; -1 if there are
+	 * Offset of the next bytes that look like the start of an anchor, found by the look-ahead; -1 if there are
 	 * none.
 	 */
 	#anchorOffset = -1
@@ -82,8 +83,8 @@ export class Scanner {
 	}
 
 	/**
-	 * Pushes the next piece of the file. The scanner does not copy the piece, so it must not change before the
-	 * next push.
+	 * Pushes the next piece of the file. The scanner does not copy the piece, so the piece must not change
+	 * before the next push.
 	 *
 	 * @param headroom Number of free bytes before the piece in its underlying buffer, for the rest of earlier
 	 * pieces.
@@ -103,14 +104,14 @@ export class Scanner {
 		if (this.#badPos >= 0) this.#badPos = 0
 	}
 
-	/** Tells the scanner that there are no more pieces. */
+	/** Ends the input. No more pieces may be pushed. */
 	end(): void {
 		this.#ended = true
 	}
 
 	/**
-	 * Returns the next step. `more` requests at least `bytes` more bytes. `end` is returned only after {@link
-	 * end} was called.
+	 * Returns the next step. `more` requests at least `bytes` more bytes. `end` is returned only after a call
+	 * to {@link end}.
 	 */
 	next(): ScanStep {
 		if (this.#badPos >= 0) return this.#search()
@@ -126,8 +127,8 @@ export class Scanner {
 	}
 
 	/**
-	 * Returns the valid entry at `pos`, or the number of additional bytes that are needed to find out, or
-	 * undefined if there is no entry.
+	 * Returns the valid entry at `pos`, or the number of additional bytes needed to decide, or undefined if
+	 * there is no entry.
 	 */
 	#entryAt(pos: number): ScanEntry | number | undefined {
 		const bytes = this.#bytes
@@ -183,8 +184,7 @@ export class Scanner {
 		const bytes = this.#bytes
 		const anchor = this.#nextAnchorLead()
 		const end = anchor < 0 ? bytes.length : anchor
-		// This is a loop because, in a long run of this byte, one `indexOf` call per byte would dominate the
-		// time.
+		// This is a loop because one `indexOf` call per byte would be too slow in a long run of this byte.
 		for (let pos = this.#pos; pos < end; pos++) {
 			if (bytes[pos] !== 0x97) continue
 			const partial = bytes.length - pos < FRAME_FIXED_BYTES
@@ -194,8 +194,8 @@ export class Scanner {
 	}
 
 	/**
-	 * Returns the position of the next bytes that begin like an anchor, or -1. Each byte is searched only once,
-	 * however many frames may begin before that position.
+	 * Returns the position of the next bytes that look like the start of an anchor, or -1. Each byte is
+	 * searched only once, regardless of how many frames may begin before that position.
 	 */
 	#nextAnchorLead(): number {
 		const offset = this.#base + this.#pos
@@ -241,13 +241,13 @@ export class Scanner {
 	}
 }
 
-/** Returns the offset where an entry or an unreadable range begins. */
+/** Returns the offset at which an entry or an unreadable range begins. */
 export function entryStart(entry: ScanEntry): number {
 	if (entry.type === 'frame') return entry.frame.offset
 	return entry.type === 'anchor' ? entry.anchor.offset : entry.place.offset
 }
 
-/** Returns the offset where an entry or an unreadable range ends. */
+/** Returns the offset at which an entry or an unreadable range ends. */
 export function entryEnd(entry: ScanEntry): number {
 	if (entry.type === 'frame') return entry.frame.offset + entry.frame.length
 	return entry.type === 'anchor' ? entry.anchor.offset + ANCHOR_BYTES : entry.place.offset + entry.place.bytes

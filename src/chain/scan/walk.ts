@@ -1,8 +1,7 @@
 /**
- * Drives the scanner over a file without blocking the event loop. Each piece yields groups of entries. The
- * next piece is read while a group is processed.
+ * Runs the scanner over a file without blocking the event loop. Each piece yields groups of entries. The next
+ * piece is read while a group is processed.
  */
-
 import { show } from '../../guard/show.ts'
 import { MeshChainError } from '../../model/errors.ts'
 import type { OpenFile } from '../../platform/file-system.ts'
@@ -11,7 +10,7 @@ import type { ChainIdentity } from './identity.ts'
 import { lastAnchorIn, PIECE_BYTES, windowsBefore } from './pieces.ts'
 import { type ScanEntry, Scanner } from './scan.ts'
 
-/** Free space for the rest of the previous piece. Most frames are no longer than this. */
+/** Size of the free space for the rest of the previous piece, in bytes. Most frames are not longer. */
 const HEADROOM_BYTES = 32 * 1024
 
 /** Maximum number of entries in a group, for pieces with many small entries. */
@@ -112,7 +111,7 @@ export async function anchorBefore(file: OpenSegment, before: number): Promise<A
 function truncated({ path }: OpenSegment, expected: number, found: number): MeshChainError {
 	return new MeshChainError(
 		'CHAIN_TRUNCATED',
-		`${show(path)} became shorter while it was read: ` +
+		`${show(path)} became shorter while it was being read: ` +
 			`it has ${found} bytes, but had at least ${expected}; it was truncated or rewritten`,
 		{ path, offset: found },
 	)

@@ -2,6 +2,7 @@
 import { createHash, type Hash } from 'node:crypto'
 import { SEQ_MAX } from '../../model/limits.ts'
 import { type GapData, isGap, LOG_LEVELS, type LogRecord, levelIndex } from '../../model/record.ts'
+import { counted } from '../../text/numbers.ts'
 import { severityOfRecord } from '../answer.ts'
 import type { VerifyFindingKind } from '../chain.ts'
 import {
@@ -27,10 +28,10 @@ import type { Findings, Found, SeqRange } from './findings.ts'
 
 const HASH_PIECE_BYTES = 1024 * 1024
 
-/** Totals over all files of a chain so far. */
+/** Running totals for all files of a chain. */
 export class Sums {
 	readonly levelCounts = LOG_LEVELS.map(() => 0)
-	/** Whether the counts are known. After a lost anchor or a removed file, they are not. */
+	/** Whether the counts are known. They are unknown after a lost anchor or a removed file. */
 	areKnown: boolean
 	frames = 0
 	anchors = 0
@@ -50,19 +51,19 @@ interface FileJudgeContext {
 	/** Returns the verdict on an unreadable range. */
 	readonly verdictAt: (place: UnreadableRange, anchor: Anchor | undefined) => RecoveryVerdict
 	/**
-	 * Called with an offset if no later link covers the part before it, because the link at that offset is
+	 * Called with an offset if no later link covers the part before that offset, because the link there is
 	 * wrong or cannot be computed.
 	 */
 	readonly onBreak: (offset: number) => void
-	/** Called for each anchor, after its link was checked. */
+	/** Called for each anchor after its link has been checked. */
 	readonly onAnchor: (anchor: Anchor) => void
 }
 
-/** The end of a file that another file follows. */
+/** The end of a file that is followed by another file. */
 export interface FileEnd {
-	/** Link over everything in the file up to its end. */
+	/** Link that covers everything in the file up to its end. */
 	readonly link: string
-	/** Whether all bytes since the newest anchor are readable. Otherwise the link is unknown. */
+	/** Whether all bytes since the newest anchor are readable. If not, the link is unknown. */
 	readonly isReadable: boolean
 }
 
@@ -77,10 +78,7 @@ export class FileJudge {
 	 */
 	#spanIsBroken: boolean
 	#extent = EMPTY_EXTENT
-	/**
-	 * The expected jumps of the anchors; undefined after a missing anchor, because later jumps are then
-	 * unknown.
-	 */
+	/** The expected jumps of the anchors; undefined after a missing anchor, which makes later jumps unknown. */
 	#jumps: Jumps | undefined = new Jumps([])
 	#rangeBefore: UnreadableRange | undefined
 	/** Offset of a torn entry below the watermark. */
@@ -117,18 +115,18 @@ export class FileJudge {
 	}
 
 	/**
-	 * Ends the file. The next file begins with this seq, and records missing before it are reported at
-	 * `offset`.
+	 * Ends the file. `nextSeq` is the first seq of the next file. Records missing before that seq are reported
+	 * at `offset`.
 	 */
 	upTo(nextSeq: number, offset: number): void {
 		this.#missing(this.#continuity.upTo(nextSeq), offset)
 	}
 
-	/** Returns the end of the file, given that the next file takes over at this offset. */
+	/** Returns the end of the file, given that the next file takes over at the offset `end`. */
 	async endAt(end: number): Promise<FileEnd> {
 		const isReadable = !this.#spanIsBroken
-		// Records missing since the newest anchor are not in these totals, but are in the totals of the next
-		// file's anchors.
+		// These totals do not include records missing since the newest anchor, but the anchors of the next file
+		// do.
 		if (!isReadable) this.#context.sums.areKnown = false
 		const link = this.#anchor?.link ?? headerLink(this.#file.identity)
 		const from = this.#anchor === undefined ? HEADER_BYTES : this.#anchor.offset + ANCHOR_BYTES
@@ -161,8 +159,8 @@ export class FileJudge {
 	}
 
 	/**
-	 * @param fromSeq the first seq that a gap can cover. Lower seqs are in the chain, or were reported as
-	 * missing.
+	 * @param fromSeq the first seq that a gap can cover. Lower seqs are in the chain, or were already reported
+	 * as missing.
 	 */
 	#record(record: LogRecord, { offset, length: bytes }: Frame, fromSeq: number): void {
 		this.#extent = joinExtents(this.#extent, extentOf(record))
@@ -228,7 +226,7 @@ export class FileJudge {
 			this.#find('unsynced', text, { offset, bytes, range, severity: 'loss' })
 		} else if (verdict === 'ambiguous') {
 			const text =
-				`${what}; the cause is a power loss or damage: ` +
+				`${what}, caused by a power loss or by damage: ` +
 				'the watermark or the boot id, which would distinguish them, is missing'
 			this.#find('ambiguous', text, { offset, bytes, range })
 		} else this.#find('damaged', what, { offset, bytes, range })
@@ -319,15 +317,14 @@ export class FileJudge {
 	}
 }
 
-/** Returns the first seq that a gap claims to cover. The data of a gap can be anything. */
+/** Returns the first seq that a gap claims to cover. The data of a gap can have any content. */
 function claimedFromSeq({ data, seq }: LogRecord<'$gap', GapData>): number {
 	const claimed: unknown = data?.fromSeq
 	return typeof claimed === 'number' && claimed <= seq ? claimed : 1
 }
 
 function records({ fromSeq, toSeq }: SeqRange): string {
-	const count = toSeq - fromSeq + 1
-	return count === 1 ? '1 record is' : `${count} records are`
+	return counted(toSeq - fromSeq + 1, 'record is', 'records are')
 }
 
 export function hex(bytes: Uint8Array): string {
@@ -335,8 +332,8 @@ export function hex(bytes: Uint8Array): string {
 }
 
 /**
- * Returns an extent in the form that the writer of the other extent would have stored. A writer that does not
- * support {@link PRESENCE_PLAIN} never sets it.
+ * Returns an extent in the form in which the writer of the other extent would have stored it. A writer that
+ * does not support {@link PRESENCE_PLAIN} never sets it.
  */
 function asWritten(extent: Extent, { presence }: Extent): Extent {
 	if ((presence & PRESENCE_PLAIN) !== 0) return extent

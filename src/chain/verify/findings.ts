@@ -28,7 +28,10 @@ const SEVERITIES: Readonly<Record<VerifyFindingKind, Severity>> = {
 	repaired: 'note',
 }
 
-/** Kinds of findings that only a person may judge. A repair does not change a file with such a finding. */
+/**
+ * Kinds of findings that only a person can judge. A repair does not change a file that has one of these
+ * findings.
+ */
 export const EVIDENCE: readonly VerifyFindingKind[] = ['brokenLink', 'wrongSeq', 'wrongAnchor', 'headMissing']
 
 export interface SeqRange {
@@ -107,7 +110,7 @@ export class Findings {
 		return kinds.some((kind) => this.#kinds.has(kind))
 	}
 
-	/** The answer and the totals, which include all findings, and the listed findings. */
+	/** The listed findings, and the answer and totals, which cover all findings. */
 	get result(): Pick<VerifyReport, 'ok' | 'answer' | 'recordsLost' | 'findings' | 'findingsNotListed'> {
 		const answer = answerFor([this.#heaviest])
 		const { all: findings, notListed: findingsNotListed } = this.#listed
@@ -120,7 +123,7 @@ function recordsOf({ fromSeq, toSeq }: VerifyFinding): number {
 	return fromSeq === undefined || toSeq === undefined ? 0 : Math.max(0, toSeq - fromSeq + 1)
 }
 
-/** Shortens a text that is too long. The result is a copy, so that the long text can be freed. */
+/** Shortens a string that is too long. The result is a copy, so that the long string can be freed. */
 function shortened(text: string): string {
 	if (text.length <= MESSAGE_CHARACTERS_MAX) return text
 	return `${Buffer.from(text.slice(0, MESSAGE_CHARACTERS_MAX)).toString()}…`

@@ -1,16 +1,16 @@
 /**
- * Compares a chain with a head that was kept elsewhere. Such a head is the only evidence that a change to the
- * files cannot forge. Invariant: only an unbroken sequence of links confirms a head. It leads from the anchor
- * with the head's link back to the beginning of the chain, and each of its links is computed and correct. No
- * claim in an anchor or a gap can replace a link.
+ * Compares a chain with a head that was stored elsewhere. That head is the only evidence that cannot be
+ * forged by changing the files. Invariant: only an unbroken sequence of links confirms a head. The sequence
+ * leads from the anchor with the head's link back to the beginning of the chain, and each link in it was
+ * computed and is correct. No claim in an anchor or a gap can replace a link.
  *
  * Missing files are accepted only if retention removed them, and only before the first remaining file.
  * Nothing proves that retention removed them, so the answer is `cannot be checked`, unless the head already
  * covers the removal.
  *
  * If a file is removed during the verification, the sequence of links is broken for every later head, because
- * the files before and after the removed file were not compared. The answer is then `cannot be checked` if
- * retention accounts for the removal, and `not ok` otherwise. It is never `ok`.
+ * the files before and after the removed file were not compared. In that case, the answer is
+ * `cannot be checked` if retention accounts for the removal, and `not ok` otherwise. It is never `ok`.
  */
 import type { Anchor } from '../format/anchor.ts'
 import type { ChainIdentity } from '../scan/identity.ts'

@@ -1,5 +1,4 @@
-/** Formats the head of a chain (its newest link) as a string without spaces, and parses such a string. */
-
+/** Formats the head of a chain (its newest link) as a string without spaces, and parses that string. */
 import { show } from '../../guard/show.ts'
 import { MeshChainError } from '../../model/errors.ts'
 
@@ -10,7 +9,7 @@ export interface WantedHead {
 	readonly link: string
 }
 
-/** Formats a head as a string without spaces, to be kept elsewhere. */
+/** Formats a head as a string without spaces, to be stored elsewhere. */
 export function formatHead({ chainId, seq, link }: WantedHead): string {
 	return `${chainId}:${seq}:${link}`
 }

@@ -1,7 +1,7 @@
 /** Verifies a chain: each of its files (file-judge.ts), and the seams between them. Never writes. */
-
 import { basename } from 'node:path'
 import { MeshChainError } from '../../model/errors.ts'
+import { counted } from '../../text/numbers.ts'
 import type { VerifyFindingKind, VerifyReport } from '../chain.ts'
 import { bootId, bootSince } from '../files/boot-id.ts'
 import { lockObstacle, readHolder, readUnwritten } from '../files/lock-holder.ts'
@@ -37,7 +37,7 @@ interface Judged {
 	readonly wasRepaired: boolean
 	/** The expected seq of the next record. */
 	readonly nextSeq: number
-	/** Whether the last anchor is one that a repair wrote. */
+	/** Whether a repair wrote the last anchor. */
 	readonly endsRepaired: boolean
 }
 
@@ -45,7 +45,7 @@ interface Wanted {
 	readonly head: WantedHead | undefined
 	/** The watermark that was read before the files were listed. */
 	readonly watermark: Watermark | undefined
-	/** First seq that retention keeps: at the start of the verification, and at the time of the call. */
+	/** First seq that retention keeps, at the start of the verification and at the time of the call. */
 	readonly keptFromSeq: number
 	readonly keptFromSeqNow: () => Promise<number>
 	readonly onFinding: OnFinding | undefined
@@ -70,7 +70,7 @@ export class Judge {
 	#listed: ChainFile
 	#judge: FileJudge
 	#before: Judged | undefined
-	/** The previous file, if it was removed during the verification; its removal is already reported. */
+	/** The previous file, if it was removed during the verification. The removal was already reported. */
 	#removedBefore: Removed | undefined
 	/**
 	 * The superseded end of this file, and the superseded ends of earlier files, which are reported with the
@@ -117,7 +117,7 @@ export class Judge {
 		return { path, byRetention }
 	}
 
-	/** Starts the verification of a file of this size. */
+	/** Starts verifying a file of this size. */
 	async begin(file: OpenSegment, size: number, listed: ChainFile): Promise<void> {
 		this.#file = file
 		this.#size = size
@@ -155,7 +155,7 @@ export class Judge {
 		if (this.#superseded !== undefined) this.#unreported.push(this.#superseded)
 		this.#superseded = undefined
 		this.#judge.upTo(nextFirstSeq, Math.min(end ?? this.#size, this.#size))
-		// Missing records are in the totals of later anchors, but not in these totals.
+		// The totals in later anchors include missing records, but these totals do not.
 		if (end !== undefined && this.#size < end) this.#sums.areKnown = false
 		const isThere = end === undefined || this.#size >= end
 		const { path } = this.#file
@@ -187,8 +187,8 @@ export class Judge {
 	}
 
 	/**
-	 * Returns the verdict on an unreadable range. In a sealed file, a crash is never the cause, because the
-	 * writer handled everything that a crash had left before it started the next file.
+	 * Returns the verdict on an unreadable range. In a sealed file, a crash is never the cause, because a
+	 * writer handles the results of a crash before it starts the next file.
 	 */
 	#verdictAt(place: UnreadableRange, anchor: Anchor | undefined): RecoveryVerdict {
 		if (this.#listed.nextFirstSeq !== undefined) return 'damaged'
@@ -201,9 +201,9 @@ export class Judge {
 	}
 
 	/**
-	 * Checks that this file continues the previous one. What a repaired file records about its own repair
-	 * proves nothing. Therefore the file is compared with its original. If the original is gone, the seam
-	 * cannot be checked.
+	 * Checks that this file continues the previous one. If the previous file was repaired, its own record of
+	 * the repair proves nothing. Therefore the repaired file is compared with its original. If the original is
+	 * gone, the seam cannot be checked.
 	 */
 	async #checkSeam(before: Judged): Promise<void> {
 		const { identity } = this.#file
@@ -213,7 +213,7 @@ export class Judge {
 		const missing = identity.segment - before.segment - 1
 		if (missing > 0) return await this.#checkMissingFiles(before, missing)
 		const { previous } = identity
-		// This file was started when the previous files were gone, so there was no link to continue.
+		// The previous files were already gone when this file was started, so there was no link to continue.
 		const isUnlinked = previous === undefined || Buffer.compare(previous.link, NO_LINK) === 0
 		if (isUnlinked) {
 			this.#sums.areKnown = false
@@ -243,8 +243,7 @@ export class Judge {
 		const found = hex(seam.link)
 		if (original === 'differs') {
 			const text =
-				'the previous file was repaired, but a repair of the original beside it produces ' +
-				'a different file'
+				'the previous file was repaired, but repairing the original beside it produces a different file'
 			this.#brokenLink(text, before, found)
 		} else if (before.endsRepaired) {
 			const text = `the previous file was repaired and no longer matches this one; ${noOriginal(before)}`
@@ -264,13 +263,12 @@ export class Judge {
 		const compared = { expected: `segment ${before.segment + 1}`, found: `segment ${segment}` }
 		const { path: pathBefore } = before
 		if (!before.endsRepaired) return this.#find('missingFile', files, { offset: 0, pathBefore, ...compared })
-		// A repair has written a gap for the missing files. The gap can be trusted only as far as the repair
-		// can.
+		// A repair has written a gap for the missing files. The gap is only as trustworthy as the repair.
 		const original = await this.#checkOriginalOf(before, undefined)
 		if (original === 'removed') return this.#beginAfter(await this.#reportRemovedBefore(before))
 		const isBorneOut = original !== 'none'
 		const because = isBorneOut ? '' : `; ${noOriginal(before)}`
-		const text = `${files}, and a repair has written a gap instead${because}`
+		const text = `${files}, and a repair has written a gap for the missing records${because}`
 		const severity = isBorneOut ? 'note' : 'unchecked'
 		this.#find('missingFile', text, { offset: 0, severity, ...compared })
 	}
@@ -320,11 +318,11 @@ export class Judge {
 		const { segment, firstSeq } = identity
 		const range = firstSeq > 1 ? { fromSeq: 1, toSeq: firstSeq - 1 } : undefined
 		this.#headSearch.beginWith(this.#file.identity)
-		// A sealed file that is verified on its own is only a part of a chain.
+		// A sealed file that is verified on its own is only part of a chain.
 		const isPart = ownerOf(this.#held.system, chainPath, identity) !== undefined
 		if ((segment === 0 && range === undefined) || isPart) return
 		if (range !== undefined && this.#keptFromSeq >= firstSeq) {
-			const text = `${firstSeq - 1} records are absent: retention has removed them`
+			const text = `${counted(firstSeq - 1, 'record is', 'records are')} absent: removed by retention`
 			this.#find('gap', text, { offset: 0, range, severity: 'note' })
 			return
 		}
@@ -334,8 +332,8 @@ export class Judge {
 			return
 		}
 		const text =
-			`${segment} ${segment === 1 ? 'file is' : 'files are'} missing before this one, ` +
-			'and not because of retention'
+			`${counted(segment, 'file is', 'files are')} missing before this one, ` +
+			'and retention is not the cause'
 		this.#find('missingFile', text, { offset: 0, range, expected: 'segment 0', found: `segment ${segment}` })
 	}
 
@@ -353,7 +351,10 @@ export class Judge {
 		const { seq, offset } = this.#watermark
 		const lastSeq = nextSeq - 1
 		const range = seq > lastSeq ? { fromSeq: lastSeq + 1, toSeq: seq } : undefined
-		const lost = range === undefined ? 'no records are lost' : `${seq - lastSeq} records are lost`
+		const lost =
+			range === undefined
+				? 'no records are lost'
+				: `${counted(seq - lastSeq, 'record is', 'records are')} lost`
 		const text = `the file has lost bytes that were on disk, or was replaced by an older copy; ${lost}`
 		const expected = `segment ${this.#watermark.segment}, ${offset} bytes`
 		const found = `segment ${segment}, ${this.#size} bytes`
@@ -368,7 +369,7 @@ export class Judge {
 		const text =
 			obstacle === undefined
 				? `the last writer did not close the chain: ${this.#whyNotClosed}`
-				: `the chain is not closed, and whether a writer has it open is unknown (${obstacle})`
+				: `the chain is not closed, and it is unknown whether a writer has it open (${obstacle})`
 		this.#find('notClosed', text, { offset: this.#size })
 	}
 
@@ -377,7 +378,7 @@ export class Judge {
 		return unwritten === undefined ? 'it was killed, or the machine lost power' : 'its close failed'
 	}
 
-	/** Reports a missing live file. If the last file is a sealed one, the live file after it is gone. */
+	/** Reports a missing live file. If the last file is a sealed file, the live file after it is gone. */
 	#checkLive(): void {
 		const { path, chainPath } = this.#file
 		if (path === chainPath) return
@@ -410,8 +411,5 @@ export class Judge {
 
 function noOriginal({ path }: Judged): string {
 	const name = `${basename(path)}.before-repair-…`
-	return (
-		`the file that the repair replaced, ${name}, is missing, ` +
-		'so nothing shows whether the repair was correct'
-	)
+	return `the file that the repair replaced, ${name}, is missing, so the repair cannot be checked`
 }

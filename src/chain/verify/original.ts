@@ -3,9 +3,9 @@
  * later links in its file, so the next file no longer links to the repaired file. Only the original can show
  * that the repair removed nothing and added nothing.
  *
- * The original is trusted only as far as the next file links to it. If bytes in the original are unreadable,
- * its link is unknown. Therefore a check against a head that was kept elsewhere accepts only the result
- * `linked`.
+ * The original is trusted only to the extent that the next file links to it. If bytes in the original are
+ * unreadable, its link is unknown. Therefore a check against a head that was stored elsewhere accepts only
+ * the result `linked`.
  */
 import { basename, dirname, join } from 'node:path'
 import { MeshChainError } from '../../model/errors.ts'
@@ -19,25 +19,25 @@ import { type OpenSegment, walkFile } from '../scan/walk.ts'
 import { FileJudge, Sums } from './file-judge.ts'
 import { EVIDENCE, Findings } from './findings.ts'
 
-/** The end of the previous file, as the header of a file records it. */
+/** The end of a file, as recorded in the header of the next file. */
 export interface Seam {
 	readonly end: number
 	readonly link: Uint8Array
 }
 
 /**
- * - `linked`: a repair of the original produces the repaired file, and every link in the original was
- *   computed and is correct.
- * - `fits`: the same, except for links in the original over unreadable bytes.
- * - `differs`: the next file links to an original, but that original was changed, or a repair of it does not
+ * - `linked`: repairing the original produces the repaired file, and every link in the original was computed
+ *   and is correct.
+ * - `fits`: the same, except that links over unreadable bytes in the original are unknown.
+ * - `differs`: the next file links to an original, but that original was changed, or repairing it does not
  *   produce the repaired file.
- * - `none`: there is no original to which the next file links.
+ * - `none`: the next file does not link to any original.
  */
 export type OriginalCheck = 'linked' | 'fits' | 'differs' | 'none'
 
 /**
- * Maximum number of originals that are checked. A file is repaired a few times at most. More files with such
- * names are an attempt to slow down the verification.
+ * Maximum number of originals that are checked. A file is rarely repaired more than a few times. A larger
+ * number of originals indicates an attempt to slow down the verification.
  */
 const ORIGINALS_MAX = 8
 
@@ -122,10 +122,10 @@ async function linkOf(
 	for await (const entries of walkFile(original, HEADER_BYTES, end)) {
 		for (const entry of entries) await judge.take(entry)
 	}
-	// A repair never touches a file with evidence of a deliberate change.
+	// A repair never changes a file with evidence of a deliberate change.
 	const isChanged = findings.hasAny(EVIDENCE)
-	// The next file follows the result of a repair only if the header of the next file records the end of
-	// that result.
+	// The next file continues a repaired file only if the header of the next file records the end of the
+	// repaired file.
 	const isRepair = endsRepaired(original.system, original.path, size, original.identity)
 	if (isRepair && size !== seam?.end) return 'differs'
 	if (seam === undefined || size < seam.end) return isChanged ? 'differs' : 'unknown'
@@ -158,7 +158,7 @@ async function isRepairOf(
 				expected = await next()
 				continue
 			}
-			// If the gap replaces a readable frame, that frame of the original stays unmatched.
+			// If the gap replaces a readable frame, that frame in the original remains unmatched.
 			if (!isGapOfRepair(frame)) return false
 		}
 		return expected === undefined

@@ -1,5 +1,5 @@
 /**
- * Rebuilds a file of a chain. Everything before the first unreadable range or missing seq is copied byte by
+ * Rebuilds a file of a chain. Everything before the first unreadable range or missing seq is copied byte for
  * byte. The rest of the new file contains every entry that verifies, a `$gap` wherever records are missing,
  * and an anchor with the number of unreadable bytes wherever bytes are unreadable. The old file is kept.
  *
@@ -8,6 +8,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { dirname } from 'node:path'
+import { replaceFile, requireSynced, temporaryPathOf } from '../../platform/atomic-file.ts'
 import {
 	closeQuietly,
 	O_CREAT,
@@ -19,7 +20,6 @@ import {
 	syncDirectory,
 	writeFully,
 } from '../../platform/file-system.ts'
-import { temporaryPathOf } from '../files/atomic-rename.ts'
 import { copyBytes } from '../files/keep-aside.ts'
 import type { Anchor } from '../format/anchor.ts'
 import { encodeHeader, HEADER_BYTES } from '../format/header.ts'
@@ -33,7 +33,9 @@ import { EntryCopier } from '../write/copy-entries.ts'
 import { type CopyContext, copyContext } from '../write/segment-context.ts'
 import { SegmentFile } from '../write/segment-file.ts'
 
-/** Number of bytes to search for the first anchor of a file. Anchors are always closer together. */
+/**
+ * Number of bytes to search for the first anchor of a file. The distance between anchors is always smaller.
+ */
 const FIRST_ANCHOR_BYTES_MAX = 1024 * 1024
 
 /** The end of the previous file. */
@@ -49,12 +51,12 @@ export interface RebuildSource {
 	readonly path: string
 	readonly file: OpenFile
 	readonly identity: ChainIdentity
-	/** Offset at which the next file takes over; undefined if all of the file belongs to the chain. */
+	/** Offset at which the next file takes over; undefined if the complete file belongs to the chain. */
 	readonly end: number | undefined
 	readonly isLive: boolean
 	/** The end of the previous file, which is needed if the header is unreadable. */
 	readonly previous: Previous
-	/** Lower bound of the next seq. The file once contained everything below it. */
+	/** Lower bound on the next seq. The file once contained every seq below it. */
 	readonly nextSeqMin: number
 	/**
 	 * Returns whether an unreadable range can be the result of a power loss, given the boot id of the newest
@@ -93,8 +95,7 @@ export function rebuildFile(source: RebuildSource): Rebuilt {
 		const keptAt = `${source.path}.before-repair-${randomBytes(4).toString('hex')}`
 		system.linkSync(source.path, keptAt)
 		syncDirectory(system, dirname(source.path))
-		system.renameSync(temporary, source.path)
-		syncDirectory(system, dirname(source.path))
+		requireSynced(replaceFile(system, temporary, source.path))
 		return { ...rebuilt, keptAt }
 	} catch (error) {
 		removeQuietly(system, temporary)
@@ -152,7 +153,7 @@ class Rebuild {
 		const nextSeq = Math.max(nextSeqMin, nextSeqAtEnd)
 		const isShort = tail.nextSeq < nextSeq
 		this.#copier.upTo(nextSeq)
-		// All of a sealed file that ends in this anchor belongs to the chain.
+		// If a sealed file ends with this anchor, the entire file belongs to the chain.
 		if (isShort || !isLive) tail.anchor('repaired', 0)
 		this.#file.write()
 		return {
@@ -164,8 +165,8 @@ class Rebuild {
 	}
 
 	/**
-	 * Returns the offset of the first entry that changes: an unreadable one, or one before which a
-	 * verification finds missing seqs. Returns the end if there is no such entry.
+	 * Returns the offset of the first entry that the repair changes: an unreadable entry, or an entry that
+	 * follows missing seqs. Returns the end if the repair does not change any entry.
 	 */
 	#firstLoss(): number {
 		const { file, identity, isLive } = this.#source
@@ -211,9 +212,7 @@ function epochOf(entry: ScanEntry): number | undefined {
 	return entry.type === 'frame' ? entry.frame.epoch : entry.anchor.epoch
 }
 
-/**
- * Returns whether an entry is unreadable, or seqs are missing before it. Moves the continuity past the entry.
- */
+/** Returns whether an entry is unreadable or follows missing seqs. Advances `continuity` past the entry. */
 function isLoss(entry: ScanEntry, continuity: Continuity): boolean {
 	if (entry.type === 'bad') return true
 	if (entry.type === 'anchor') return continuity.anchor(entry.anchor) !== undefined

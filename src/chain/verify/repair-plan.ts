@@ -1,30 +1,32 @@
 /**
- * Decides what a repair does about the findings of a verification. It receives every finding, including
- * findings that a report does not list.
+ * Decides how a repair handles the findings of a verification. It receives every finding, including findings
+ * that a report does not list.
  *
  * Invariant: all damage is either fixed permanently, or reported and left for a person to decide. A file with
- * evidence of a deliberate change stays as it is. If the evidence concerns the seam between two files, both
- * files stay as they are, because a repair of either file would destroy the evidence.
+ * evidence of a deliberate change is left unchanged. If the evidence concerns the seam between two files,
+ * both files are left unchanged, because a repair of either file would destroy the evidence.
  */
 import type { RepairAction, RepairReport, VerifyFinding, VerifyFindingKind } from '../chain.ts'
 import { type CountByKind, EVIDENCE, ListedFindings } from './findings.ts'
 
 /** Kinds of findings that are fixed by rebuilding the file with a `$gap`. */
 const REBUILT: readonly VerifyFindingKind[] = ['damaged', 'ambiguous', 'truncated', 'missing']
-/** Kinds of findings whose bytes are cut off, unless the file is rebuilt anyway. */
+/** Kinds of findings that are fixed by cutting off their bytes, unless the file is rebuilt anyway. */
 const CUT: readonly VerifyFindingKind[] = ['tornTail', 'unsynced']
 
 export class RepairPlan {
 	readonly #actions = new Map<string, RepairAction>()
-	/** Paths of files that stay as they are. */
+	/** Paths of files that are left unchanged. */
 	readonly #untouchable = new Set<string>()
-	/** Findings that are left in any case. */
+	/** Findings that a repair never fixes. */
 	readonly #evidence = new ListedFindings()
-	/** Findings that are fixed unless their file stays as it is, and their number by kind and file. */
+	/**
+	 * Findings that are fixed unless their file is left unchanged, and the number of findings by kind and file.
+	 */
 	readonly #rebuilt = new ListedFindings()
 	readonly #rebuiltIn = new Map<string, CountByKind>()
 	/**
-	 * Findings of missing files, by the path of the file before them. Rebuilding that file writes a gap for
+	 * Findings about missing files, by the path of the file before them. Rebuilding that file writes a gap for
 	 * the missing files.
 	 */
 	readonly #missingAfter = new Map<string, VerifyFinding>()

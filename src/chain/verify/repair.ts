@@ -3,11 +3,11 @@
  * applies the plan. Everything readable stays in the chain, and a `$gap` covers missing records. Deliberate
  * changes are left as evidence.
  */
-
 import { show } from '../../guard/show.ts'
 import { checkBoolean, checkOptionNames } from '../../model/check.ts'
 import { MeshChainError, messageOf } from '../../model/errors.ts'
 import { LOG_LEVELS } from '../../model/record.ts'
+import { removeTemporaries } from '../../platform/atomic-file.ts'
 import {
 	type FileSystem,
 	nodeFileSystem,
@@ -17,7 +17,6 @@ import {
 	withFile,
 } from '../../platform/file-system.ts'
 import type { RepairAction, RepairReport, VerifyReport } from '../chain.ts'
-import { removeTemporaries } from '../files/atomic-rename.ts'
 import { bootId } from '../files/boot-id.ts'
 import { cutAndKeepAside } from '../files/keep-aside.ts'
 import { acquireLock } from '../files/lock.ts'
@@ -49,7 +48,7 @@ export interface RepairOptions {
  * Repairs a chain that no writer has open. A second repair has nothing to do. If the process is killed during
  * a repair, every readable record stays readable, and another repair finishes the work.
  *
- * @throws {MeshChainError} the codes of `openChain`; `CHAIN_LOCKED`; `CHAIN_SEALED`; `REPAIR_FAILED` if a
+ * @throws {MeshChainError} the codes of `openChain`, `CHAIN_LOCKED`, `CHAIN_SEALED`, or `REPAIR_FAILED` if a
  * file operation fails.
  */
 export async function repairChain(path: string, options: RepairOptions = {}): Promise<RepairReport> {
@@ -62,7 +61,7 @@ export async function repairChain(path: string, options: RepairOptions = {}): Pr
 		return sourceReport(path, dryRun, { actions: plan.actions, ...plan.left }, report)
 	}
 	return underLock(path, system, async (held) => {
-		// A writer may have changed the chain in the meantime.
+		// A writer may have changed the chain before the lock was taken.
 		const now = await planFor(path, verifyOptions)
 		const actions = apply(held, now.plan.actions)
 		// The unreadable bytes may have hidden other damage.
@@ -111,7 +110,7 @@ async function underLock<T>(
 		try {
 			return await work(held)
 		} finally {
-			// The released lock must not show more about the previous writer than it did before.
+			// The released lock must not reveal more about the previous writer than it did before.
 			lock.release(lock.provenance === 'kernel' ? 'unclosed' : 'closed')
 		}
 	} catch (error) {
@@ -157,7 +156,7 @@ class FileRepair {
 		this.#planned = planned
 	}
 
-	/** The highest epoch that can have been opened in the file. */
+	/** The highest epoch that may have been opened in the file. */
 	get #epochMax(): number {
 		const { size } = this.#system.fstatSync(this.#file.fd)
 		return epochMaxOf(readChainEnd(this.#file, size, this.#listed.identity))
@@ -199,7 +198,7 @@ class FileRepair {
 		return { ...this.#planned, bytes, lostRecords, keptAt }
 	}
 
-	/** Returns the end of the previous file, and its link there. */
+	/** Returns the end of the previous file, and the link of that file at its end. */
 	#previous(): Previous {
 		const { id, segment } = this.#listed.identity
 		const before = listSegments(this.#system, this.#chainPath, id).find(
@@ -240,7 +239,7 @@ function asRepairError(path: string, error: unknown): MeshChainError {
 	return new MeshChainError(
 		'REPAIR_FAILED',
 		`${show(path)} could not be repaired: ${messageOf(error)}; ` +
-			`every readable record is still readable, and another repair continues the work (${message})`,
+			`no readable record is lost, and another repair continues the work (${message})`,
 		{ path, cause: error },
 	)
 }

@@ -1,9 +1,9 @@
 /**
  * Examines the part of a sealed file after the offset at which the next file took over. After a failed fsync,
- * the next file contains the same records. If a writer did not notice that another one had taken over, its
- * records there are in no other file.
+ * the next file contains the same records. If a writer did not notice that another writer had taken over, the
+ * records that it wrote there exist nowhere else.
  */
-
+import { counted } from '../../text/numbers.ts'
 import type { Frame } from '../format/frame.ts'
 import type { ScanEntry } from '../scan/scan.ts'
 import type { Findings } from './findings.ts'
@@ -46,13 +46,13 @@ export class StaleTail {
 		}
 		if (range === undefined || (next?.epoch === this.#epoch && next?.baseSeq === range.fromSeq)) {
 			const message =
-				'everything from here on was written to the next file again, because a sync or a cut failed'
+				'everything from here on was written again to the next file, because a sync or a cut failed'
 			findings.add('superseded', message, place)
 			return
 		}
 		const message =
-			`${this.#records} records were written here after another writer had taken over: ` +
-			'they are not in the chain'
+			`${counted(this.#records, 'record was', 'records were')} written here ` +
+			'after another writer had taken over: the chain does not contain them'
 		findings.add('stray', message, place)
 	}
 }

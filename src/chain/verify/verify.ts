@@ -1,5 +1,4 @@
 /** Verifies a complete chain, file by file: every checksum, row, seq and link. Never writes. */
-
 import { discard } from '../../guard/promises.ts'
 import { checkFileSystem, checkFunction, checkOptionNames, checkSignal, ifGiven } from '../../model/check.ts'
 import { type FileSystem, nodeFileSystem } from '../../platform/file-system.ts'
@@ -26,12 +25,11 @@ export interface VerifyProgress {
 export interface VerifyOptions {
 	/** File system. Default: Node's file system. */
 	readonly fs?: FileSystem | undefined
-	/** Signal that stops the verification. The promise then rejects with the signal's reason. */
+	/** Signal that stops the verification. When the signal is aborted, the promise rejects with its reason. */
 	readonly signal?: AbortSignal | undefined
 	/**
-	 * A head that was kept elsewhere, in the format of `formatHead` and `mesh-chain info --head`. The chain
-	 * must still contain this head. Therefore a truncation or a rewrite of the part before the head is
-	 * detected.
+	 * A head that was stored elsewhere, in the format of `formatHead` and `mesh-chain info --head`. The chain
+	 * must still contain this head, so a truncation or a rewrite of the part before the head is detected.
 	 */
 	readonly head?: string | undefined
 	/** Called after each part of the chain is checked. */
@@ -39,15 +37,16 @@ export interface VerifyOptions {
 }
 
 /**
- * Reads a chain from end to end, and reports every deviation from what a writer leaves. `ok` is false if
- * anything is damaged or cannot be checked. Torn tails, and gaps that the chain itself records, do not make
- * it false.
+ * Reads a complete chain, and reports every deviation from the state in which a writer leaves a chain. `ok`
+ * is false if anything is damaged or cannot be checked. Torn tails, and gaps that the chain itself records,
+ * do not make it false.
  *
  * Memory use does not grow with the size of the chain or the amount of damage. The report lists the first
  * 1,000 findings of each kind and severity, and counts the others in `findingsNotListed`. The answer and all
  * totals include every finding.
  *
- * @throws {MeshChainError} the codes of `openChain`, and `INVALID_OPTION`; damage is a finding, not an error.
+ * @throws {MeshChainError} the codes of `openChain`, and `INVALID_OPTION`. Damage is reported as a finding,
+ * not as an error.
  */
 export async function verifyChain(path: string, options: VerifyOptions = {}): Promise<VerifyReport> {
 	checkOptionNames(options, ['fs', 'signal', 'head', 'onProgress'])
@@ -97,8 +96,8 @@ async function judgeFile(
 	try {
 		const { size } = await file.system.fstat(file.fd)
 		await judge.begin(file, size, listed)
-		// The superseded end is walked separately. An entry that reaches into it does not count, either here
-		// or for a reader.
+		// The superseded end is walked separately. An entry that extends into that end is ignored, both here and
+		// by readers.
 		const end = Math.max(HEADER_BYTES, Math.min(size, listed.end ?? size))
 		for (const [from, to] of [
 			[HEADER_BYTES, end],

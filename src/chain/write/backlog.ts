@@ -35,7 +35,7 @@ export class Backlog {
 		const { bytes, start, end } = tail.entriesBorrow(from, Math.min(MOVE_BYTES_MAX, bytesMax))
 		new EntryCopier(file, 'unsynced').fromMemory(bytes.subarray(start, end), idChecksum, from)
 		part.from += end - start
-		// Bytes are freed only after most of them are copied, so that the rest is rarely moved.
+		// Bytes are freed only after most of them are copied, so that the remaining bytes are rarely moved.
 		if (part.from - tail.heldFrom > tail.end - part.from) tail.release(part.from)
 		if (part.from === tail.end && this.#parts.length > 1) this.#parts.shift()
 	}

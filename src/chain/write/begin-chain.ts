@@ -1,9 +1,9 @@
-/** Starts a chain that has no files: a new chain, or a chain of which only the watermark is left. */
+/** Starts a chain that has no files: a new chain, or a chain that has only its watermark left. */
 import { randomBytes } from 'node:crypto'
 import { show } from '../../guard/show.ts'
 import { MeshChainError } from '../../model/errors.ts'
 import { isEpoch, LOG_LEVELS } from '../../model/record.ts'
-import { type Placed, putFirstInPlace } from '../files/atomic-rename.ts'
+import { putFirstInPlace, requireSynced } from '../../platform/atomic-file.ts'
 import { readWatermark } from '../files/watermark-file.ts'
 import { CHAIN_ID_BYTES } from '../format/header.ts'
 import type { Watermark } from '../format/watermark.ts'
@@ -50,7 +50,7 @@ function beginChain(
 }
 
 /**
- * Returns the watermark of a chain that had records on disk and whose files are gone; undefined if there is
+ * Returns the watermark of a chain that had records on disk but has lost its files; undefined if there is
  * none.
  */
 export function lostWatermark({ system, path }: OpeningOptions): Watermark | undefined {
@@ -61,8 +61,8 @@ export function lostWatermark({ system, path }: OpeningOptions): Watermark | und
 /**
  * Refuses to continue a lost chain.
  *
- * @throws {MeshChainError} `CHAIN_DAMAGED` if a watermark shows that records that were on disk are gone
- * together with their file.
+ * @throws {MeshChainError} `CHAIN_DAMAGED` if a watermark shows that records on disk were lost together with
+ * their file.
  */
 export function refuseLost(options: OpeningOptions): void {
 	const { path } = options
@@ -85,14 +85,4 @@ export function refuseLost(options: OpeningOptions): void {
 export function epochAfter(epoch: number, path: string): number {
 	if (isEpoch(epoch + 1)) return epoch + 1
 	throw exhausted(path, 'epoch')
-}
-
-/**
- * Requires that the name of a file is on disk.
- *
- * @throws the error of the failed sync. The opening then fails, because the name may not be on disk.
- */
-export function requireSynced<P extends Placed>(placed: P): P {
-	if (placed.unsynced !== undefined) throw placed.unsynced
-	return placed
 }

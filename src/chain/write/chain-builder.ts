@@ -1,11 +1,12 @@
 /**
- * Writes a complete chain from records that already have seqs and epochs. The chain receives its name only
- * after all of it is on disk. Like any writer, the builder holds the lock until it is done.
+ * Writes a complete chain from records that already have seqs and epochs. The chain appears at its path only
+ * after all of it is on disk. Like any writer, the builder holds the lock until it finishes.
  */
 import { randomBytes } from 'node:crypto'
 import { show } from '../../guard/show.ts'
-import { LogAppendError, MeshChainError } from '../../model/errors.ts'
+import { LogAppendError, MeshChainError, unsyncedName } from '../../model/errors.ts'
 import { GAP_KIND, gapRecord, isGap, LOG_LEVELS, type LogRecord } from '../../model/record.ts'
+import { putFirstInPlace, removeTemporaries, temporaryPathOf } from '../../platform/atomic-file.ts'
 import {
 	exists,
 	type FileSystem,
@@ -13,28 +14,27 @@ import {
 	removeQuietly,
 	systemCode,
 } from '../../platform/file-system.ts'
-import { putFirstInPlace, removeTemporaries, temporaryPathOf, unsyncedName } from '../files/atomic-rename.ts'
 import type { Lock } from '../files/lock.ts'
 import { openError, writablePath } from '../files/open-error.ts'
 import { listSegments } from '../files/segments.ts'
 import { CLOSED_WITHOUT_EXIT } from '../format/anchor.ts'
 import { CHAIN_ID_BYTES } from '../format/header.ts'
 import { NO_LINK } from '../scan/identity.ts'
+import { firstSeqCovered } from './missing-seqs.ts'
 import { type CopyContext, copyContext } from './segment-context.ts'
 import { SegmentFile } from './segment-file.ts'
-import { firstSeqCovered } from './seq-check.ts'
 import { startOfFile } from './tail-buffer.ts'
 import { releaseQuietly, takeLock } from './writer-lock.ts'
 
-/** Number of bytes in memory that triggers a write. */
+/** Number of buffered bytes that triggers a write. */
 const HELD_BYTES_MAX = 256 * 1024
 
 export interface ChainBuilderOptions {
 	/** Permissions of the file. Default: `0o600`. */
 	readonly mode?: number | undefined
 	/**
-	 * Id of the chain, in hexadecimal. Default: a new id. A copy whose records keep their identity must have
-	 * the id of the chain that was copied.
+	 * Id of the chain, in hexadecimal. Default: a new id. A copy in which records keep their identity must have
+	 * the same id as the copied chain.
 	 */
 	readonly chainId?: string | undefined
 	readonly fs?: FileSystem | undefined
@@ -88,9 +88,9 @@ export class ChainBuilder {
 	 * Appends the next record with its own seq and epoch. If seqs are missing before it, a `$gap` covers
 	 * them.
 	 *
-	 * @throws {LogAppendError} `SEQ_NOT_INCREASING` if the seq does not increase or the epoch decreases;
-	 * `APPEND_FAILED` or `BATCH_TOO_LARGE` if no chain can contain the record. Not retryable; the record is
-	 * not in the chain.
+	 * @throws {LogAppendError} `SEQ_NOT_INCREASING` if the seq does not increase or the epoch decreases, or
+	 * `APPEND_FAILED` or `BATCH_TOO_LARGE` if no chain can contain the record. The error is not retryable, and
+	 * the record is not in the chain.
 	 * @throws {MeshChainError} `CHAIN_UNWRITABLE` if the record cannot be written.
 	 */
 	push(record: LogRecord): void {
@@ -107,10 +107,11 @@ export class ChainBuilder {
 	}
 
 	/**
-	 * Syncs everything, and gives the chain its name.
+	 * Syncs everything, and moves the chain to its path.
 	 *
-	 * @throws {MeshChainError} `CHAIN_EXISTS` if a file with that name was created in the meantime.
-	 * `CHAIN_UNWRITABLE`; no file is left, unless the message states that the file exists.
+	 * @throws {MeshChainError} `CHAIN_EXISTS` if another program has created a file at the path, or
+	 * `CHAIN_UNWRITABLE` if a file operation fails. No file is left behind, unless the message states
+	 * otherwise.
 	 */
 	finish(): void {
 		try {
@@ -158,8 +159,8 @@ export class ChainBuilder {
 	}
 
 	/**
-	 * Starts an epoch. Every epoch gets an opening anchor and a closing anchor, as if a writer had opened the
-	 * chain for it.
+	 * Starts an epoch. Every epoch has an opening anchor and a closing anchor, as if a writer had opened the
+	 * chain for that epoch.
 	 */
 	#open(epoch: number): void {
 		const { tail } = this.#file

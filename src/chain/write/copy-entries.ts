@@ -1,7 +1,7 @@
 /**
- * Copies entries from one file to the end of another file: frames, which are unchanged except for their
- * checksums, and all anchors except `span` and `sealed` ones. A `$gap` covers records between them that
- * cannot be read.
+ * Copies entries from one file to the end of another file. Frames stay unchanged except for their checksums.
+ * Anchors are copied unless they are `span` or `sealed` anchors. A `$gap` replaces records that cannot be
+ * read.
  */
 import { type GapCause, gapRecord } from '../../model/record.ts'
 import type { OpenFile } from '../../platform/file-system.ts'
@@ -12,7 +12,7 @@ import { type ScanEntry, Scanner } from '../scan/scan.ts'
 import { type ByteRange, scanRange } from '../scan/scan-range.ts'
 import type { SegmentFile } from './segment-file.ts'
 
-/** Number of copied bytes in memory that triggers a write. */
+/** Number of buffered bytes that triggers a write. */
 const HELD_BYTES_MAX = 1024 * 1024
 
 export class EntryCopier {
@@ -49,7 +49,7 @@ export class EntryCopier {
 		scanRange(source, idChecksum, range, (entry) => this.take(entry))
 	}
 
-	/** Copies the entries in `bytes`, which are at `offset` in their file. */
+	/** Copies the entries in `bytes`, which start at `offset` in their file. */
 	fromMemory(bytes: Buffer, idChecksum: number, offset: number): void {
 		const scanner = new Scanner(idChecksum, offset)
 		scanner.push(bytes)
@@ -85,7 +85,7 @@ export class EntryCopier {
 	#frame(frame: Frame): void {
 		const { tail } = this.#target
 		this.#at = { epoch: frame.epoch, tsMs: frame.baseTsMs }
-		// A file contains each seq once, so a frame with a lower seq is a repeat.
+		// A file contains each seq once, so a frame with a lower seq is a duplicate.
 		if (frame.baseSeq < tail.nextSeq) return
 		this.upTo(firstCovered(frame))
 		if (this.#anchorsUnreadable && rowsOf(frame) === undefined) {

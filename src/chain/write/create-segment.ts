@@ -1,14 +1,14 @@
 /**
- * Creates the files of a chain. Each file is completed and synced under a temporary name, and then receives
- * its own name.
+ * Creates the files of a chain. Each file is completed and synced at a temporary path, and then moved to its
+ * final path.
  *
  * Invariant: no part of a file counts as on disk before the file's name is on disk.
  */
 import { show } from '../../guard/show.ts'
 import { MeshChainError } from '../../model/errors.ts'
 import { isEpoch } from '../../model/record.ts'
+import { type Placed, temporaryPathOf } from '../../platform/atomic-file.ts'
 import { removeQuietly } from '../../platform/file-system.ts'
-import { type Placed, temporaryPathOf } from '../files/atomic-rename.ts'
 import type { Header } from '../format/header.ts'
 import type { SegmentContext } from './segment-context.ts'
 import { SegmentFile } from './segment-file.ts'
@@ -25,13 +25,13 @@ export interface LiveFilePath {
 export type FileStart = Omit<Header, 'createdMs'> & Pick<TailStart, 'levelCounts' | 'keptFromSeq'>
 
 export interface SegmentMaking<P extends Placed> {
-	/** Writes the content that the file must have before it receives its name. */
+	/** Writes the content that the file must have before it is put in place. */
 	readonly fill: (file: SegmentFile) => void
-	/** Gives the file its name. */
+	/** Moves the file from its temporary path to its final path. */
 	readonly putInPlace: (temporary: string) => P
 }
 
-/** Creates a file. If an error occurs, no file is left. */
+/** Creates a file. If the creation fails, no file is left behind. */
 export function createSegment<P extends Placed>(
 	context: SegmentContext,
 	live: LiveFilePath,
@@ -63,7 +63,7 @@ export function createSegment<P extends Placed>(
 }
 
 /**
- * Returns the error for a number that has no successor. Openings and rotations never reach such a number, so
+ * Returns the error for a number that has no successor. Openings and rotations never reach that number, so
  * another program must have written the file.
  */
 export function exhausted(path: string, what: string): MeshChainError {

@@ -1,6 +1,6 @@
 /**
  * Implements the appender that writes a chain to files. It decides when the writer (writer.ts) writes and
- * syncs, and retries while the disk fails. maintenance.ts decides when rotation and retention are due.
+ * syncs, and retries while the disk is failing. maintenance.ts decides when rotation and retention are due.
  */
 import type { LogChainAppender } from '../../appender.ts'
 import { show } from '../../guard/show.ts'
@@ -34,7 +34,7 @@ export interface FileChainStats extends ChainWriterStats {
 	readonly epoch: number
 	readonly durability: 'os' | 'disk'
 	readonly committedSeq: number
-	/** Reason why no record can be committed; undefined while records can be committed. */
+	/** Reason that records cannot be committed; undefined if they can be committed. */
 	readonly failure: string | undefined
 	/** Number of records that `close()` could not write. */
 	readonly lostAtClose: number
@@ -49,11 +49,11 @@ export interface FileChainStats extends ChainWriterStats {
  * number of readers.
  *
  * With durability `os`, a record reaches the operating system before Node runs any immediate that was queued
- * after the record's `append`. After that, the record survives if the process is killed. `flush()` writes at
- * once. `sync()` and `close()` put records on disk. No record is lost when the process ends normally, calls
- * `process.exit()` or throws an uncaught exception.
+ * after the record's `append`. After that, the record survives if the process is killed. `flush()` writes
+ * immediately. `sync()` and `close()` ensure that records are on disk. No record is lost when the process
+ * ends normally, calls `process.exit()` or throws an uncaught exception.
  *
- * If the disk fails after a successful opening, records wait in memory, up to `pendingBytesMax` bytes. The
+ * If the disk fails after the chain was opened, up to `pendingBytesMax` bytes of records wait in memory. The
  * appender emits one process warning and retries until the disk works again.
  *
  * @example
@@ -68,14 +68,14 @@ export interface FileChainStats extends ChainWriterStats {
 export class FileChainAppender implements LogChainAppender {
 	readonly path: string
 	/**
-	 * Maximum time that {@link close} waits for the disk, in milliseconds. A loop gives this appender the
-	 * same time to close.
+	 * Maximum time that {@link close} waits for the disk, in milliseconds. A loop gives this appender the same
+	 * amount of time to close.
 	 */
 	readonly closeTimeoutMs: number
 	readonly closeSyncs = true
 	readonly #writer: ChainWriter
 	readonly #options: ResolvedFileChainOptions
-	/** Whether a sync may follow a write. */
+	/** Whether a write can start a sync. */
 	readonly #syncsItself: boolean
 	/** Whether the live file has bounds. */
 	readonly #rotates: boolean
@@ -160,8 +160,8 @@ export class FileChainAppender implements LogChainAppender {
 	/**
 	 * Accepts one record, which stays in memory until it is written.
 	 *
-	 * @throws {LogAppendError} `PENDING_OVERFLOW` (retryable); `APPENDER_CLOSED`, `SEQ_NOT_INCREASING`,
-	 * `APPEND_FAILED`, `CHAIN_TAKEN_OVER` (not retryable).
+	 * @throws {LogAppendError} `PENDING_OVERFLOW` (retryable), or `APPENDER_CLOSED`, `SEQ_NOT_INCREASING`,
+	 * `APPEND_FAILED` or `CHAIN_TAKEN_OVER` (not retryable).
 	 */
 	append(record: LogRecord): void {
 		this.#refuseWhenClosed(record.seq)
@@ -172,10 +172,10 @@ export class FileChainAppender implements LogChainAppender {
 
 	/**
 	 * Accepts several records as one frame. After a crash, the chain contains all of them or none. Each seq
-	 * must be one above the previous one.
+	 * must be one greater than the previous one.
 	 *
-	 * @throws {LogAppendError} the codes of {@link append}; `BATCH_TOO_LARGE` above 65,535 records or 16 MiB.
-	 * In all cases, no record is accepted.
+	 * @throws {LogAppendError} the codes of {@link append}, or `BATCH_TOO_LARGE` if the batch exceeds 65,535
+	 * records or 16 MiB. In all cases, no record is accepted.
 	 */
 	appendBatch(records: readonly LogRecord[]): void {
 		if (records.length === 0) return
@@ -193,7 +193,8 @@ export class FileChainAppender implements LogChainAppender {
 	/**
 	 * Writes every accepted record.
 	 *
-	 * @throws {MeshChainError} `WRITE_FAILED`; the records stay in memory and are retried. `CHAIN_TAKEN_OVER`.
+	 * @throws {MeshChainError} `CHAIN_TAKEN_OVER`, or `WRITE_FAILED` if the write fails. After `WRITE_FAILED`,
+	 * the records stay in memory and the write is retried.
 	 */
 	flush(): void {
 		if (this.#closing !== undefined) return
@@ -202,10 +203,10 @@ export class FileChainAppender implements LogChainAppender {
 	}
 
 	/**
-	 * Resolves once every record accepted before this call is on disk, whatever the durability.
+	 * Resolves when every record accepted before this call is on disk, regardless of the durability.
 	 *
-	 * @throws {MeshChainError} `WRITE_FAILED`; `CHAIN_TAKEN_OVER`; `SYNC_FAILED` until the chain continues in
-	 * a new file, which each later call attempts.
+	 * @throws {MeshChainError} `WRITE_FAILED`, `CHAIN_TAKEN_OVER` or `SYNC_FAILED`. After `SYNC_FAILED`, each
+	 * later call attempts to create a new file, and fails until the chain continues in that file.
 	 */
 	sync(): Promise<void> {
 		if (this.#closing !== undefined) return this.#closing
@@ -216,8 +217,8 @@ export class FileChainAppender implements LogChainAppender {
 	/**
 	 * Writes all pending records and a closing anchor, syncs, and releases the file and the lock. Idempotent.
 	 *
-	 * @throws {MeshChainError} `CLOSE_FAILED` if records could not be written, or if the disk did not answer
-	 * within `closeTimeoutMs`; `SYNC_FAILED`, `CHAIN_TAKEN_OVER`. In all cases the file is released, and
+	 * @throws {MeshChainError} `SYNC_FAILED`, `CHAIN_TAKEN_OVER`, or `CLOSE_FAILED` if records could not be
+	 * written or the disk did not respond within `closeTimeoutMs`. In all cases, the file is released, and
 	 * `stats().lostAtClose` is the number of records that could not be written.
 	 */
 	close(): Promise<void> {
@@ -359,7 +360,8 @@ export class FileChainAppender implements LogChainAppender {
 		if (this.#failure === undefined) return
 		this.#failure = undefined
 		this.#retry.reset()
-		warn('CHAIN_RECOVERED', `${show(this.path)} can be written again, and all waiting records are written`)
+		const text = `${show(this.path)} can be written again, and all waiting records have been written`
+		warn('CHAIN_RECOVERED', text)
 		report('recovered', { source: this })
 	}
 

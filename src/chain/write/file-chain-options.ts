@@ -27,8 +27,8 @@ import type { Retention } from './retention.ts'
 import type { RotationBounds } from './rotation.ts'
 
 /**
- * Bounds on what is written but not yet on disk. A sync starts when any bound is reached. At least one bound
- * is required.
+ * Bounds on the data that is written but not yet on disk. A sync starts when any bound is reached. At least
+ * one bound is required.
  */
 export interface SyncPolicy {
 	/** Number of records. 0 and 1 have the same effect as `'disk'`. */
@@ -42,16 +42,16 @@ export interface SyncPolicy {
 /** Options of a `FileChainAppender`. */
 export interface FileChainOptions {
 	/**
-	 * What a committed record survives. With `'os'` (default), it survives if the process is killed: a record
-	 * reaches the operating system before Node runs any immediate that was queued after the record's
-	 * `append`. With `'disk'`, it survives a power loss: an fdatasync follows each write, with at most one in
-	 * flight. A {@link SyncPolicy} is the same as `'os'`, with a bound on what a power loss can lose.
+	 * Durability of committed records. With `'os'` (default), a record survives if the process is killed: it
+	 * reaches the operating system before Node runs any immediate that was queued after the record's `append`.
+	 * With `'disk'`, a record survives a power loss: an fdatasync follows each write, with at most one in
+	 * flight. A {@link SyncPolicy} is like `'os'`, but limits the data that a power loss can destroy.
 	 */
 	readonly durability?: 'os' | 'disk' | SyncPolicy | undefined
 	/** Lowest level at which a record is written before `append` returns. Default: `'error'`. */
 	readonly writeThrough?: LogLevel | undefined
 	/**
-	 * Size at which the live file is sealed and a new one is created, in bytes; at least 4,096. Default: no
+	 * Size in bytes at which the live file is sealed and a new one is created. Minimum: 4,096. Default: no
 	 * bound; with `retain`, 64 MiB, but at most a quarter of `retain.bytes`.
 	 */
 	readonly rotateBytes?: number | undefined
@@ -61,12 +61,12 @@ export interface FileChainOptions {
 	 */
 	readonly rotateRecords?: number | undefined
 	/**
-	 * Age at which the live file is sealed and a new one is created, in milliseconds; checked at each write.
-	 * Default: a quarter of `retain.ageMs`, or no bound.
+	 * Age in milliseconds at which the live file is sealed and a new one is created. The age is checked at each
+	 * write. Default: a quarter of `retain.ageMs`, or no bound.
 	 */
 	readonly rotateAgeMs?: number | undefined
 	/**
-	 * Upper bounds on what is kept. Retention removes whole sealed files, oldest first, until all bounds are
+	 * Upper bounds on the chain. Retention removes complete sealed files, oldest first, until all bounds are
 	 * met or only the live file is left. `ageMs` is the time since a file was sealed. Default: everything is
 	 * kept.
 	 */
@@ -78,7 +78,7 @@ export interface FileChainOptions {
 		  }
 		| undefined
 	/**
-	 * How a damaged end of the chain is treated: `'rotate'` (default) leaves the file as it is and continues
+	 * How a damaged end of the chain is treated: `'rotate'` (default) leaves the file unchanged and continues
 	 * in a new file, and `'refuse'` throws `CHAIN_DAMAGED`.
 	 */
 	readonly onDamage?: 'rotate' | 'refuse' | undefined
@@ -90,8 +90,8 @@ export interface FileChainOptions {
 	/** Permissions of new files. Default: `0o600`. */
 	readonly mode?: number | undefined
 	/**
-	 * Number of bytes that may wait in memory while the disk fails. When this number is reached, appends fail
-	 * with a retryable error. Default: 16 MiB.
+	 * Maximum number of bytes that wait in memory while the disk is failing. When this number is reached,
+	 * appends fail with a retryable error. Default: 16 MiB.
 	 */
 	readonly pendingBytesMax?: number | undefined
 	/**
@@ -155,7 +155,7 @@ const FILE_CHAIN_RULES = {
 	mode: withDefault(0o600, checkMode),
 	pendingBytesMax: withDefault(PENDING_BYTES_DEFAULT, wholeNumber(1)),
 	closeTimeoutMs: withDefault(SLOW_CLOSE_TIMEOUT_MS, timerMs()),
-	// `Date.now` is looked up at each call, because a program may have replaced it, as fake timers do.
+	// `Date.now` is looked up on every call, because a program may have replaced it, as fake timers do.
 	clock: (name, clock) => checkFunction(name, (clock === undefined ? Date.now : clock) as () => number),
 	fs: withDefault(nodeFileSystem, checkFileSystem),
 } satisfies OptionRules<FileChainOptions>
@@ -197,7 +197,7 @@ function resolveDurability(name: string, given: unknown): ResolvedDurability {
 	}
 	const policy = SYNC_POLICY.resolve(given)
 	if (Object.values(policy).every((bound) => bound === NEVER)) {
-		throw invalidOption(name, '{}', 'at least one of everyRecords, everyMs and everyBytes')
+		throw invalidOption(name, '{}', 'an object with at least one of everyRecords, everyMs and everyBytes')
 	}
 	return policy.everyRecords <= 1 ? { durability: 'disk', policy: undefined } : { durability: 'os', policy }
 }
@@ -222,7 +222,7 @@ function resolveRotate(
 		throw invalidOption(
 			'rotateBytes',
 			bytes,
-			`at most retain.bytes (${retain.bytes}): the live file is never removed`,
+			`at most retain.bytes (${retain.bytes}; the live file is never removed)`,
 		)
 	}
 	return {

@@ -16,7 +16,8 @@ import {
 } from '../format/frame.ts'
 
 /**
- * Numbers of rows and of row bytes at which a frame is finished. Only a larger record or batch exceeds them.
+ * Number of rows and number of row bytes at which a frame is finished. Only a larger record or batch exceeds
+ * these numbers.
  */
 const FRAME_ROWS_TARGET = 250
 const FRAME_BYTES_TARGET = 16 * 1024
@@ -59,7 +60,8 @@ export class FrameInProgress {
 	/**
 	 * Adds a record.
 	 *
-	 * @throws {LogAppendError} `BATCH_TOO_LARGE`, not retryable; the record is then not in the frame.
+	 * @throws {LogAppendError} `BATCH_TOO_LARGE` if the frame would become too large. The error is not
+	 * retryable, and the record is not in the frame.
 	 */
 	push(record: LogRecord): void {
 		if (this.#count === FRAME_ROWS_MAX) throw tooLarge(record.seq, `${FRAME_ROWS_MAX} records`)

@@ -7,7 +7,6 @@
  * the file is in flight, no new file can be created, or the file replaces one that cannot be trusted.
  * Retention removes a file only after the chain has recorded the removal on disk.
  */
-
 import { RETRY_MS_MAX } from '../../model/limits.ts'
 import { type FileSystem, systemCode } from '../../platform/file-system.ts'
 import { Backlog } from './backlog.ts'
@@ -21,7 +20,7 @@ import type { TailBuffer } from './tail-buffer.ts'
 
 /** Factor by which a file may exceed its bounds before it is replaced during a write. */
 const OVERFULL_TIMES = 2
-/** Delay after an attempt that freed no space on a full disk. */
+/** Delay after an attempt that freed no space on a full disk, in milliseconds. */
 const MAKE_ROOM_MS = 1_000
 
 export interface LiveEndOptions {
@@ -119,8 +118,8 @@ export class LiveEnd {
 	}
 
 	/**
-	 * Writes everything. On a full disk, removes the files that retention allows, and retries before it gives
-	 * up.
+	 * Writes everything. If the disk is full, removes the files that retention allows to be removed, and
+	 * retries the write.
 	 */
 	write(): void {
 		for (;;) {
@@ -151,8 +150,8 @@ export class LiveEnd {
 	}
 
 	/**
-	 * Records a clock reading. Files that are too old by both this reading and the previous one may be
-	 * removed.
+	 * Records a clock reading. Files that are too old according to both this reading and the previous one may
+	 * be removed.
 	 */
 	look(nowMs: number): void {
 		this.#sealed.look(nowMs)
@@ -178,8 +177,8 @@ export class LiveEnd {
 	}
 
 	/**
-	 * Removes the files whose seqs are all below `keptFromSeq`. The chain must have recorded `keptFromSeq` on
-	 * disk.
+	 * Removes the files that contain only seqs below `keptFromSeq`. The chain must have recorded `keptFromSeq`
+	 * on disk.
 	 */
 	removeBelow(keptFromSeq: number): void {
 		this.#sealed.removeBelow(keptFromSeq)
@@ -206,8 +205,8 @@ export class LiveEnd {
 	}
 
 	/**
-	 * Number of bytes that may be moved to the live file at once. With a bound on records it is 0, so that
-	 * one frame is moved at a time.
+	 * Number of bytes that may be moved to the live file at once. If the number of records is bounded, this is
+	 * 0, so one frame is moved at a time.
 	 */
 	get #roomBytes(): number {
 		const { bytes, records } = this.#options.rotate
@@ -230,8 +229,8 @@ export class LiveEnd {
 	}
 
 	/**
-	 * Moves the unwritten records from the live file to the backlog. Does nothing during a sync, because it
-	 * needs a sync of its own.
+	 * Moves the unwritten records from the live file to the backlog. Does nothing during a sync, because the
+	 * move requires another sync.
 	 */
 	#park(): void {
 		// The kernel reports a failure only once, so the sync in flight must receive it.
@@ -247,7 +246,7 @@ export class LiveEnd {
 	}
 
 	/**
-	 * Creates the next file, and returns whether that succeeded. After any failure except a full disk, the
+	 * Creates the next file. Returns whether the creation succeeded. After any failure except a full disk, the
 	 * chain stays in the live file until the next attempt is due.
 	 */
 	#isReplaced(): boolean {
@@ -263,8 +262,8 @@ export class LiveEnd {
 	}
 
 	/**
-	 * Removes the files that exceed the bounds, given a live file of this size. Returns whether any file was
-	 * removed.
+	 * Removes files until the chain is within its bounds, given a live file of this size. Returns whether any
+	 * file was removed.
 	 */
 	#retainNow(live: LiveFile): boolean {
 		if (this.#file.isSyncing || this.#sealed.keptFromSeq(live) === undefined) return false

@@ -2,8 +2,8 @@
  * Checks whether a writer still has the live file that it opened. A person or another writer can replace or
  * cut that file.
  *
- * Invariant: a live file that lacks any byte that was written to it counts as lost, regardless of its current
- * size.
+ * Invariant: a live file that is missing any byte that was written to it counts as lost, regardless of its
+ * current size.
  */
 import { type FileSystem, isSameFile, systemCode } from '../../platform/file-system.ts'
 import { identifyAt, sameId } from '../files/segments.ts'
@@ -11,7 +11,7 @@ import type { ChainIdentity } from '../scan/identity.ts'
 import type { SegmentFile } from './segment-file.ts'
 
 export interface LiveFileLoss {
-	/** What happened to the live file. */
+	/** Change to the live file that the check found. */
 	readonly what:
 		| 'was removed'
 		| 'was truncated'
@@ -19,11 +19,11 @@ export interface LiveFileLoss {
 		| 'was replaced by hand'
 		| 'was replaced by another chain'
 		| 'was taken over by another writer'
-	/** Number of records that the writer accepted but that are not in the chain. */
+	/** Number of accepted records that are not in the chain. */
 	readonly records: number
 }
 
-/** Returns what happened to the live file; undefined if the writer still has the file. */
+/** Returns the loss of the live file; undefined if the writer still has the file. */
 export function liveFileLoss(system: FileSystem, path: string, ours: SegmentFile): LiveFileLoss | undefined {
 	const { nextSeq } = ours.tail
 	const records = nextSeq - ours.identity.firstSeq

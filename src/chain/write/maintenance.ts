@@ -15,10 +15,11 @@ export interface MaintenanceOptions {
 	readonly clock: () => number
 	/** The appender, as the source of failure reports. */
 	readonly source: object
-	/** Whether no new work may start. */
+	/** Whether maintenance has ended, so that no new work may start. */
 	readonly isOver: () => boolean
 	/**
-	 * Called for each failure except a failed rotation, because the chain then continues in its live file.
+	 * Called for each failure except a failed rotation. After a failed rotation, the chain continues in its
+	 * live file.
 	 */
 	readonly failed: (error: MeshChainError) => void
 }
@@ -57,7 +58,7 @@ export class Maintenance {
 			const wasTooLarge = this.#writer.isTooLarge
 			await this.#writer.retain(looks ? steadyMs(this.#options.clock) : undefined)
 			if (looks && this.#writer.isUnconfirmed) this.#lookAgain()
-			// The removal of a file is retried after a failure, but not at each write.
+			// The removal of a file is retried after a failure, but not on every write.
 			if (wasTooLarge && this.#writer.isTooLarge) this.#retainNotBefore = performance.now() + RETRY_MS_MAX
 		} catch (error) {
 			this.#failed(error as MeshChainError)
@@ -87,7 +88,7 @@ export class Maintenance {
 		await this.retain(true)
 	}
 
-	/** Schedules a second clock reading when only one reading so far has found a file too old. */
+	/** Schedules a second clock reading if a file is too old only according to the last reading. */
 	#lookAgain(): void {
 		clearTimeout(this.#lookTimer)
 		this.#lookTimer = setTimeout(() => {

@@ -7,7 +7,7 @@ import type { Action, RecoveryVerdict } from './recovery.ts'
 import type { SegmentContext, WriteCounts } from './segment-context.ts'
 import type { SegmentFile } from './segment-file.ts'
 
-/** The state in which an opening found the end of a chain, and the action that it took. */
+/** The state of the end of a chain when the chain was opened, and the action that was taken. */
 export interface ChainRecovery {
 	/** Verdict on the end of the file. */
 	readonly verdict: RecoveryVerdict
@@ -49,7 +49,7 @@ export interface OpeningOptions {
 	readonly keepUnsynced: boolean
 }
 
-/** Returns the context that all files of an opening with this epoch share. */
+/** Returns the context that is shared by all files of an opening with this epoch. */
 export function contextOf(
 	{ system, clock, counts, keepUnsynced }: OpeningOptions,
 	epoch: number,

@@ -1,10 +1,11 @@
 /**
  * Opens a chain for writing, or creates it. resume-chain.ts handles an existing file, and begin-chain.ts
- * handles a chain without files. The caller holds the lock. After an error, no record of the chain has
- * changed; at most, bytes at its end were saved to another file.
+ * handles a chain without files. The caller holds the lock. An error leaves all records of the chain
+ * unchanged. At most, bytes at the end of the chain were saved to another file.
  */
 import { show } from '../../guard/show.ts'
 import { MeshChainError } from '../../model/errors.ts'
+import { removeTemporaries } from '../../platform/atomic-file.ts'
 import {
 	closeQuietly,
 	O_RDWR,
@@ -13,7 +14,6 @@ import {
 	systemCode,
 	withFile,
 } from '../../platform/file-system.ts'
-import { removeTemporaries } from '../files/atomic-rename.ts'
 import { keepAside, moveAside } from '../files/keep-aside.ts'
 import { openError } from '../files/open-error.ts'
 import { identifyFile, listSegments, ownerOf } from '../files/segments.ts'

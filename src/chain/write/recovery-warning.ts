@@ -1,12 +1,13 @@
 /** Builds the warning about a chain that did not end cleanly. */
 import { show } from '../../guard/show.ts'
+import { counted } from '../../text/numbers.ts'
 import { shellWord } from '../../text/shell-word.ts'
 import type { ChainRecovery } from './opened-chain.ts'
 import type { RecoveryVerdict } from './recovery.ts'
 
 const TAKEN_OVER = 'was taken over from a writer that may still be running'
 
-/** What happened to a file that stays as it is, by verdict; undefined where no warning is needed. */
+/** Descriptions of a file that is left unchanged, by verdict; undefined where no warning is needed. */
 const TEXTS: Readonly<Record<RecoveryVerdict, string | undefined>> = {
 	sealed: undefined,
 	clean: TAKEN_OVER,
@@ -36,12 +37,14 @@ export function recoveryWarning(
 		const watermark = show(`${path}.durable`)
 		const text =
 			`${name} was removed, emptied or overwritten: ` +
-			`${lostRecords} records that were on disk are lost, and the chain continues after them; ` +
+			`${counted(lostRecords, 'record that was', 'records that were')} on disk ` +
+			`${lostRecords === 1 ? 'is' : 'are'} lost, and the chain continues after them; ` +
 			`next: mesh-chain verify ${shellWord(path)} (to start a new chain instead, ` +
 			`also remove ${watermark})`
 		return { code: 'CHAIN_DAMAGED', text }
 	}
-	const lost = lostRecords === 0 ? '' : `; ${lostRecords} records are known to be lost`
+	const lost =
+		lostRecords === 0 ? '' : `; ${counted(lostRecords, 'record is', 'records are')} known to be lost`
 	const text =
 		`${name} ${what}: the old file is unchanged at ${show(sealedAs)}, ` +
 		`and the chain continues in a new file${lost}; next: mesh-chain verify ${shellWord(path)}`

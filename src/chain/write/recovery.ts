@@ -1,21 +1,21 @@
 /**
- * Decides how a writer treats the end of a chain when it opens the chain. Two tables determine the decision
- * from the evidence alone. Pure; resume-chain.ts carries out the decision.
+ * Decides how a writer treats the end of a chain when it opens the chain. Two tables determine the decision,
+ * based only on the evidence. Does no I/O; resume-chain.ts carries out the decision.
  *
  * First rule: bytes that precede a valid entry are never cut. Only a suffix that no valid entry follows may
  * be cut, and only if it can be the result of a killed process or a power loss. The suffix is first saved to
- * another file. Everything else stays as it is, and the writer continues in a new file.
+ * another file. Everything else is left unchanged, and the writer continues in a new file.
  *
- * Every possible input of a table matches exactly one of its rows (test/chain/write/recovery.test.ts).
+ * Every possible input of a table matches exactly one row of that table (test/chain/write/recovery.test.ts).
  */
 import type { Watermark } from '../format/watermark.ts'
 
 /** The observable facts about the end of a file. */
 export interface Evidence {
 	/**
-	 * `whole`: the file ends with a complete entry. `sealed`: that entry is an anchor which records that
-	 * another file follows. `fragment`: the file ends with the beginning of an entry. `invalid`: the file
-	 * ends with other bytes.
+	 * `whole`: the file ends with a complete entry. `sealed`: that entry is a sealing anchor, so another file
+	 * follows. `fragment`: the file ends with the beginning of an entry. `invalid`: the file ends with other
+	 * bytes.
 	 */
 	readonly end: 'whole' | 'sealed' | 'fragment' | 'invalid'
 	/** Whether unreadable bytes precede valid entries. */
@@ -25,13 +25,12 @@ export interface Evidence {
 	 * watermark is in the file. `missed`: the file ends or is unreadable below the watermark.
 	 */
 	readonly watermark: 'none' | 'reached' | 'missed'
-	/** Whether the machine was booted after the last write to the file, as far as can be determined. */
+	/** Whether the machine was rebooted after the last write to the file, as far as can be determined. */
 	readonly boot: 'same' | 'changed' | 'unknown'
 }
 
 /**
- * Returns whether everything below the watermark is in a file that is readable up to `validEnd` and contains
- * the seqs below `nextSeq`.
+ * Compares the watermark with a file that is readable up to `validEnd` and contains the seqs below `nextSeq`.
  */
 export function watermarkEvidence(
 	watermark: Watermark | undefined,
@@ -102,9 +101,9 @@ export interface Situation {
 /**
  * The action that a writer takes.
  *
- * - `append`: continue in this file. `cut`: save the suffix to another file, cut it, and continue in this
+ * - `append`: continue in this file. `cut`: save the suffix to another file, cut it off, and continue in this
  *   file.
- * - `next`: leave this file as it is and continue in a new one.
+ * - `next`: leave this file unchanged and continue in a new one.
  * - `move`: continue in a new file that starts at the hole and contains a copy of the entries after the hole.
  * - `refuse`: do not open the chain.
  */

@@ -5,10 +5,16 @@
  * Invariants: the file at the path always contains everything that was committed. Only complete entries
  * count. Only the holder of the lock writes.
  */
-import { dirname } from 'node:path'
 import { show } from '../../guard/show.ts'
-import { MeshChainError, messageOf } from '../../model/errors.ts'
+import { MeshChainError, messageOf, unsyncedName } from '../../model/errors.ts'
 import { clippedGap, isGap, LOG_LEVELS, type LogRecord } from '../../model/record.ts'
+import {
+	putFirstInPlace,
+	removeTemporaries,
+	replaceFile,
+	requireSynced,
+	temporaryPathOf,
+} from '../../platform/atomic-file.ts'
 import {
 	closeQuietly,
 	exists,
@@ -18,11 +24,9 @@ import {
 	type OpenFile,
 	openOurs,
 	removeQuietly,
-	syncDirectory,
 	systemCode,
 } from '../../platform/file-system.ts'
 import { shellWord } from '../../text/shell-word.ts'
-import { putFirstInPlace, removeTemporaries, temporaryPathOf, unsyncedName } from '../files/atomic-rename.ts'
 import { cutAndKeepAside, cutOff } from '../files/keep-aside.ts'
 import type { Lock } from '../files/lock.ts'
 import { openError, writablePath } from '../files/open-error.ts'
@@ -39,10 +43,10 @@ import { SegmentFile } from './segment-file.ts'
 import { startOfFile } from './tail-buffer.ts'
 import { releaseQuietly, takeLock } from './writer-lock.ts'
 
-/** Number of bytes in memory that triggers a write. */
+/** Number of buffered bytes that triggers a write. */
 const HELD_BYTES_MAX = 256 * 1024
 /**
- * Number of bytes written between two syncs. It limits the bytes that a power loss can damage and that an
+ * Number of bytes written between two syncs. It limits how much a power loss can damage and how much an
  * opening scans.
  */
 const UNSYNCED_BYTES_MAX = 16 * 1024 * 1024
@@ -82,9 +86,9 @@ export class ReplicaWriter {
 	/**
 	 * Opens the file. If the file does not exist, the first record creates it.
 	 *
-	 * @throws {MeshChainError} `CHAIN_MISMATCH` for a file that belongs to another chain or has its own
-	 * writer; `CHAIN_DAMAGED`, `CHAIN_LOCKED`, `CHAIN_UNWRITABLE`, `INVALID_PATH`, and the codes of
-	 * `identify` for a file that is not a chain. The file is left as it is.
+	 * @throws {MeshChainError} `CHAIN_DAMAGED`, `CHAIN_LOCKED`, `CHAIN_UNWRITABLE`, `INVALID_PATH`,
+	 * `CHAIN_MISMATCH` if the file belongs to another chain or has its own writer, or the codes of `identify`
+	 * if the file is not a chain. The file is left unchanged.
 	 */
 	constructor(path: string, { chainId, mode = 0o600, fs = nodeFileSystem }: ReplicaWriterOptions) {
 		this.path = writablePath(path, fs)
@@ -135,7 +139,7 @@ export class ReplicaWriter {
 	}
 
 	/**
-	 * Writes everything that is pending, and gives a new file its name.
+	 * Writes everything that is pending, and moves a new file to its path.
 	 *
 	 * @throws {MeshChainError} `CHAIN_UNWRITABLE`
 	 */
@@ -145,19 +149,19 @@ export class ReplicaWriter {
 			this.#write()
 			if (this.#temporary === undefined) return
 			this.#file.syncNow()
-			this.#system.renameSync(this.#temporary, this.path)
+			const placed = replaceFile(this.#system, this.#temporary, this.path)
 			this.#temporary = undefined
-			syncDirectory(this.#system, dirname(this.path))
+			requireSynced(placed)
 		})
 	}
 
 	/**
-	 * Creates a new file that contains only the records before a seq. The next {@link commit} replaces the
-	 * old file with it.
+	 * Creates a new file that contains only the records before a seq. The next {@link commit} replaces the old
+	 * file with the new one.
 	 *
 	 * @param gone called, in order, with each record that the new file does not contain.
-	 * @throws {MeshChainError} `CHAIN_DAMAGED` if part of the file cannot be read; `CHAIN_UNWRITABLE`. The
-	 * file is left as it is.
+	 * @throws {MeshChainError} `CHAIN_UNWRITABLE`, or `CHAIN_DAMAGED` if part of the file cannot be read. The
+	 * file is left unchanged.
 	 */
 	rewind(seq: number, gone: (record: LogRecord) => void): void {
 		this.commit()
@@ -245,8 +249,8 @@ export class ReplicaWriter {
 	}
 
 	/**
-	 * Returns the end of the trusted part of the file. After the last sync, a kill may have left a torn
-	 * entry, and a power loss may have left holes.
+	 * Returns the end of the trusted part of the file. In the bytes after the last sync, a killed process may
+	 * have left a torn entry, and a power loss may have left holes.
 	 */
 	#endOf(file: OpenFile, identity: ChainIdentity): ChainEnd {
 		const { size } = file.system.fstatSync(file.fd)

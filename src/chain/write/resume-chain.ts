@@ -1,15 +1,16 @@
 /**
- * Continues a chain after its newest file: examines the end of that file, gets a decision from recovery.ts,
- * and carries out the decision. New records are written to the same file or to a new one.
+ * Continues a chain after its newest file: examines the end of that file, obtains a decision from
+ * recovery.ts, and carries it out. New records are written to the same file or to a new one.
  */
 import { dirname } from 'node:path'
 import { show } from '../../guard/show.ts'
 import { MeshChainError } from '../../model/errors.ts'
+import { type Placed, putFirstInPlace, requireSynced } from '../../platform/atomic-file.ts'
 import { type OpenFile, syncDirectory } from '../../platform/file-system.ts'
 import { shellWord } from '../../text/shell-word.ts'
-import { type Placed, putFirstInPlace, putNextInPlace } from '../files/atomic-rename.ts'
 import { bootSince } from '../files/boot-id.ts'
 import { cutAndKeepAside } from '../files/keep-aside.ts'
+import { putNextInPlace } from '../files/put-next-in-place.ts'
 import { identifyFile } from '../files/segments.ts'
 import { readWatermark } from '../files/watermark-file.ts'
 import { ANCHOR_BYTES, type AnchorReason } from '../format/anchor.ts'
@@ -19,7 +20,7 @@ import { type ChainEnd, epochMaxOf, readChainEnd } from '../scan/chain-end.ts'
 import { nextSeqAfter } from '../scan/continuity.ts'
 import type { ChainIdentity } from '../scan/identity.ts'
 import { firstUnreadable, linkUpTo } from '../scan/scan-range.ts'
-import { epochAfter, requireSynced } from './begin-chain.ts'
+import { epochAfter } from './begin-chain.ts'
 import { EntryCopier } from './copy-entries.ts'
 import { createSegment } from './create-segment.ts'
 import { type ChainRecovery, contextOf, type OpenedChain, type OpeningOptions } from './opened-chain.ts'
@@ -47,8 +48,8 @@ export class ChainResumption {
 		this.#identity = identifyFile(file, path)
 		this.#end = readChainEnd(file, this.#size, this.#identity)
 		this.#watermark = readWatermark(system, path, this.#identity.id)
-		// An epoch may be lost together with its records. The watermark records the number of the epoch.
-		// Without a watermark, the number of lost bytes limits how many epochs can be lost.
+		// An epoch may be lost together with its records. The watermark records the epoch number. Without a
+		// watermark, the number of lost bytes limits how many epochs can be lost.
 		const known = this.#watermark?.epoch ?? epochMaxOf(this.#end)
 		this.#context = contextOf(options, epochAfter(Math.max(this.#end.epoch, known), path))
 		this.#hole = this.#firstHole()
@@ -66,7 +67,7 @@ export class ChainResumption {
 	}
 
 	/**
-	 * Continues after the last sealed file when the live file is gone. The sealed file stays as it is,
+	 * Continues after the last sealed file when the live file is gone. The sealed file is left unchanged,
 	 * regardless of how it ends.
 	 */
 	afterSealedFile(): OpenedChain {
@@ -138,8 +139,8 @@ export class ChainResumption {
 	}
 
 	/**
-	 * Continues in the same file. The opening anchor is on disk before any record, so no later opening gets
-	 * the same epoch.
+	 * Continues in the same file. The opening anchor is on disk before any record, so no later opening uses the
+	 * same epoch.
 	 */
 	#inSameFile(recovery: ChainRecovery | undefined): OpenedChain {
 		const { system, path } = this.#options
@@ -207,7 +208,7 @@ export class ChainResumption {
 		return isLost ? nextSeqAfter(suffix, nextSeq) : nextSeq
 	}
 
-	/** Copies every entry that verifies, from an offset on. Returns the number of missing records. */
+	/** Copies every entry that verifies, starting at an offset. Returns the number of missing records. */
 	#copyFrom(from: number, base: ChainEnd, nextSeqMin: number, target: SegmentFile): number {
 		target.tail.anchor('span', 0, base.anchor)
 		const copier = new EntryCopier(target, 'unsynced')

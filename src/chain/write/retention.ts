@@ -1,33 +1,34 @@
 /**
- * Decides which sealed files of a chain to remove: whole files, oldest first, as few as possible. Pure.
+ * Decides which sealed files of a chain to remove: complete files, oldest first, as few as possible. Does no
+ * I/O: `sealed-files.ts` removes the files, and `maintenance.ts` decides when.
  *
- * Invariant: a single clock reading never makes a file old. The start time of a file is also a single
- * reading, and may be wrong by years.
+ * Invariant: a single clock reading never makes a file count as old. The start time of a file is also a
+ * single reading, and may be wrong by years.
  */
 
 /**
- * Upper bounds on what a chain keeps. Whole sealed files are removed until all bounds are met. The live file
- * is never removed.
+ * Upper bounds on the size, records and age of a chain. Complete sealed files are removed until all bounds
+ * are met. The live file is never removed.
  */
 export interface Retention {
 	readonly bytes?: number | undefined
 	readonly records?: number | undefined
-	/** Time after its sealing at which a file is removed, in milliseconds. */
+	/** Time between the sealing and the removal of a file, in milliseconds. */
 	readonly ageMs?: number | undefined
 }
 
-/** The properties of a sealed file that retention uses. */
+/** The sealed-file properties that retention uses. */
 export interface RetainedFile {
 	readonly path: string
 	readonly firstSeq: number
 	readonly bytes: number
 	/** Number of seqs from the first seq of this file up to the first seq of the next file. */
 	readonly records: number
-	/** Start time of the file, by the clock of its writer; undefined if the header is damaged. */
+	/** Start time of the file, according to the clock of its writer; undefined if the header is damaged. */
 	readonly begunMs: number | undefined
 }
 
-/** The properties of the live file that retention uses. */
+/** The live-file properties that retention uses. */
 export type LiveFile = Pick<RetainedFile, 'bytes' | 'records' | 'begunMs'>
 
 /** Returns how many of the oldest files to remove. The sealed files are given in order, oldest first. */
@@ -56,11 +57,12 @@ export function countToRemove(
 
 /**
  * Returns the time at which each file except the last was sealed. A file is sealed when the next file starts.
- * Start times that are out of order come from a wrong clock, and are skipped. The present time has no vote,
- * because it may be the same reading as the start time of the live file, and would count it twice.
+ * Start times that are out of order come from a wrong clock, and are skipped. The current time is not
+ * included, because it may be the same reading as the start time of the live file. That reading would count
+ * twice.
  */
 function sealingTimes(files: readonly Pick<RetainedFile, 'begunMs'>[]): number[] {
-	// NaN is never in order with other times.
+	// NaN is never in order with any other time.
 	const times = files.map(({ begunMs = Number.NaN }) => begunMs)
 	const believed = mostInOrder(times)
 	let sealedMs = Number.POSITIVE_INFINITY

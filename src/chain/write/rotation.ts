@@ -3,9 +3,10 @@
  * full or cannot be trusted.
  */
 import { LOG_LEVELS } from '../../model/record.ts'
+import { type Placed, putFirstInPlace } from '../../platform/atomic-file.ts'
 import { O_RDONLY, withFile } from '../../platform/file-system.ts'
-import { type Placed, putFirstInPlace, putNextInPlace } from '../files/atomic-rename.ts'
 import { moveAside, restoreAsSealed } from '../files/keep-aside.ts'
+import { putNextInPlace } from '../files/put-next-in-place.ts'
 import { listSegments } from '../files/segments.ts'
 import { HEADER_BYTES } from '../format/header.ts'
 import { readChainEnd } from '../scan/chain-end.ts'
@@ -28,9 +29,9 @@ export interface RotationBounds extends FileBounds {
 }
 
 /**
- * Returns whether a file has reached a bound on its size, records or age. A file whose start time is in the
- * future by `ageMs` or more also counts as too old. In that case the clock was wrong then or is wrong now,
- * and an extra file is harmless.
+ * Returns whether a file has reached a bound on its size, records or age. A file with a start time that is
+ * `ageMs` or more in the future also counts as too old. In that case, the clock was wrong when the file was
+ * started or is wrong now, and an extra file is harmless.
  */
 export function isRotationDue(bounds: RotationBounds, live: LiveFile, clock: () => number): boolean {
 	if (live.bytes >= bounds.bytes || live.records >= bounds.records) return true
@@ -49,7 +50,7 @@ export interface NextFile {
 	readonly lost: number
 	/** Seq of the last lost record; 0 if no record is lost. */
 	readonly lostUpTo: number
-	/** Why the records are lost. If the cause is `unsynced`, none of them was acknowledged as on disk. */
+	/** Cause of the loss. If it is `unsynced`, none of the lost records was acknowledged as on disk. */
 	readonly cause: 'unsynced' | 'damaged'
 }
 
@@ -84,11 +85,11 @@ export function rotateToNewFile(
 
 /**
  * Creates a new file that starts at the offset up to which the live file is known to be on disk. Everything
- * after that offset is copied from memory or, if memory no longer contains it, from the live file as far as
- * it still verifies.
+ * after that offset is copied from memory or, if memory no longer contains it, from the part of the live file
+ * that still verifies.
  *
- * @param name `lost` if the live file was removed, replaced, cut or changed. The valid part of the live file
- * is then copied to a new sealed file, and any file at the path is renamed.
+ * @param name `lost` if the live file was removed, replaced, cut or changed. In that case, the valid part of
+ * the live file is copied to a new sealed file, and any file at the path is renamed.
  */
 export function moveToNewFile(
 	context: SegmentContext,
@@ -126,8 +127,8 @@ export function moveToNewFile(
 }
 
 /**
- * Returns the offset up to which the live file is on disk, or the offset of the first unreadable byte after
- * the newest anchor below it.
+ * Returns the offset up to which the live file is on disk. If bytes between the newest anchor and that offset
+ * are unreadable, returns the offset of the first unreadable byte.
  */
 function readableEnd({ handle, identity, durableOffset }: SegmentFile): number {
 	const { end, hole } = readChainEnd(handle, Math.max(HEADER_BYTES, durableOffset), identity)

@@ -11,7 +11,8 @@ import type { SegmentFile } from './segment-file.ts'
 /** Fraction of `ageMs` by which a clock reading may exceed the previous reading without confirmation. */
 const UNCONFIRMED_PART = 1 / 100
 /**
- * Minimum time between two readings that confirm each other, because a wrong clock stays wrong for a while.
+ * Minimum time between two readings that confirm each other, in milliseconds. A wrong clock stays wrong for a
+ * while.
  */
 export const SECOND_LOOK_MS = 500
 
@@ -54,7 +55,7 @@ export class SealedFiles {
 		return Object.values(this.#limits).some((limit) => limit !== undefined)
 	}
 
-	/** Adds the live file after it was sealed. `next` is the file that follows. */
+	/** Adds the live file after it has been sealed. `next` is the file that follows. */
 	add(path: string, { identity, written }: SegmentFile, next: ChainIdentity): void {
 		if (this.#isLimited) this.#push(fileOf(path, identity, written, next))
 	}
@@ -95,7 +96,7 @@ export class SealedFiles {
 		)
 	}
 
-	/** Returns the first seq to keep within the bounds; undefined if everything is kept. */
+	/** Returns the first seq to keep in order to stay within the bounds; undefined if everything is kept. */
 	keptFromSeq(live: LiveFile): number | undefined {
 		const count = countToRemove(this.#files, live, this.#limits, this.#nowMs)
 		const last = this.#files[count - 1]
@@ -103,8 +104,8 @@ export class SealedFiles {
 	}
 
 	/**
-	 * Removes the files whose seqs are all below `keptFromSeq`, oldest first. Stops at a file that cannot be
-	 * removed.
+	 * Removes the files that contain only seqs below `keptFromSeq`, oldest first. Stops at a file that cannot
+	 * be removed.
 	 */
 	removeBelow(keptFromSeq: number): void {
 		for (let file = this.#files[0]; file !== undefined; file = this.#files[0]) {

@@ -9,7 +9,7 @@ export interface RowWriter {
 	readonly clock: () => number
 }
 
-/** Numbers of system calls, summed over all files of a chain. */
+/** System call counts, summed over all files of a chain. */
 export interface WriteCounts {
 	writes: number
 	writeFailures: number
@@ -30,7 +30,7 @@ export function newWriteCounts(): WriteCounts {
 }
 
 /**
- * The context of a file whose records already have epochs. The caller sets `writer.epoch` when the epoch
+ * The context of a file for records that already have epochs. The caller sets `writer.epoch` when the epoch
  * changes.
  */
 export interface CopyContext extends SegmentContext {

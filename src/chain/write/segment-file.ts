@@ -1,10 +1,10 @@
 /**
  * Appends to one file of a chain, and tracks which bytes are in memory, which have reached the operating
- * system, and which are on disk. It does not use other files, locks or policies.
+ * system, and which are on disk. It does not depend on locks, policies or other files.
  *
  * Invariants: bytes are written in order, each at its own offset. Bytes acknowledged as written are never
  * written again. After a failed write, partly written bytes are cut off, and all bytes of the write stay in
- * memory. Records leave memory only if everything written to the file can be read.
+ * memory. Records are removed from memory only if everything written to the file can be read.
  */
 import { messageOf } from '../../model/errors.ts'
 import {
@@ -27,7 +27,7 @@ import { WriteEnds } from './write-ends.ts'
 /** Maximum number of bytes in one write. A failed write is retried in full. */
 const WRITE_BYTES_MAX = 256 * 1024
 
-/** The unwritten end of a file, after it was detached from the file. */
+/** The unwritten end of a file, detached from the file. */
 export interface Unwritten {
 	readonly tail: TailBuffer
 	/** Id checksum of the file for which the frames were encoded. */
@@ -67,8 +67,8 @@ export class SegmentFile {
 	}
 
 	/**
-	 * Creates a new file that contains only a header. The name must not exist. If the creation fails, no file
-	 * is left.
+	 * Creates a new file that contains only a header. No file may exist at the path. If the creation fails, no
+	 * file is left behind.
 	 */
 	static create(
 		context: SegmentContext,
@@ -136,9 +136,9 @@ export class SegmentFile {
 	}
 
 	/**
-	 * Returns whether the file, which now has this size, still contains everything that was written. Only
-	 * this writer may cut the file, and it never writes below its end. Therefore it is enough to check the
-	 * last bytes of each write since the last check.
+	 * Returns whether the file, which now has this size, still contains everything that was written. Only this
+	 * writer may cut the file, and it only appends to the file. Therefore, it is sufficient to check the last
+	 * bytes of each write since the last check.
 	 */
 	isWhole(size: number): boolean {
 		return size >= this.#written && this.#witnesses.areIn(this.handle)
@@ -157,7 +157,8 @@ export class SegmentFile {
 	/**
 	 * Detaches the unwritten records, and syncs everything else. Returns undefined if there are no unwritten
 	 * records. Returns `unreadable`, without changing anything, if the file was changed and cannot be read
-	 * back. In that case, memory contains what a new file needs. Not allowed while {@link isSyncing}.
+	 * back. In that case, memory contains everything that a new file needs. Not allowed while {@link
+	 * isSyncing}.
 	 */
 	part(): Unwritten | 'unreadable' | undefined {
 		const { tail, identity } = this
@@ -247,8 +248,8 @@ export class SegmentFile {
 	}
 
 	/**
-	 * Closes the file. A sync in flight keeps the descriptor open until it ends, because another file could
-	 * otherwise receive the same descriptor.
+	 * Closes the file. A sync in flight keeps the descriptor open until the sync ends, because another file
+	 * could otherwise receive the same descriptor.
 	 */
 	close(): void {
 		if (this.#closed) return
@@ -280,7 +281,7 @@ export class SegmentFile {
 		this.#writtenSeq = Math.max(this.#writtenSeq, lastSeq)
 	}
 
-	/** Cuts off half-written bytes. If that fails too, the bytes stay, and readers find a torn tail. */
+	/** Cuts off half-written bytes. If the cut fails, the bytes remain, and readers find a torn tail. */
 	#cutBack(offset: number): void {
 		try {
 			this.handle.system.ftruncateSync(this.handle.fd, offset)

@@ -53,7 +53,7 @@ export function startOfFile(before: Pick<TailStart, 'nextSeq' | 'levelCounts' | 
 export class TailBuffer {
 	readonly #identity: ChainIdentity
 	readonly #writer: RowWriter
-	/** Offset below which everything is on disk, as the next anchor records it. */
+	/** Offset below which everything is on disk. The next anchor records this offset. */
 	durableOffset: number
 	/** First seq that retention keeps. */
 	keptFromSeq: number
@@ -119,9 +119,8 @@ export class TailBuffer {
 	}
 
 	/**
-	 * Returns finished entries, starting with the one at `from`: as many complete entries as `bytesMax`
-	 * allows, but at least one. They are in `bytes[start, end)`, and are valid until the next call of any
-	 * method.
+	 * Returns finished entries, starting with the one at `from`: as many complete entries as `bytesMax` allows,
+	 * but at least one. They are in `bytes[start, end)`, and are valid until the next call to any method.
 	 */
 	entriesBorrow(from: number, bytesMax: number): BorrowedEntries {
 		const bytes = this.#bytes
@@ -146,8 +145,8 @@ export class TailBuffer {
 	}
 
 	/**
-	 * Returns all finished entries from an offset on. The byte at that offset must be in memory. The result
-	 * is valid until the next call of any method.
+	 * Returns all finished entries from an offset on. The byte at that offset must be in memory. The result is
+	 * valid until the next call to any method.
 	 */
 	heldBorrow(from: number): Buffer {
 		return this.#bytes.subarray(from - this.#base, this.#end - this.#base)
@@ -159,10 +158,11 @@ export class TailBuffer {
 	}
 
 	/**
-	 * Adds one record to the open frame. A `$gap`, whose seq may be higher than the next seq, starts a new
-	 * frame.
+	 * Adds one record to the open frame. A `$gap` starts a new frame, and its seq may be higher than the next
+	 * seq.
 	 *
-	 * @throws {LogAppendError} not retryable; the record is then not in the frame.
+	 * @throws {LogAppendError} if the record cannot be added. The error is not retryable, and the record is not
+	 * in the frame.
 	 */
 	push(record: LogRecord): void {
 		if (record.seq !== this.#nextSeq || isGap(record)) this.seal()
@@ -185,7 +185,7 @@ export class TailBuffer {
 	}
 
 	/**
-	 * Copies a frame from another file, with the same bytes except for a new checksum. The frame must follow
+	 * Copies a frame from another file. The bytes stay the same, except for the checksum. The frame must follow
 	 * the last one without missing seqs, and the open frame must be empty.
 	 */
 	copyFrame(frame: Frame): void {
@@ -213,8 +213,8 @@ export class TailBuffer {
 	}
 
 	/**
-	 * Discards the open frame after a record of a batch was refused when earlier records of the batch were
-	 * already in the frame.
+	 * Discards the open frame. Called if a record of a batch is refused after earlier records of the batch were
+	 * added to the frame.
 	 */
 	discardOpen(): void {
 		if (!this.#frame.isEmpty) this.#nextSeq = this.#sealedSeq + 1
@@ -255,7 +255,7 @@ export class TailBuffer {
 		this.anchors++
 	}
 
-	/** Frees bytes that are written and that the link of an anchor covers. */
+	/** Frees bytes that have been written and are covered by the link of an anchor. */
 	release(writtenOffset: number): void {
 		const keepFrom = Math.max(this.#base, Math.min(writtenOffset, this.#spanStart))
 		if (keepFrom === this.#base) return

@@ -1,4 +1,4 @@
-/** A common time limit for several consecutive waits. */
+/** A shared time limit for several consecutive waits. */
 export class Timeout {
 	#isOver = false
 	readonly #over: Promise<never>
@@ -19,8 +19,7 @@ export class Timeout {
 	}
 
 	/**
-	 * Settles like the given promise, or rejects with an error that has no code if the time limit expires
-	 * first.
+	 * Settles like the given promise, or rejects with an error without a code if the time limit expires first.
 	 */
 	orThrow<T>(promise: Promise<T>): Promise<T> {
 		return Promise.race([promise, this.#over])

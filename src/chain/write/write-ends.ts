@@ -1,7 +1,7 @@
 /**
  * Keeps the last bytes of each write to a file in memory, as a witness of that write, until a check finds
  * them in the file. If another program cuts the file and the file then grows again, the cut part contains
- * zeros or other bytes. Only the witness of the last write before the cut reveals that.
+ * zeros or other bytes. Only the witness of the last write before the cut reveals the cut.
  */
 import type { OpenFile } from '../../platform/file-system.ts'
 
@@ -11,7 +11,7 @@ const WITNESSES_MAX = 2000
 /** Maximum distance between two witnesses that are read together. */
 const NEAR_BYTES = 4096
 
-/** All files share one buffer, because a check is never interrupted. */
+/** All files share one buffer, which is safe because a check is never interrupted. */
 const window = Buffer.allocUnsafeSlow(64 * 1024)
 
 export class WriteEnds {
@@ -76,7 +76,7 @@ export class WriteEnds {
 	}
 }
 
-/** Reads `length` bytes into the window. Returns whether that succeeded. */
+/** Reads `length` bytes into the window. Returns whether the read succeeded. */
 function isRead({ system, fd }: OpenFile, length: number, position: number): boolean {
 	for (let done = 0; done < length; ) {
 		const count = system.readSync(fd, window, done, length - done, position + done)

@@ -1,6 +1,7 @@
 /** Builds the errors of a writer. */
 import { show } from '../../guard/show.ts'
 import { LogAppendError, MeshChainError, messageOf } from '../../model/errors.ts'
+import { counted } from '../../text/numbers.ts'
 import type { LiveFileLoss } from './live-file-check.ts'
 
 /** The position in a chain at which an error occurred. */
@@ -16,7 +17,8 @@ export function takenOverError(
 ): MeshChainError {
 	const text =
 		`${show(path)} ${what} while this writer had it open: ` +
-		`${records} records that this writer accepted are not in the chain, and later ones will not be either; ` +
+		`the chain does not contain ${counted(records, 'record')} that this writer accepted, ` +
+		'and will not contain later ones either; ' +
 		'stop this process'
 	return new MeshChainError('CHAIN_TAKEN_OVER', text, { path, seq: nextSeq - records })
 }
@@ -30,18 +32,18 @@ export function takenOverError(
 export function cutOffError({ path, seq }: At, what: LiveFileLoss['what'], lost: number): MeshChainError {
 	const text =
 		`${show(path)} ${what} while this writer had it open. ` +
-		`${lost} records up to seq ${seq} are lost, a $gap covers them, ` +
+		`${counted(lost, 'record')} up to seq ${seq} ${lost === 1 ? 'is' : 'are'} lost and covered by a $gap, ` +
 		'and the chain continues in a new file'
 	return new MeshChainError('SYNC_FAILED', text, { path, seq })
 }
 
-/** Returns the error for a record that was refused because another writer has the chain. */
+/** Returns the error for a record that was refused because another writer has taken over the chain. */
 export function refusedError({ path, seq }: At, { message }: MeshChainError): LogAppendError {
 	return new LogAppendError(message, { code: 'CHAIN_TAKEN_OVER', retryable: false, path, seq })
 }
 
 export function overflowError({ path, seq }: At, heldBytes: number): LogAppendError {
-	const text = `${heldBytes} bytes already wait for ${show(path)}, and pendingBytesMax allows no more`
+	const text = `${heldBytes} bytes for ${show(path)} are in memory, and pendingBytesMax allows no more`
 	return new LogAppendError(text, { code: 'PENDING_OVERFLOW', retryable: true, path, seq })
 }
 
@@ -61,13 +63,13 @@ export function syncError({ path, seq }: At, cause: unknown): MeshChainError {
 	return new MeshChainError('SYNC_FAILED', text, { path, seq, cause })
 }
 
-/** @param seq the seq of the first record that waits. */
+/** @param seq the seq of the first waiting record. */
 export function writeError(
 	{ path, seq, offset, waiting }: At & { readonly offset: number; readonly waiting: number },
 	cause: unknown,
 ): MeshChainError {
 	const what = `cannot write to ${show(path)}: ${messageOf(cause)}`
-	const text = `${what}; ${waiting} records wait, from seq ${seq} on`
+	const text = `${what}; ${counted(waiting, 'record is waiting', 'records are waiting')}, from seq ${seq} on`
 	return new MeshChainError('WRITE_FAILED', text, { path, offset, seq, cause })
 }
 
@@ -85,14 +87,14 @@ interface ClosedAt {
 }
 
 /**
- * Returns the error of a close. If records could not be written, its code is `CLOSE_FAILED`, unless another
- * writer has taken over the chain.
+ * Returns the error for a failed close. If records could not be written, the code is `CLOSE_FAILED`, unless
+ * another writer has taken over the chain.
  */
 export function closeError({ path, writtenSeq, durableSeq, lost }: ClosedAt, cause: unknown): unknown {
 	const code = cause instanceof MeshChainError ? cause.code : undefined
 	if (lost > 0 && code !== 'CHAIN_TAKEN_OVER') {
 		const text =
-			`${show(path)} was closed, but ${lost} records are not in it, ` +
+			`${show(path)} was closed, but ${counted(lost, 'record is', 'records are')} not in it, ` +
 			`from seq ${writtenSeq + 1} on: ${messageOf(cause)}`
 		return new MeshChainError('CLOSE_FAILED', text, { path, seq: writtenSeq + 1, cause })
 	}
@@ -102,7 +104,7 @@ export function closeError({ path, writtenSeq, durableSeq, lost }: ClosedAt, cau
 	}
 	if (code !== undefined) return cause
 	const text =
-		`${show(path)} was closed, but its disk did not answer (${messageOf(cause)}): ` +
+		`${show(path)} was closed, but its disk did not respond (${messageOf(cause)}): ` +
 		`records from seq ${durableSeq + 1} on are written but may not survive a power loss`
 	return new MeshChainError('CLOSE_FAILED', text, { path, seq: durableSeq + 1, cause })
 }

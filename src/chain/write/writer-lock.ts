@@ -1,4 +1,7 @@
-/** Takes, keeps and releases the lock of a chain that is being written. */
+/**
+ * Takes, keeps and releases the lock of a chain that is being written. `files/lock.ts` implements the lock
+ * file.
+ */
 import { MeshChainError } from '../../model/errors.ts'
 import type { FileSystem } from '../../platform/file-system.ts'
 import { acquireLock, type Lock, type LockOptions, type Provenance } from '../files/lock.ts'
@@ -56,8 +59,9 @@ export class WriterLock implements Lock {
 	}
 
 	/**
-	 * Returns whether the writer may continue the chain after the live file was lost, because no other writer
-	 * has the chain. For example, a running service survives the removal of its file with `rm`.
+	 * Returns whether the writer may continue the chain after the live file was lost. It may continue only if
+	 * no other writer has taken over the chain. For example, a running service continues its chain after `rm`
+	 * has removed the file.
 	 */
 	outlives({ what }: LiveFileLoss, nowMs: number): boolean {
 		if (what === 'was taken over by another writer') return false
@@ -79,13 +83,13 @@ export class WriterLock implements Lock {
 }
 
 /**
- * Releases the lock after a failed opening. Does not throw, because the error of the opening is clearer. The
- * evidence of how the previous writer released the lock stays the same.
+ * Releases the lock after a failed opening. Does not throw, because the error from the opening is clearer.
+ * The evidence of how the previous writer released the lock is preserved.
  */
 export function releaseQuietly(lock: Lock): void {
 	try {
 		lock.release(lock.provenance === 'kernel' ? 'unclosed' : 'closed')
 	} catch {
-		// The kernel releases the lock when the process ends, at the latest.
+		// At the latest, the kernel releases the lock when the process ends.
 	}
 }

@@ -46,8 +46,8 @@ export interface ChainWriterStats {
 	/** Number of records that could not be read back after a failed fsync. A `$gap` covers them. */
 	readonly unsyncedLost: number
 	/**
-	 * Number of records that were cut from the live file, or changed in it, after they had left memory. A
-	 * `$gap` covers them.
+	 * Number of records that were cut from the live file, or changed in it, after they had been removed from
+	 * memory. A `$gap` covers them.
 	 */
 	readonly damagedLost: number
 	/** Number of files and records that retention has removed since this opening. */
@@ -56,7 +56,7 @@ export interface ChainWriterStats {
 	/** Number of records that are not in the chain because another writer took it over. */
 	readonly strayRecords: number
 	/**
-	 * The state in which this opening found the end of the chain, and the action that it took; undefined if
+	 * The state of the end of the chain when the chain was opened, and the action that was taken; undefined if
 	 * the end was clean.
 	 */
 	readonly recovery: ChainRecovery | undefined

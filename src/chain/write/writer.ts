@@ -1,6 +1,6 @@
 /**
- * Implements the one writer of a chain: adds records to the tail buffer of the live file, writes their bytes
- * to the file, and syncs the file. It creates a new file on request, and when the live file can no longer be
+ * Implements the writer of a chain: adds records to the tail buffer of the live file, writes their bytes to
+ * the file, and syncs the file. It creates a new file on request, and when the live file can no longer be
  * trusted. All methods are synchronous except `sync`, `syncAndRotate` and `retain`. file-chain-appender.ts
  * handles turns, timers and policies.
  *
@@ -16,12 +16,12 @@ import { CLOSED_WITHOUT_EXIT } from '../format/anchor.ts'
 import type { ChainIdentity } from '../scan/identity.ts'
 import { LiveEnd } from './live-end.ts'
 import { type LiveFileLoss, liveFileLoss } from './live-file-check.ts'
+import { checkBatch, missingBefore } from './missing-seqs.ts'
 import { type ChainRecovery, type OpenedChain, seenBefore } from './opened-chain.ts'
 import { openForWriting } from './opening.ts'
 import type { LiveFile } from './retention.ts'
 import { newWriteCounts } from './segment-context.ts'
 import type { SegmentFile } from './segment-file.ts'
-import { checkBatch, missingBefore } from './seq-check.ts'
 import type { TailBuffer } from './tail-buffer.ts'
 import { WatermarkKeeper } from './watermark-keeper.ts'
 import {
@@ -37,7 +37,7 @@ import { releaseQuietly, WriterLock } from './writer-lock.ts'
 import type { WriterOptions } from './writer-options.ts'
 import type { ChainWriterStats } from './writer-stats.ts'
 
-/** Interval at which a writer checks that the live file is still its own. */
+/** Interval at which a writer checks that the live file is still its own, in milliseconds. */
 const OWNER_CHECK_MS = 100
 
 export class ChainWriter {
@@ -55,7 +55,8 @@ export class ChainWriter {
 	#syncFailure: MeshChainError | undefined
 	#takenOver: MeshChainError | undefined
 	/**
-	 * Error for lost records whose sync a caller may be waiting for. The next sync rejects with this error.
+	 * Error for lost records if a caller may be waiting for them to be synced. The next sync rejects with this
+	 * error.
 	 */
 	#loss: MeshChainError | undefined
 	#strayRecords = 0
@@ -160,7 +161,9 @@ export class ChainWriter {
 		return this.#syncFailure
 	}
 
-	/** @throws {LogAppendError} `PENDING_OVERFLOW` (retryable) unless {@link hasRoom}; `CHAIN_TAKEN_OVER`. */
+	/**
+	 * @throws {LogAppendError} `CHAIN_TAKEN_OVER`, or `PENDING_OVERFLOW` (retryable) unless {@link hasRoom}.
+	 */
 	checkRoom(seq: number): void {
 		if (this.#takenOver !== undefined) {
 			this.#strayRecords++
@@ -208,8 +211,8 @@ export class ChainWriter {
 	/**
 	 * Writes every accepted record, to as many files as necessary (live-end.ts).
 	 *
-	 * @throws {MeshChainError} `WRITE_FAILED`; nothing is lost, and the next call continues. `SYNC_FAILED`,
-	 * `CHAIN_TAKEN_OVER`.
+	 * @throws {MeshChainError} `SYNC_FAILED`, `CHAIN_TAKEN_OVER`, or `WRITE_FAILED` if the write fails. After
+	 * `WRITE_FAILED`, nothing is lost, and the next call continues the write.
 	 */
 	write(): void {
 		if (this.#end.isLookDue || performance.now() - this.#ownerCheckedAt > OWNER_CHECK_MS) this.checkOwner()
@@ -222,11 +225,12 @@ export class ChainWriter {
 	}
 
 	/**
-	 * Ensures that this writer still has the live file. If the file was removed, replaced, cut or changed,
-	 * and if no other writer has the lock, the chain continues in a new file. The content of the old file is
-	 * then restored as a sealed file.
+	 * Ensures that this writer still has the live file. If the file was removed, replaced, cut or changed, and
+	 * if no other writer has the lock, the chain continues in a new file. In that case, the content of the old
+	 * file is restored as a sealed file.
 	 *
-	 * @throws {MeshChainError} `CHAIN_TAKEN_OVER`, also at every later call; `WRITE_FAILED`, `SYNC_FAILED`.
+	 * @throws {MeshChainError} `WRITE_FAILED`, `SYNC_FAILED`, or `CHAIN_TAKEN_OVER`, which every later call
+	 * also throws.
 	 */
 	checkOwner(): void {
 		this.#ownerCheckedAt = performance.now()
@@ -260,11 +264,11 @@ export class ChainWriter {
 	}
 
 	/**
-	 * Resolves once every record accepted before this call is on disk. At most one fdatasync is in flight.
+	 * Resolves when every record accepted before this call is on disk. At most one fdatasync is in flight.
 	 * Calls during an fdatasync share the next one and the write before it.
 	 *
-	 * @throws {MeshChainError} `WRITE_FAILED`; `SYNC_FAILED` until `move` succeeds, because the kernel may
-	 * have dropped the pages, and a retry could acknowledge lost bytes.
+	 * @throws {MeshChainError} `WRITE_FAILED` or `SYNC_FAILED`. After `SYNC_FAILED`, every call fails until
+	 * `move` succeeds, because the kernel may have dropped the pages, and a retry could acknowledge lost bytes.
 	 */
 	sync(): Promise<void> {
 		this.#queuedSync ??= this.#oneSync(() => {
@@ -288,7 +292,7 @@ export class ChainWriter {
 	}
 
 	/**
-	 * Whether an fdatasync is in flight. Another one must wait, because the kernel reports a failure only
+	 * Whether an fdatasync is in flight. Another fdatasync must wait, because the kernel reports a failure only
 	 * once.
 	 */
 	get isSyncing(): boolean {
@@ -306,8 +310,8 @@ export class ChainWriter {
 	/**
 	 * Seals and syncs the live file, then continues in a new file. Not allowed while {@link isSyncing}.
 	 *
-	 * @throws {MeshChainError} `ROTATION_FAILED`; the chain continues in the live file. `WRITE_FAILED`,
-	 * `SYNC_FAILED`, `CHAIN_TAKEN_OVER`.
+	 * @throws {MeshChainError} `WRITE_FAILED`, `SYNC_FAILED`, `CHAIN_TAKEN_OVER`, or `ROTATION_FAILED` if the
+	 * live file cannot be replaced. After `ROTATION_FAILED`, the chain continues in that file.
 	 */
 	rotate(): void {
 		this.write()
@@ -324,12 +328,12 @@ export class ChainWriter {
 	 * Continues in a new file after a failed fsync. The new file receives a copy of everything that was not
 	 * on disk.
 	 *
-	 * @throws {MeshChainError} `SYNC_FAILED`; nothing has changed in that case.
+	 * @throws {MeshChainError} `SYNC_FAILED` if the move fails. In that case, nothing has changed.
 	 */
 	move(): void {
 		if (this.#syncFailure === undefined) return
 		this.checkOwner()
-		// If the check has found the live file lost, the chain is already in a new file.
+		// If the check has found that the live file is lost, the chain is already in a new file.
 		if (this.#syncFailure === undefined) return
 		try {
 			this.#moveToNewFile('kept', 'was changed')
@@ -341,8 +345,8 @@ export class ChainWriter {
 	/**
 	 * Removes the files that retention does not keep, after the chain has recorded their removal on disk.
 	 *
-	 * @param nowMs a clock reading. Files that are too old by both this reading and the previous one are
-	 * removed.
+	 * @param nowMs a clock reading. Files that are too old according to both this reading and the previous one
+	 * are removed.
 	 */
 	async retain(nowMs?: number): Promise<void> {
 		if (nowMs !== undefined) this.#end.look(nowMs)
@@ -402,7 +406,7 @@ export class ChainWriter {
 
 	#nextFile(file: SegmentFile): void {
 		this.#syncFailure = undefined
-		// While the file's name may not be on disk, nothing in the file counts as on disk.
+		// Nothing in the file counts as on disk until the file's name is known to be on disk.
 		if (file.poison !== undefined) throw this.#syncError(file.poison)
 		this.#writeWatermark()
 	}

@@ -16,13 +16,13 @@ export class AppenderTarget implements ReplayTarget {
 	readonly keepsGaps = true
 	readonly #appender: LogChainAppender
 	#seq: number
-	/** Promise for the last append in flight or in the queue. Never rejects. */
+	/** Promise for the last append that is in flight or queued. Never rejects. */
 	#last: Promise<void> | undefined
 	/** Source seqs of the records that the appender has not committed yet, oldest first. */
 	readonly #uncommitted: number[] = []
 
 	/**
-	 * @param appender the appender that receives all records of the replay.
+	 * @param appender Appender that receives all records of the replay.
 	 * @throws {MeshChainError} `INVALID_OPTION`
 	 */
 	constructor(appender: LogChainAppender) {
@@ -33,8 +33,7 @@ export class AppenderTarget implements ReplayTarget {
 
 	/**
 	 * Appends the record with the appender's next seq and epoch. `origin` preserves the record's identity. Only
-	 * one append at a time is in flight. If a replay uses `concurrency`, further records wait in the order of
-	 * the calls.
+	 * one append is in flight at a time. If a replay uses `concurrency`, further records wait in call order.
 	 */
 	write(record: LogRecord): void | Promise<void> {
 		if (this.#last !== undefined) return this.#inTurn(this.#last.then(() => this.#append(record)))
@@ -63,7 +62,7 @@ export class AppenderTarget implements ReplayTarget {
 		await settle(this.#appender.close?.())
 	}
 
-	/** Appends a record. A seq is used up only if the record is accepted. */
+	/** Appends a record. A seq is assigned only if the record is accepted. */
 	#append(record: LogRecord): undefined | Promise<void> {
 		this.#refuseWhenFailing(record)
 		const seq = this.#seq + 1

@@ -13,7 +13,7 @@ export class LoopTarget implements ReplayTarget {
 	readonly #loop: MeshLoop
 
 	/**
-	 * @param loop the loop that publishes each record again, with a new seq and the record's `origin`.
+	 * @param loop Loop that publishes each record again, with a new seq and the record's `origin`.
 	 * @throws {MeshChainError} `INVALID_OPTION`
 	 */
 	constructor(loop: MeshLoop) {

@@ -1,4 +1,4 @@
-/** Replays into the standard input of a program as JSON Lines. */
+/** Writes a replay as JSON Lines to the standard input of a program. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { show } from '../../guard/show.ts'
@@ -10,7 +10,7 @@ import { StreamTarget } from './stream-target.ts'
 
 /** Writes the records of a replay to the standard input of a program. */
 export class ProcessTarget implements ReplayTarget {
-	/** Name of the target in messages, which is the command. */
+	/** Name of the target in messages: the command. */
 	readonly name: string
 	/** Always true: a program may keep history. */
 	readonly keepsGaps = true
@@ -21,7 +21,7 @@ export class ProcessTarget implements ReplayTarget {
 	#given = 0
 
 	/**
-	 * @param command a shell command, which is started immediately. Its output is written to the output of this
+	 * @param command Shell command, which is started immediately. Its output is written to the output of this
 	 * process.
 	 * @throws {MeshChainError} `INVALID_OPTION`
 	 */
@@ -35,7 +35,7 @@ export class ProcessTarget implements ReplayTarget {
 		this.#ended = this.#watch()
 	}
 
-	/** Resolves when the pipe has accepted the record. */
+	/** Writes the record. Resolves when the pipe has accepted the record. */
 	async write(record: LogRecord): Promise<void> {
 		await this.#stdin.write(record)
 		this.#given++
@@ -44,7 +44,7 @@ export class ProcessTarget implements ReplayTarget {
 	/**
 	 * Closes the program's input and resolves when the program has exited.
 	 *
-	 * @throws {MeshChainError} `TARGET_FAILED` if the program did not exit with status 0.
+	 * @throws {MeshChainError} `TARGET_FAILED` if the program does not exit with status 0
 	 */
 	async close(): Promise<void> {
 		this.#child.stdin!.end()

@@ -1,4 +1,4 @@
-/** Replays into a stream as JSON Lines, for example standard output, a socket or the input of a process. */
+/** Writes a replay as JSON Lines to a stream, such as standard output, a socket or the input of a process. */
 import type { Writable } from 'node:stream'
 import { recordToJson } from '../../codec/json-dialect.ts'
 import { checkFunction, checkName, checkOptionNames, invalidOption } from '../../model/check.ts'
@@ -17,8 +17,8 @@ export class StreamTarget implements ReplayTarget {
 	#gone: MeshChainError | undefined
 
 	/**
-	 * @param options `name`: the name of the stream in messages. `format`: a function that converts a record to
-	 * text, including the line end. Default: one line of JSON per record.
+	 * @param options `name`: name of the stream in messages. Default: `'the stream'`. `format`: function that
+	 * converts a record to a string, including the line break. Default: one line of JSON per record.
 	 * @throws {MeshChainError} `INVALID_OPTION`
 	 */
 	constructor(
@@ -37,7 +37,7 @@ export class StreamTarget implements ReplayTarget {
 		stream.once('close', () => this.#lose('it was closed'))
 	}
 
-	/** Resolves when the stream has written the record. */
+	/** Writes the record. Resolves when the stream has written the record. */
 	write(record: LogRecord): Promise<void> {
 		return new Promise((resolve, reject) => {
 			if (this.#gone !== undefined) reject(this.#gone)

@@ -9,8 +9,8 @@ import type { Source } from '../source.ts'
 import { checkMapping, type MappingOptions, sampleOf } from './mapping.ts'
 
 /**
- * Returns a source that pushes the messages of a channel. Messages often contain live objects. Use `sample`
- * to extract the data.
+ * Returns a source that pushes the messages published on a channel. Messages often contain live objects. Use
+ * `sample` to extract the data.
  *
  * @throws {MeshChainError} `INVALID_OPTION`
  */

@@ -4,8 +4,8 @@ import type { Source } from '../source.ts'
 
 /**
  * Returns a source that calls a function once per interval. The value of a sample is the result of the
- * function. If the function returns a promise, the value is what the promise resolves to. The signal is
- * aborted when the result is no longer needed.
+ * function, or the value to which a returned promise resolves. The signal is aborted when the result is no
+ * longer needed.
  *
  * @throws {MeshChainError} `INVALID_OPTION`
  */

@@ -4,10 +4,10 @@ import { checkFunction, checkIsObject, checkOptionNames, invalidOption } from '.
 import { MeshChainError, messageOf } from '../../model/errors.ts'
 import type { Source } from '../source.ts'
 
-/** Maximum size of a body, in bytes. It exceeds the capacity of a record. */
+/** Maximum size of a response body, in bytes. The limit exceeds the capacity of a record. */
 const BODY_BYTES_MAX = 1024 * 1024
 
-/** Byte order marks override the content type, as in browsers. */
+/** Byte order marks, which override the content type, as in browsers. */
 const BYTE_ORDER_MARKS = [
 	[[0xef, 0xbb, 0xbf], 'utf-8'],
 	[[0xff, 0xfe], 'utf-16le'],
@@ -16,11 +16,12 @@ const BYTE_ORDER_MARKS = [
 
 /** Options of `fromHttp`. */
 export interface HttpOptions {
-	/** Headers of the request. Default: none. */
+	/** Request headers. Default: none. */
 	readonly headers?: Readonly<Record<string, string>> | undefined
 	/**
-	 * Function that extracts the value from a response body. A JSON body is parsed, and integers beyond 2^53 −
-	 * 1 become bigints. Any other body is a string. Default: the complete body is the value.
+	 * Function that extracts the value from the response body. The function receives a JSON body as parsed
+	 * data, in which integers beyond 2^53 − 1 are bigints. It receives any other body as a string. Default: the
+	 * complete body is the value.
 	 */
 	readonly value?: ((body: unknown) => unknown) | undefined
 }
@@ -28,10 +29,10 @@ export interface HttpOptions {
 /**
  * Returns a source that sends a GET request to a URL. A read fails if the status is not 2xx, if the body is
  * larger than 1 MiB, or if the body contains bytes that are invalid in its charset. The charset is determined
- * by the byte order mark, or else by the content type. Default: UTF-8.
+ * by the byte order mark, or otherwise by the content type. Default: UTF-8.
  *
- * @throws {MeshChainError} `INVALID_OPTION`, including for credentials in the URL. Pass credentials in the
- * headers.
+ * @throws {MeshChainError} `INVALID_OPTION`, for example if the URL contains credentials. Pass credentials in
+ * the headers.
  */
 export function fromHttp(url: string | URL, options: HttpOptions = {}): Source {
 	checkOptionNames(options, ['headers', 'value'])
@@ -43,7 +44,7 @@ export function fromHttp(url: string | URL, options: HttpOptions = {}): Source {
 		async read(signal) {
 			const response = await answerOf(address, { headers, signal })
 			const bytes = await bodyOf(response)
-			if (!response.ok) throw new Error(`${shown(address)} answered with status ${response.status}`)
+			if (!response.ok) throw new Error(`${shown(address)} returned status ${response.status}`)
 			const contentType = response.headers.get('content-type') ?? ''
 			const text = decoded(bytes, contentType, address)
 			return value(/\bjson\b/i.test(contentType) ? parsed(text, address) : text)
@@ -54,7 +55,8 @@ export function fromHttp(url: string | URL, options: HttpOptions = {}): Source {
 /**
  * Sends the request.
  *
- * @throws {Error} With the reason in its message. Errors from `fetch` have the reason only in their cause.
+ * @throws {Error} If the request fails. The message contains the reason, which errors from `fetch` contain
+ * only in their cause.
  */
 async function answerOf(address: URL, init: RequestInit): Promise<Response> {
 	try {
@@ -121,7 +123,7 @@ async function bodyOf(response: Response): Promise<Uint8Array> {
 	for await (const chunk of response.body ?? []) {
 		bytes += chunk.length
 		if (bytes > BODY_BYTES_MAX)
-			throw new Error(`the body from ${shown(new URL(response.url))} has more than ${BODY_BYTES_MAX} bytes`)
+			throw new Error(`the body from ${shown(new URL(response.url))} is larger than ${BODY_BYTES_MAX} bytes`)
 		chunks.push(chunk)
 	}
 	return Buffer.concat(chunks)

@@ -1,6 +1,6 @@
 /**
  * A source that reads an async iterable. The source can wait, because it requests the next item only if the
- * queue has room.
+ * queue is not full.
  */
 import { hushAll } from '../../guard/hush.ts'
 import { discard, follow as onceSettled, settle } from '../../guard/promises.ts'
@@ -12,8 +12,8 @@ import { checkMapping, type MappingOptions, sampleOf, type ToSample } from './ma
 /**
  * Returns a source that pushes the items of an async iterable, and waits while the queue is full.
  *
- * @param open Returns a new iterable for each connection. If the iterable ends or throws, the connection is
- * lost.
+ * @param open Function that returns a new iterable for each connection. If the iterable ends or throws, the
+ * connection is lost.
  * @throws {MeshChainError} `INVALID_OPTION`
  */
 export function fromIterable<T>(
@@ -33,7 +33,7 @@ export function fromIterable<T>(
 	}
 }
 
-/** Maximum duration of an uninterrupted run of one iterable, in ms. */
+/** Maximum time to read an iterable without yielding to other work, in ms. */
 const TURN_MS = 5
 
 /**
@@ -57,7 +57,7 @@ async function follow<T>(items: unknown, sink: SampleSink, toSample: ToSample<T>
 			const sample = sampleOf(value, toSample)
 			if (sample !== undefined) await sink.put(sample)
 			if (performance.now() - turnMs < TURN_MS) continue
-			// An iterable whose next item is always ready would starve all other work.
+			// An iterable whose next item is always ready would otherwise starve all other work.
 			await new Promise((resolve) => setImmediate(resolve))
 			turnMs = performance.now()
 		}

@@ -8,11 +8,11 @@ import { checkMapping, type MappingOptions, sampleOf, type ToSample } from './ma
 /** Options of `fromNats`. */
 export interface NatsOptions extends MappingOptions<NatsMessage> {
 	/**
-	 * How the value is decoded if there is no `sample` function. A message that cannot be decoded is dropped.
-	 * Default: `'json'`.
+	 * Format of the payload, used for decoding if there is no `sample` function. A message that cannot be
+	 * decoded is dropped. Default: `'json'`.
 	 */
 	readonly decode?: 'json' | 'text' | 'bytes' | undefined
-	/** Queue group. The server sends each message to one subscriber in the group. */
+	/** Queue group. The server sends each message to only one subscriber in the group. Default: none. */
 	readonly queue?: string | undefined
 }
 
@@ -29,8 +29,8 @@ export interface NatsMessage {
 }
 
 /**
- * The part of a NATS connection that mesh-chain uses. It is declared here so that this package does not need
- * the NATS types.
+ * The part of a NATS connection that mesh-chain uses. It is declared here so that this package does not
+ * depend on the NATS types.
  */
 export interface NatsConnectionLike {
 	/** Subscribes to a subject. */
@@ -43,10 +43,10 @@ export interface NatsConnectionLike {
 }
 
 /**
- * Returns a source that subscribes to a subject over a connection from `connect` in
+ * Returns a source that subscribes to a subject. The connection comes from `connect` in
  * `@nats-io/transport-node`. The caller owns the connection, and should open it with `maxReconnectAttempts:
- * -1`. While the connection is lost, the source is disconnected. The client renews the subscription by
- * itself.
+ * -1`. While the connection is lost, the source is disconnected. The client renews the subscription
+ * automatically.
  *
  * @throws {MeshChainError} `INVALID_OPTION`
  */
@@ -111,7 +111,7 @@ function watch(connection: NatsConnectionLike, watcher: Watcher): () => void {
 	if (set === undefined) {
 		set = new Set()
 		watchers.set(connection, set)
-		// A connection still delivers messages even if its statuses cannot be read.
+		// A connection delivers messages even if its status changes cannot be read.
 		tell(connection, set).catch(() => {})
 	}
 	set.add(watcher)

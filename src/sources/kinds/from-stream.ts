@@ -12,10 +12,11 @@ import { checkMapping, type MappingOptions, sampleOf } from './mapping.ts'
 
 /**
  * Returns a source that pushes the chunks of a stream: objects in object mode, otherwise bytes as they
- * arrive. For lines, use `fromIterable` with `createInterface` from `node:readline`. The source waits while
- * the queue is full, and destroys the stream when the source ends.
+ * arrive. To read lines, use `fromIterable` with `createInterface` from `node:readline`. The source waits
+ * while the queue is full, and destroys the stream when the source ends.
  *
- * @param open Returns a new stream for each connection. If the stream ends or fails, the connection is lost.
+ * @param open Function that returns a new stream for each connection. If the stream ends or fails, the
+ * connection is lost.
  * @throws {MeshChainError} `INVALID_OPTION`
  */
 export function fromStream<T = unknown>(

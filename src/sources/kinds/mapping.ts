@@ -13,8 +13,7 @@ export type ToSample<T> = (item: T) => Sample | undefined
 /** Options of all sources that receive items. */
 export interface MappingOptions<T> {
 	/**
-	 * Mapping from an item to a sample. Default: the item becomes the value, with the time when it was
-	 * received.
+	 * Mapping from an item to a sample. Default: the item is the value, and the time of receipt is the time.
 	 */
 	readonly sample?: ToSample<T> | undefined
 }

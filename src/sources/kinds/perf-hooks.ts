@@ -1,6 +1,6 @@
 /**
- * Sources for the health of this process, to be used in scan mode: event-loop delay, garbage collection and
- * memory.
+ * Sources that measure the health of this process, for use in scan mode: event-loop delay, garbage collection
+ * and memory.
  */
 import {
 	constants,
@@ -26,11 +26,11 @@ export interface EventLoopDelay {
 
 /**
  * Returns a source that measures timer delays in this process. If the event loop was blocked for one second,
- * `maxMs` is about 1,000. The time since the last tick counts too, so a read before the delayed tick already
- * includes the block. (Node's `monitorEventLoopDelay` misses a block that starts before its first tick after
- * `reset`.)
+ * `maxMs` is about 1,000. The time since the last tick also counts, so a read that occurs before the delayed
+ * tick already includes the block. In contrast, Node's `monitorEventLoopDelay` misses a block that starts
+ * before its first tick after `reset`.
  *
- * @param options `resolutionMs`: interval of the timer. Default: 10.
+ * @param options `resolutionMs`: interval of the timer. Default: 10 ms.
  * @throws {MeshChainError} `INVALID_OPTION`
  */
 export function eventLoopDelay(options: { readonly resolutionMs?: number } = {}): Source {
@@ -63,7 +63,7 @@ export function eventLoopDelay(options: { readonly resolutionMs?: number } = {})
 	}
 }
 
-/** Returns the delays from a histogram, which counts in ns and does not accept 0. */
+/** Returns the delays from a histogram, which records values in ns and does not accept 0. */
 function delayOf(histogram: RecordableHistogram): EventLoopDelay {
 	if (histogram.count === 0) return { meanMs: 0, p50Ms: 0, p99Ms: 0, maxMs: 0 }
 	const ms = (ns: number) => Math.round(ns / 1e3) / 1e3

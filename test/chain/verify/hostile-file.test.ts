@@ -147,9 +147,9 @@ describe('a file with valid checksums', () => {
 		expect(status, stderr).toBe(0)
 		const mib = Number(stdout) - Number(empty.stdout)
 		expect(mib).toBeLessThan(512)
-		tellCounts(10, 'files made to hurt', {
+		tellCounts(10, 'hostile files', {
 			files: Object.keys(worst).length,
-			'MiB more than for an empty chain, at the most': Math.ceil(mib),
+			'peak MiB above an empty chain': Math.ceil(mib),
 			limit: 512,
 		})
 	})
@@ -240,7 +240,7 @@ describe('a file that changes under a reader', () => {
 		await expect(readWhile(path, () => truncateSync(path, statSync(path).size >> 1))).rejects.toMatchObject({
 			code: 'CHAIN_TRUNCATED',
 			path,
-			message: expect.stringContaining('became shorter while it was read'),
+			message: expect.stringContaining('became shorter while it was being read'),
 		})
 	})
 

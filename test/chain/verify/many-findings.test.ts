@@ -102,12 +102,12 @@ test('the commands print the number of unlisted findings, as text and as JSON', 
 	const verified = await runCommand(['verify', path])
 	expect(verified.status).toBe(3)
 	const lines = verified.text.split('\n')
-	expect(lines).toContain(`${more} more findings of kind [wrongSeq] not listed`)
+	expect(lines).toContain(`not listed: ${more} more findings of kind [wrongSeq]`)
 	expect(JSON.parse((await runCommand(['verify', path, '-o', 'json'])).text)).toMatchObject({
 		findingsNotListed,
 	})
 	const planned = (await runCommand(['repair', '--dry-run', path])).text.split('\n')
-	expect(planned).toContain(`${more} more findings left as evidence of kind [wrongSeq] not listed`)
+	expect(planned).toContain(`not listed: ${more} more findings of kind [wrongSeq] left as evidence`)
 })
 
 test('a gap with a message of a megabyte yields a finding with the beginning of it', async () => {

@@ -2,28 +2,28 @@
 export default [
 	{
 		name: 'cluster: a message does not expect its predecessor',
-		file: 'src/cluster/publisher.ts',
+		file: 'src/cluster/exactly-once-publisher.ts',
 		from: '{ streamName, lastSubjectSequence: this.#expectSeq }',
 		to: '{ streamName }',
 		tests: ['test/cluster/exactly-once.test.ts'],
 	},
 	{
 		name: 'cluster: a remembered id counts as stored',
-		file: 'src/cluster/publisher.ts',
+		file: 'src/cluster/exactly-once-publisher.ts',
 		from: 'if (await this.#put(message, { msgID: message.id })) await this.#put(message)',
 		to: 'await this.#put(message, { msgID: message.id })',
 		tests: ['test/cluster/exactly-once.test.ts'],
 	},
 	{
 		name: 'cluster: no fence precedes the first message',
-		file: 'src/cluster/publisher.ts',
+		file: 'src/cluster/exactly-once-publisher.ts',
 		from: 'if (!this.#needsFence) return',
 		to: 'return',
 		tests: ['test/cluster/fences.test.ts'],
 	},
 	{
 		name: 'cluster: the message before a fence is not checked',
-		file: 'src/cluster/publisher.ts',
+		file: 'src/cluster/exactly-once-publisher.ts',
 		from: 'if (message === undefined || !isFence(message)) throw new PositionTaken()',
 		to: 'if (message === undefined) throw new PositionTaken()',
 		tests: ['test/cluster/fences.test.ts'],

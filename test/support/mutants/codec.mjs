@@ -20,7 +20,7 @@ export default [
 	{
 		name: 'maps of more than 65,535 keys cannot be packed',
 		file: 'src/codec/data-packer.ts',
-		from: 'return packrOfWideMaps.pack(data)',
+		from: 'return packrOfWideMaps.pack(data, IN_PLACE)',
 		to: "throw new Error('too wide')",
 		tests: ['test/codec/any-key.test.ts'],
 	},

@@ -43,6 +43,13 @@ export default [
 		tests: ['test/process/signals.test.ts'],
 	},
 	{
+		name: 'loop: the time of a sync does not count towards the time for closing',
+		file: 'src/outbox/appender-calls.ts',
+		from: 'timeoutMs - (performance.now() - startMs)',
+		to: 'timeoutMs',
+		tests: ['test/outbox/hanging-close.test.ts'],
+	},
+	{
 		name: 'loop: nesting ignores the option for its limit',
 		file: 'src/loop/listeners.ts',
 		from: 'if (depth > nestedDepthMax) this.#cut',

@@ -10,8 +10,8 @@ export default [
 	{
 		name: 'sources: a displaced sample is not counted',
 		file: 'src/sources/managed-source.ts',
-		from: '\t\t\tthis.counts.dropped.overflow++\n\t\t\t// A sample',
-		to: '\t\t\t// A sample',
+		from: '\t\t\tthis.counts.dropped.overflow++\n\t\t\t// A waiting sample',
+		to: '\t\t\t// A waiting sample',
 		tests: ['test/sources'],
 	},
 	{

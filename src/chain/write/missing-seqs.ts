@@ -6,8 +6,8 @@ import { type GapData, gapRecord, isGap, isWholeGap, type LogRecord } from '../.
 /**
  * Returns the `$gap` that must precede a record; undefined if no record is missing.
  *
- * @throws {LogAppendError} `SEQ_NOT_INCREASING`; `APPEND_FAILED` for a `$gap` that does not state which
- * records it covers. Not retryable.
+ * @throws {LogAppendError} `SEQ_NOT_INCREASING` if the seq is too low, or `APPEND_FAILED` if a `$gap` does
+ * not state which records it covers. Neither error is retryable.
  */
 export function missingBefore(nextSeq: number, record: LogRecord, path: string): LogRecord | undefined {
 	const { seq } = record
@@ -29,7 +29,8 @@ export function missingBefore(nextSeq: number, record: LogRecord, path: string):
 /**
  * Checks that the seqs of a batch are consecutive.
  *
- * @throws {LogAppendError} `SEQ_NOT_INCREASING` unless each seq is one above the previous one. Not retryable.
+ * @throws {LogAppendError} `SEQ_NOT_INCREASING` unless each seq is one greater than the previous one. Not
+ * retryable.
  */
 export function checkBatch(records: readonly LogRecord[], path: string): void {
 	const first = records[0]!.seq

@@ -1,8 +1,7 @@
-/** A new file that appears under its name only when it is completely on disk. */
-import { randomBytes } from 'node:crypto'
-import { putFirstInPlace, unsyncedName } from '../chain/index.ts'
+/** A new file that appears under its name only after it is completely on disk. */
 import { show } from '../guard/show.ts'
-import { MeshChainError, messageOf } from '../model/errors.ts'
+import { MeshChainError, messageOf, unsyncedName } from '../model/errors.ts'
+import { putFirstInPlace, temporaryPathOf } from '../platform/atomic-file.ts'
 import {
 	closeQuietly,
 	exists,
@@ -15,8 +14,8 @@ import {
 	writeFully,
 } from '../platform/file-system.ts'
 
-/** A file that is written under a temporary name and gets its final name at the end. */
-export class AtomicFile {
+/** A file that is written under a temporary name and receives its final name at the end. */
+export class ExportFile {
 	readonly #system: FileSystem
 	readonly #path: string
 	readonly #temporary: string
@@ -28,7 +27,7 @@ export class AtomicFile {
 	constructor(system: FileSystem, path: string, mode: number) {
 		this.#system = system
 		this.#path = path
-		this.#temporary = `${path}.${process.pid}-${randomBytes(4).toString('hex')}.tmp`
+		this.#temporary = temporaryPathOf(path)
 		this.#fd = this.#explained(() => {
 			if (exists(system, path)) throw Object.assign(new Error('it exists'), { code: 'EEXIST' })
 			return system.openSync(this.#temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode)
@@ -45,8 +44,9 @@ export class AtomicFile {
 	/**
 	 * Syncs the file and gives it its final name.
 	 *
-	 * @throws {MeshChainError} `FILE_EXISTS` if another file has been created under the name in the meantime;
-	 * `EXPORT_FAILED`, after which the file does not exist unless the message states otherwise.
+	 * @throws {MeshChainError} `FILE_EXISTS` if another program has created a file with this name, or
+	 * `EXPORT_FAILED`. After `EXPORT_FAILED`, no file is left behind, unless the message says that the file is
+	 * complete.
 	 */
 	finish(): void {
 		const { unsynced } = this.#explained(() => {

@@ -1,6 +1,6 @@
 /**
- * Sends the messages of a chain in order and exactly once. Each message names the message that must precede
- * it. The servers refuse a message if a different message precedes it.
+ * Sends the messages of a chain in order and exactly once. Each message states which message must precede it.
+ * The servers refuse a message if a different message precedes it.
  */
 import type { StreamInfo } from '@nats-io/jetstream'
 import { headers } from '@nats-io/transport-node'
@@ -15,7 +15,7 @@ import { limitsOf, nextOf, type StreamPosition } from './stream-position.ts'
 export interface ChainInStream {
 	readonly chainId: string
 	readonly subject: string
-	/** Info of the stream that holds the chain. */
+	/** Information about the stream that contains the chain. */
 	readonly info: StreamInfo
 	/** End of the chain in the stream. */
 	readonly position: StreamPosition
@@ -24,15 +24,15 @@ export interface ChainInStream {
 /** Options for building and sending messages. */
 export interface PublishOptions {
 	readonly stream: string
-	/** Size at which a message is sent. */
+	/** Size in bytes at which a message is sent. */
 	readonly messageBytes: number
-	/** Time to wait for an answer. */
+	/** Time to wait for an answer, in milliseconds. */
 	readonly ackTimeoutMs: number
 	/** Called after each acknowledged message. */
 	readonly onAcknowledged: (message: OutgoingMessage) => void
 }
 
-/** Opens a builder and a publisher that continue a chain at its end in the stream. */
+/** Opens a builder and a publisher that continue a chain from its end in the stream. */
 export function openPublisher(
 	cluster: Cluster,
 	chain: ChainInStream,
@@ -53,8 +53,8 @@ export function openPublisher(
 const WRONG_LAST_SEQUENCE: readonly (number | undefined)[] = [10_071, 10_164]
 
 /**
- * Maximum number of messages that wait while one is in flight. With messages waiting, the next one is sent as
- * soon as an answer arrives. The limit keeps memory bounded.
+ * Maximum number of messages that wait while one is in flight. A waiting message is sent as soon as an answer
+ * arrives. The limit bounds memory use.
  */
 const AHEAD = 3
 
@@ -70,13 +70,14 @@ interface PutOptions {
  * Publishes messages, one in flight at a time. If a message fails, all later messages fail too, because each
  * message expects the previous one.
  *
- * In a stream with replicas, servers of version 2.9 compare the sequence that a message expects with the
- * messages that the leader has stored, and do not repeat the comparison later. A message that is repeated
- * before its first copy is stored would therefore be stored twice. (Refusing the repeated message by its id
- * would be worse: a server that is killed forgets how many messages were refused, and stores the messages in
- * its log again.) For this reason, the publisher first sends two messages without a body, the fences. Any
- * message that was accepted before the first fence was stored precedes the second fence, and no older message
- * is accepted after that. Once both fences are stored, the stream shows whether a message was in flight.
+ * In a stream with replicas, version 2.9 servers check the sequence that a message expects against the
+ * messages that the leader has stored, and do not repeat the check later. A message that is repeated before
+ * its first copy is stored would therefore be stored twice. (Refusing the repeated message by its id would be
+ * worse: a server that is killed forgets how many messages were refused, and stores the messages in its log
+ * again.) For this reason, the publisher first sends two messages without a body, the fences. If a message is
+ * accepted before the first fence is stored, it precedes the second fence. After the first fence is stored,
+ * no older message is accepted. When both fences are stored, the stream therefore shows whether a message was
+ * in flight.
  */
 export class Publisher {
 	readonly #cluster: Cluster
@@ -99,7 +100,9 @@ export class Publisher {
 		this.#needsFence = info.config.num_replicas > 1
 	}
 
-	/** Resolves when there is room for another message. @throws The error of an earlier message. */
+	/**
+	 * Queues a message. Resolves when another message can be queued. @throws The error of an earlier message.
+	 */
 	async publish(message: OutgoingMessage): Promise<void> {
 		this.#last = this.#last.then(() => this.#send(message))
 		// The next call throws the error.
@@ -147,7 +150,7 @@ export class Publisher {
 	async #fence(): Promise<void> {
 		await this.#put(FENCE, { expectsLast: false })
 		await this.#put(FENCE)
-		// A new leader may not have all messages yet; it has them once it shows the second fence.
+		// A new leader may not have all messages yet. It has all of them once it returns the second fence.
 		for (let seq = this.#position.lastStreamSeq; seq < this.#expectSeq; ) {
 			const message = await nextOf(this.#cluster, this.#options.stream, this.#subject, seq + 1)
 			if (message === undefined || !isFence(message)) throw new PositionTaken()
@@ -177,7 +180,7 @@ export class Publisher {
 }
 
 /**
- * Thrown if the stream has another message at the position of this one, because an answer was lost or another
+ * Thrown if the stream has another message at the expected position, because an answer was lost or another
  * forwarder was active.
  */
 export class PositionTaken extends Error {
