@@ -8,7 +8,16 @@
  * mutant, and must pass.
  */
 import { spawn, spawnSync } from 'node:child_process'
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+	chmodSync,
+	cpSync,
+	mkdtempSync,
+	readdirSync,
+	readFileSync,
+	rmSync,
+	symlinkSync,
+	writeFileSync,
+} from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -16,6 +25,8 @@ import { parseArgs } from 'node:util'
 const ROOT = join(import.meta.dirname, '..', '..')
 /** A mutant that makes a test hang counts as killed. */
 const RUN_MS_MAX = 600_000
+/** Without any mutant, all tests run one after another. */
+const CONTROL_MS_MAX = 1_800_000
 
 /**
  * Each file of the folder lists mutants of one area: the text in a file, its replacement, and the tests that
@@ -50,6 +61,8 @@ process.exitCode = survivors.length === 0 ? 0 : 1
 
 function copyOfProject() {
 	const copy = mkdtempSync(join(tmpdir(), 'mesh-chain-mutants-'))
+	// Some tests start programs as another user.
+	chmodSync(copy, 0o755)
 	const files = spawnSync('git', ['ls-files', '-co', '--exclude-standard'], {
 		cwd: ROOT,
 		encoding: 'utf8',
@@ -63,7 +76,7 @@ function copyOfProject() {
 /** Every failure must be caused by the mutant. */
 async function control(copy) {
 	const tests = [...new Set(wanted.flatMap((mutant) => mutant.tests))]
-	const { outcome, killer } = await judge(copy, tests)
+	const { outcome, killer } = await judge(copy, tests, CONTROL_MS_MAX)
 	if (outcome !== 'SURVIVED') throw new Error(`without any mutant these tests fail: ${killer}`)
 }
 
@@ -101,20 +114,24 @@ async function tryMutant(copy, { tests, also = [], ...first }) {
 }
 
 /** Builds the copy, runs the tests, and returns the first one that failed. */
-async function judge(copy, tests) {
+async function judge(copy, tests, msMax = RUN_MS_MAX) {
 	const tsup = join('node_modules', 'tsup', 'dist', 'cli-default.js')
 	if ((await ended(copy, [tsup, '--no-dts'])) !== 0) return { outcome: 'unbuilt' }
 	const results = join(copy, 'results.json')
 	const vitest = join('node_modules', 'vitest', 'vitest.mjs')
 	const reporter = ['--reporter=json', `--outputFile=${results}`]
 	rmSync(results, { force: true })
-	const status = await ended(copy, [vitest, 'run', '--bail=1', '--testTimeout=60000', ...reporter, ...tests])
+	const status = await ended(
+		copy,
+		[vitest, 'run', '--bail=1', '--testTimeout=60000', ...reporter, ...tests],
+		msMax,
+	)
 	return status === 0 ? { outcome: 'SURVIVED' } : { outcome: 'killed', killer: killerIn(results, copy) }
 }
 
-function ended(cwd, args) {
+function ended(cwd, args, msMax = RUN_MS_MAX) {
 	return new Promise((resolve) => {
-		const child = spawn(process.execPath, args, { cwd, stdio: 'ignore', timeout: RUN_MS_MAX })
+		const child = spawn(process.execPath, args, { cwd, stdio: 'ignore', timeout: msMax })
 		child.on('exit', (status) => resolve(status))
 	})
 }
