@@ -1,5 +1,5 @@
 /** Maps the four answers about a chain to output and exit statuses. */
-import type { ChainAnswer } from '../chain/index.ts'
+import type { ChainAnswer, ChainHead } from '../chain/index.ts'
 import { counted } from '../text/numbers.ts'
 import type { Invocation, OptionSpec } from './command.ts'
 import { STATUS } from './exit-status.ts'
@@ -41,4 +41,9 @@ export function answerText(
 ): Printable {
 	const text = answer === 'ok, records lost' ? `ok, ${counted(recordsLost, 'record')} lost` : answer
 	return paint(STYLES[answer], text)
+}
+
+/** Formats a head, including the records that it covers. */
+export function headText({ link, seq }: ChainHead): string {
+	return `${link}, ${seq === 0 ? 'covers no records yet' : `covers the records up to seq ${seq}`}`
 }

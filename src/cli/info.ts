@@ -4,7 +4,7 @@ import { type ChainInfo, type EpochInfo, formatHead } from '../chain/index.ts'
 import { isStreamAddress } from '../cluster/is-stream-address.ts'
 import { bytes, count, counted } from '../text/numbers.ts'
 import { shellWord } from '../text/shell-word.ts'
-import { answerText, STRICT_OPTION, statusFor } from './answer.ts'
+import { answerText, headText, STRICT_OPTION, statusFor } from './answer.ts'
 import { type Command, usage } from './command.ts'
 import { statusTexts } from './exit-status.ts'
 import { NATS_VARIABLES } from './nats-env.ts'
@@ -86,7 +86,7 @@ function prettyInfo(found: ChainInfo, file: string, paint: Paint): Printable {
 				: paint('red', `${bytes(found.damagedBytes)} in ${damagedText(found.damagedPlaces, file)}`),
 		],
 		['answer', found.answer === 'ok' ? undefined : answerText(found, paint)],
-		['head', found.head.link === '' ? undefined : `${found.head.link} at seq ${found.head.seq}`],
+		['head', found.head.link === '' ? undefined : headText(found.head)],
 	]
 	const lines = rows.flatMap(([name, text]) =>
 		text === undefined ? [] : [printed`${paint('bold', name.padEnd(10))} ${text}`],

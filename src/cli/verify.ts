@@ -1,7 +1,7 @@
 /** Implements `mesh-chain verify`, which checks every checksum, seq and link of a chain. */
 import { type VerifyReport, verifyChain } from '../chain/index.ts'
 import { bytes, counted } from '../text/numbers.ts'
-import { answerText, CHECK_STATUSES, STRICT_OPTION, statusFor } from './answer.ts'
+import { answerText, CHECK_STATUSES, headText, STRICT_OPTION, statusFor } from './answer.ts'
 import type { Command } from './command.ts'
 import { statusTexts } from './exit-status.ts'
 import { adviceFor, findingLine, notListedLines, printLines } from './findings.ts'
@@ -51,6 +51,6 @@ function prettyReport(file: string, report: VerifyReport, paint: Paint): Printab
 		bytes(report.bytes),
 	].join(', ')
 	lines.push(printed`${file}: ${answerText(report, paint)}: ${sums}`)
-	if (report.head.link !== '') lines.push(paint('dim', `head ${report.head.link} at seq ${report.head.seq}`))
+	if (report.head.link !== '') lines.push(paint('dim', `head ${headText(report.head)}`))
 	return [...lines, ...adviceFor(file, report.findings).map(printable)]
 }

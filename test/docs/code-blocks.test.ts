@@ -70,14 +70,35 @@ function syntaxErrors({ code, language, line }: Fence): string[] {
 	return diagnostics.map(({ messageText }) => `line ${line}: ${String(messageText)}`)
 }
 
-/** A first line such as `// log.mjs` names the file, for other blocks that import it. */
+/** A first line such as `// log.mts` names the file, for other blocks that import it. */
 async function runProgram({ code }: Fence, name: string, cwd: string) {
-	const [, given = `${name}.mjs`] = /^\/\/ (\S+\.mjs)\n/.exec(code) ?? []
+	const [, given = `${name}.mjs`] = /^\/\/ (\S+\.m[jt]s)\n/.exec(code) ?? []
 	const options = { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext }
 	const there = code.replaceAll('nats://127.0.0.1:4222', nats.url)
-	writeFileSync(join(cwd, given), ts.transpileModule(there, { compilerOptions: options }).outputText)
+	const program = ts.transpileModule(there, { compilerOptions: options }).outputText
+	const file = given.replace(/mts$/, 'mjs')
+	writeFileSync(join(cwd, file), program)
 	const env = code.includes('new pg.') ? await newDatabase() : {}
-	return run(process.execPath, [given], { cwd, env })
+	return run(process.execPath, [file], { cwd, env })
+}
+
+/** Compiles a block against the declarations of this build, under the strictest options. */
+function typeErrors({ code }: Fence): string[] {
+	const file = join(mkdtempSync(join(folder, 'types-')), 'block.mts')
+	writeFileSync(file, code)
+	const program = ts.createProgram([file], {
+		target: ts.ScriptTarget.ES2022,
+		module: ts.ModuleKind.NodeNext,
+		moduleResolution: ts.ModuleResolutionKind.NodeNext,
+		types: ['node'],
+		strict: true,
+		noUncheckedIndexedAccess: true,
+		exactOptionalPropertyTypes: true,
+		noEmit: true,
+	})
+	return ts
+		.getPreEmitDiagnostics(program)
+		.map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, ' '))
 }
 
 /** Returns the output that comments of `console.log` promise. */
@@ -135,6 +156,16 @@ async function runLines(fence: Fence, cwd: string): Promise<void> {
 }
 
 const readme = fencesOf(readPage('README.md'))
+
+test('TypeScript examples compile under the strictest options', () => {
+	const pages = markdownFiles().filter((path) => path === 'README.md' || path.startsWith('docs/'))
+	const fences = pages.flatMap((path) => fencesOf(readPage(path))).filter(isWhole)
+	const examples = fences.filter(({ language }) => language === 'ts')
+	expect(examples.length).toBeGreaterThan(0)
+	expect(examples.flatMap(typeErrors)).toEqual([])
+	const wrong = { ...examples[0]!, code: "import { MeshLoop } from 'mesh-chain'\nnew MeshLoop(1)" }
+	expect(typeErrors(wrong)).toHaveLength(1)
+}, 60_000)
 
 describe('README.md', () => {
 	const programs = readme.filter(isJavaScript)
