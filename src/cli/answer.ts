@@ -45,5 +45,9 @@ export function answerText(
 
 /** Formats a head, including the records that it covers. */
 export function headText({ link, seq }: ChainHead): string {
-	return `${link}, ${seq === 0 ? 'covers no records yet' : `covers the records up to seq ${seq}`}`
+	const covered =
+		seq === 0
+			? 'covers no records yet (a link follows about every 64 KiB)'
+			: `covers the records up to seq ${seq}`
+	return `${link}, ${covered}`
 }
