@@ -16,7 +16,10 @@ export default defineConfig({
 		// The default of one second is a measure: a busy disk may take longer for one sync.
 		expect: { poll: { timeout: 30_000 } },
 		projects: [
-			{ extends: true, test: { name: 'quick', include: ['test/**/*.test.ts'], exclude: SLOW } },
+			{
+				extends: true,
+				test: { name: 'quick', include: ['test/**/*.test.ts'], exclude: ['**/node_modules/**', ...SLOW] },
+			},
 			{ extends: true, test: { name: 'full', include: SLOW, testTimeout: 300_000, fileParallelism: false } },
 		],
 	},

@@ -101,8 +101,7 @@ async function* removing(
 	if (moment === 0) await remove()
 	for await (const each of records) {
 		yield each
-		count += isGap(each) ? 0 : 1
-		if (count === moment) await remove()
+		if (!isGap(each) && ++count === moment) await remove()
 	}
 }
 
