@@ -44,7 +44,7 @@ export function answerText(
 }
 
 /** Formats a head, including the records that it covers. */
-export function headText({ link, seq }: ChainHead): string {
+export function headText({ link, seq }: Pick<ChainHead, 'link' | 'seq'>): string {
 	const covered =
 		seq === 0
 			? 'covers no records yet (a link follows about every 64 KiB)'
