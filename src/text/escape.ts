@@ -12,17 +12,23 @@
 
 const UNSAFE = String.raw`[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{DI}]`
 
+/** Scripts in which an invisible character decides whether two letters join. */
+const JOINING_SCRIPTS =
+	String.raw`[\p{Script=Arabic}\p{Script=Syriac}\p{Script=Devanagari}\p{Script=Bengali}` +
+	String.raw`\p{Script=Gurmukhi}\p{Script=Gujarati}\p{Script=Oriya}\p{Script=Tamil}\p{Script=Telugu}` +
+	String.raw`\p{Script=Kannada}\p{Script=Malayalam}\p{Script=Sinhala}\p{Script=Khmer}\p{Script=Myanmar}]`
+
 /**
  * Invisible characters that are part of the spelling and are therefore not escaped. They join the parts of an
  * emoji or, in some scripts, letters.
+ *
+ * Invariant: the characters that decide this are never escaped themselves, so that escaping a text twice gives
+ * the same text. Some invisible characters belong to a script, and some are letters.
  */
 const SPELLING = [
-	String.raw`(?<=\p{Emoji})\ufe0f`,
+	String.raw`(?<=[\p{Emoji}\p{Extended_Pictographic}])\ufe0f`,
 	String.raw`(?<=\p{Extended_Pictographic}[\ufe0f\p{Emoji_Modifier}]?)\u200d(?=\p{Extended_Pictographic})`,
-	String.raw`(?<=[\p{Script=Arabic}\p{Script=Syriac}\p{Script=Devanagari}\p{Script=Bengali}` +
-		String.raw`\p{Script=Gurmukhi}\p{Script=Gujarati}\p{Script=Oriya}\p{Script=Tamil}\p{Script=Telugu}` +
-		String.raw`\p{Script=Kannada}\p{Script=Malayalam}\p{Script=Sinhala}\p{Script=Khmer}\p{Script=Myanmar}])` +
-		String.raw`[\u200c\u200d](?=\p{L})`,
+	String.raw`(?<=(?!${UNSAFE})${JOINING_SCRIPTS})[\u200c\u200d](?=(?!${UNSAFE})\p{L})`,
 ].join('|')
 
 const IN_TEXT = new RegExp(`(${SPELLING})|${UNSAFE}`, 'gu')

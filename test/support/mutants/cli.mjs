@@ -11,6 +11,13 @@ export default [
 		tests: ['test/text/escape.test.ts'],
 	},
 	{
+		name: 'an invisible character of a script keeps the next one from being escaped',
+		file: 'src/text/escape.ts',
+		from: '(?<=(?!${UNSAFE})${JOINING_SCRIPTS})',
+		to: '(?<=${JOINING_SCRIPTS})',
+		tests: ['test/text/escape.test.ts'],
+	},
+	{
 		name: 'a value in a printed text is not escaped',
 		file: 'src/cli/printable.ts',
 		from: 'return value instanceof Printable ? value : make(escapeText(textOf(value)))',
