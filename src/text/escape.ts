@@ -22,8 +22,8 @@ const JOINING_SCRIPTS =
  * Invisible characters that are part of the spelling and are therefore not escaped. They join the parts of an
  * emoji or, in some scripts, letters.
  *
- * Invariant: the characters that decide this are never escaped themselves, so that escaping a text twice gives
- * the same text. Some invisible characters belong to a script, and some are letters.
+ * Invariant: the characters that decide this are never escaped themselves, so that escaping a text twice has
+ * the same result as escaping it once. Some invisible characters belong to a script, and some are letters.
  */
 const SPELLING = [
 	String.raw`(?<=[\p{Emoji}\p{Extended_Pictographic}])\ufe0f`,
