@@ -8,7 +8,7 @@ import { types } from 'node:util'
 import { hush } from '../guard/hush.ts'
 import { propertyOf } from '../guard/values.ts'
 import { DATA_BYTES_MAX, DATA_DEPTH_MAX, STATE_DEPTH_MAX } from '../model/limits.ts'
-import { isWellFormed, toWellFormed } from '../text/well-formed.ts'
+import { BYTES_PER_UNIT_MAX, HEAD_BYTES, type Marker, NO_FIELDS, ObjectBuilder } from './object-builder.ts'
 import { classOf, hasAny, isPlain, nameOf, tagOf } from './object-class.ts'
 
 /**
@@ -59,20 +59,23 @@ const ENTRIES_MAX = 2 ** 20
 /** Built-in iterators, which always end because they yield only the items of a collection. */
 const FINITE: readonly unknown[] = [Map.prototype[Symbol.iterator], Set.prototype[Symbol.iterator]]
 
-/** Number of bytes before the content of a value: the lead byte and the size. */
-const HEAD_BYTES = 5
 const SCALAR_BYTES = 9
-const BYTES_PER_UNIT_MAX = 3
 /** Size of a marker. This amount is reserved, so that the last marker always fits. */
 const MARKER_BYTES = 64
 /** Size of a marker without the reason. */
 const MARKER_HEAD_BYTES = 24
+/** The copier that the next canonicalisation uses; undefined while it is in use. */
+let idle: Copier | undefined
 
 /** Returns the canonical copy of any value, with its size and counts. */
 export function canonicalise(value: unknown): Canonical {
 	if (value === undefined) return NOTHING
-	const copier = new Copier(DATA_BYTES_MAX, DATA_DEPTH_MAX)
+	const copier = idle ?? new Copier(DATA_BYTES_MAX, DATA_DEPTH_MAX)
+	// A getter or `toJSON` may start another canonicalisation before this one ends.
+	idle = undefined
+	copier.reset()
 	const copy = copier.copy(value, 0)
+	idle = copier
 	return { value: copy, bytes: copier.bytes, markers: copier.markers, replaced: copier.replaced }
 }
 
@@ -87,30 +90,30 @@ export function canonicalState(state: unknown): unknown {
 }
 
 /** Returns the marker for a value that cannot be stored. */
-export function marker(reason: string): { readonly $unserializable: string } {
+export function marker(reason: string): Marker {
 	return Object.freeze({ $unserializable: reason })
 }
 
-/**
- * The state of one canonicalisation. Instances share no state, because a getter or `toJSON` may start another
- * canonicalisation before this one ends.
- */
-class Copier {
-	bytes = 0
+/** The state of one canonicalisation. */
+class Copier extends ObjectBuilder {
 	markers = 0
-	replaced = 0
 	/** The objects and arrays that contain the current value, outermost first. */
 	readonly #path: object[] = []
-	/** Last number that was appended to a key to rename it. */
-	#renamed = 1
 	/** Incomplete lists of items, and objects that were created from them. */
 	#cut: WeakSet<object> | undefined
 	readonly #bytesMax: number
 	readonly #depthMax: number
 
 	constructor(bytesMax: number, depthMax: number) {
+		super()
 		this.#bytesMax = bytesMax
 		this.#depthMax = depthMax
+	}
+
+	override reset(): void {
+		super.reset()
+		this.markers = 0
+		this.#cut = undefined
 	}
 
 	copy(value: unknown, depth: number): unknown {
@@ -146,9 +149,11 @@ class Copier {
 		if (this.#path.includes(value)) return this.#marker('cycle')
 		this.#path.push(value)
 		const { bytes, markers } = this
+		const { held } = this
 		try {
 			return this.#container(value, depth)
 		} catch (thrown) {
+			this.drop(held)
 			this.bytes = Math.max(this.bytes, bytes)
 			this.markers = markers
 			return this.#marker(`threw ${nameOf(thrown)}`)
@@ -169,15 +174,15 @@ class Copier {
 		// If the result of toJSON has a toJSON method, that method is not called, because such calls could
 		// continue indefinitely.
 		if (typeof toJson === 'function') return this.#answer(toJson.call(value, ''), value, depth)
-		return this.#anyFields(value, depth)
+		return this.#anyFields(value, prototype, depth)
 	}
 
 	#answer(answer: unknown, asked: object, depth: number): unknown {
-		if (answer === asked) return this.#anyFields(asked, depth)
+		if (answer === asked) return this.#anyFields(asked, Object.getPrototypeOf(asked), depth)
 		if (typeof answer !== 'object' || answer === null) return this.copy(answer, depth)
 		if (this.#path.includes(answer)) return this.#marker('cycle')
 		if (Array.isArray(answer)) return this.#array(answer, depth)
-		return this.#knownType(answer, depth) ?? this.#anyFields(answer, depth)
+		return this.#knownType(answer, depth) ?? this.#anyFields(answer, Object.getPrototypeOf(answer), depth)
 	}
 
 	/** Copies a value whose built-in type has its own canonical form. Returns undefined for any other value. */
@@ -207,12 +212,17 @@ class Copier {
 	 * Copies the own enumerable fields. If an object has no such fields and is not a plain object, its state is
 	 * stored elsewhere. In that case, the object becomes a marker instead of an empty object.
 	 */
-	#anyFields(value: object, depth: number): unknown {
-		const keys = Object.keys(value)
-		const fields = keys.length === 0 ? undefined : this.#named(value, keys, depth)
-		if (fields !== undefined && (Object.getPrototypeOf(value) === Object.prototype || hasAny(fields)))
-			return fields
-		if (isPlain(value)) return fields ?? this.#named(value, keys, depth)
+	#anyFields(value: object, prototype: unknown, depth: number): unknown {
+		if (prototype === Object.prototype) {
+			const fields = this.#fields(value, depth)
+			// `Math` and similar objects have no fields, but are not empty.
+			if (fields !== NO_FIELDS || Object.keys(value).length > 0 || isPlain(value)) return fields
+		} else {
+			const keys = Object.keys(value)
+			const fields = keys.length === 0 ? undefined : this.#listed(value, keys, depth)
+			if (fields !== undefined && hasAny(fields)) return fields
+			if (isPlain(value)) return fields ?? this.#listed(value, keys, depth)
+		}
 		const entries = propertyOf(value, 'entries')
 		const iterator = propertyOf(value, Symbol.iterator)
 		if (typeof entries === 'function' && entries === iterator) return this.#entries(value, depth)
@@ -275,32 +285,49 @@ class Copier {
 		return Object.freeze(copy)
 	}
 
-	#fields(source: object, depth: number): unknown {
-		return this.#named(source, Object.keys(source), depth)
+	/**
+	 * Copies the own enumerable fields of an object. Suits plain objects only: a for-in loop is the fastest way
+	 * to read their fields, but it also searches all prototypes of other objects.
+	 */
+	#fields(source: object, depth: number): object {
+		this.bytes += HEAD_BYTES
+		let fields = this.noFields
+		let isCut = this.#cut?.has(source) ?? false
+		for (const key in source) {
+			// V8 removes this call, but not one of Object.hasOwn.
+			// biome-ignore lint/suspicious/noPrototypeBuiltins: see above
+			if (!Object.prototype.hasOwnProperty.call(source, key)) continue
+			if (this.#isFull(key.length)) {
+				isCut = true
+				break
+			}
+			let value: unknown
+			let marked: unknown
+			try {
+				value = (source as Record<string, unknown>)[key]
+			} catch (thrown) {
+				marked = this.#marker(`threw ${nameOf(thrown)}`)
+			}
+			if (value !== undefined) fields = this.keep(fields, key, this.copy(value, depth + 1), source)
+			else if (marked !== undefined) fields = this.keep(fields, key, marked, source)
+		}
+		return this.finish(fields, isCut ? this.#marker('too large') : undefined)
 	}
 
-	#named(source: object, keys: readonly string[], depth: number): object {
+	/** Copies the fields of an object that have the given keys. */
+	#listed(source: object, keys: readonly string[], depth: number): object {
 		this.bytes += HEAD_BYTES
-		const copy: Record<string, unknown> = {}
-		let isCut = this.#cut?.has(source) ?? false
+		let fields = this.noFields
+		let isCut = false
 		for (const key of keys) {
 			if (this.#isFull(key.length)) {
 				isCut = true
 				break
 			}
-			this.#field(copy, key, source, depth)
+			const value = this.#safely(source, key, depth, true)
+			if (value !== undefined) fields = this.keep(fields, key, value, source)
 		}
-		if (isCut) {
-			copy['$unserializable'] = 'too large'
-			this.markers++
-			this.bytes += MARKER_BYTES
-		}
-		return Object.freeze(copy)
-	}
-
-	#field(copy: Record<string, unknown>, key: string, source: object, depth: number): void {
-		const value = this.#safely(source, key, depth, true)
-		if (value !== undefined) copy[this.#key(key, copy, source)] = value
+		return this.finish(fields, isCut ? this.#marker('too large') : undefined)
 	}
 
 	/**
@@ -320,7 +347,7 @@ class Copier {
 	#error(error: Error, depth: number): unknown {
 		const fields = ERROR_FIELDS.filter((key) => key in error)
 		const others = Object.keys(error).filter((key) => !ERROR_FIELDS.includes(key))
-		return this.#named(error, [...fields, ...others], depth)
+		return this.#listed(error, [...fields, ...others], depth)
 	}
 
 	/** Returns a plain object if the keys are distinct strings, or a list of pairs otherwise. */
@@ -373,41 +400,7 @@ class Copier {
 			: text.length * BYTES_PER_UNIT_MAX
 		if (this.#isFull(size)) return this.#marker('too large')
 		this.bytes += HEAD_BYTES + (text.length < 64 ? size : Buffer.byteLength(text))
-		return this.#wellFormed(text)
-	}
-
-	/**
-	 * Returns the unique name of a key in the copy. The name differs from the key if the key cannot be stored.
-	 */
-	#key(key: string, copy: object, source: object): string {
-		const carried = this.#carried(key)
-		const name = carried === key ? key : this.#freeName(carried, copy, source)
-		this.bytes += HEAD_BYTES + (name.length < 64 ? name.length * BYTES_PER_UNIT_MAX : Buffer.byteLength(name))
-		return name
-	}
-
-	/**
-	 * Returns an unused name. Appends a number if a field of the source or the copy already has that name. Each
-	 * number is tested only once, even if many keys have the same name.
-	 */
-	#freeName(name: string, copy: object, source: object): string {
-		let free = name
-		while (Object.hasOwn(source, free) || Object.hasOwn(copy, free)) free = `${name}${++this.#renamed}`
-		return free
-	}
-
-	/**
-	 * Returns a key that readers accept. JavaScript readers of MessagePack do not create a key named
-	 * `__proto__`.
-	 */
-	#carried(key: string): string {
-		return key === '__proto__' ? '__proto_' : this.#wellFormed(key)
-	}
-
-	#wellFormed(text: string): string {
-		if (isWellFormed(text)) return text
-		this.replaced++
-		return toWellFormed(text)
+		return this.wellFormed(text)
 	}
 
 	#isFull(bytes: number): boolean {
@@ -415,7 +408,7 @@ class Copier {
 	}
 
 	/** @param left The replaced value. Nothing else handles its rejections. */
-	#marker(reason: string, left?: unknown): unknown {
+	#marker(reason: string, left?: unknown): Marker {
 		hush(left)
 		this.markers++
 		this.bytes += Math.max(MARKER_BYTES, MARKER_HEAD_BYTES + Buffer.byteLength(reason))

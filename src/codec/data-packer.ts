@@ -34,10 +34,15 @@ interface Packed extends Buffer {
  */
 export function packInPlace(data: unknown): Packed {
 	try {
-		return packr.pack(data, IN_PLACE) as Packed
+		return packNarrowInPlace(data)
 	} catch {
 		return packrOfWideMaps.pack(data, IN_PLACE) as Packed
 	}
+}
+
+/** Packs a value that contains no map with more than 65,535 keys. Throws if it does. */
+export function packNarrowInPlace(data: unknown): Packed {
+	return packr.pack(data, IN_PLACE) as Packed
 }
 
 /** Packs a canonical value like {@link packInPlace}, and returns a view of the packed bytes. */

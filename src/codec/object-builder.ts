@@ -1,0 +1,155 @@
+/**
+ * Builds the objects of canonical copies from their copied fields, and counts the bytes of everything copied.
+ * Objects whose keys occur often are created by generated functions, because V8 creates an object from a
+ * literal much faster than key by key.
+ */
+import { isWellFormed, toWellFormed } from '../text/well-formed.ts'
+import { Shape, Shapes } from './shapes.ts'
+
+/** Number of bytes before the content of a value: the lead byte and the size. */
+export const HEAD_BYTES = 5
+export const BYTES_PER_UNIT_MAX = 3
+/** The copy of every object without fields. */
+export const NO_FIELDS: object = Object.freeze({})
+
+/** Length below which the maximum size of a string follows from its length. */
+const ESTIMATE_LENGTH = 64
+/** Number of copied fields that may stay in memory until the next copy. */
+const VALUES_KEPT_MAX = 256
+
+/** What is stored instead of a value or of the fields that cannot be stored, with the reason. */
+export interface Marker {
+	readonly $unserializable: string
+}
+
+/** Creates a frozen object from the values `values[start]`, `values[start + 1]` and so on. */
+type Create = (values: readonly unknown[], start: number) => object
+
+/** The keys of the fields of an object under way. */
+export type FieldsSoFar = Shape<Create>
+
+const shapes = new Shapes(generateCreate)
+/** Stands for an object under way that is created key by key. The unfinished object is its only value. */
+const KEY_BY_KEY: FieldsSoFar = new Shape(0, '', new Shape())
+
+export class ObjectBuilder {
+	/** Upper bound on the size of everything copied so far as MessagePack, in bytes. */
+	bytes = 0
+	/** Number of strings and keys in which lone surrogates were replaced. */
+	replaced = 0
+	/** The copied fields of the objects under way, outermost object first. */
+	readonly #values: unknown[] = []
+	/** Number of values that belong to objects under way. Later values are left over. */
+	#held = 0
+	/** Last number that was appended to a key to rename it. */
+	#renamed = 1
+
+	/** Prepares for another copy. */
+	reset(): void {
+		this.bytes = 0
+		this.replaced = 0
+		this.#renamed = 1
+		if (this.#values.length > VALUES_KEPT_MAX) this.#values.length = 0
+	}
+
+	/** Number of copied fields that are held for objects under way. */
+	get held(): number {
+		return this.#held
+	}
+
+	/** Drops fields of objects under way that will not be finished, until `held` fields are left. */
+	drop(held: number): void {
+		this.#held = held
+	}
+
+	/** The start of an object under way. */
+	get noFields(): FieldsSoFar {
+		return shapes.root
+	}
+
+	/**
+	 * Adds one copied field to the innermost object under way. Returns the fields so far.
+	 *
+	 * @param source The object that is copied. No key is renamed to one of its keys.
+	 */
+	keep(fields: FieldsSoFar, key: string, value: unknown, source: object): FieldsSoFar {
+		const next = fields === KEY_BY_KEY ? undefined : shapes.after(fields, key)
+		if (next !== undefined) {
+			this.bytes += HEAD_BYTES + key.length * BYTES_PER_UNIT_MAX
+			this.#values[this.#held++] = value
+			return next
+		}
+		const copy = this.#take(fields)
+		copy[this.#nameOf(key, copy, source)] = value
+		this.#values[this.#held++] = copy
+		return KEY_BY_KEY
+	}
+
+	/**
+	 * Returns the innermost object under way, frozen.
+	 *
+	 * @param marker Marker to add if fields are missing.
+	 */
+	finish(fields: FieldsSoFar, marker: Marker | undefined): object {
+		if (marker === undefined) {
+			if (fields.size === 0) return NO_FIELDS
+			const create = fields === KEY_BY_KEY ? undefined : shapes.handleOf(fields)
+			if (create !== undefined) {
+				this.#held -= fields.size
+				return create(this.#values, this.#held)
+			}
+		}
+		return Object.freeze(Object.assign(this.#take(fields), marker))
+	}
+
+	/** Returns the unfinished object under way, and no longer holds its fields. */
+	#take(fields: FieldsSoFar): Record<string, unknown> {
+		this.#held -= fields.size
+		if (fields === KEY_BY_KEY) return this.#values[this.#held] as Record<string, unknown>
+		const copy: Record<string, unknown> = {}
+		const { keys } = fields
+		for (let index = 0; index < keys.length; index++) copy[keys[index]!] = this.#values[this.#held + index]
+		return copy
+	}
+
+	/**
+	 * Returns the unique name of a key in the copy. The name differs from the key if the key cannot be stored.
+	 */
+	#nameOf(key: string, copy: object, source: object): string {
+		const stored = this.#storable(key)
+		const name = stored === key ? key : this.#freeName(stored, copy, source)
+		const isShort = name.length < ESTIMATE_LENGTH
+		this.bytes += HEAD_BYTES + (isShort ? name.length * BYTES_PER_UNIT_MAX : Buffer.byteLength(name))
+		return name
+	}
+
+	/**
+	 * Returns an unused name. Appends a number if a field of the source or the copy already has that name. Each
+	 * number is tested only once, even if many keys have the same name.
+	 */
+	#freeName(name: string, copy: object, source: object): string {
+		let free = name
+		while (Object.hasOwn(source, free) || Object.hasOwn(copy, free)) free = `${name}${++this.#renamed}`
+		return free
+	}
+
+	/**
+	 * Returns a key that readers accept. JavaScript readers of MessagePack do not create a key named
+	 * `__proto__`.
+	 */
+	#storable(key: string): string {
+		return key === '__proto__' ? '__proto_' : this.wellFormed(key)
+	}
+
+	/** Replaces lone surrogates and counts the string if there are any. */
+	wellFormed(text: string): string {
+		if (isWellFormed(text)) return text
+		this.replaced++
+		return toWellFormed(text)
+	}
+}
+
+function generateCreate(keys: readonly string[]): Create {
+	const fields = keys.map((key, index) => `${JSON.stringify(key)}: values[start + ${index}]`)
+	return new Function('values', 'start', `return Object.freeze({ ${fields.join()} })`) as Create
+}
