@@ -41,6 +41,11 @@ test('a lost connection to Postgres ends no test run: clients and pools have a l
 	expect(found).toEqual([])
 })
 
+test('no private field starts from a public one, which the CommonJS build sets later', () => {
+	const sources = tracked.filter((path) => path.startsWith('src/'))
+	expect(linesThatMatch(/^\s+(readonly )?#\w+(: [^=]+)? = .*\bthis\.[a-z]/, sources)).toEqual([])
+})
+
 test('README.md is short enough to read in one sitting', () => {
 	expect(readFileSync(join(ROOT, 'README.md'), 'utf8').split('\n').length).toBeLessThanOrEqual(200)
 })

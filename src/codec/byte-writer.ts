@@ -4,14 +4,20 @@
  * the shortest header for strings.
  */
 
+const BYTES_MIN = 64 * 1024
 const BYTES_PER_UNIT_MAX = 3
 /** Length up to which a loop over the characters is faster than a native call. */
 const LOOP_LENGTH_MAX = 64
 
 export class ByteWriter {
-	bytes = Buffer.allocUnsafeSlow(64 * 1024)
+	bytes: Buffer
 	pos = 0
-	#view = viewOf(this.bytes)
+	#view: DataView
+
+	constructor() {
+		this.bytes = Buffer.allocUnsafeSlow(BYTES_MIN)
+		this.#view = viewOf(this.bytes)
+	}
 
 	/** Ensures space for `count` more bytes. */
 	reserve(count: number): void {

@@ -7,9 +7,11 @@
  * at most {@link PACKED_DEPTH_MAX} levels deep, and creates at most {@link DATA_OBJECTS_MAX} strings, maps,
  * arrays, byte arrays, dates and bigints.
  */
-import { isUtf8 } from 'node:buffer'
 import { DATA_OBJECTS_MAX, PACKED_DATA_BYTES_MAX, PACKED_DEPTH_MAX } from '../model/limits.ts'
 import { TIME_MAX_MS } from '../platform/time-limits.ts'
+import { packDataBorrow } from './data-packer.ts'
+import { type Shape, Shapes } from './shapes.ts'
+import { utf8Text } from './text-bytes.ts'
 
 const EXT_BIGINT = 0x42
 const EXT_TIMESTAMP = 0xff
@@ -17,20 +19,46 @@ const NO_BYTES = Buffer.alloc(0)
 /** Result for bytes that are not in canonical form. */
 const BAD = Symbol('not canonical')
 
+/**
+ * A generated function that decodes the `size` fields of a map at `pos` if they have certain keys. Returns
+ * undefined if they have other keys. It may read beyond the end of the bytes and create too many
+ * objects, which the caller detects.
+ */
+type DecodeMap = (
+	reader: DataReader,
+	size: number,
+	bytes: Buffer,
+	text: string,
+	pos: number,
+	textStart: number,
+	depth: number,
+) => unknown
+
+const shapes = new Shapes(generateDecode)
+/**
+ * Maximum number of maps in one value that are decoded twice because their shape was guessed wrongly. Without
+ * a limit, decoding nested maps could take exponential time.
+ */
+const WRONG_GUESSES_MAX = 16
+/** The functions that decoded maps last, by size and first key. A power of two. */
+const PREDICTED: (DecodeMap | undefined)[] = new Array<DecodeMap | undefined>(256).fill(undefined)
+
 export class DataReader {
 	#bytes: Buffer = NO_BYTES
-	#text: string | undefined
+	#text = ''
 	#textStart = 0
 	#end = 0
 	#pos = 0
-	#objectsLeft = 0
-
+	/** Number of objects that the value may still create. */
+	objectsLeft = 0
+	/** Number of maps in the value whose shape may still be guessed wrongly. */
+	#guessesLeft = 0
 	/**
 	 * Sets the bytes to read from.
 	 *
-	 * @param text The bytes from `textStart` onwards, decoded as latin1, if the caller already has this string.
+	 * @param text The bytes from `textStart` onwards, with one character per byte.
 	 */
-	open(bytes: Buffer, text?: string, textStart = 0): void {
+	open(bytes: Buffer, text: string, textStart: number): void {
 		this.#bytes = bytes
 		this.#text = text
 		this.#textStart = textStart
@@ -38,7 +66,7 @@ export class DataReader {
 
 	/** Releases the bytes. */
 	close(): void {
-		this.open(NO_BYTES)
+		this.open(NO_BYTES, '', 0)
 	}
 
 	/** Position after the value that the last call to {@link read} decoded. */
@@ -53,9 +81,24 @@ export class DataReader {
 	read(start: number, rowsEnd: number): unknown {
 		this.#pos = start
 		this.#end = Math.min(rowsEnd, start + PACKED_DATA_BYTES_MAX)
-		this.#objectsLeft = DATA_OBJECTS_MAX
+		this.objectsLeft = DATA_OBJECTS_MAX
+		this.#guessesLeft = WRONG_GUESSES_MAX
 		const value = this.#value(0)
 		return value === BAD || this.#pos > this.#end ? undefined : value
+	}
+
+	/**
+	 * Decodes one value within a map for a generated function, from `pos` on. The function continues at
+	 * {@link end}, unless the value is {@link BAD}.
+	 */
+	valueAt(pos: number, depth: number): unknown {
+		this.#pos = pos
+		return this.#value(depth)
+	}
+
+	/** Sets the end of a map that a generated function decoded. */
+	endAt(pos: number): void {
+		this.#pos = pos
 	}
 
 	#value(depth: number): unknown {
@@ -158,19 +201,38 @@ export class DataReader {
 
 	#map(size: number, depth: number): unknown {
 		if (size < 0 || 2 * size > this.#end - this.#pos || !this.#mayHold(depth)) return BAD
+		const slot = slotOf(size, this.#bytes, this.#pos)
+		const decode = PREDICTED[slot]
+		if (decode === undefined || this.#guessesLeft <= 0) return this.#anyMap(size, depth, slot)
+		const { objectsLeft } = this
+		const start = this.#pos
+		const map = decode(this, size, this.#bytes, this.#text, start, this.#textStart, depth + 1)
+		if (map !== undefined && this.objectsLeft >= 0) return map
+		this.#guessesLeft--
+		this.#pos = start
+		this.objectsLeft = objectsLeft
+		return this.#anyMap(size, depth, slot)
+	}
+
+	/** Decodes a map with any keys. */
+	#anyMap(size: number, depth: number, slot: number): unknown {
 		const map: Record<string, unknown> = {}
+		let shape: Shape<DecodeMap> | undefined = shapes.root
 		for (let index = 0; index < size; index++) {
 			const key = this.#key()
 			if (typeof key !== 'string' || key === '__proto__') return BAD
 			const value = this.#value(depth + 1)
 			if (value === BAD) return BAD
 			map[key] = value
+			if (shape !== undefined) shape = shapes.after(shape, key)
 		}
-		return size > 1 && Object.keys(map).length !== size ? BAD : map
+		if (size > 1 && Object.keys(map).length !== size) return BAD
+		if (shape !== undefined && size > 0) PREDICTED[slot] = shapes.handleOf(shape) ?? PREDICTED[slot]
+		return map
 	}
 
 	#mayHold(depth: number): boolean {
-		return depth < PACKED_DEPTH_MAX && --this.#objectsLeft >= 0
+		return depth < PACKED_DEPTH_MAX && --this.objectsLeft >= 0
 	}
 
 	#key(): unknown {
@@ -185,7 +247,7 @@ export class DataReader {
 				(length * 31 + bytes[at]! * 7 + bytes[at + length - 1]! + bytes[at + (length >> 1)]! * 3) & 0x3ff
 			const known = KEYS[slot]
 			if (known !== undefined && known.length === length && isTextAt(bytes, at, known)) {
-				if (--this.#objectsLeft < 0) return BAD
+				if (--this.objectsLeft < 0) return BAD
 				this.#pos = at + length
 				return known
 			}
@@ -198,27 +260,27 @@ export class DataReader {
 	}
 
 	#string(length: number): unknown {
-		if (length < 0 || --this.#objectsLeft < 0) return BAD
+		if (length < 0 || --this.objectsLeft < 0) return BAD
 		const start = this.#take(length)
 		if (start < 0) return BAD
 		return utf8Text(this.#bytes, start, start + length, this.#text, this.#textStart) ?? BAD
 	}
 
 	#binary(length: number): unknown {
-		if (length < 0 || --this.#objectsLeft < 0) return BAD
+		if (length < 0 || --this.objectsLeft < 0) return BAD
 		const start = this.#take(length)
 		return start < 0 ? BAD : new Uint8Array(this.#bytes.subarray(start, start + length))
 	}
 
 	#wideInteger(signed: boolean): unknown {
 		const at = this.#take(8)
-		if (at < 0 || --this.#objectsLeft < 0) return BAD
+		if (at < 0 || --this.objectsLeft < 0) return BAD
 		return signed ? this.#bytes.readBigInt64BE(at) : this.#bytes.readBigUInt64BE(at)
 	}
 
 	#extension(length: number): unknown {
 		const at = length < 0 ? -1 : this.#take(length + 1)
-		if (at < 0 || --this.#objectsLeft < 0) return BAD
+		if (at < 0 || --this.objectsLeft < 0) return BAD
 		const type = this.#bytes[at]!
 		if (type === EXT_TIMESTAMP) return this.#date(at + 1, length)
 		return type === EXT_BIGINT && length > 0 ? this.#bigint(at + 1, length) : BAD
@@ -248,6 +310,57 @@ export class DataReader {
 	}
 }
 
+function slotOf(size: number, bytes: Buffer, pos: number): number {
+	return (size * 31 + bytes[pos]! * 7 + bytes[pos + 1]! * 13 + bytes[pos + 2]!) & (PREDICTED.length - 1)
+}
+
+/**
+ * Generates the function that decodes a map with these keys. The keys are compared as constant bytes, and
+ * short strings and small integers are decoded in place.
+ */
+function generateDecode(keys: readonly string[]): DecodeMap {
+	const fields = keys.map((key, index) => {
+		const encoded = [...packDataBorrow(key)]
+		const isOther = encoded.map((byte, at) => `bytes[pos + ${at}] !== ${byte}`).join(' || ')
+		return `
+			if (${isOther}) return undefined
+			pos += ${encoded.length}
+			lead = bytes[pos]
+			let v${index}
+			start = pos
+			if (lead < 0x80) {
+				v${index} = lead
+				pos++
+			} else {
+				if (lead >= 0xa0 && lead < 0xc0) {
+					end = pos + lead - 0x9f
+					for (pos++; pos < end && bytes[pos] < 0x80; ) pos++
+				}
+				if (pos === end) {
+					v${index} = text.substring(start + 1 - textStart, end - textStart)
+					objects++
+				} else {
+					v${index} = reader.valueAt(start, depth)
+					if (v${index} === BAD) return BAD
+					pos = reader.end
+				}
+			}`
+	})
+	const literal = keys.map((key, index) => `${JSON.stringify(key)}: v${index}`)
+	const body = `
+		return function decodeMap(reader, size, bytes, text, pos, textStart, depth) {
+			if (size !== ${keys.length}) return undefined
+			let lead, start
+			let end = 0
+			let objects = ${keys.length}
+			${fields.join('')}
+			reader.objectsLeft -= objects
+			reader.endAt(pos)
+			return { ${literal.join()} }
+		}`
+	return (new Function('BAD', body) as (bad: symbol) => DecodeMap)(BAD)
+}
+
 /**
  * Recent keys by hash. V8 must look up each new string in its table of property names. A string from this
  * cache needs no lookup.
@@ -259,34 +372,4 @@ function isTextAt(bytes: Buffer, at: number, text: string): boolean {
 		if (text.charCodeAt(index) !== bytes[at + index]) return false
 	}
 	return true
-}
-
-/** Length below which a loop over the bytes is faster than a native call. */
-const LOOP_LENGTH_MAX = 48
-
-/**
- * Decodes the string in `bytes[start, end)`. Returns undefined if the bytes are not UTF-8.
- *
- * @param latin1 The bytes from `latin1Start` onwards, with one character per byte, if the caller has this
- * string. Slicing it costs less than native calls.
- */
-export function utf8Text(
-	bytes: Buffer,
-	start: number,
-	end: number,
-	latin1: string | undefined,
-	latin1Start: number,
-): string | undefined {
-	if (end - start <= LOOP_LENGTH_MAX) {
-		let pos = start
-		while (pos < end && bytes[pos]! < 0x80) pos++
-		if (pos === end) {
-			return latin1 === undefined
-				? bytes.toString('latin1', start, end)
-				: latin1.substring(start - latin1Start, end - latin1Start)
-		}
-	}
-	const text = bytes.toString('utf8', start, end)
-	// Invalid UTF-8 is decoded as U+FFFD, but a valid string may also contain U+FFFD.
-	return text.includes('\ufffd') && !isUtf8(bytes.subarray(start, end)) ? undefined : text
 }

@@ -19,13 +19,18 @@ import {
 	type RecordOrigin,
 } from '../model/record.ts'
 import { TIME_MAX_MS } from '../platform/time-limits.ts'
-import { DataReader, utf8Text } from './data-reader.ts'
+import { DataReader } from './data-reader.ts'
 import { NO_BLOCK, type RowBlock } from './row-block.ts'
 import { DEFAULT_KIND, ROW_COLUMNS_MAX, ROW_COLUMNS_MIN } from './row-columns.ts'
 import { valueEnd } from './structure.ts'
+import { isAsciiIn, utf8Text } from './text-bytes.ts'
 
 /** The flag of a block with kinds that start with `$`. The lower bits represent levels. */
 const OWN_KINDS = 1 << LOG_LEVELS.length
+/** `$` as a byte. */
+const DOLLAR = 0x24
+/** Maximum number of rows in a block whose strings are checked for ASCII one by one. */
+const ROWS_CHECKED_MAX = 4
 /** The maximum time delta of a plain row. */
 const PLAIN_DELTA_MAX = 0x7f
 
@@ -70,8 +75,7 @@ export function sumRows(block: RowBlock): RowSums {
 		maxTsMs: Number.NEGATIVE_INFINITY,
 	}
 	try {
-		// The sums do not need the decoded string.
-		reader.open({ ...block, ascii: false }, 0)
+		reader.open(block, 0, '')
 		for (let row = 0; row < block.rows; ) {
 			row += reader.sumPlainRows(block.rows - row, sums)
 			if (row++ < block.rows) reader.sumRow(sums)
@@ -93,24 +97,35 @@ class RowReader {
 	readonly #data = new DataReader()
 	#block = NO_BLOCK
 	#bytes = NO_BLOCK.bytes
-	#text: string | undefined
+	/** The bytes of the block, with one character per byte. */
+	#text = ''
 	#levelIndexMin = 0
 	/** Whether the times of all plain rows are known to be valid, which {@link plainRow} requires. */
 	#takesPlain = false
 	#pos = 0
 	/** Flags that the rows decoded so far require. */
 	#flags = 0
+	/**
+	 * Whether the strings of plain rows are checked for ASCII one by one. In a large block that is flagged as
+	 * ASCII, it is faster to compare the number of bytes above 0x7f with {@link #highBytes} at the end.
+	 */
+	#checksStrings = false
 	/** Number of bytes above 0x7f in the headers of plain rows. All other such bytes are in strings. */
 	#highBytes = 0
-	/** Start of the rows after the last plain row; -1 if there are none. */
+	/** Start of the rows after the last plain row without data; -1 if there are none. */
 	#otherStart = -1
 
 	/**
 	 * Starts at the first row of a block.
 	 *
+	 * @param text The bytes of the block, with one character per byte. It may be empty if no string is decoded.
 	 * @throws {RangeError} If the base time is not a valid time.
 	 */
-	open(block: RowBlock, levelIndexMin: number): void {
+	open(
+		block: RowBlock,
+		levelIndexMin: number,
+		text = block.bytes.toString('latin1', block.start, block.end),
+	): void {
 		this.#block = block
 		this.#levelIndexMin = levelIndexMin
 		this.#bytes = block.bytes
@@ -118,28 +133,29 @@ class RowReader {
 		this.#flags = 0
 		this.#highBytes = 0
 		this.#otherStart = -1
-		this.#text = block.ascii ? block.bytes.toString('latin1', block.start, block.end) : undefined
+		this.#text = text
+		this.#checksStrings = !block.ascii || block.rows <= ROWS_CHECKED_MAX
 		this.#data.open(block.bytes, this.#text, block.start)
 		if (!isRecordTime(block.baseTsMs)) throw this.#malformed('a base time')
-		this.#takesPlain = this.#text !== undefined && block.baseTsMs <= TIME_MAX_MS - PLAIN_DELTA_MAX
+		this.#takesPlain = block.baseTsMs <= TIME_MAX_MS - PLAIN_DELTA_MAX
 	}
 
 	/** Releases the block. */
 	close(): void {
 		this.#block = NO_BLOCK
 		this.#bytes = NO_BLOCK.bytes
-		this.#text = undefined
+		this.#text = ''
 		this.#data.close()
 	}
 
 	/**
-	 * Decodes the next row if it is plain: it has an ASCII message, the default kind, and ids that are short
-	 * strings or nil. Nearly all rows are plain. Returns undefined for any other row, without side effects. For
-	 * speed, the position is kept in a local variable.
+	 * Decodes the next row if it is plain: it has an ASCII message, a short kind that does not start with `$`,
+	 * ids that are short strings or nil, and no origin. Nearly all rows are plain. Returns undefined for any
+	 * other row, without side effects. For speed, the position is kept in a local variable.
 	 */
 	plainRow(index: number): LogRecord | undefined {
 		if (!this.#takesPlain) return undefined
-		const text = this.#text!
+		const text = this.#text
 		const { baseSeq, baseTsMs, epoch, start: base, end } = this.#block
 		const bytes = this.#bytes
 		let pos = this.#pos
@@ -148,34 +164,58 @@ class RowReader {
 		const columns = bytes[pos]! - 0x90
 		const dTs = bytes[pos + 1]!
 		const levelIndex = bytes[pos + 2]!
-		const isPlain = columns >= 4 && columns <= 6 && dTs <= PLAIN_DELTA_MAX && bytes[pos + 3] === 0xc0
+		const kindLead = bytes[pos + 3]!
+		const isPlain = columns >= 4 && columns <= ROW_COLUMNS_MAX && columns !== 7 && dTs <= PLAIN_DELTA_MAX
 		if (!isPlain || levelIndex < this.#levelIndexMin || levelIndex >= LOG_LEVELS.length) return undefined
-		let length = bytes[pos + 4]!
-		pos += 5
+		pos += 4
+		let kind = DEFAULT_KIND
+		const kindStart = pos
+		if (kindLead !== 0xc0) {
+			if (kindLead <= 0xa0 || kindLead >= 0xc0 || bytes[pos] === DOLLAR) return undefined
+			pos += kindLead - 0xa0
+			kind = text.substring(kindStart - base, pos - base)
+		}
+		const kindEnd = pos
+		let length = bytes[pos++]!
 		if (length === 0xd9) length = bytes[pos++]!
 		else if (length >= 0xa0 && length < 0xc0) length -= 0xa0
 		else return undefined
-		const message = text.substring(pos - base, pos - base + length)
-		pos += length
-		const daemonEnd = columns > 4 ? shortTextEnd(bytes, pos) : pos
+		const messageEnd = pos + length
+		const daemonEnd = columns > 4 ? shortTextEnd(bytes, messageEnd) : messageEnd
 		const nodeEnd = columns > 5 ? shortTextEnd(bytes, daemonEnd) : daemonEnd
-		if (!(pos <= daemonEnd && daemonEnd <= nodeEnd && nodeEnd <= end)) return undefined
-		if (this.#otherStart >= 0) this.#countOthers()
-		this.#pos = nodeEnd
-		this.#flags |= 1 << levelIndex
-		// Counts the headers of the row, the kind and the strings, and the length byte of a long string.
-		this.#highBytes += columns - 1 + (length >> 7)
-		return {
-			seq: baseSeq + index,
-			epoch,
-			tsMs: baseTsMs + dTs,
-			level: LOG_LEVELS[levelIndex]!,
-			kind: DEFAULT_KIND,
-			message,
-			daemonId: daemonEnd - pos > 1 ? text.substring(pos + 1 - base, daemonEnd - base) : null,
-			nodeId: nodeEnd - daemonEnd > 1 ? text.substring(daemonEnd + 1 - base, nodeEnd - base) : null,
-			chainPending: false,
+		if (!(messageEnd <= daemonEnd && daemonEnd <= nodeEnd && nodeEnd <= end)) return undefined
+		const message = text.substring(pos - base, messageEnd - base)
+		const daemonId =
+			daemonEnd - messageEnd > 1 ? text.substring(messageEnd + 1 - base, daemonEnd - base) : null
+		const nodeId = nodeEnd - daemonEnd > 1 ? text.substring(daemonEnd + 1 - base, nodeEnd - base) : null
+		const hasData = columns === ROW_COLUMNS_MAX
+		if (hasData || this.#checksStrings) {
+			const isAscii =
+				isAsciiIn(bytes, kindStart, kindEnd) &&
+				isAsciiIn(bytes, pos, messageEnd) &&
+				isAsciiIn(bytes, messageEnd + 1, daemonEnd) &&
+				isAsciiIn(bytes, daemonEnd + 1, nodeEnd)
+			if (!isAscii) return undefined
 		}
+		let data: unknown
+		if (hasData) {
+			data = bytes[nodeEnd] === 0xc0 ? this.#data.read(nodeEnd + 1, end) : undefined
+			if (data === undefined) return undefined
+			if (this.#otherStart < 0) this.#otherStart = this.#pos
+			this.#pos = this.#data.end
+		} else {
+			if (this.#otherStart >= 0) this.#countOthers()
+			this.#pos = nodeEnd
+			// Counts the headers of the row, the kind and the strings, and the length byte of a long string.
+			this.#highBytes += columns - 1 + (length >> 7)
+		}
+		this.#flags |= 1 << levelIndex
+		const seq = baseSeq + index
+		const tsMs = baseTsMs + dTs
+		const level = LOG_LEVELS[levelIndex]!
+		return hasData
+			? { seq, epoch, tsMs, level, kind, message, daemonId, nodeId, chainPending: false, data }
+			: { seq, epoch, tsMs, level, kind, message, daemonId, nodeId, chainPending: false }
 	}
 
 	/** Decodes the next row. Returns undefined if the row is below the level. */
@@ -285,25 +325,27 @@ class RowReader {
 		const { end, start, flags } = this.#block
 		if (this.#pos !== end) throw this.#malformed('the end of the frame')
 		if ((this.#flags & ~flags) !== 0) throw this.#malformed('flags for every level and kind')
+		// Without a plain row, every string was checked one by one.
+		if (this.#checksStrings || this.#highBytes === 0) return
 		if (this.#otherStart >= 0) this.#countOthers()
-		if (this.#takesPlain && this.#highBytes !== this.#highBytesIn(start, end)) {
+		if (this.#highBytes !== this.#highBytesIn(start, end)) {
 			throw this.#malformed('only ASCII strings (as flagged)')
 		}
 	}
 
 	/**
-	 * Excludes the bytes of rows that are not plain from the final comparison, because their strings were
-	 * checked one by one.
+	 * Excludes the bytes of rows that are not plain or have data from the final comparison, because their
+	 * strings were checked one by one.
 	 */
 	#countOthers(): void {
-		if (this.#takesPlain) this.#highBytes += this.#highBytesIn(this.#otherStart, this.#pos)
+		if (!this.#checksStrings) this.#highBytes += this.#highBytesIn(this.#otherStart, this.#pos)
 		this.#otherStart = -1
 	}
 
 	/** Counts the bytes above 0x7f, each of which takes two bytes in UTF-8. */
 	#highBytesIn(start: number, end: number): number {
 		const base = this.#block.start
-		return Buffer.byteLength(this.#text!.substring(start - base, end - base)) - (end - start)
+		return Buffer.byteLength(this.#text.substring(start - base, end - base)) - (end - start)
 	}
 
 	#columns(): number {
@@ -353,7 +395,7 @@ class RowReader {
 		const text = utf8Text(this.#bytes, start, start + length, this.#text, this.#block.start)
 		if (text === undefined) throw this.#malformed('UTF-8')
 		// Only an ASCII string has as many UTF-16 code units as bytes.
-		if (this.#text !== undefined && text.length !== length) throw this.#malformed('ASCII (as flagged)')
+		if (this.#block.ascii && text.length !== length) throw this.#malformed('ASCII (as flagged)')
 		return text
 	}
 

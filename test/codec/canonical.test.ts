@@ -15,7 +15,8 @@ import { CANONICAL_ROWS, failure, marker } from '../support/canonical-rows.ts'
 
 function unpackData(packed: Uint8Array): unknown {
 	const reader = new DataReader()
-	reader.open(Buffer.from(packed))
+	const bytes = Buffer.from(packed)
+	reader.open(bytes, bytes.toString('latin1'), 0)
 	const value = reader.read(0, packed.length)
 	expect(reader.end).toBe(packed.length)
 	return value

@@ -45,6 +45,10 @@ const record = fc.record({
 	chainPending: fc.constant(false),
 })
 
+const recordWithData = fc
+	.tuple(record, fc.option(fc.jsonValue({ maxDepth: 2 }), { nil: undefined, freq: 2 }))
+	.map(([each, data]) => (data === undefined ? each : { ...each, data: canonicalise(data).value }))
+
 /** Encodes a row with a general encoder: an independent implementation of `docs/FORMAT.md`. */
 function referenceRow({ tsMs, level, kind, message, daemonId, nodeId }: LogRecord): Buffer {
 	const row: unknown[] = [tsMs - BASE_TS_MS, levelIndex(level), kind === 'log' ? null : kind]
@@ -79,7 +83,7 @@ test('rows equal, byte for byte, the output of a general MessagePack encoder', (
 
 test('rows are decoded to the original records, with and without the ASCII shortcut', () => {
 	fc.assert(
-		fc.property(fc.array(record, { minLength: 1, maxLength: 30 }), (records) => {
+		fc.property(fc.array(recordWithData, { minLength: 1, maxLength: 30 }), (records) => {
 			const { bytes, ascii } = encodeAll(records)
 			const texts = records.flatMap(({ kind, message, daemonId, nodeId }) =>
 				[kind, message === kind ? '' : message, daemonId, nodeId].filter(
@@ -99,6 +103,8 @@ test('rows are decoded to the original records, with and without the ASCII short
 			}
 			const expected = records.map((each, index) => ({ ...each, seq: index + 1 }))
 			expect(decodeRows({ ...block, baseSeq: 1, ascii })).toEqual(expected)
+			if (ascii) expect(decodeRows({ ...block, baseSeq: 1, ascii: false })).toEqual(expected)
+			else expect(() => decodeRows({ ...block, baseSeq: 1, ascii: true })).toThrow(RangeError)
 		}),
 		{ numRuns: 2_000 },
 	)

@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { ByteWriter } from '../../src/codec/byte-writer.ts'
 import { packDataBorrow } from '../../src/codec/data-packer.ts'
+import { DATA_OBJECTS_MAX } from '../../src/model/limits.ts'
 
 const VALUES = 20_000
 const FUNCTIONS_MAX = 256
@@ -10,6 +11,9 @@ const FUNCTIONS_MAX = 256
 interface Codec {
 	readonly canonicalise: typeof import('../../src/codec/canonical.ts')['canonicalise']
 	readonly encodeData: typeof import('../../src/codec/data-encoder.ts')['encodeData']
+	/** Decodes a value that fills the bytes. Returns undefined if it is not in canonical form. */
+	readonly decode: (bytes: Buffer) => unknown
+	readonly reader: InstanceType<typeof import('../../src/codec/data-reader.ts')['DataReader']>
 	/** Returns the number of functions that were generated. */
 	readonly generated: () => number
 }
@@ -34,7 +38,16 @@ async function newCodec(isAllowed = true): Promise<Codec> {
 	vi.resetModules()
 	const { canonicalise } = await import('../../src/codec/canonical.ts')
 	const { encodeData } = await import('../../src/codec/data-encoder.ts')
+	const { DataReader } = await import('../../src/codec/data-reader.ts')
+	const reader = new DataReader()
 	return {
+		reader,
+		decode: (bytes) => {
+			using = own
+			reader.open(bytes, bytes.toString('latin1'), 0)
+			const value = reader.read(0, bytes.length)
+			return value !== undefined && reader.end === bytes.length ? value : undefined
+		},
 		canonicalise: (value) => {
 			using = own
 			return canonicalise(value)
@@ -197,13 +210,13 @@ const { value: anyFactory } = fc.letrec<{ value: Factory }>((tie) => ({
 }))
 
 /** The value with the order of its keys, and whether everything in it is frozen. */
-function ordered(value: unknown): unknown {
+function ordered(value: unknown, isFrozen = true): unknown {
 	if (typeof value !== 'object' || value === null) return [typeof value, value]
 	if (value instanceof Date || value instanceof Uint8Array) return value
-	const entries = Object.entries(value).map(([key, field]) => [key, ordered(field)])
+	const entries = Object.entries(value).map(([key, field]) => [key, ordered(field, isFrozen)])
 	return [
 		Array.isArray(value),
-		Object.isFrozen(value),
+		isFrozen === Object.isFrozen(value),
 		Object.getPrototypeOf(value) === Object.prototype,
 		entries,
 	]
@@ -240,6 +253,95 @@ test('copies and bytes do not depend on what was learnt', async () => {
 		expect(ordered(fresh.canonicalise(create()).value)).toStrictEqual(
 			ordered(learning.canonicalise(create()).value),
 		)
+})
+
+test('decoded values do not depend on what was learnt, whatever the bytes are', async () => {
+	const general = await newCodec(false)
+	const learning = await newCodec()
+	const changes = fc.array(
+		fc.tuple(fc.nat(), fc.oneof(fc.nat(255), fc.constantFrom(0xa1, 0xc0, 0xd9, 0xde))),
+		{
+			maxLength: 3,
+		},
+	)
+	let refused = 0
+	fc.assert(
+		fc.property(anyFactory, fc.option(changes, { freq: 2 }), fc.nat(), (create, given, cut) => {
+			const { value } = general.canonicalise(create())
+			if (value === undefined) return
+			let packed = Buffer.from(packDataBorrow(value))
+			expect(ordered(learning.decode(packed), false)).toStrictEqual(ordered(value, true))
+			expect(ordered(general.decode(packed), false)).toStrictEqual(ordered(value, true))
+			for (const [at, byte] of given ?? []) packed[at % packed.length] = byte
+			if (given?.length === 1) packed = packed.subarray(0, cut % packed.length)
+			if (given?.length === 2) packed = Buffer.concat([packed, packed])
+			const expected = general.decode(packed)
+			if (expected === undefined) refused++
+			expect(ordered(learning.decode(packed), false)).toStrictEqual(ordered(expected, false))
+		}),
+		{ numRuns: VALUES },
+	)
+	expect(general.generated()).toBe(0)
+	expect(learning.generated()).toBeGreaterThan(20)
+	expect(refused).toBeGreaterThan(1000)
+})
+
+describe('a map in a forged file', () => {
+	const raw = (hex: string) => Buffer.from(hex.replaceAll(' ', ''), 'hex')
+
+	test.each([
+		['two equal keys', raw('de0002 a161 01 a161 02')],
+		['the key __proto__', raw('de0001 a95f5f70726f746f5f5f de0001 a161 01')],
+		['a key that is a number', raw('de0001 01 01')],
+	])('with %s is refused, again and again', async (_what, bytes) => {
+		const codec = await newCodec()
+		for (let index = 0; index < 100; index++) expect(codec.decode(bytes)).toBeUndefined()
+		expect(codec.generated()).toBe(0)
+		expect({}).not.toHaveProperty('a')
+	})
+
+	test('may have keys that look like code', async () => {
+		const codec = await newCodec()
+		const keys = ['"', "'", '`', '\\', '\u2028', '\n', '*/', '"]}); globalThis.attacked = 1; ({"']
+		for (const key of keys) {
+			const map = { [key]: 1, b: { [key]: key } }
+			const bytes = Buffer.from(packDataBorrow(map))
+			for (let index = 0; index < 40; index++) expect(codec.decode(bytes)).toStrictEqual(map)
+		}
+		expect(codec.generated()).toBe(2 * keys.length)
+		expect(globalThis).not.toHaveProperty('attacked')
+	})
+
+	test('may be nested deeply, with other keys than its beginning lets expect', async () => {
+		const codec = await newCodec()
+		const nested = (depth: number, key: (depth: number) => string): object =>
+			depth === 0 ? {} : { a: nested(depth - 1, key), [key(depth)]: 1 }
+		for (let index = 0; index < 40; index++) codec.decode(Buffer.from(packDataBorrow(nested(14, () => 'b'))))
+		expect(codec.generated()).toBe(1)
+		const valueAt = vi.spyOn(codec.reader, 'valueAt')
+		const forged = nested(14, (depth) => `c${depth}`)
+		expect(codec.decode(Buffer.from(packDataBorrow(forged)))).toStrictEqual(forged)
+		// Decoding each map twice at every level would take 2^14 calls.
+		expect(valueAt.mock.calls.length).toBeGreaterThan(0)
+		expect(valueAt.mock.calls.length).toBeLessThan(200)
+	})
+
+	test('may contain as many objects as any value, and not one more', async () => {
+		const codec = await newCodec()
+		const small = { a: 'x', b: 'y' }
+		for (let index = 0; index < 40; index++) codec.decode(Buffer.from(packDataBorrow(small)))
+		expect(codec.generated()).toBe(1)
+		// Each map counts as five objects: itself, two keys and two strings. The array counts as one.
+		const maps = Math.floor((DATA_OBJECTS_MAX - 1) / 5)
+		const left = DATA_OBJECTS_MAX - 1 - 5 * maps
+		const list = (strings: number, from = 0) => [
+			...Array.from({ length: strings }, () => 'z'),
+			...Array.from({ length: maps - from }, () => small),
+		]
+		expect(codec.decode(Buffer.from(packDataBorrow(list(left))))).toEqual(list(left))
+		expect(codec.decode(Buffer.from(packDataBorrow(list(left + 1))))).toBeUndefined()
+		expect(codec.decode(Buffer.from(packDataBorrow(list(left + 5, 1))))).toEqual(list(left + 5, 1))
+	})
 })
 
 describe('what is learnt', () => {

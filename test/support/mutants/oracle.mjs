@@ -38,7 +38,7 @@ export default [
 	{
 		name: 'a repeated key does not count as a value of its data',
 		file: 'src/codec/data-reader.ts',
-		from: 'if (--this.#objectsLeft < 0) return BAD\n\t\t\t\tthis.#pos = at + length',
+		from: 'if (--this.objectsLeft < 0) return BAD\n\t\t\t\tthis.#pos = at + length',
 		to: 'this.#pos = at + length',
 		tests: ['test/oracle/format-oracle.test.ts'],
 	},
