@@ -63,8 +63,8 @@ export interface Chain<E extends object = EventMap> extends AsyncDisposable {
 	records<K extends KindOf<E>>(query: ChainQuery & KindFilter<K>): AsyncIterable<ChainRecord<E, K>>
 	records(query?: ChainQuery): AsyncIterable<ChainRecord<E>>
 	/**
-	 * Iterates like {@link records}, but over arrays of records, one per frame or part of a frame. This is
-	 * faster than iterating over individual records.
+	 * Iterates like {@link records}, but over arrays of records, each from several frames or from a part of a
+	 * frame. No array is empty. This is faster than iterating over individual records.
 	 */
 	batches<K extends KindOf<E>>(query: ChainQuery & KindFilter<K>): AsyncIterable<ChainRecord<E, K>[]>
 	batches(query?: ChainQuery): AsyncIterable<ChainRecord<E>[]>

@@ -143,7 +143,7 @@ export class Shapes<Handle> {
 			shape.handle = this.#generate(shape.keys)
 			this.#functions++
 		} catch {
-			// Node.js was started with an option that does not let functions be created from text.
+			// Node.js runs with `--disallow-code-generation-from-strings`.
 			isGenerationAllowed = false
 		}
 		return shape.handle

@@ -5,16 +5,25 @@
  */
 import { crc32 } from 'node:zlib'
 
-/**
- * Minimum length at which the native function (350 ns per call) is faster than the table (1.3 ns per byte).
- */
-const NATIVE_BYTES_MIN = 256
+/** Minimum length at which the native function is faster than the tables. */
+const NATIVE_BYTES_MIN = 192
 
+/** The CRC-32 of each byte value. */
 const TABLE = Uint32Array.from({ length: 256 }, (_unused, byte) => {
 	let crc = byte
 	for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0xedb88320 : crc >>> 1
 	return crc >>> 0
 })
+
+/** `TABLES[256 * zeros + byte]`: the CRC-32 of a byte that is followed by up to three zero bytes. */
+const TABLES = new Int32Array(4 * 256)
+for (let byte = 0; byte < 256; byte++) {
+	let crc = TABLE[byte]!
+	for (let zeros = 0; zeros < 4; zeros++) {
+		TABLES[256 * zeros + byte] = crc
+		crc = (crc >>> 8) ^ TABLE[crc & 0xff]!
+	}
+}
 
 /** Computes the CRC-32 of `bytes[start, end)`, continuing from `crc`. */
 export function checksum(bytes: Uint8Array, start: number, end: number, crc: number): number {
@@ -25,7 +34,16 @@ export function checksum(bytes: Uint8Array, start: number, end: number, crc: num
 /** Returns the state of a CRC-32 after it has processed more bytes. */
 function advance(state: number, bytes: Uint8Array, start: number, end: number): number {
 	let next = state
-	for (let pos = start; pos < end; pos++) next = (next >>> 8) ^ TABLE[(next ^ bytes[pos]!) & 0xff]!
+	let pos = start
+	for (; pos + 4 <= end; pos += 4) {
+		next ^= bytes[pos]! | (bytes[pos + 1]! << 8) | (bytes[pos + 2]! << 16) | (bytes[pos + 3]! << 24)
+		next =
+			TABLES[768 + (next & 0xff)]! ^
+			TABLES[512 + ((next >>> 8) & 0xff)]! ^
+			TABLES[256 + ((next >>> 16) & 0xff)]! ^
+			TABLES[next >>> 24]!
+	}
+	for (; pos < end; pos++) next = (next >>> 8) ^ TABLE[(next ^ bytes[pos]!) & 0xff]!
 	return next
 }
 

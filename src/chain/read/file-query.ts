@@ -60,6 +60,12 @@ export async function* matchingIn<T>(
 	}
 }
 
+/**
+ * Maximum number of items in a batch that contains several small frames. Passing a batch through all
+ * generators takes longer than decoding a small frame.
+ */
+const JOINED_ITEMS_MAX = 256
+
 interface ListedStretch {
 	readonly file: OpenSegment
 	readonly listed: ChainFile
@@ -75,14 +81,22 @@ async function* forward<T>(
 	const { file, stretch } = part
 	const collector = collectorOf(part, query, view)
 	for await (const entries of walkFile(file, stretch.from, stretch.to)) {
+		let joined: T[] = []
 		for (const entry of entries) {
 			const batches = collector.take(entry)
 			for (let index = 0; index < batches.length; index++) {
 				const batch = batches.at(index)!
-				if (batch.length > 0) yield batch as T[]
+				if (joined.length + batch.length > JOINED_ITEMS_MAX && joined.length > 0) {
+					yield joined
+					joined = []
+				}
+				if (batch.length >= JOINED_ITEMS_MAX) yield batch as T[]
+				else for (let at = 0; at < batch.length; at++) joined.push(batch[at]!)
 			}
-			if (collector.isPastEnd) return
+			if (collector.isPastEnd) break
 		}
+		if (joined.length > 0) yield joined
+		if (collector.isPastEnd) return
 	}
 	const missing = await missingAfter(files, part, collector)
 	if (missing.length > 0) yield missing as T[]

@@ -51,6 +51,29 @@ async function variedChain(path: string): Promise<LogRecord[]> {
 	return written
 }
 
+test('batches join the records of small frames, and none is empty or large because of it', async () => {
+	const path = join(temporaryFolder(), 'node.chain')
+	const appender = new FileChainAppender(path)
+	for (let seq = 1; seq <= 1000; seq++) {
+		appender.append(record(seq))
+		if (seq < 600 || seq % 90 === 0) appender.flush()
+	}
+	await appender.close()
+	const chain = await openChain(path)
+	for (const wanted of [{}, { fromSeq: 10 }, { fromSeq: 300, toSeq: 700 }]) {
+		const { fromSeq = 1, toSeq = 1000 } = wanted as ChainQuery
+		const batches = await collect(chain.batches(wanted))
+		expect(batches.flat().map(({ seq }) => seq)).toEqual(
+			Array.from({ length: Number(toSeq) - Number(fromSeq) + 1 }, (_, index) => Number(fromSeq) + index),
+		)
+		const lengths = batches.map(({ length }) => length)
+		expect(Math.min(...lengths)).toBeGreaterThan(0)
+		expect(Math.max(...lengths)).toBeLessThanOrEqual(256)
+		expect(batches.length).toBeLessThan(20)
+	}
+	await chain.close()
+})
+
 describe('reading a chain', () => {
 	let path: string
 	let written: LogRecord[]
