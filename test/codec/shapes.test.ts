@@ -4,8 +4,9 @@ import { afterEach, describe, expect, test, vi } from 'vitest'
 import { ByteWriter } from '../../src/codec/byte-writer.ts'
 import { packDataBorrow } from '../../src/codec/data-packer.ts'
 import { DATA_OBJECTS_MAX } from '../../src/model/limits.ts'
+import { sizeOf, tellCounts } from '../support/counts.ts'
 
-const VALUES = 20_000
+const VALUES = sizeOf('SHAPED_VALUES')
 const FUNCTIONS_MAX = 256
 
 interface Codec {
@@ -246,6 +247,11 @@ test('copies and bytes do not depend on what was learnt', async () => {
 	)
 	expect(general.generated()).toBe(0)
 	expect(learning.generated()).toBeGreaterThan(50)
+	tellCounts(0, 'copied and encoded, with and without generated functions', {
+		values: VALUES,
+		functions: learning.generated(),
+		differences: 0,
+	})
 	expect(learning.generated()).toBeLessThanOrEqual(2 * FUNCTIONS_MAX)
 	// Values that a codec has never seen have the same copies as well.
 	const fresh = await newCodec()
@@ -284,6 +290,12 @@ test('decoded values do not depend on what was learnt, whatever the bytes are', 
 	expect(general.generated()).toBe(0)
 	expect(learning.generated()).toBeGreaterThan(20)
 	expect(refused).toBeGreaterThan(1000)
+	tellCounts(0, 'decoded, with and without generated functions', {
+		values: VALUES,
+		refused,
+		functions: learning.generated(),
+		differences: 0,
+	})
 })
 
 describe('a map in a forged file', () => {

@@ -15,6 +15,7 @@ const FILES = [
 	'test/properties',
 	'test/golden',
 	'test/oracle',
+	'test/codec/shapes.test.ts',
 	'test/chain/read/query-oracle.test.ts',
 	'test/chain/verify/hostile-file.test.ts',
 	'test/loop/hard-appenders.test.ts',
