@@ -93,7 +93,7 @@ function encodeMap(writer: ByteWriter, map: Record<string, unknown>): void {
 	let shape: Shape<Encode> | undefined = shapes.root
 	for (let index = 0; index < keys.length && shape !== undefined; index++)
 		shape = shapes.after(shape, keys[index]!)
-	const encode = shape === undefined ? undefined : shapes.handleOf(shape)
+	const encode = shape === undefined ? undefined : shapes.functionOf(shape)
 	if (encode === undefined) encodeFields(writer, map, keys)
 	else encode(writer, map, encodeValue)
 }

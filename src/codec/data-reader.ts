@@ -53,6 +53,7 @@ export class DataReader {
 	objectsLeft = 0
 	/** Number of maps in the value whose shape may still be guessed wrongly. */
 	#guessesLeft = 0
+
 	/**
 	 * Sets the bytes to read from.
 	 *
@@ -227,7 +228,7 @@ export class DataReader {
 			if (shape !== undefined) shape = shapes.after(shape, key)
 		}
 		if (size > 1 && Object.keys(map).length !== size) return BAD
-		if (shape !== undefined && size > 0) PREDICTED[slot] = shapes.handleOf(shape) ?? PREDICTED[slot]
+		if (shape !== undefined && size > 0) PREDICTED[slot] = shapes.functionOf(shape) ?? PREDICTED[slot]
 		return map
 	}
 

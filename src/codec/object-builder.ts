@@ -25,11 +25,11 @@ export interface Marker {
 /** Creates a frozen object from the values `values[start]`, `values[start + 1]` and so on. */
 type Create = (values: readonly unknown[], start: number) => object
 
-/** The keys of the fields of an object under way. */
+/** The keys that an unfinished object has so far. */
 export type FieldsSoFar = Shape<Create>
 
 const shapes = new Shapes(generateCreate)
-/** Stands for an object under way that is created key by key. The unfinished object is its only value. */
+/** Stands for an unfinished object that is created key by key. The object is its only value. */
 const KEY_BY_KEY: FieldsSoFar = new Shape(0, '', new Shape())
 
 export class ObjectBuilder {
@@ -37,9 +37,9 @@ export class ObjectBuilder {
 	bytes = 0
 	/** Number of strings and keys in which lone surrogates were replaced. */
 	replaced = 0
-	/** The copied fields of the objects under way, outermost object first. */
+	/** The copied fields of the unfinished objects, outermost object first. */
 	readonly #values: unknown[] = []
-	/** Number of values that belong to objects under way. Later values are left over. */
+	/** Number of values that belong to unfinished objects. Later values are not used. */
 	#held = 0
 	/** Last number that was appended to a key to rename it. */
 	#renamed = 1
@@ -52,23 +52,23 @@ export class ObjectBuilder {
 		if (this.#values.length > VALUES_KEPT_MAX) this.#values.length = 0
 	}
 
-	/** Number of copied fields that are held for objects under way. */
+	/** Number of copied fields that are held for unfinished objects. */
 	get held(): number {
 		return this.#held
 	}
 
-	/** Drops fields of objects under way that will not be finished, until `held` fields are left. */
+	/** Drops the fields of objects that will never be finished, until `held` fields are left. */
 	drop(held: number): void {
 		this.#held = held
 	}
 
-	/** The start of an object under way. */
+	/** The keys of a new object. */
 	get noFields(): FieldsSoFar {
 		return shapes.root
 	}
 
 	/**
-	 * Adds one copied field to the innermost object under way. Returns the fields so far.
+	 * Adds one copied field to the innermost unfinished object. Returns its keys so far.
 	 *
 	 * @param source The object that is copied. No key is renamed to one of its keys.
 	 */
@@ -86,14 +86,14 @@ export class ObjectBuilder {
 	}
 
 	/**
-	 * Returns the innermost object under way, frozen.
+	 * Finishes the innermost object and returns it, frozen.
 	 *
 	 * @param marker Marker to add if fields are missing.
 	 */
 	finish(fields: FieldsSoFar, marker: Marker | undefined): object {
 		if (marker === undefined) {
 			if (fields.size === 0) return NO_FIELDS
-			const create = fields === KEY_BY_KEY ? undefined : shapes.handleOf(fields)
+			const create = fields === KEY_BY_KEY ? undefined : shapes.functionOf(fields)
 			if (create !== undefined) {
 				this.#held -= fields.size
 				return create(this.#values, this.#held)
@@ -102,7 +102,7 @@ export class ObjectBuilder {
 		return Object.freeze(Object.assign(this.#take(fields), marker))
 	}
 
-	/** Returns the unfinished object under way, and no longer holds its fields. */
+	/** Returns the innermost unfinished object, and no longer holds its fields. */
 	#take(fields: FieldsSoFar): Record<string, unknown> {
 		this.#held -= fields.size
 		if (fields === KEY_BY_KEY) return this.#values[this.#held] as Record<string, unknown>

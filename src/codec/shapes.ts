@@ -2,9 +2,9 @@
  * Learns the shapes of plain objects: lists of keys that occur again and again. For each list that occurs
  * often, a function is generated that copies, encodes or decodes objects with these keys without searching.
  *
- * The shapes form a tree, in which each node extends the list of its parent by one key. Whoever handles an
- * object follows the tree from key to key. A node remembers the key that came next, so that a step costs one
- * comparison as long as objects have the same keys in the same order.
+ * The shapes form a tree, in which each node extends the list of its parent by one key. The code that
+ * handles an object follows the tree from key to key. A node remembers the first key that followed it,
+ * so that a step costs one comparison if objects have the same keys in the same order.
  *
  * Invariants: a generated function has the same result as the general way. It contains no text from outside
  * except keys, each of them as a quoted constant. A tree has at most {@link NODES_MAX} nodes and
@@ -25,23 +25,23 @@ const SIGHTINGS = 16
 const MISSES_MAX = 100_000
 
 /** A list of keys. */
-export class Shape<Handle> {
-	/** The key that follows this list most often, and the list that it leads to. */
+export class Shape<Generated> {
+	/** The first key that was learned after this list, and the list that it leads to. */
 	nextKey: string | undefined
-	next: Shape<Handle> | undefined
-	others: Map<string, Shape<Handle>> | undefined
+	next: Shape<Generated> | undefined
+	others: Map<string, Shape<Generated>> | undefined
 	/** The generated function; undefined if there is none yet. */
-	handle: Handle | undefined
+	generated: Generated | undefined
 	sightings = 0
 	/** Number of the shape in its tree. */
 	readonly id: number
 	readonly key: string
 	/** Number of keys. */
 	readonly size: number
-	readonly #parent: Shape<Handle> | undefined
+	readonly #parent: Shape<Generated> | undefined
 	#keys: readonly string[] | undefined
 
-	constructor(id = 0, key = '', parent?: Shape<Handle>) {
+	constructor(id = 0, key = '', parent?: Shape<Generated>) {
 		this.id = id
 		this.key = key
 		this.size = parent === undefined ? 0 : parent.size + 1
@@ -56,7 +56,7 @@ export class Shape<Handle> {
 
 	#listKeys(): readonly string[] {
 		const keys = new Array<string>(this.size)
-		let shape: Shape<Handle> = this
+		let shape: Shape<Generated> = this
 		for (let at = this.size - 1; at >= 0; at--) {
 			keys[at] = shape.key
 			shape = shape.#parent!
@@ -67,10 +67,10 @@ export class Shape<Handle> {
 
 let isGenerationAllowed = true
 
-/** A tree of shapes. `Handle` is the type of the generated functions. */
-export class Shapes<Handle> {
-	readonly #generate: (keys: readonly string[]) => Handle
-	#root = new Shape<Handle>()
+/** A tree of shapes. `Generated` is the type of the generated functions. */
+export class Shapes<Generated> {
+	readonly #generate: (keys: readonly string[]) => Generated
+	#root = new Shape<Generated>()
 	#nodes = 0
 	#functions = 0
 	#misses = 0
@@ -82,26 +82,26 @@ export class Shapes<Handle> {
 	 * @param generate Function that generates the function for a list of keys with `new Function`. The keys
 	 * contain neither `__proto__`, which means something else in a literal, nor lone surrogates.
 	 */
-	constructor(generate: (keys: readonly string[]) => Handle) {
+	constructor(generate: (keys: readonly string[]) => Generated) {
 		this.#generate = generate
 	}
 
 	/** The shape without keys. */
-	get root(): Shape<Handle> {
+	get root(): Shape<Generated> {
 		return this.#root
 	}
 
 	/** Returns the known shape that extends a shape by a key, or undefined if there is none. */
-	after(shape: Shape<Handle>, key: string): Shape<Handle> | undefined {
+	after(shape: Shape<Generated>, key: string): Shape<Generated> | undefined {
 		return shape.nextKey === key ? shape.next : (shape.others?.get(key) ?? this.#learn(shape, key))
 	}
 
 	/** Returns the function of a shape. Returns undefined for a shape that is not known to occur often. */
-	handleOf(shape: Shape<Handle>): Handle | undefined {
-		return shape.handle ?? this.#sight(shape)
+	functionOf(shape: Shape<Generated>): Generated | undefined {
+		return shape.generated ?? this.#sight(shape)
 	}
 
-	#learn(parent: Shape<Handle>, key: string): Shape<Handle> | undefined {
+	#learn(parent: Shape<Generated>, key: string): Shape<Generated> | undefined {
 		if (parent.size === KEYS_MAX || key.length > KEY_LENGTH_MAX) return undefined
 		const candidate = this.#candidates[slotOf(parent.id, key)]!
 		if (candidate.parent !== parent || candidate.key !== key) {
@@ -136,20 +136,20 @@ export class Shapes<Handle> {
 		return this.#random > 0
 	}
 
-	#sight(shape: Shape<Handle>): Handle | undefined {
+	#sight(shape: Shape<Generated>): Generated | undefined {
 		if (++shape.sightings !== SIGHTINGS || this.#functions === FUNCTIONS_MAX || !isGenerationAllowed)
 			return undefined
 		try {
-			shape.handle = this.#generate(shape.keys)
+			shape.generated = this.#generate(shape.keys)
 			this.#functions++
 		} catch {
 			// Node.js runs with `--disallow-code-generation-from-strings`.
 			isGenerationAllowed = false
 		}
-		return shape.handle
+		return shape.generated
 	}
 
-	/** Forgets all shapes. Objects under way keep the shapes that they have reached. */
+	/** Forgets all shapes. A shape that is in use stays valid. */
 	#clear(): void {
 		this.#root = new Shape()
 		this.#nodes = 0

@@ -84,14 +84,16 @@ async function* forward<T>(
 		let joined: T[] = []
 		for (const entry of entries) {
 			const batches = collector.take(entry)
-			for (let index = 0; index < batches.length; index++) {
-				const batch = batches.at(index)!
-				if (joined.length + batch.length > JOINED_ITEMS_MAX && joined.length > 0) {
-					yield joined
-					joined = []
+			const only = batches.length === 1 ? batches.at(0)! : []
+			if (batches.length <= 1 && joined.length + only.length <= JOINED_ITEMS_MAX) joined.push(...only)
+			else {
+				if (joined.length > 0) yield joined
+				joined = []
+				// The batches of a large frame are decoded and passed on one at a time.
+				for (let index = 0; index < batches.length; index++) {
+					const batch = batches.at(index)!
+					if (batch.length > 0) yield batch as T[]
 				}
-				if (batch.length >= JOINED_ITEMS_MAX) yield batch as T[]
-				else for (let at = 0; at < batch.length; at++) joined.push(batch[at]!)
 			}
 			if (collector.isPastEnd) break
 		}

@@ -74,6 +74,23 @@ test('batches join the records of small frames, and none is empty or large becau
 	await chain.close()
 })
 
+test('the parts of a large frame are decoded one at a time, not joined', async () => {
+	const path = join(temporaryFolder(), 'node.chain')
+	const appender = new FileChainAppender(path)
+	const message = 'x'.repeat(200_000)
+	appender.append(record(1))
+	appender.flush()
+	appender.appendBatch(Array.from({ length: 12 }, (_, index) => record(index + 2, { message })))
+	await appender.close()
+	const chain = await openChain(path)
+	const batches = await collect(chain.batches())
+	expect(batches.map((batch) => batch.map(({ seq }) => seq))).toEqual([
+		[1],
+		...[2, 4, 6, 8, 10, 12].map((seq) => [seq, seq + 1]),
+	])
+	await chain.close()
+})
+
 describe('reading a chain', () => {
 	let path: string
 	let written: LogRecord[]
