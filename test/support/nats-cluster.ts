@@ -183,14 +183,19 @@ export class NatsCluster {
 
 	/**
 	 * Calls `look` while each of the servers in turn leads the stream. Each server has its own copy, and a
-	 * leader shows its own.
+	 * leader shows its own. A server can lead before it has applied all it has received, and a restarted one
+	 * while it still fetches older messages. It then has another turn later, until its copy has everything that
+	 * the stream had when this method was called.
 	 */
 	async eachLeading(stream: string, look: () => Promise<void>): Promise<void> {
+		const { last_seq: wanted } = (await this.info(stream)).state
 		const left = new Set(this.#ports.keys())
-		await eventually(`each server has led ${stream}`, async () => {
+		await eventually(`each server has led ${stream} with its ${wanted} messages`, async () => {
 			const leader = await this.leaderOf(stream)
-			if (left.has(leader)) await look()
-			left.delete(leader)
+			if (left.has(leader) && (await this.info(stream)).state.last_seq >= wanted) {
+				await look()
+				left.delete(leader)
+			}
 			if (left.size === 0) return true
 			await this.#stepDown(stream)
 			return false
