@@ -8,6 +8,7 @@ export {
 	type ChainEndInfo,
 	type ChainHead,
 	type ChainInfo,
+	type ChainInfoOptions,
 	type ChainQuery,
 	type ChainRecovery,
 	type ChainState,

@@ -5,12 +5,15 @@
 import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
+import { checkData, dataOf, datas, PROBES } from '../lib/lines.mjs'
 import { summary } from '../lib/statistics.mjs'
 import { ContentCheck, levels, messages, Tally } from '../lib/workload.mjs'
 
 const job = JSON.parse(process.argv[2])
 const contender = await import(`../contenders/${job.contender}.mjs`)
-const levelOf = levels(job.errors, job.records)
+const { record = 'plain' } = job
+const levelOf = record === 'error' ? () => 'error' : levels(job.errors, job.records)
+const newTally = () => new Tally(PROBES[record])
 const startedMs = Date.now()
 
 /**
@@ -37,11 +40,12 @@ process.stdout.write(`${JSON.stringify(await kinds[job.kind]())}\n`)
 async function measureAppend() {
 	const path = fileIn('measured')
 	const total = job.warmUpRecords + job.records
-	const lines = messages(total)
-	const appender = await contender.openAppender(path, job)
-	await appendAll(appender, lines, 0, job.warmUpRecords)
+	const given = { lines: messages(total), data: datas(record, total) }
+	const appender = await contender.openAppender(path, { ...job, record })
+	await appendAll(appender, given, 0, job.warmUpRecords)
+	globalThis.gc()
 	const start = performance.now()
-	await appendAll(appender, lines, job.warmUpRecords, total)
+	await appendAll(appender, given, job.warmUpRecords, total)
 	const elapsedMs = performance.now() - start
 	const closeStart = performance.now()
 	await appender.close()
@@ -56,10 +60,10 @@ async function measureAppend() {
 	}
 }
 
-async function appendAll(appender, lines, from, to) {
+async function appendAll(appender, given, from, to) {
 	for (let index = from; index < to; ) {
 		const turnEnd = Math.min(index + job.turn, to)
-		appendTurn(appender, lines, index, turnEnd)
+		appendTurn(appender, given, index, turnEnd)
 		index = turnEnd
 		const ended = appender.endTurn()
 		if (ended !== undefined) await ended
@@ -68,13 +72,15 @@ async function appendAll(appender, lines, from, to) {
 }
 
 /** This loop is a separate function because V8 runs loops in `async` functions much more slowly. */
-function appendTurn(appender, lines, from, to) {
-	for (let index = from; index < to; index++) appender.append(index, lines[index], levelOf(index))
+function appendTurn(appender, { lines, data }, from, to) {
+	for (let index = from; index < to; index++)
+		appender.append(index, lines[index], levelOf(index), data === undefined ? undefined : data[index])
 }
 
 /** Does not close the file, so reading it afterwards shows whether the promise was kept. */
 async function appendUntilKilled() {
-	await appendAll(await contender.openAppender(job.path, job), messages(job.records), 0, job.records)
+	const given = { lines: messages(job.records), data: datas(record, job.records) }
+	await appendAll(await contender.openAppender(job.path, { ...job, record }), given, 0, job.records)
 	process.kill(process.pid, 'SIGKILL')
 }
 
@@ -85,7 +91,7 @@ async function checkContent() {
 
 async function readBack(path, sinceMs, records = job.records) {
 	contender.prepareRead?.(records)
-	const check = new ContentCheck(sinceMs, levelOf)
+	const check = new ContentCheck(sinceMs, levelOf, (index, data) => checkData(record, index, data))
 	await contender.readers[Object.keys(contender.readers)[0]](path, check)
 	check.check(records)
 }
@@ -106,15 +112,15 @@ async function measureReader(read, wanted) {
 	globalThis.gc()
 	const warmUntil = performance.now() + job.warmUpMs
 	for (let pass = 0; pass < WARM_UP_READS_MIN || performance.now() < warmUntil; pass++) {
-		await read(job.path, new Tally())
+		await read(job.path, newTally())
 	}
 	const passesMs = []
 	for (let pass = 0; pass < job.passes; pass++) {
-		const tally = new Tally()
+		const tally = newTally()
 		const start = performance.now()
 		await read(job.path, tally)
 		passesMs.push(performance.now() - start)
-		tally.check(job.records, wanted)
+		tally.check(job.records, wanted, (index) => dataOf(record, index))
 	}
 	const ms = summary(passesMs).median
 	return { recordsPerSecond: (job.records / ms) * 1000, ms }
@@ -129,7 +135,7 @@ async function measureAcknowledged() {
 	await appender.run(lines, levelOf)
 	const elapsedMs = performance.now() - start
 	await appender.close()
-	const check = new Tally()
+	const check = newTally()
 	await contender.readers[Object.keys(contender.readers)[0]](path, check)
 	check.check(job.records)
 	return { recordsPerSecond: (job.records / elapsedMs) * 1000 }

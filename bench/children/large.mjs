@@ -1,6 +1,6 @@
 /**
- * Writes, seeks, scans or reopens a large chain whose writer was killed. Runs one job per process and prints
- * one line of JSON.
+ * Writes, seeks, describes, scans or reopens a large chain whose writer was killed. Runs one job per process
+ * and prints one line of JSON.
  */
 import { writeSync } from 'node:fs'
 import { FileChainAppender, MeshLoop, nodeFileSystem, openChain } from '../../dist/index.js'
@@ -17,6 +17,8 @@ const kinds = {
 	write,
 	seq: () => seek((seq) => ({ fromSeq: seq })),
 	time: () => seek((seq) => ({ since: START_MS + seq })),
+	info: () => info({}),
+	fullInfo: () => info({ full: true }),
 	scan,
 	reopen,
 }
@@ -87,6 +89,18 @@ async function seekOnce(seq, query) {
 	return { ms, reads, bytes }
 }
 
+async function info(options) {
+	const start = performance.now()
+	const chain = await openChain(job.path)
+	const { records, notChecked } = await chain.info(options)
+	await chain.close()
+	const ms = performance.now() - start
+	if (records < job.records) throw new Error(`info found ${records} of ${job.records} records`)
+	if ((notChecked === undefined) !== (options.full ?? job.isSmall))
+		throw new Error(`info did not check ${notChecked}`)
+	return { ms }
+}
+
 async function scan() {
 	const start = performance.now()
 	const chain = await openChain(job.path)
@@ -113,6 +127,6 @@ async function reopen() {
 	await loop.flush()
 	const ms = performance.now() - start
 	if (loop.committedSeq <= job.records)
-		throw new Error(`continued at ${loop.lastSeq} after ${job.records} records`)
+		throw new Error(`continued at ${loop.committedSeq} after ${job.records} records`)
 	return { ms }
 }

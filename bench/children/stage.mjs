@@ -7,6 +7,7 @@ import { closeSync, openSync, rmSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { FileChainAppender, MeshLoop, NoOpAppender, nodeFileSystem, openChain } from '../../dist/index.js'
+import { datas } from '../lib/lines.mjs'
 import { daemonOf, messages, NODE_ID } from '../lib/workload.mjs'
 
 const { stage, records, folder } = JSON.parse(process.argv[2])
@@ -19,6 +20,7 @@ const WARM_UPS = 4
 
 const path = join(folder, 'node.chain')
 const lines = messages(records)
+const requests = stage === 'request' ? datas('request', records) : []
 const fields = Array.from({ length: 8 }, (_unused, index) => ({ daemonId: daemonOf(index) }))
 /** Accepts large writes and discards them, so that only the work before the write remains. */
 const nowhere = {
@@ -36,10 +38,11 @@ const stages = {
 	belowLevel: () => publish(new NoOpAppender(), { level: 'error' }),
 	loop: () => publish(new NoOpAppender()),
 	listener: () => publish(new NoOpAppender(), { listener: true }),
-	data: () => publish(new NoOpAppender(), { data: DATA }),
+	data: () => publish(new NoOpAppender(), { data: () => DATA }),
+	request: () => publish(new NoOpAppender(), { data: (index) => requests[index] }),
 	chainNowhere: () => publish(newChain({ fs: nowhere })),
 	chain: () => publish(newChain()),
-	chainData: () => publish(newChain(), { data: DATA }),
+	chainData: () => publish(newChain(), { data: () => DATA }),
 	chainSingly: () => publish(newChain(), { turn: 1 }),
 	emptyTurn: () => emptyTurns(),
 	clock: () => repeat(records, () => Date.now()),
@@ -61,7 +64,10 @@ function newChain(options = {}) {
 	return new FileChainAppender(path, options)
 }
 
-async function publish(appender, { level = 'trace', listener = false, data, turn = TURN } = {}) {
+async function publish(
+	appender,
+	{ level = 'trace', listener = false, data = () => undefined, turn = TURN } = {},
+) {
 	const loop = new MeshLoop(appender, { nodeId: NODE_ID, level })
 	let heard = 0
 	if (listener) loop.on('*', () => heard++)
@@ -79,7 +85,7 @@ async function publish(appender, { level = 'trace', listener = false, data, turn
 
 /** This loop is a separate function because V8 runs loops in `async` functions much more slowly. */
 function publishTurn(loop, data, from, to) {
-	for (let index = from; index < to; index++) loop.info(lines[index], data, fields[index % 8])
+	for (let index = from; index < to; index++) loop.info(lines[index], data(index), fields[index % 8])
 }
 
 async function emptyTurns() {

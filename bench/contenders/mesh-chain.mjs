@@ -9,17 +9,17 @@ export const fileName = 'node.chain'
 export function openAppender(path) {
 	const loop = new MeshLoop(new FileChainAppender(path), { nodeId: NODE_ID })
 	return {
-		append: (index, message, level) => append(loop, index, message, level),
+		append: (index, message, level, data) => append(loop, index, message, level, data),
 		endTurn() {},
 		close: () => loop.close(),
 	}
 }
 
-function append(loop, index, message, level) {
+function append(loop, index, message, level, data) {
 	const fields = { daemonId: daemonOf(index) }
-	if (level === 'info') loop.info(message, undefined, fields)
-	else if (level === 'warn') loop.warn(message, undefined, fields)
-	else loop.error(message, undefined, fields)
+	if (level === 'info') loop.info(message, data, fields)
+	else if (level === 'warn') loop.warn(message, data, fields)
+	else loop.error(message, data, fields)
 }
 
 /**
@@ -34,7 +34,7 @@ export function openAcknowledged(path, { tasks }) {
 			async function task() {
 				while (next < lines.length) {
 					const index = next++
-					append(loop, index, lines[index], levelOf(index))
+					append(loop, index, lines[index], levelOf(index), undefined)
 					await loop.sync()
 				}
 			}
@@ -56,16 +56,16 @@ async function batches(path, sink, query) {
 
 /** This loop is a separate function because V8 runs loops in `async` functions much more slowly. */
 function addAll(batch, sink) {
-	for (const record of batch) {
-		sink.add(record.seq, record.tsMs, record.level, record.daemonId, record.nodeId, record.message)
-	}
+	for (const record of batch) addTo(sink, record)
+}
+
+function addTo(sink, { seq, tsMs, level, daemonId, nodeId, message, data }) {
+	sink.add(seq, tsMs, level, daemonId, nodeId, message, data)
 }
 
 async function records(path, sink, query) {
 	const chain = await openChain(path)
-	for await (const record of chain.records(query)) {
-		sink.add(record.seq, record.tsMs, record.level, record.daemonId, record.nodeId, record.message)
-	}
+	for await (const record of chain.records(query)) addTo(sink, record)
 	await chain.close()
 }
 

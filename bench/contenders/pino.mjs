@@ -13,6 +13,7 @@ import { createInterface } from 'node:readline'
 import { StringDecoder } from 'node:string_decoder'
 import pino from 'pino'
 import split2 from 'split2'
+import { plainData } from '../lib/lines.mjs'
 import { daemonOf, NODE_ID } from '../lib/workload.mjs'
 
 export const fileName = 'pino.ndjson'
@@ -24,13 +25,18 @@ const settings = {
 	flush: { minLength: 4096, endTurn: (stream) => stream.flush() },
 }
 
-export function openAppender(path, { setting = 'flush' }) {
+/** pino writes an error as `{}` unless a serializer names its fields. */
+const errors = { serializers: { data: (data) => plainData('error', data) } }
+
+export function openAppender(path, { setting = 'flush', record }) {
 	const { minLength, endTurn } = settings[setting]
 	const stream = pino.destination({ dest: path, sync: true, minLength })
-	const logger = pino({ base: { nodeId: NODE_ID } }, stream)
+	const logger = pino({ base: { nodeId: NODE_ID }, ...(record === 'error' ? errors : {}) }, stream)
 	return {
-		append(index, message, level) {
-			const fields = { seq: index + 1, daemonId: daemonOf(index) }
+		append(index, message, level, data) {
+			const seq = index + 1
+			const daemonId = daemonOf(index)
+			const fields = data === undefined ? { seq, daemonId } : { seq, daemonId, data }
 			if (level === 'info') logger.info(fields, message)
 			else if (level === 'warn') logger.warn(fields, message)
 			else logger.error(fields, message)
@@ -55,8 +61,8 @@ const LEVELS = { 30: 'info', 40: 'warn', 50: 'error' }
 const ERROR = 50
 
 function addTo(sink) {
-	return ({ seq, time, level, daemonId, nodeId, msg }) =>
-		sink.add(seq, time, LEVELS[level], daemonId, nodeId, msg)
+	return ({ seq, time, level, daemonId, nodeId, msg, data }) =>
+		sink.add(seq, time, LEVELS[level], daemonId, nodeId, msg, data)
 }
 
 function addErrorsTo(sink) {

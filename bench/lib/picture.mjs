@@ -3,9 +3,12 @@
  */
 
 const SHOWN = [
-	'append/turn=1000/durability=os',
-	'append/turn=1/durability=os',
-	'read/everything',
+	'append/request/turn=1000',
+	'append/request/turn=1',
+	'read/request/turn=1000',
+	'append/plain/turn=1000',
+	'append/plain/turn=1',
+	'read/plain',
 	'read/errors=bursts',
 ]
 const WIDTH = 860

@@ -40,6 +40,8 @@ const COLUMNS = {
 	messagesPerSecond: ['messages/s', 0],
 	serverCpuPercent: ['servers: processor, %', 1],
 	queriesPerSecond: ['queries/s', 0],
+	requestsPerSecond: ['requests/s', 0],
+	cpuUsPerRequest: ['processor, µs/request', 1],
 	cpuUsPerQuery: ['processor, µs/query', 1],
 	ns: ['ns/record', 0],
 	gigabytesPerSecond: ['GB/s', 2],

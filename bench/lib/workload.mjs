@@ -56,26 +56,36 @@ export class Tally {
 	seqSum = 0
 	messageChars = 0
 	otherFields = 0
+	dataSum = 0
+	#probe
 
-	add(seq, tsMs, level, daemonId, nodeId, message) {
+	/** @param probe Returns a number from the data of a record; undefined for records without data. */
+	constructor(probe) {
+		this.#probe = probe
+	}
+
+	add(seq, tsMs, level, daemonId, nodeId, message, data) {
 		this.count++
 		this.seqSum += seq
 		this.messageChars += message.length
 		if (tsMs > 0 && level !== undefined && daemonId !== undefined && nodeId !== undefined) this.otherFields++
+		if (this.#probe !== undefined) this.dataSum += this.#probe(data)
 	}
 
 	/**
 	 * @param wanted Which records of the workload should have been read: `(index) => boolean`
+	 * @param dataOf Returns the data of a record: `(index) => data`
 	 * @throws If the tally does not match these records.
 	 */
-	check(count, wanted = () => true) {
-		const expected = { count: 0, seqSum: 0, messageChars: 0, otherFields: 0 }
+	check(count, wanted = () => true, dataOf = undefined) {
+		const expected = { count: 0, seqSum: 0, messageChars: 0, otherFields: 0, dataSum: 0 }
 		for (let index = 0; index < count; index++) {
 			if (!wanted(index)) continue
 			expected.count++
 			expected.seqSum += index + 1
 			expected.messageChars += messageOf(index).length
 			expected.otherFields++
+			if (this.#probe !== undefined) expected.dataSum += this.#probe(dataOf(index))
 		}
 		for (const [name, value] of Object.entries(expected)) {
 			if (this[name] !== value) throw new Error(`read back ${name} ${this[name]} instead of ${value}`)
@@ -89,14 +99,19 @@ export class ContentCheck {
 	#sinceMs
 	#untilMs = Date.now()
 	#levelOf
+	#checkData
 
-	/** @param sinceMs The earliest possible time of a record. The latest is the current time. */
-	constructor(sinceMs, levelOf) {
+	/**
+	 * @param sinceMs The earliest possible time of a record. The latest is the current time.
+	 * @param checkData Throws if the data of a record is not what was written: `(index, data) => void`
+	 */
+	constructor(sinceMs, levelOf, checkData) {
 		this.#sinceMs = sinceMs
 		this.#levelOf = levelOf
+		this.#checkData = checkData
 	}
 
-	add(seq, tsMs, level, daemonId, nodeId, message) {
+	add(seq, tsMs, level, daemonId, nodeId, message, data) {
 		const index = this.#index++
 		const got = [seq, level, daemonId, nodeId, message]
 		const expected = [index + 1, this.#levelOf(index), daemonOf(index), NODE_ID, messageOf(index)]
@@ -106,6 +121,7 @@ export class ContentCheck {
 		if (!(tsMs >= this.#sinceMs && tsMs <= this.#untilMs)) {
 			throw new Error(`record ${index + 1}: its time ${tsMs} is outside the run`)
 		}
+		this.#checkData(index, data)
 	}
 
 	/** @throws If the number of records differs. */

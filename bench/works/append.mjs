@@ -1,6 +1,6 @@
 /**
- * Measures appending, by the number of records per turn. The clock stops at the point after which a killed
- * process loses nothing.
+ * Measures appending, by the shape of the records (lib/lines.mjs) and their number per turn. The clock stops
+ * at the point after which a killed process loses nothing.
  */
 import { join } from 'node:path'
 import { emptyFolder, runChild, runUntilKilled } from '../lib/processes.mjs'
@@ -21,7 +21,8 @@ function pino(setting) {
 	return { name: `pino ${setting}`, contender: 'pino', setting }
 }
 
-const PINO = ['pino flush', 'pino flushSync', 'pino sync']
+const PINO_SETTINGS = ['flush', 'flushSync', 'sync']
+const PINO = PINO_SETTINGS.map((setting) => `pino ${setting}`)
 
 function faster(peer, atLeast) {
 	return {
@@ -49,24 +50,26 @@ function smaller(atMost) {
 	}
 }
 
-function append(turn, contenders, checks, sizes) {
+function append(record, turn, contenders, checks, sizes) {
 	return {
-		name: `append/turn=${turn}/durability=os`,
+		name: `append/${record}/turn=${turn}`,
 		contenders,
 		run: (size, folder, progress) =>
-			run({ turn, contenders, checks }, { ...sizes[size.mode], ...size }, folder, progress),
+			run({ record, turn, contenders, checks }, { ...sizes[size.mode], ...size }, folder, progress),
 	}
 }
 
-function run({ turn, contenders, checks }, size, folder, progress) {
+function run({ record, turn, contenders, checks }, size, folder, progress) {
 	const chosen = contenders.filter(({ contender }) => size.takesPart(contender))
-	if (size.kills !== false) for (const entry of chosen) checkPromise(entry, turn, folder, progress)
+	if (size.kills !== false)
+		for (const entry of chosen) checkPromise({ ...entry, record, turn }, folder, progress)
 	const measured = rounds(chosen, size.rounds, progress, (entry) => {
 		const records = Math.ceil(size.records / (entry.part ?? 1))
 		const warmUpRecords = Math.ceil(size.warmUpRecords / (entry.part ?? 1))
 		return runChild('contender', {
 			...entry,
 			kind: 'append',
+			record,
 			turn,
 			records,
 			warmUpRecords,
@@ -77,13 +80,12 @@ function run({ turn, contenders, checks }, size, folder, progress) {
 }
 
 /** Checks that a contender that is killed at the end of a turn loses nothing. */
-function checkPromise(entry, turn, folder, progress) {
+function checkPromise(entry, folder, progress) {
 	if (entry.inMemory) return
 	progress(`killing ${entry.name}`)
 	const job = {
 		...entry,
-		turn,
-		records: turn * TURNS_BEFORE_KILL,
+		records: entry.turn * TURNS_BEFORE_KILL,
 		path: join(emptyFolder(folder, 'killed'), 'file'),
 	}
 	runUntilKilled('contender', { ...job, kind: 'killed' })
@@ -92,8 +94,32 @@ function checkPromise(entry, turn, folder, progress) {
 
 const SMOKE = { rounds: 1, records: 1_000, warmUpRecords: 100 }
 
-export const appends = [
+/** Records with data, which only the peers that are loggers or databases of rows write. */
+function appendData(record, turn, checks, records) {
+	const ways = turn === 1 ? [pino('sync')] : PINO_SETTINGS.map(pino)
+	return append(record, turn, [OURS, ...ways, SQLITE], checks, {
+		full: { rounds: 5, records, warmUpRecords: records },
+		quick: { rounds: 1, records: records / 5, warmUpRecords: records / 5, kills: false },
+		smoke: { ...SMOKE, records: Math.min(turn * 10, SMOKE.records) },
+	})
+}
+
+const withData = [
+	appendData(
+		'request',
+		1000,
+		[fasterThanPino(3.5), faster('pino sync', 5), faster('better-sqlite3', 3), smaller()],
+		100_000,
+	),
+	appendData('request', 10, [fasterThanPino(2), faster('better-sqlite3')], 50_000),
+	appendData('request', 1, [fasterThanPino(1.1), faster('better-sqlite3')], 25_000),
+	appendData('error', 1000, [fasterThanPino(2.5), faster('better-sqlite3')], 25_000),
+	appendData('wide', 1000, [fasterThanPino(2.5), faster('better-sqlite3')], 25_000),
+]
+
+const plain = [
 	append(
+		'plain',
 		1000,
 		[
 			OURS,
@@ -108,8 +134,8 @@ export const appends = [
 			PACK,
 		],
 		[
-			fasterThanPino(12),
-			faster('better-sqlite3', 6),
+			fasterThanPino(4.5),
+			faster('better-sqlite3'),
 			faster('lmdb', 10),
 			faster('event-storage', 10),
 			faster('classic-level', 10),
@@ -130,6 +156,7 @@ export const appends = [
 		},
 	),
 	append(
+		'plain',
 		10,
 		[OURS, pino('sync'), pino('flush'), SQLITE, LMDB, LEVEL, EVENT_STORAGE, HYPERCORE, PACK],
 		[fasterThanPino(), ...WITHOUT_TARGET],
@@ -140,9 +167,10 @@ export const appends = [
 		},
 	),
 	append(
+		'plain',
 		1,
 		[OURS, pino('sync'), SQLITE, LMDB, LEVEL, EVENT_STORAGE, HYPERCORE, PACK],
-		[faster('pino sync', 1.3), ...WITHOUT_TARGET, smaller(0.75)],
+		[fasterThanPino(1.1), ...WITHOUT_TARGET, smaller(0.75)],
 		{
 			full: { rounds: 5, records: 50_000, warmUpRecords: 50_000 },
 			quick: { rounds: 1, records: 5_000, warmUpRecords: 5_000, kills: false },
@@ -150,3 +178,5 @@ export const appends = [
 		},
 	),
 ]
+
+export const appends = [...withData, ...plain]

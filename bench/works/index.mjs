@@ -9,16 +9,19 @@ import { disk } from './disk.mjs'
 import { eventLoop } from './event-loop.mjs'
 import { follow } from './follow.mjs'
 import { growth } from './growth.mjs'
+import { http } from './http.mjs'
 import { journals } from './journal.mjs'
 import { large } from './large.mjs'
 import { reads } from './read.mjs'
 import { sources } from './sources.mjs'
 import { stages } from './stages.mjs'
+import { start } from './start.mjs'
 
 export const works = [
 	...appends,
 	disk,
 	...reads,
+	http,
 	large,
 	growth,
 	eventLoop,
@@ -26,5 +29,6 @@ export const works = [
 	...sources,
 	...journals,
 	...clusters,
+	start,
 	stages,
 ]

@@ -1,4 +1,4 @@
-/** Measures reading: all records as objects, or only a few matching records. */
+/** Measures reading: all records as objects, with or without data, or only a few matching records. */
 import { emptyFolder, runChild } from '../lib/processes.mjs'
 import { outcome, rounds } from '../lib/rounds.mjs'
 
@@ -25,8 +25,31 @@ const WAYS = [
 /** Omitted from the search, because they are never the fastest NDJSON readers. */
 const SLOW_WAYS = ['readline events', 'split2']
 
+/**
+ * Records with data. The number of records that were written in one turn determines the size of mesh-chain's
+ * frames.
+ */
+function withData(record, turn, atLeast) {
+	return {
+		name: `read/${record}/turn=${turn}`,
+		kind: 'read',
+		record,
+		turn,
+		contenders: WAYS.filter(([, reader]) => !SLOW_WAYS.includes(reader)).map(entry),
+		checks: [
+			faster('mesh-chain batches', NDJSON, atLeast, 'fastest NDJSON'),
+			faster('mesh-chain batches', ['better-sqlite3 iterate']),
+		],
+		sizes: {
+			full: { rounds: 5, records: 50_000, warmUpMs: 1_000, passes: 3 },
+			quick: { rounds: 1, records: 5_000, warmUpMs: 150, passes: 1 },
+			smoke: { rounds: 1, records: 200, warmUpMs: 0, passes: 1 },
+		},
+	}
+}
+
 const everything = {
-	name: 'read/everything',
+	name: 'read/plain',
 	kind: 'read',
 	contenders: [
 		...WAYS,
@@ -37,7 +60,7 @@ const everything = {
 		['msgpackr', 'unpack'],
 	].map(entry),
 	checks: [
-		faster('mesh-chain batches', NDJSON, 6, 'fastest NDJSON'),
+		faster('mesh-chain batches', NDJSON, 5, 'fastest NDJSON'),
 		faster('mesh-chain batches', ['better-sqlite3 iterate'], 8),
 		faster('mesh-chain batches', ['event-storage iterate'], 8),
 		faster('mesh-chain records', ['pino readline', 'pino readline events'], 4, 'NDJSON by readline'),
@@ -71,7 +94,7 @@ function find(errors, atLeast) {
 	}
 }
 
-function work({ name, kind, errors, contenders, checks, sizes }) {
+function work({ name, kind, errors, record, turn = 1000, contenders, checks, sizes }) {
 	return {
 		name,
 		contenders,
@@ -79,12 +102,13 @@ function work({ name, kind, errors, contenders, checks, sizes }) {
 			const size = sizes[mode]
 			const chosen = contenders.filter(({ contender }) => takesPart(contender))
 			const recordsOf = ({ part }) => Math.ceil(size.records / (part ?? 1))
-			const paths = writeFiles(chosen, { errors, recordsOf }, folder, progress)
+			const paths = writeFiles(chosen, { errors, record, turn, recordsOf }, folder, progress)
 			const measured = rounds(chosen, size.rounds, progress, (each) =>
 				runChild('contender', {
 					...each,
 					kind,
 					errors,
+					record,
 					warmUpMs: size.warmUpMs,
 					passes: size.passes,
 					records: recordsOf(each),
@@ -97,7 +121,7 @@ function work({ name, kind, errors, contenders, checks, sizes }) {
 }
 
 /** Writes the file for each reader once, with the contender for its format. */
-function writeFiles(entries, { errors, recordsOf }, folder, progress) {
+function writeFiles(entries, { errors, record, turn, recordsOf }, folder, progress) {
 	const paths = new Map()
 	for (const { contender, part } of entries) {
 		if (paths.has(contender)) continue
@@ -105,7 +129,8 @@ function writeFiles(entries, { errors, recordsOf }, folder, progress) {
 		const job = {
 			kind: 'append',
 			contender,
-			turn: 1000,
+			turn,
+			record,
 			errors,
 			records: recordsOf({ part }),
 			warmUpRecords: 0,
@@ -115,4 +140,12 @@ function writeFiles(entries, { errors, recordsOf }, folder, progress) {
 	return paths
 }
 
-export const reads = [everything, find('bursts', 40), find('spread', 12)].map(work)
+const data = [
+	withData('request', 1000, 5),
+	withData('request', 10, 3),
+	withData('request', 1, 1.5),
+	withData('error', 1000),
+	withData('wide', 1000),
+]
+
+export const reads = [...data, everything, find('bursts', 40), find('spread', 12)].map(work)

@@ -10,6 +10,7 @@ const STAGES = [
 	'loop',
 	'listener',
 	'data',
+	'request',
 	'chainNowhere',
 	'chain',
 	'chainData',
@@ -42,6 +43,7 @@ const ROWS = {
 	write: ({ chain, chainNowhere }) => chain.ns - chainNowhere.ns,
 	'sum: a loop with a chain, 1,000 per turn': ({ chain }) => chain.ns,
 	'one more listener': ({ listener, loop }) => listener.ns - loop.ns,
+	'sum: a loop with NoOpAppender, request record': ({ request }) => request.ns,
 	'canonical copy of { user, ms, ok }': ({ data, loop }) => data.ns - loop.ns,
 	'the same, including its bytes in the chain': ({ chainData, chain }) => chainData.ns - chain.ns,
 	'a loop with a chain, 1 per turn': ({ chainSingly }) => chainSingly.ns,
@@ -57,6 +59,15 @@ const LIMITS = {
 	'limit: CRC-32': 'crc32',
 	'limit: SHA-256': 'sha256',
 }
+
+const CHECKS = [
+	{
+		ours: 'sum: a loop with NoOpAppender, request record',
+		what: 'ns per record',
+		figure: 'ns',
+		atMost: 350,
+	},
+]
 
 function checksumOf({ crc32, chain }) {
 	return crc32.nsPerByte * chain.bytesPerRecord
@@ -80,7 +91,7 @@ export const stages = {
 		const measured = rounds(STAGES, size.rounds, progress, ({ name }) =>
 			runChild('stage', { name, stage: name, records: size.records, folder: emptyFolder(folder, 'round') }),
 		)
-		return { records: size.records, rounds: size.rounds, ...outcome(rowsOf(measured, size.rounds), []) }
+		return { records: size.records, rounds: size.rounds, ...outcome(rowsOf(measured, size.rounds), CHECKS) }
 	},
 }
 

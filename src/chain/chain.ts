@@ -79,8 +79,14 @@ export interface Chain<E extends object = EventMap> extends AsyncDisposable {
 	 */
 	tail<K extends KindOf<E>>(query: TailQuery & KindFilter<K>): AsyncIterable<ChainRecord<E, K>>
 	tail(query?: TailQuery): AsyncIterable<ChainRecord<E>>
-	/** Returns the properties of the chain. Reads all of its files once. */
-	info(): Promise<ChainInfo>
+	/**
+	 * Returns the properties of the chain. Reads all of a chain of up to 1 MiB. In a larger one, reads the
+	 * anchors that the figures come from, the frames where a record is missing or a writer opened the chain,
+	 * and the end of each file. {@link ChainInfo.notChecked} then says what was not read.
+	 *
+	 * @throws {MeshChainError} `CHAIN_CLOSED`, or `INVALID_OPTION` for an unknown option.
+	 */
+	info(options?: ChainInfoOptions): Promise<ChainInfo>
 	/**
 	 * Describes the end of the live file. Reads only the part after the newest anchor, regardless of the file
 	 * size.
@@ -155,6 +161,12 @@ export interface SegmentInfo {
 	readonly bytes: number
 }
 
+/** Options of `Chain.info`. */
+export interface ChainInfoOptions {
+	/** Whether to read every byte, regardless of the size of the chain. Default: false. */
+	readonly full?: boolean | undefined
+}
+
 /** Properties of a chain. */
 export interface ChainInfo {
 	readonly path: string
@@ -211,6 +223,11 @@ export interface ChainInfo {
 	readonly answer: ChainAnswer
 	/** Number of lost records covered by gaps in the chain. */
 	readonly recordsLost: number
+	/**
+	 * What was not read, so that damage in it is not reported: `frames between anchors`. Absent if everything
+	 * was read.
+	 */
+	readonly notChecked?: string
 	readonly head: ChainHead
 }
 

@@ -14,6 +14,7 @@ export type {
 	ChainEndInfo,
 	ChainHead,
 	ChainInfo,
+	ChainInfoOptions,
 	ChainQuery,
 	ChainState,
 	EpochInfo,
@@ -46,6 +47,7 @@ export {
 } from './format/frame.ts'
 export { CHAIN_LEAD } from './format/header.ts'
 export { inOne, RecordCollector } from './read/collectors.ts'
+export { INFO_OPTIONS } from './read/info.ts'
 export { applyGapRule, limitBatches } from './read/limit.ts'
 export { openChain } from './read/open-chain.ts'
 export { openForReading } from './read/open-file.ts'

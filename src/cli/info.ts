@@ -33,6 +33,10 @@ export const info: Command = {
 			long: 'head',
 			help: 'print only the head; store it elsewhere so that verify --head can detect a truncation',
 		},
+		{
+			long: 'full',
+			help: 'read every frame of a chain of more than 1 MiB, and not only its anchors',
+		},
 		STRICT_OPTION,
 		...REPORT_OPTIONS,
 	],
@@ -47,7 +51,7 @@ export const info: Command = {
 		const paint = paintOf(invocation, terminal)
 		const chain = await openHistory(file, terminal)
 		try {
-			const found = await chain.info()
+			const found = await chain.info({ full: invocation.flag('full') })
 			if (invocation.flag('head') && found.head.link === '') {
 				throw usage(
 					'there is no head: a stream has none, ' +
@@ -85,6 +89,7 @@ function prettyInfo(found: ChainInfo, file: string, paint: Paint): Printable {
 				? undefined
 				: paint('red', `${bytes(found.damagedBytes)} in ${damagedText(found.damagedPlaces, file)}`),
 		],
+		['checked', checkedText(found)],
 		['answer', found.answer === 'ok' ? undefined : answerText(found, paint)],
 		['head', found.head.link === '' ? undefined : headText(found.head)],
 	]
@@ -143,6 +148,12 @@ function filesText({ segments }: ChainInfo): string | undefined {
 	return segments.length <= 1
 		? undefined
 		: `${count(segments.length)}, the oldest ${basename(segments[0]!.path)}`
+}
+
+function checkedText({ notChecked }: ChainInfo): string | undefined {
+	return notChecked === undefined
+		? undefined
+		: `anchors; not checked: ${notChecked} (info --full checks them)`
 }
 
 function gapsText({ gaps }: ChainInfo, paint: Paint): Printable | undefined {

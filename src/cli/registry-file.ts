@@ -35,7 +35,7 @@ export async function readRegistryFile(target: string): Promise<RegistryFile> {
 	const path = registryPath(target)
 	const contents = await readRegistry(path)
 	await using chain = await openChain(path)
-	const info = await chain.info()
+	const info = await chain.info({ full: true })
 	refuseOther(path, contents, info)
 	const entries = [...contents.entries.values()].sort((a, b) => (a.name < b.name ? -1 : 1))
 	return { path, entries, savedMs: contents.savedMs, missing: contents.missing, info }

@@ -63,7 +63,7 @@ export const sessions: Command = {
 
 /** Reports lost records on stderr, because they may include sessions and checkpoints. */
 async function tellLoss(chain: Chain, file: string, terminal: Terminal): Promise<ChainAnswer> {
-	const { gaps, answer } = await chain.info()
+	const { gaps, answer } = await chain.info({ full: true })
 	const losses = Object.entries(gaps.byCause).filter(([cause]) => severityOfCause(cause) === 'loss')
 	if (losses.length === 0) return answer
 	const absent = losses

@@ -3,7 +3,7 @@
  * later. For a merged chain, each input chain is split and the parts are merged again, because the seqs of a
  * merged chain are valid for only one read.
  */
-import type { Chain, ChainQuery, TailQuery } from '../chain/index.ts'
+import type { Chain, ChainInfoOptions, ChainQuery, TailQuery } from '../chain/index.ts'
 import { lastSeqOf } from '../merge/last-seq.ts'
 import { mergeChains } from '../merge/merge-chains.ts'
 
@@ -46,8 +46,8 @@ class Part implements Chain {
 		return this.#chain.tail(this.#within(query))
 	}
 
-	info() {
-		return this.#chain.info()
+	info(options?: ChainInfoOptions) {
+		return this.#chain.info(options)
 	}
 
 	end() {

@@ -7,8 +7,10 @@ import {
 	type Chain,
 	type ChainEndInfo,
 	type ChainInfo,
+	type ChainInfoOptions,
 	type ChainQuery,
 	type Frame,
+	INFO_OPTIONS,
 	limitBatches,
 	RecordIterator,
 	type ResolvedQuery,
@@ -72,7 +74,8 @@ export class StreamChain implements Chain {
 	}
 
 	/** See {@link Chain.info}. The result comes from the sums in the first and the last message. */
-	async info(): Promise<ChainInfo> {
+	async info(options: ChainInfoOptions = {}): Promise<ChainInfo> {
+		INFO_OPTIONS.resolve(options)
 		this.#refuseWhenClosed()
 		return infoOf(this.path, this.#reader, this.#notes)
 	}

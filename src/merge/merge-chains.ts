@@ -4,6 +4,7 @@ import {
 	type Chain,
 	type ChainEndInfo,
 	type ChainInfo,
+	type ChainInfoOptions,
 	type ChainQuery,
 	checkChain,
 	explainedAs,
@@ -120,8 +121,9 @@ class Merged implements MergedChain {
 		}
 	}
 
-	async info(): Promise<ChainInfo> {
-		return mergedInfo(this.path, this.chainId, await Promise.all(this.chains.map((chain) => chain.info())))
+	async info(options?: ChainInfoOptions): Promise<ChainInfo> {
+		const infos = await Promise.all(this.chains.map((chain) => chain.info(options)))
+		return mergedInfo(this.path, this.chainId, infos)
 	}
 
 	async end(): Promise<ChainEndInfo> {

@@ -15,6 +15,7 @@ export function mergedInfo(path: string, chainId: string, infos: readonly ChainI
 	const records = sum(infos.map((info) => info.records))
 	const gaps = sum(infos.map((info) => info.gaps.count))
 	const lastSeq = records + gaps
+	const notChecked = infos.find((info) => info.notChecked !== undefined)?.notChecked
 	const hash = createHash('sha256')
 	for (const { head } of infos) hash.update(`${head.chainId} ${head.link}\n`)
 	return {
@@ -50,6 +51,7 @@ export function mergedInfo(path: string, chainId: string, infos: readonly ChainI
 		damagedBytes: sum(infos.map((info) => info.damagedBytes)),
 		answer: heaviestAnswer(infos.map(({ answer }) => answer)),
 		recordsLost: sum(infos.map(({ recordsLost }) => recordsLost)),
+		...(notChecked === undefined ? {} : { notChecked }),
 		head: { chainId, segment: 0, epoch: 1, seq: lastSeq, offset: 0, link: hash.digest('hex') },
 	}
 }

@@ -6,13 +6,24 @@ import { ROOT, run } from '../support/process.ts'
 
 const RESULTS = join(ROOT, 'bench', 'results')
 const WORKS = [
-	'append/turn=1000/durability=os',
-	'append/turn=10/durability=os',
-	'append/turn=1/durability=os',
+	'append/request/turn=1000',
+	'append/request/turn=10',
+	'append/request/turn=1',
+	'append/error/turn=1000',
+	'append/wide/turn=1000',
+	'append/plain/turn=1000',
+	'append/plain/turn=10',
+	'append/plain/turn=1',
 	'append/tasks=1000/durability=disk',
-	'read/everything',
+	'read/request/turn=1000',
+	'read/request/turn=10',
+	'read/request/turn=1',
+	'read/error/turn=1000',
+	'read/wide/turn=1000',
+	'read/plain',
 	'read/errors=bursts',
 	'read/errors=spread',
+	'http',
 	'large/1GiB',
 	'growth',
 	'event-loop',
@@ -29,6 +40,7 @@ const WORKS = [
 	'cluster/many-chains',
 	'cluster/up',
 	'cluster/down',
+	'start',
 	'stages',
 ]
 
@@ -56,9 +68,9 @@ test('every bench runs and checks its work; a smoke run leaves no results', {
 })
 
 test('--only selects benchmarks by name', async () => {
-	const { status, stdout, stderr } = await bench('--smoke', '--only', 'turn=10/')
+	const { status, stdout, stderr } = await bench('--smoke', '--only', 'plain/turn=10')
 	expect(status, stderr).toBe(0)
-	expect(headings(stdout)).toEqual(['append/turn=10/durability=os', 'Settings'])
+	expect(headings(stdout)).toEqual(['append/plain/turn=1000', 'append/plain/turn=10', 'Settings'])
 })
 
 test('an unknown option or name ends with status 2', async () => {

@@ -170,6 +170,18 @@ describe('mesh-chain info and verify', () => {
 		expect(verify.status).toBe(0)
 		expect(verify.stdout).toContain('ok: 400 records')
 		expect(JSON.parse((await meshChain(['verify', path, '-o', 'json'])).stdout).head).toEqual(json.head)
+		expect(info.stdout).not.toContain('not checked')
+	})
+
+	test('info of a larger chain says what it did not read, unless it is told to read everything', async () => {
+		const message = 'x'.repeat(100)
+		const path = await sampleChain(Array.from({ length: 20_000 }, (_, at) => record(at + 1, { message })))
+		const found = await meshChain(['info', path])
+		expect(found.status).toBe(0)
+		expect(found.stdout).toMatch(/records +20,000, seq 1 to 20000\n/)
+		expect(found.stdout).toMatch(/checked +anchors; not checked: frames between anchors/)
+		const full = await meshChain(['info', path, '--full'])
+		expect([full.status, full.stdout.includes('not checked')]).toEqual([0, false])
 	})
 })
 

@@ -1,7 +1,9 @@
-/** Collects `ChainInfo` in one walk over all entries of a chain. */
+/** Collects `ChainInfo` in one walk over the entries of a chain, or the anchors of a large chain. */
+import { checkBoolean } from '../../model/check.ts'
+import { defineOptions, type OptionRules, withDefault } from '../../model/define-options.ts'
 import { type GapData, isGap, LOG_LEVELS, type LogLevel, type LogRecord } from '../../model/record.ts'
 import { answerFor, type Severity, severityOfRecord } from '../answer.ts'
-import type { ChainHead, ChainInfo, ChainState, EpochInfo, SegmentInfo } from '../chain.ts'
+import type { ChainHead, ChainInfo, ChainInfoOptions, ChainState, EpochInfo, SegmentInfo } from '../chain.ts'
 import { lockObstacle, readHolder, readUnwritten } from '../files/lock-holder.ts'
 import { type Anchor, CLOSED_WITHOUT_EXIT } from '../format/anchor.ts'
 import type { Frame } from '../format/frame.ts'
@@ -13,11 +15,21 @@ import type { ScanEntry } from '../scan/scan.ts'
 import { type OpenSegment, walkFile } from '../scan/walk.ts'
 import type { ChainFile, ChainFiles } from './chain-files.ts'
 import { walkedFile } from './file-query.ts'
+import { type DescribedRegion, infoParts } from './info-parts.ts'
 import { causeOfAbsence, gapBeforeFirst, removedGap } from './missing-files.ts'
+import { wholeFile } from './seek.ts'
 
-export async function gatherInfo(files: ChainFiles): Promise<ChainInfo> {
+export const INFO_OPTIONS = defineOptions({
+	full: withDefault(false, checkBoolean),
+} satisfies OptionRules<ChainInfoOptions>)
+
+/** Number of bytes that are always read, so that the info of a small chain covers every frame. */
+const READ_BYTES_MIN = 1024 * 1024
+
+/** @param full whether to read every frame, regardless of the size of the chain. */
+export async function gatherInfo(files: ChainFiles, full: boolean): Promise<ChainInfo> {
 	const { system, chainPath } = files.held
-	const walk = new InfoWalk()
+	const walk = new InfoWalk(full ? Number.POSITIVE_INFINITY : READ_BYTES_MIN)
 	const listing = files.hold()
 	try {
 		walk.gap(await gapBeforeFirst(files, listing.files))
@@ -41,8 +53,12 @@ async function walkOne(walk: InfoWalk, files: ChainFiles, listed: ChainFile): Pr
 	try {
 		const { size } = await file.system.fstat(file.fd)
 		walk.begin(file, size, nextFirstSeq !== undefined)
-		for await (const entries of walkFile(file, HEADER_BYTES, Math.min(size, end ?? size))) {
-			for (const entry of entries) walk.take(entry)
+		const to = Math.min(size, end ?? size)
+		for await (const part of walk.readsAll(to) ? [wholeFile(to)] : infoParts(file, to)) {
+			if ('extent' in part) walk.region(part)
+			else
+				for await (const entries of walkFile(file, part.from, part.to))
+					for (const entry of entries) walk.take(entry)
 		}
 		if (nextFirstSeq === undefined) return
 		walk.end(nextFirstSeq, isNextMissing ? await causeOfAbsence(files, nextFirstSeq) : undefined)
@@ -94,6 +110,20 @@ class InfoWalk {
 	#damagedBytes = 0
 	readonly #severities = new Set<Severity>()
 	#recordsLost = 0
+	#isAllRead = true
+	/** Number of bytes that may still be read where anchors would do. */
+	#readBytesLeft: number
+
+	constructor(readBytesMax: number) {
+		this.#readBytesLeft = readBytesMax
+	}
+
+	/** Returns whether all `bytes` of the next file are to be read. */
+	readsAll(bytes: number): boolean {
+		if (bytes > this.#readBytesLeft) return false
+		this.#readBytesLeft -= bytes
+		return true
+	}
 
 	begin(file: OpenSegment, bytes: number, isFollowed: boolean): void {
 		const { identity, path } = file
@@ -115,6 +145,26 @@ class InfoWalk {
 			else this.damaged(place.bytes, isUnsynced ? 'loss' : 'damage')
 			this.gap(this.#continuity.bad(place))
 		}
+	}
+
+	/** Adds the records between two anchors, without reading them. */
+	region({ lower, upper, extent, levelCounts }: DescribedRegion): void {
+		this.#isAllRead = false
+		const records = upper.nextSeq - lower.nextSeq
+		if (records > 0) {
+			this.#records += records
+			for (const [level, count] of levelCounts.entries()) this.#levels[level]! += count
+			this.#minTsMs = Math.min(this.#minTsMs, extent.minTsMs)
+			this.#maxTsMs = Math.max(this.#maxTsMs, extent.maxTsMs)
+			const epoch = this.#epochOf(upper.epoch, lower.writtenMs)
+			epoch.closed = undefined
+			this.#firstSeq ??= lower.nextSeq
+			epoch.firstSeq ??= lower.nextSeq
+			epoch.lastSeq = upper.nextSeq - 1
+			this.#lastSeq = upper.nextSeq - 1
+		}
+		this.#continuity.skipTo(upper)
+		this.#anchor(upper)
 	}
 
 	/** Ends the current file. `nextFirstSeq` is the first seq of the next file. */
@@ -173,6 +223,7 @@ class InfoWalk {
 			damagedBytes: this.#damagedBytes,
 			answer: answerFor(this.#severities),
 			recordsLost: this.#recordsLost,
+			...(this.#isAllRead ? {} : { notChecked: 'frames between anchors' }),
 			head: headOf(this.#identity ?? identity, this.lastAnchor),
 		}
 	}

@@ -6,14 +6,14 @@
 import { show } from '../../guard/show.ts'
 import { MeshChainError } from '../../model/errors.ts'
 import type { LogRecord } from '../../model/record.ts'
-import type { Chain, ChainEndInfo, ChainInfo, ChainQuery, TailQuery } from '../chain.ts'
+import type { Chain, ChainEndInfo, ChainInfo, ChainInfoOptions, ChainQuery, TailQuery } from '../chain.ts'
 import { lockObstacle, readHolder } from '../files/lock-holder.ts'
 import { HEADER_BYTES } from '../format/header.ts'
 import { anchorBefore, type OpenSegment, walkFile } from '../scan/walk.ts'
 import { ChainFiles } from './chain-files.ts'
 import { FRAMES, type FrameOrGap, RECORDS } from './collectors.ts'
 import { matchingIn, missingStart, walkedFile } from './file-query.ts'
-import { gatherInfo, stateOf } from './info.ts'
+import { gatherInfo, INFO_OPTIONS, stateOf } from './info.ts'
 import { applyGapRule, limitBatches } from './limit.ts'
 import { asReadError } from './open-file.ts'
 import { type ResolvedQuery, resolveQuery } from './query.ts'
@@ -66,10 +66,11 @@ export class FileChain implements Chain {
 		return new Tail(this.#files, resolveTail(query), FRAMES, () => this.#refuseWhenClosed()).batches()
 	}
 
-	async info(): Promise<ChainInfo> {
+	async info(options: ChainInfoOptions = {}): Promise<ChainInfo> {
+		const { full } = INFO_OPTIONS.resolve(options)
 		this.#refuseWhenClosed()
 		try {
-			return await gatherInfo(this.#files)
+			return await gatherInfo(this.#files, full)
 		} catch (error) {
 			throw asReadError(this.path, error)
 		}

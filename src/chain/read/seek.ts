@@ -5,7 +5,7 @@
  *
  * Uses only anchors and offsets, and reads no frames.
  */
-import { ANCHOR_BYTES, type Anchor } from '../format/anchor.ts'
+import { ANCHOR_BYTES, type Anchor, type Extent } from '../format/anchor.ts'
 import { HEADER_BYTES } from '../format/header.ts'
 import { anchorAt, anchorBefore, type OpenSegment } from '../scan/walk.ts'
 import { isWithin, mayHold, type ResolvedQuery } from './query.ts'
@@ -29,7 +29,7 @@ export function wholeFile(size: number): Stretch {
 }
 
 /** The part of a file between two anchors. */
-interface Region {
+export interface Region {
 	readonly upper: Anchor
 	/** The anchor at the start of the region; undefined at the beginning of the file. */
 	readonly lower: Anchor | undefined
@@ -56,7 +56,8 @@ export async function* findStretches(
 	const tail = { from: last.offset, to: size, anchor: last, isTail: true }
 	const wantsTail = last.nextSeq <= query.toSeq
 	if (query.reverse && wantsTail) yield tail
-	yield* seeker.visitAll(await seeker.split(last, undefined, last.jumpOffset))
+	const whole = { upper: last, lower: undefined }
+	yield* seeker.visitAll(await splitRegion(file, whole, last.jumpOffset, query.fromSeq))
 	if (!query.reverse && wantsTail) yield tail
 }
 
@@ -92,41 +93,49 @@ class Seeker {
 		const lookSpansMin = isWhole ? this.#lookSpansMin : 2
 		if (spans < lookSpansMin || (wantsAll && !reverse)) yield stretchOf(region)
 		else {
-			const parts = await this.split(upper, lower, upper.previousOffset)
+			const parts = await splitRegion(this.#file, region, upper.previousOffset, fromSeq)
 			if (parts.length === 1 && parts[0]!.lower === lower) yield stretchOf(region)
 			else yield* this.visitAll(parts)
 		}
 	}
+}
 
-	/**
-	 * Splits the region between two anchors at the anchors within it, starting with the one at `firstOffset`.
-	 * Returns the newest region first.
-	 */
-	async split(upper: Anchor, lower: Anchor | undefined, firstOffset: number): Promise<Region[]> {
-		const regions: Region[] = []
-		const lowest = lower?.offset ?? HEADER_BYTES
-		let target = firstOffset
-		for (let at = upper; at.offset > lowest; ) {
-			const next = target > lowest ? await this.#anchorNear(target, at.offset) : undefined
-			const below = next === undefined || next.offset <= lowest ? lower : next
-			regions.push({ upper: at, lower: below })
-			// Older regions contain only lower seqs.
-			if (below === lower || below === undefined || below.nextSeq <= this.#query.fromSeq) break
-			at = below
-			target = at.jumpOffset >= lowest ? at.jumpOffset : at.previousOffset
-		}
-		return regions
+/**
+ * Splits a region at the anchors within it, starting with the one at `firstOffset`. Returns the newest region
+ * first, and omits regions that contain only seqs below `fromSeq`.
+ */
+export async function splitRegion(
+	file: OpenSegment,
+	{ upper, lower }: Region,
+	firstOffset: number,
+	fromSeq = 0,
+): Promise<Region[]> {
+	const regions: Region[] = []
+	const lowest = lower?.offset ?? HEADER_BYTES
+	let target = firstOffset
+	for (let at = upper; at.offset > lowest; ) {
+		const next = target > lowest ? await anchorNear(file, target, at.offset) : undefined
+		const below = next === undefined || next.offset <= lowest ? lower : next
+		regions.push({ upper: at, lower: below })
+		if (below === lower || below === undefined || below.nextSeq <= fromSeq) break
+		at = below
+		target = at.jumpOffset >= lowest ? at.jumpOffset : at.previousOffset
 	}
+	return regions
+}
 
-	/** Reads the anchor at `offset` or, if that fails, the nearest readable anchor below `upperOffset`. */
-	async #anchorNear(offset: number, upperOffset: number): Promise<Anchor | undefined> {
-		const anchor = offset < upperOffset ? await anchorAt(this.#file, offset) : undefined
-		return anchor ?? anchorBefore(this.#file, upperOffset)
-	}
+/** Reads the anchor at `offset` or, if that fails, the nearest readable anchor below `upperOffset`. */
+async function anchorNear(
+	file: OpenSegment,
+	offset: number,
+	upperOffset: number,
+): Promise<Anchor | undefined> {
+	const anchor = offset < upperOffset ? await anchorAt(file, offset) : undefined
+	return anchor ?? anchorBefore(file, upperOffset)
 }
 
 /** Returns the extent that the upper anchor records for exactly this region; undefined if it records none. */
-function extentOf({ upper, lower }: Region) {
+export function extentOf({ upper, lower }: Region): Extent | undefined {
 	const offset = lower?.offset ?? HEADER_BYTES
 	if (offset === upper.previousOffset) return upper.span
 	return offset === upper.jumpOffset ? upper.jump : undefined

@@ -89,6 +89,11 @@ export class Continuity {
 		return gap
 	}
 
+	/** Moves past an anchor, between which and the last entry no record is missing. */
+	skipTo({ nextSeq }: Anchor): void {
+		this.nextSeq = nextSeq
+	}
+
 	/**
 	 * Moves past an unreadable range. If no valid entry follows, returns a gap for the range, based on its
 	 * remains. There is no gap if the range contained no records: a torn entry was never committed, and an

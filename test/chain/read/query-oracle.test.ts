@@ -6,7 +6,7 @@ import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { describe, expect, test } from 'vitest'
-import type { ChainQuery } from '../../../src/chain/chain.ts'
+import type { Chain, ChainQuery } from '../../../src/chain/chain.ts'
 import { openChain } from '../../../src/chain/read/open-chain.ts'
 import { FileChainAppender } from '../../../src/chain/write/file-chain-appender.ts'
 import { type GapData, gapRecord, LOG_LEVELS, type LogRecord } from '../../../src/model/record.ts'
@@ -394,6 +394,15 @@ function check(found: readonly LogRecord[], history: readonly LogRecord[], query
 	)
 }
 
+/** The info from anchors equals the info from all frames. It may only omit damage between anchors. */
+async function checkInfo(chain: Chain): Promise<void> {
+	const { notChecked: _notChecked, ...found } = await chain.info()
+	const whole = await chain.info({ full: true })
+	expect(whole.notChecked).toBeUndefined()
+	if (whole.damagedPlaces === 0) expect(found).toEqual(whole)
+	else expect(found.damagedPlaces).toBeLessThanOrEqual(whole.damagedPlaces)
+}
+
 describe(`random queries (MESH_CHAIN_SEED=${SEED})`, () => {
 	test.each(CONDITIONS)(
 		'%s: a query on a chain gives the same result as a filter over its whole history',
@@ -413,6 +422,7 @@ describe(`random queries (MESH_CHAIN_SEED=${SEED})`, () => {
 					throw new Error(`MESH_CHAIN_SEED=${SEED}: { ${asked.join(', ')} }`, { cause: error })
 				}
 			}
+			await checkInfo(chain)
 			await chain.close()
 			tellCounts(16, name, { queries: Math.ceil(QUERIES / CONDITIONS.length), 'different answers': 0 })
 		},

@@ -1,13 +1,16 @@
 /**
- * The cost of seeking, and the correctness of jumps. For the correctness of answers see query-oracle.test.ts.
+ * The cost of seeking and of `info()`, and the correctness of jumps. For the correctness of answers see
+ * query-oracle.test.ts.
  */
-import { mkdtempSync, openSync, realpathSync, rmSync, statSync, writeSync } from 'node:fs'
+import { mkdtempSync, openSync, realpathSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { EMPTY_EXTENT } from '../../../src/chain/format/anchor.ts'
+import type { ChainInfoOptions } from '../../../src/chain/chain.ts'
+import { decodeAnchor, EMPTY_EXTENT, encodeAnchor } from '../../../src/chain/format/anchor.ts'
 import { Jumps } from '../../../src/chain/format/jumps.ts'
 import { openChain } from '../../../src/chain/read/open-chain.ts'
+import { identify } from '../../../src/chain/scan/identity.ts'
 import { verifyChain } from '../../../src/chain/verify/verify.ts'
 import { FileChainAppender } from '../../../src/chain/write/file-chain-appender.ts'
 import { nodeFileSystem } from '../../../src/platform/file-system.ts'
@@ -131,6 +134,82 @@ describe('in a chain of some 20 MiB', () => {
 		for (const seq of [1, 150_000, 250_000, 399_000]) {
 			expect((await cost(copy, { fromSeq: seq, limit: 1 })).found).toEqual([seq])
 		}
+	})
+})
+
+describe('the info of a chain of some 20 MiB', () => {
+	const copy = join(folder, 'copy.chain')
+
+	async function infoOf(path: string, options?: ChainInfoOptions) {
+		const { system, counts } = countingFileSystem()
+		await using chain = await openChain(path, { fs: system })
+		return { info: await chain.info(options), ...counts }
+	}
+
+	/** Returns the info of a copy of the chain whose last anchor has other counts. */
+	async function infoWithCounts(change: (counts: number[]) => number[]) {
+		const bytes = nodeFileSystem.readFileSync(monotone)
+		const identity = identify(bytes, monotone)
+		const at = bytes.lastIndexOf('anchor') - 2
+		const anchor = decodeAnchor(bytes, at, at, identity.idChecksum)!
+		const levelCounts = change([...anchor.levelCounts])
+		const span = { previousLink: Buffer.alloc(32), bytes: Buffer.alloc(0) }
+		encodeAnchor(identity, { ...anchor, levelCounts }, span).copy(bytes, at)
+		writeFileSync(copy, bytes)
+		const {
+			notChecked: _notChecked,
+			head: _head,
+			path: _path,
+			segments: _segments,
+			...info
+		} = (await infoOf(copy)).info
+		return info
+	}
+
+	test('takes a few reads, and says what was not read', async () => {
+		for (const path of [monotone, stepping]) {
+			const { info, reads, bytes } = await infoOf(path)
+			const { notChecked, ...rest } = info
+			expect(notChecked).toBe('frames between anchors')
+			expect(rest).toEqual((await infoOf(path, { full: true })).info)
+			expect(reads).toBeLessThan(64)
+			expect(bytes).toBeLessThan(info.bytes / 20)
+		}
+	})
+
+	test('does not include damage between anchors; the full info does', async () => {
+		const bytes = nodeFileSystem.readFileSync(monotone)
+		bytes[bytes.indexOf('request 200000 ')]! ^= 1
+		writeFileSync(copy, bytes)
+		expect((await infoOf(copy)).info).toMatchObject({ answer: 'ok', notChecked: 'frames between anchors' })
+		const { info } = await infoOf(copy, { full: true })
+		expect(info).toMatchObject({ answer: 'not ok', damagedPlaces: 1 })
+		expect(info.notChecked).toBeUndefined()
+	})
+
+	test('does not trust anchors whose counts contradict each other', async () => {
+		const { info } = await infoOf(monotone)
+		const { records, levels } = info
+		const more = await infoWithCounts(([trace, ...others]) => [trace! + 5, ...others])
+		expect(more).toMatchObject({ records, levels })
+		const swapped = await infoWithCounts(([trace, debug, info, ...others]) => [
+			info!,
+			debug!,
+			trace!,
+			...others,
+		])
+		expect(swapped).toMatchObject({ records, levels })
+	})
+
+	test('includes every frame of a small chain', async () => {
+		const small = join(folder, 'small.chain')
+		await writeChain(small, (seq) => START_MS + seq, 20_000)
+		const { info } = await infoOf(small)
+		expect(info.bytes).toBeGreaterThan(512 * 1024)
+		expect(info.notChecked).toBeUndefined()
+		await expect(infoOf(small, { all: true } as ChainInfoOptions)).rejects.toMatchObject({
+			code: 'INVALID_OPTION',
+		})
 	})
 })
 
