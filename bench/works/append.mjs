@@ -108,7 +108,7 @@ const withData = [
 	appendData(
 		'request',
 		1000,
-		[fasterThanPino(3.5), faster('pino sync', 5), faster('better-sqlite3', 3), smaller()],
+		[fasterThanPino(3.5), faster('pino sync', 5), faster('better-sqlite3', 3), smaller(0.65)],
 		100_000,
 	),
 	appendData('request', 10, [fasterThanPino(2), faster('better-sqlite3')], 50_000),

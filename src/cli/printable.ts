@@ -106,7 +106,14 @@ export function printableJson(json: string): Printable {
 
 /** Formats a record as one line of JSON. `recordToJson` already escapes it. */
 export function printableRecord(record: LogRecord): Printable {
-	return make(`${recordToJson(record)}\n`)
+	return printableRecords([record])
+}
+
+/** Formats records like {@link printableRecord}, one per line. */
+export function printableRecords(records: readonly LogRecord[]): Printable {
+	let text = ''
+	for (const record of records) text += `${recordToJson(record)}\n`
+	return make(text)
 }
 
 /** Formats a value in a colour or weight, given its start and end codes. */

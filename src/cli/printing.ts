@@ -20,7 +20,7 @@ import type { Selection } from './filters.ts'
 import { newChainsOf } from './open-source.ts'
 import { COLOR_OPTION, paintOf } from './output-options.ts'
 import { prettyRecord } from './pretty.ts'
-import { Printable, printableRecord, printed, together } from './printable.ts'
+import { Printable, printableRecord, printableRecords, printed, together } from './printable.ts'
 import type { Output, Terminal } from './terminal.ts'
 
 /** The option for following a chain. */
@@ -54,8 +54,8 @@ export const PRINT_STATUSES = statusTexts({
 	failed: 'the file or stream cannot be read, or stdout cannot be written',
 })
 
-/** Encodes a record as text for people or programs, or as bytes for programs. */
-type Encode = (record: LogRecord) => Printable | Uint8Array
+/** Encodes records as text for people or programs, or as bytes for programs. */
+type Encode = (records: readonly LogRecord[]) => Printable | Uint8Array
 
 /** Prints selected records to stdout and counts them. */
 export class Printer {
@@ -100,12 +100,9 @@ export class Printer {
 			}
 			chosen.push(record)
 		}
-		if (chosen.length > 0) await this.#write(chosen.map(this.#encode))
-	}
-
-	async #write(encoded: readonly (Printable | Uint8Array)[]): Promise<void> {
-		if (encoded[0] instanceof Printable) await this.#output.write(together(encoded as readonly Printable[]))
-		else await this.#output.pass(Buffer.concat(encoded as readonly Uint8Array[]))
+		if (chosen.length === 0) return
+		const encoded = this.#encode(chosen)
+		await (encoded instanceof Printable ? this.#output.write(encoded) : this.#output.pass(encoded))
 	}
 
 	/** Prints the records of a chain until the limit is reached or the signal aborts. */
@@ -163,7 +160,7 @@ export async function tellEnd(chain: Chain, file: string, terminal: Terminal): P
 
 function encoderOf(invocation: Invocation, terminal: Terminal): Encode {
 	const format = invocation.text('output') ?? (terminal.stdoutIsTerminal ? 'pretty' : 'ndjson')
-	if (format === 'ndjson') return printableRecord
+	if (format === 'ndjson') return printableRecords
 	if (format === 'msgpack') {
 		if (terminal.stdoutIsTerminal) {
 			throw usage(
@@ -171,9 +168,13 @@ function encoderOf(invocation: Invocation, terminal: Terminal): Encode {
 					'as in -o msgpack > records.msgpack',
 			)
 		}
-		return ({ chainPending: _pending, ...record }) => Buffer.from(packDataBorrow(record))
+		return (records) =>
+			Buffer.concat(
+				records.map(({ chainPending: _pending, ...record }) => Buffer.from(packDataBorrow(record))),
+			)
 	}
-	return prettyFormat(invocation, terminal)
+	const pretty = prettyFormat(invocation, terminal)
+	return (records) => together(records.map(pretty))
 }
 
 /** Returns the text format for records: pretty on a terminal, otherwise JSON Lines. */

@@ -8,7 +8,7 @@
  * names. With `useToJSON: false`, msgpackr never calls the values of these properties, and the values do not
  * affect the output.
  */
-import { Packr, RESET_BUFFER_MODE, REUSE_BUFFER_MODE } from 'msgpackr'
+import { Packr, RESET_BUFFER_MODE, REUSE_BUFFER_MODE } from 'msgpackr/pack'
 
 const OPTIONS = { useRecords: false, useBigIntExtension: true, useToJSON: false }
 

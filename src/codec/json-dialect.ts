@@ -21,13 +21,11 @@ import {
 	type RecordOrigin,
 } from '../model/record.ts'
 import { TIME_MAX_MS } from '../platform/time-limits.ts'
-import { escapeJson } from '../text/escape.ts'
-
-const TAG = /^\$+(?:bigint|bytes|date|number)$/
+import { fieldToJson, numberToJson, TAG, valueToJson } from './json-writer.ts'
 
 /** Converts a canonical value to one line of JSON. Undefined becomes `null`. */
 export function toJson(value: unknown): string {
-	return escapeJson(JSON.stringify(toTagged(value)) ?? 'null')
+	return fieldToJson(value)
 }
 
 /**
@@ -41,7 +39,14 @@ export function fromJson(text: string): unknown {
 
 /** Converts one record to one line of JSON. The order of the fields is fixed. */
 export function recordToJson(record: LogRecord): string {
-	return escapeJson(JSON.stringify(recordToFields(record)))
+	const { seq, epoch, tsMs, level, kind, message, data, daemonId, nodeId, origin } = record
+	let text = `{"seq":${numberToJson(seq)},"epoch":${numberToJson(epoch)},"tsMs":${numberToJson(tsMs)}`
+	text += `,"level":${fieldToJson(level)},"kind":${fieldToJson(kind)},"message":${fieldToJson(message)}`
+	const dataText = valueToJson(data)
+	if (dataText !== undefined) text += `,"data":${dataText}`
+	text += `,"daemonId":${fieldToJson(daemonId)},"nodeId":${fieldToJson(nodeId)}`
+	if (origin !== undefined) text += `,"origin":${fieldToJson(origin)}`
+	return `${text}}`
 }
 
 /** Converts one record to the object that `JSON.parse` would return for the record's line. */

@@ -227,4 +227,25 @@ export default [
 		to: '',
 		tests: ['test/codec/shapes.test.ts'],
 	},
+	{
+		name: 'json: unsafe characters count as plain text',
+		file: 'src/codec/json-writer.ts',
+		from: 'PLAIN.test(text) ?',
+		to: 'text.length >= 0 ?',
+		tests: ['test/codec/json-dialect.test.ts'],
+	},
+	{
+		name: 'json: a map that looks like a tag is written as it is',
+		file: 'src/codec/json-writer.ts',
+		from: 'keys.length === 1 && TAG.test(keys[0]!)',
+		to: 'keys.length === 1 && false',
+		tests: ['test/codec/json-dialect.test.ts'],
+	},
+	{
+		name: 'json: a number that is not finite has no tag',
+		file: 'src/codec/json-writer.ts',
+		from: 'return Number.isFinite(value) ? String(value) : `{',
+		to: 'return value === value ? String(value) : `{',
+		tests: ['test/codec/json-dialect.test.ts'],
+	},
 ]
