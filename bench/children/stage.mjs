@@ -7,7 +7,7 @@ import { closeSync, openSync, rmSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { FileChainAppender, MeshLoop, NoOpAppender, nodeFileSystem, openChain } from '../../dist/index.js'
-import { datas } from '../lib/lines.mjs'
+import { datasBetween } from '../lib/lines.mjs'
 import { daemonOf, messages, NODE_ID } from '../lib/workload.mjs'
 
 const { stage, records, folder } = JSON.parse(process.argv[2])
@@ -20,7 +20,7 @@ const WARM_UPS = 4
 
 const path = join(folder, 'node.chain')
 const lines = messages(records)
-const requests = stage === 'request' ? datas('request', records) : []
+const requests = stage === 'request' ? datasBetween('request', 0, records) : []
 const fields = Array.from({ length: 8 }, (_unused, index) => ({ daemonId: daemonOf(index) }))
 /** Accepts large writes and discards them, so that only the work before the write remains. */
 const nowhere = {

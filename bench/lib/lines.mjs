@@ -68,9 +68,10 @@ export function dataOf(shape, index) {
 	return DATA[shape](index)
 }
 
-/** Returns the data of `count` lines; undefined if the lines of this shape have none. */
-export function datas(shape, count) {
-	return shape === 'plain' ? undefined : Array.from({ length: count }, (_unused, index) => DATA[shape](index))
+/** Returns the data of the lines `[from, to)`; undefined if the lines of this shape have none. */
+export function datasBetween(shape, from, to) {
+	if (shape === 'plain') return undefined
+	return Array.from({ length: to - from }, (_unused, index) => DATA[shape](from + index))
 }
 
 /** Returns `count` lines for `publish`. Lines with the shape `error` have the level `error`. */

@@ -6,6 +6,8 @@
 
 const BYTES_MIN = 64 * 1024
 const BYTES_PER_UNIT_MAX = 3
+/** Number of bytes that are free after each method, for the constants of `data-encoder.ts`. */
+export const FREE_BYTES = 256
 /** Length up to which a loop over the characters is faster than a native call. */
 const LOOP_LENGTH_MAX = 64
 
@@ -13,6 +15,8 @@ export class ByteWriter {
 	bytes: Buffer
 	pos = 0
 	#view: DataView
+	/** Position from which on the buffer must grow. */
+	#limit = BYTES_MIN - FREE_BYTES
 
 	constructor() {
 		this.bytes = Buffer.allocUnsafeSlow(BYTES_MIN)
@@ -21,14 +25,15 @@ export class ByteWriter {
 
 	/** Ensures space for `count` more bytes. */
 	reserve(count: number): void {
-		if (this.pos + count > this.bytes.length) this.#grow(count)
+		if (this.pos + count > this.#limit) this.#grow(count)
 	}
 
 	#grow(count: number): void {
-		const grown = Buffer.allocUnsafeSlow(Math.max(this.bytes.length * 2, this.pos + count))
+		const grown = Buffer.allocUnsafeSlow(Math.max(this.bytes.length * 2, this.pos + count + FREE_BYTES))
 		this.bytes.copy(grown, 0, 0, this.pos)
 		this.bytes = grown
 		this.#view = viewOf(grown)
+		this.#limit = grown.length - FREE_BYTES
 	}
 
 	/** Appends one byte. The caller has reserved space. */

@@ -290,7 +290,7 @@ class Copier extends ObjectBuilder {
 	 * to read their fields, but it also searches all prototypes of other objects.
 	 */
 	#fields(source: object, depth: number): object {
-		this.bytes += HEAD_BYTES
+		const place = this.begin()
 		let fields = this.noFields
 		let isCut = this.#cut?.has(source) ?? false
 		for (const key in source) {
@@ -311,12 +311,12 @@ class Copier extends ObjectBuilder {
 			if (value !== undefined) fields = this.keep(fields, key, this.copy(value, depth + 1), source)
 			else if (marked !== undefined) fields = this.keep(fields, key, marked, source)
 		}
-		return this.finish(fields, isCut ? this.#marker('too large') : undefined)
+		return this.finish(place, fields, isCut ? this.#marker('too large') : undefined)
 	}
 
 	/** Copies the fields of an object that have the given keys. */
 	#listed(source: object, keys: readonly string[], depth: number): object {
-		this.bytes += HEAD_BYTES
+		const place = this.begin()
 		let fields = this.noFields
 		let isCut = false
 		for (const key of keys) {
@@ -327,7 +327,7 @@ class Copier extends ObjectBuilder {
 			const value = this.#safely(source, key, depth, true)
 			if (value !== undefined) fields = this.keep(fields, key, value, source)
 		}
-		return this.finish(fields, isCut ? this.#marker('too large') : undefined)
+		return this.finish(place, fields, isCut ? this.#marker('too large') : undefined)
 	}
 
 	/**

@@ -6,7 +6,7 @@
  */
 import type { ByteWriter } from './byte-writer.ts'
 import { packDataBorrow, packInPlace, packNarrowInPlace } from './data-packer.ts'
-import { type Shape, Shapes } from './shapes.ts'
+import { beginEncoding, type Encode, functionsOf, shapeLeftFor, shapeOf } from './object-shapes.ts'
 
 /** msgpackr encodes a map with more keys in another form, and with it all other maps of the same value. */
 const KEYS_MAX = 0xffff
@@ -17,17 +17,10 @@ const TIMESTAMP_END_MS = 2 ** 32 * 1000
 /** Thrown inside this module only: the whole value must be encoded by msgpackr. */
 const TOO_WIDE = Symbol('too wide')
 
-type Encode = (
-	writer: ByteWriter,
-	map: Record<string, unknown>,
-	encodeValue: (writer: ByteWriter, value: unknown) => void,
-) => void
-
-const shapes = new Shapes(generateEncode)
-
 /** Appends a value to a writer. The caller restores the position if it throws. */
 export function encodeData(writer: ByteWriter, data: unknown): void {
 	const start = writer.pos
+	beginEncoding()
 	try {
 		encodeValue(writer, data)
 	} catch (thrown) {
@@ -89,13 +82,15 @@ function encodeArray(writer: ByteWriter, array: readonly unknown[]): void {
 }
 
 function encodeMap(writer: ByteWriter, map: Record<string, unknown>): void {
-	const keys = Object.keys(map)
-	let shape: Shape<Encode> | undefined = shapes.root
-	for (let index = 0; index < keys.length && shape !== undefined; index++)
-		shape = shapes.after(shape, keys[index]!)
-	const encode = shape === undefined ? undefined : shapes.functionOf(shape)
-	if (encode === undefined) encodeFields(writer, map, keys)
-	else encode(writer, map, encodeValue)
+	const left = shapeLeftFor(map)
+	const keys = left === undefined ? Object.keys(map) : undefined
+	const shape = left ?? shapeOf(keys!)
+	const functions = functionsOf(shape)
+	if (functions === undefined) encodeFields(writer, map, keys ?? Object.keys(map))
+	else {
+		functions.encode ??= generateEncode(shape.keys)
+		functions.encode(writer, map, encodeValue)
+	}
 }
 
 function encodeFields(writer: ByteWriter, map: Record<string, unknown>, keys: readonly string[]): void {
@@ -111,14 +106,13 @@ function encodeFields(writer: ByteWriter, map: Record<string, unknown>, keys: re
 
 /**
  * Generates the function that encodes objects with these keys. Writing a key as constant bytes is faster than
- * reading its characters.
+ * reading its characters. A key needs no check for space, because it is shorter than {@link FREE_BYTES}.
  */
 function generateEncode(keys: readonly string[]): Encode {
 	const fields = keys.map((key) => {
 		const bytes = [...packDataBorrow(key)]
 		const stores = bytes.map((byte, at) => `bytes[pos + ${at}] = ${byte}`)
 		return `
-			writer.reserve(${bytes.length})
 			{
 				const { bytes, pos } = writer
 				${stores.join('\n\t\t\t\t')}

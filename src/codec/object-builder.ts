@@ -4,7 +4,8 @@
  * literal much faster than key by key.
  */
 import { isWellFormed, toWellFormed } from '../text/well-formed.ts'
-import { Shape, Shapes } from './shapes.ts'
+import { beginCopy, leaveShape, nextPlace, type ObjectShape, objectShapes } from './object-shapes.ts'
+import { Shape } from './shapes.ts'
 
 /** Number of bytes before the content of a value: the lead byte and the size. */
 export const HEAD_BYTES = 5
@@ -22,13 +23,9 @@ export interface Marker {
 	readonly $unserializable: string
 }
 
-/** Creates a frozen object from the values `values[start]`, `values[start + 1]` and so on. */
-type Create = (values: readonly unknown[], start: number) => object
-
 /** The keys that an unfinished object has so far. */
-export type FieldsSoFar = Shape<Create>
+export type FieldsSoFar = ObjectShape
 
-const shapes = new Shapes(generateCreate)
 /** Stands for an unfinished object that is created key by key. The object is its only value. */
 const KEY_BY_KEY: FieldsSoFar = new Shape(0, '', new Shape())
 
@@ -46,6 +43,7 @@ export class ObjectBuilder {
 
 	/** Prepares for another copy. */
 	reset(): void {
+		beginCopy()
 		this.bytes = 0
 		this.replaced = 0
 		this.#renamed = 1
@@ -64,7 +62,13 @@ export class ObjectBuilder {
 
 	/** The keys of a new object. */
 	get noFields(): FieldsSoFar {
-		return shapes.root
+		return objectShapes.root
+	}
+
+	/** Begins an object. Returns its place, which {@link finish} needs. */
+	begin(): number {
+		this.bytes += HEAD_BYTES
+		return nextPlace()
 	}
 
 	/**
@@ -73,7 +77,7 @@ export class ObjectBuilder {
 	 * @param source The object that is copied. No key is renamed to one of its keys.
 	 */
 	keep(fields: FieldsSoFar, key: string, value: unknown, source: object): FieldsSoFar {
-		const next = fields === KEY_BY_KEY ? undefined : shapes.after(fields, key)
+		const next = fields === KEY_BY_KEY ? undefined : objectShapes.after(fields, key)
 		if (next !== undefined) {
 			this.bytes += HEAD_BYTES + key.length * BYTES_PER_UNIT_MAX
 			this.#values[this.#held++] = value
@@ -88,17 +92,25 @@ export class ObjectBuilder {
 	/**
 	 * Finishes the innermost object and returns it, frozen.
 	 *
+	 * @param place The place from {@link begin}.
 	 * @param marker Marker to add if fields are missing.
 	 */
-	finish(fields: FieldsSoFar, marker: Marker | undefined): object {
-		if (marker === undefined) {
-			if (fields.size === 0) return NO_FIELDS
-			const create = fields === KEY_BY_KEY ? undefined : shapes.functionOf(fields)
-			if (create !== undefined) {
-				this.#held -= fields.size
-				return create(this.#values, this.#held)
-			}
-		}
+	finish(place: number, fields: FieldsSoFar, marker: Marker | undefined): object {
+		const isKnown = marker === undefined && fields !== KEY_BY_KEY
+		const object = isKnown ? this.#finishKnown(fields) : this.#finishAny(fields, marker)
+		leaveShape(place, object, isKnown ? fields : undefined)
+		return object
+	}
+
+	#finishKnown(fields: FieldsSoFar): object {
+		if (fields.size === 0) return NO_FIELDS
+		const functions = objectShapes.functionOf(fields)
+		if (functions === undefined) return this.#finishAny(fields, undefined)
+		this.#held -= fields.size
+		return functions.create(this.#values, this.#held)
+	}
+
+	#finishAny(fields: FieldsSoFar, marker: Marker | undefined): object {
 		return Object.freeze(Object.assign(this.#take(fields), marker))
 	}
 
@@ -147,9 +159,4 @@ export class ObjectBuilder {
 		this.replaced++
 		return toWellFormed(text)
 	}
-}
-
-function generateCreate(keys: readonly string[]): Create {
-	const fields = keys.map((key, index) => `${JSON.stringify(key)}: values[start + ${index}]`)
-	return new Function('values', 'start', `return Object.freeze({ ${fields.join()} })`) as Create
 }

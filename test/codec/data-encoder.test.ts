@@ -117,3 +117,74 @@ test('a writer that an encoding grew keeps what it held', () => {
 	const expected = Buffer.concat([packed('before'), packed({ a: 'x'.repeat(200_000), b: [1] })])
 	expect(Buffer.from(writer.bytes.subarray(0, writer.pos)).equals(expected)).toBe(true)
 })
+
+describe('a value that was just copied', () => {
+	/** Objects of shapes that have generated functions. */
+	const create = (index: number) => ({
+		id: index,
+		user: { id: index, plan: 'pro' },
+		tags: [{ a: 1 }, { b: [{ a: 2 }] }],
+	})
+	const shaped = (count: number) => {
+		for (let index = 0; index < count; index++)
+			encodeData(new ByteWriter(), canonicalise(create(index)).value)
+	}
+
+	test('is encoded like any other, also if another one is copied or encoded in between', () => {
+		shaped(40)
+		const first = canonicalise(create(1)).value
+		const second = canonicalise({ ...create(2), id: 'text' }).value
+		const third = canonicalise({ user: first, list: [second, first] }).value
+		const foreign = { id: 1, user: { plan: 'free', id: 2 }, more: third }
+		for (const value of [first, second, third, foreign, second, first, foreign, third])
+			expect(encoded(value).equals(packed(value))).toBe(true)
+		canonicalise(create(3))
+		for (const value of [third, first, { ...create(3) }])
+			expect(encoded(value).equals(packed(value))).toBe(true)
+	})
+
+	test('may contain any number of objects', () => {
+		shaped(40)
+		for (const count of [63, 64, 65, 66, 300]) {
+			const value = canonicalise(Array.from({ length: count }, (_unused, index) => create(index))).value
+			expect(encoded(value).equals(packed(value))).toBe(true)
+			expect(encoded(value).equals(packed(value))).toBe(true)
+		}
+	})
+
+	test('may be one whose fields could not all be copied', () => {
+		shaped(40)
+		const broken = {
+			id: 1,
+			get user(): unknown {
+				throw new Error('no user')
+			},
+			tags: [
+				new Proxy(
+					{},
+					{
+						ownKeys() {
+							throw new Error('no keys')
+						},
+					},
+				),
+				create(1),
+			],
+		}
+		const { value } = canonicalise({ ...create(1), broken, last: create(2) })
+		expect(encoded(value).equals(packed(value))).toBe(true)
+	})
+})
+
+test('constants are written completely wherever the buffer ends', () => {
+	const key = 'é'.repeat(60)
+	const create = () => ({ [key]: 'x', [`${key}2`]: null, c: { [`${key}3`]: 1 } })
+	for (let index = 0; index < 40; index++) encoded(canonicalise(create()).value)
+	const { value } = canonicalise(create())
+	for (let free = 0; free < 1_000; free++) {
+		const writer = new ByteWriter()
+		writer.pos = writer.bytes.length - free
+		encodeData(writer, value)
+		expect(writer.bytes.subarray(64 * 1024 - free, writer.pos).equals(packed(value))).toBe(true)
+	}
+})

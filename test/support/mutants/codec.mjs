@@ -152,7 +152,7 @@ export default [
 	},
 	{
 		name: 'a key in generated code is not quoted',
-		file: 'src/codec/object-builder.ts',
+		file: 'src/codec/object-shapes.ts',
 		from: 'JSON.stringify(key)',
 		to: "['\"', key, '\"'].join('')",
 		tests: ['test/codec/shapes.test.ts'],
@@ -247,5 +247,19 @@ export default [
 		from: 'return Number.isFinite(value) ? String(value) : `{',
 		to: 'return value === value ? String(value) : `{',
 		tests: ['test/codec/json-dialect.test.ts'],
+	},
+	{
+		name: 'a shape that was left behind is used for any object',
+		file: 'src/codec/object-shapes.ts',
+		from: 'return objects[next] === object ? shapes[next++] : undefined',
+		to: 'return next < count ? shapes[next++] : undefined',
+		tests: ['test/codec/data-encoder.test.ts'],
+	},
+	{
+		name: 'no bytes are free for constants',
+		file: 'src/codec/byte-writer.ts',
+		from: 'export const FREE_BYTES = 256',
+		to: 'export const FREE_BYTES = 64',
+		tests: ['test/codec/data-encoder.test.ts'],
 	},
 ]
