@@ -7,7 +7,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
 import type { ChainInfoOptions } from '../../../src/chain/chain.ts'
-import { decodeAnchor, EMPTY_EXTENT, encodeAnchor } from '../../../src/chain/format/anchor.ts'
+import {
+	type Anchor,
+	decodeAnchor,
+	EMPTY_EXTENT,
+	type Extent,
+	encodeAnchor,
+	PRESENCE_GAP,
+} from '../../../src/chain/format/anchor.ts'
 import { Jumps } from '../../../src/chain/format/jumps.ts'
 import { openChain } from '../../../src/chain/read/open-chain.ts'
 import { identify } from '../../../src/chain/scan/identity.ts'
@@ -146,24 +153,17 @@ describe('the info of a chain of some 20 MiB', () => {
 		return { info: await chain.info(options), ...counts }
 	}
 
-	/** Returns the info of a copy of the chain whose last anchor has other counts. */
-	async function infoWithCounts(change: (counts: number[]) => number[]) {
+	/** Returns the info of a copy of the chain whose last anchor has other fields. */
+	async function infoWith(change: (anchor: Anchor) => Partial<Anchor>, hurt?: string) {
 		const bytes = nodeFileSystem.readFileSync(monotone)
+		if (hurt !== undefined) bytes[bytes.indexOf(hurt)]! ^= 1
 		const identity = identify(bytes, monotone)
 		const at = bytes.lastIndexOf('anchor') - 2
 		const anchor = decodeAnchor(bytes, at, at, identity.idChecksum)!
-		const levelCounts = change([...anchor.levelCounts])
 		const span = { previousLink: Buffer.alloc(32), bytes: Buffer.alloc(0) }
-		encodeAnchor(identity, { ...anchor, levelCounts }, span).copy(bytes, at)
+		encodeAnchor(identity, { ...anchor, ...change(anchor) }, span).copy(bytes, at)
 		writeFileSync(copy, bytes)
-		const {
-			notChecked: _notChecked,
-			head: _head,
-			path: _path,
-			segments: _segments,
-			...info
-		} = (await infoOf(copy)).info
-		return info
+		return (await infoOf(copy)).info
 	}
 
 	test('takes a few reads, and says what was not read', async () => {
@@ -190,15 +190,32 @@ describe('the info of a chain of some 20 MiB', () => {
 	test('does not trust anchors whose counts contradict each other', async () => {
 		const { info } = await infoOf(monotone)
 		const { records, levels } = info
-		const more = await infoWithCounts(([trace, ...others]) => [trace! + 5, ...others])
+		const more = await infoWith(({ levelCounts: [trace, ...others] }) => ({
+			levelCounts: [trace! + 5, ...others],
+		}))
 		expect(more).toMatchObject({ records, levels })
-		const swapped = await infoWithCounts(([trace, debug, info, ...others]) => [
-			info!,
-			debug!,
-			trace!,
-			...others,
-		])
+		const swapped = await infoWith(({ levelCounts: [trace, debug, info, ...others] }) => ({
+			levelCounts: [info!, debug!, trace!, ...others],
+		}))
 		expect(swapped).toMatchObject({ records, levels })
+	})
+
+	test('reads a region in which the writer found something unreadable', async () => {
+		const presence = (extent: Extent) => ({ ...extent, presence: extent.presence | PRESENCE_GAP })
+		const hurt = `request ${RECORDS - 10} `
+		expect(await infoWith(() => ({}), hurt)).toMatchObject({ answer: 'ok' })
+		const info = await infoWith(({ span, jump }) => ({ span: presence(span), jump: presence(jump) }), hurt)
+		expect(info).toMatchObject({ answer: 'not ok', damagedPlaces: 1, notChecked: 'frames between anchors' })
+	})
+
+	test('knows every opening', async () => {
+		const path = join(folder, 'openings.chain')
+		for (const records of [20_000, 20_000, 20_001, 60_000, 61_000, 100_000])
+			await writeChain(path, (seq) => START_MS + seq, records)
+		const { notChecked, ...info } = (await infoOf(path)).info
+		expect(notChecked).toBe('frames between anchors')
+		expect(info.epochs).toHaveLength(6)
+		expect(info).toEqual((await infoOf(path, { full: true })).info)
 	})
 
 	test('includes every frame of a small chain', async () => {

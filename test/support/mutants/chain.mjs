@@ -272,14 +272,14 @@ export default [
 		file: 'src/chain/read/info-parts.ts',
 		from: 'if (lower.epoch !== upper.epoch) return undefined',
 		to: '',
-		tests: ['test/chain/read/query-oracle.test.ts'],
+		tests: ['test/chain/read/seek.test.ts'],
 	},
 	{
-		name: 'info: a region with a gap is not read',
+		name: 'info: a region with unreadable bytes is not read',
 		file: 'src/chain/read/info-parts.ts',
 		from: ' || (extent.presence & PRESENCE_GAP) !== 0',
 		to: '',
-		tests: ['test/chain/read/query-oracle.test.ts'],
+		tests: ['test/chain/read/seek.test.ts'],
 	},
 	{
 		name: 'info: the counts of anchors may contradict their seqs',
