@@ -31,6 +31,8 @@ const OWN_KINDS = 1 << LOG_LEVELS.length
 const DOLLAR = 0x24
 /** Maximum number of rows in a block whose strings are checked for ASCII one by one. */
 const ROWS_CHECKED_MAX = 4
+/** Stands for the lead byte of the message in a row that ends before it. */
+const NO_MESSAGE = -1
 /** The maximum time delta of a plain row. */
 const PLAIN_DELTA_MAX = 0x7f
 
@@ -149,9 +151,9 @@ class RowReader {
 	}
 
 	/**
-	 * Decodes the next row if it is plain: it has an ASCII message, a short kind that does not start with `$`,
-	 * ids that are short strings or nil, and no origin. Nearly all rows are plain. Returns undefined for any
-	 * other row, without side effects. For speed, the position is kept in a local variable.
+	 * Decodes the next row if it is plain: it has an ASCII message or none, a short kind that does not start
+	 * with `$`, ids that are short strings or nil, and no origin. Nearly all rows are plain. Returns undefined
+	 * for any other row, without side effects. For speed, the position is kept in a local variable.
 	 */
 	plainRow(index: number): LogRecord | undefined {
 		if (!this.#takesPlain) return undefined
@@ -165,7 +167,7 @@ class RowReader {
 		const dTs = bytes[pos + 1]!
 		const levelIndex = bytes[pos + 2]!
 		const kindLead = bytes[pos + 3]!
-		const isPlain = columns >= 4 && columns <= ROW_COLUMNS_MAX && columns !== 7 && dTs <= PLAIN_DELTA_MAX
+		const isPlain = columns >= 3 && columns <= ROW_COLUMNS_MAX && columns !== 7 && dTs <= PLAIN_DELTA_MAX
 		if (!isPlain || levelIndex < this.#levelIndexMin || levelIndex >= LOG_LEVELS.length) return undefined
 		pos += 4
 		let kind = DEFAULT_KIND
@@ -176,15 +178,17 @@ class RowReader {
 			kind = text.substring(kindStart - base, pos - base)
 		}
 		const kindEnd = pos
-		let length = bytes[pos++]!
-		if (length === 0xd9) length = bytes[pos++]!
-		else if (length >= 0xa0 && length < 0xc0) length -= 0xa0
-		else return undefined
+		const messageLead = columns > 3 ? bytes[pos++]! : NO_MESSAGE
+		let length = 0
+		if (messageLead === 0xd9) length = bytes[pos++]!
+		else if (messageLead >= 0xa0 && messageLead < 0xc0) length = messageLead - 0xa0
+		else if (messageLead !== 0xc0 && messageLead !== NO_MESSAGE) return undefined
 		const messageEnd = pos + length
 		const daemonEnd = columns > 4 ? shortTextEnd(bytes, messageEnd) : messageEnd
 		const nodeEnd = columns > 5 ? shortTextEnd(bytes, daemonEnd) : daemonEnd
 		if (!(messageEnd <= daemonEnd && daemonEnd <= nodeEnd && nodeEnd <= end)) return undefined
-		const message = text.substring(pos - base, messageEnd - base)
+		const hasMessage = messageLead !== 0xc0 && messageLead !== NO_MESSAGE
+		const message = hasMessage ? text.substring(pos - base, messageEnd - base) : kind
 		const daemonId =
 			daemonEnd - messageEnd > 1 ? text.substring(messageEnd + 1 - base, daemonEnd - base) : null
 		const nodeId = nodeEnd - daemonEnd > 1 ? text.substring(daemonEnd + 1 - base, nodeEnd - base) : null

@@ -22,6 +22,7 @@ const ROW_STARTS = Array.from({ length: 7 }, (_unused, columns) =>
 const TEXT_HEADERS = Array.from({ length: TEXT_LENGTH_MAX + 1 }, (_unused, length) =>
 	length < 32 ? String.fromCharCode(0xa0 | length) : String.fromCharCode(0xd9, length),
 )
+const LEVELS = LOG_LEVELS.map((_level, index) => String.fromCharCode(index))
 /**
  * `LOG_MIDDLES[level][message.length]`: the bytes between `dTs` and the message, for a record of the default
  * kind.
@@ -55,21 +56,25 @@ export class RowRope {
 	add(record: LogRecord, dTs: number): boolean {
 		const { kind, message, daemonId, nodeId } = record
 		if (record.data !== undefined || record.origin !== undefined) return false
-		if (!(dTs >= 0 && dTs <= TS_DELTA_MAX) || message === kind || message.length > TEXT_LENGTH_MAX)
-			return false
+		if (!(dTs >= 0 && dTs <= TS_DELTA_MAX) || message.length > TEXT_LENGTH_MAX) return false
+		// A message that equals the kind is omitted.
+		const hasMessage = message !== kind
 		const level = levelIndex(record.level)
 		if (level < 0 || !isShort(daemonId) || !isShort(nodeId)) return false
-		const columns = nodeId !== null ? 6 : daemonId !== null ? 5 : 4
+		const columns = nodeId !== null ? 6 : daemonId !== null ? 5 : hasMessage ? 4 : 3
 		const start = ROW_STARTS[columns]![dTs]
 		// The time is not a whole number.
 		if (start === undefined) return false
-		let middle = LOG_MIDDLES[level]![message.length]!
-		if (kind !== DEFAULT_KIND) {
+		let row: string
+		if (kind === DEFAULT_KIND) {
+			if (!hasMessage) return false
+			row = start + LOG_MIDDLES[level]![message.length]! + message
+		} else {
 			if (kind.length > TEXT_LENGTH_MAX) return false
-			const header = TEXT_HEADERS[message.length]!
-			middle = String.fromCharCode(level) + TEXT_HEADERS[kind.length] + kind + header
+			row = start + LEVELS[level]! + TEXT_HEADERS[kind.length]! + kind
+			if (hasMessage) row += TEXT_HEADERS[message.length]! + message
+			else if (columns > 3) row += NIL
 		}
-		let row = start + middle + message
 		if (columns > 4) row += daemonId === null ? NIL : TEXT_HEADERS[daemonId.length]! + daemonId
 		if (columns > 5) row += this.#nodeText(nodeId!)
 		this.#text += row

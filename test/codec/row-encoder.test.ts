@@ -29,7 +29,7 @@ const number = fc.oneof(
 	fc.constantFrom(2 ** 40, -(2 ** 40), -32, -33, ...EDGES, ...EDGES.flatMap((edge) => [-edge, -edge - 1])),
 )
 const id = fc.oneof(fc.constant(null), text, number, fc.constantFrom('node-1', 'node-1', 'api'))
-const record = fc.record({
+const anyRecord = fc.record({
 	seq: fc.constant(1),
 	epoch: fc.constant(1),
 	tsMs: fc.oneof(
@@ -44,6 +44,10 @@ const record = fc.record({
 	nodeId: id,
 	chainPending: fc.constant(false),
 })
+/** A record of `emit` has its kind as its message. */
+const record = fc
+	.tuple(anyRecord, fc.nat(2))
+	.map(([each, other]) => (other > 0 ? each : { ...each, message: each.kind }))
 
 const recordWithData = fc
 	.tuple(record, fc.option(fc.jsonValue({ maxDepth: 2 }), { nil: undefined, freq: 2 }))

@@ -262,4 +262,18 @@ export default [
 		to: 'export const FREE_BYTES = 64',
 		tests: ['test/codec/data-encoder.test.ts'],
 	},
+	{
+		name: 'a row without a message ends before its ids',
+		file: 'src/codec/row-rope.ts',
+		from: 'else if (columns > 3) row += NIL',
+		to: '',
+		tests: ['test/codec/row-encoder.test.ts'],
+	},
+	{
+		name: 'a plain row without a message has an empty one',
+		file: 'src/codec/row-decoder.ts',
+		from: 'messageEnd - base) : kind',
+		to: "messageEnd - base) : ''",
+		tests: ['test/codec/row-encoder.test.ts'],
+	},
 ]
