@@ -25,6 +25,10 @@ export function utf8Text(
 ): string | undefined {
 	if (end - start <= LOOP_LENGTH_MAX) {
 		if (isAsciiIn(bytes, start, end)) return latin1.substring(start - latin1Start, end - latin1Start)
+	} else {
+		// Each byte above 0x7f is a character that takes two bytes in UTF-8.
+		const slice = latin1.substring(start - latin1Start, end - latin1Start)
+		if (Buffer.byteLength(slice) === end - start) return slice
 	}
 	const text = bytes.toString('utf8', start, end)
 	// Invalid UTF-8 is decoded as U+FFFD, but a valid string may also contain U+FFFD.

@@ -33,8 +33,10 @@ export async function* infoParts(file: OpenSegment, size: number): AsyncGenerato
 		yield { from: HEADER_BYTES, to: size }
 		return
 	}
-	yield* partsOf(file, await splitRegion(file, { upper: last, lower: undefined }, last.jumpOffset))
-	yield { from: last.offset + ANCHOR_BYTES, to: size }
+	const regions = await splitRegion(file, { upper: last, lower: undefined }, last.jumpOffset)
+	yield* partsOf(file, regions)
+	// There is no region before an anchor that follows the header.
+	yield { from: regions.length === 0 ? HEADER_BYTES : last.offset + ANCHOR_BYTES, to: size }
 }
 
 async function* partsOf(file: OpenSegment, newestFirst: readonly Region[]): AsyncGenerator<InfoPart> {

@@ -208,6 +208,21 @@ describe('the info of a chain of some 20 MiB', () => {
 		expect(info).toMatchObject({ answer: 'not ok', damagedPlaces: 1, notChecked: 'frames between anchors' })
 	})
 
+	test('includes the only anchor of a file', async () => {
+		const path = join(folder, 'one-anchor.chain')
+		const appender = new FileChainAppender(path)
+		const data = 'x'.repeat(300_000)
+		appender.appendBatch(Array.from({ length: 5 }, (_unused, index) => record(index + 1, { data })))
+		appender.flush()
+		// The kill came before the anchor that follows the frame.
+		const bytes = nodeFileSystem.readFileSync(path)
+		writeFileSync(copy, bytes.subarray(0, bytes.lastIndexOf('anchor') - 2))
+		await appender.close()
+		const { info } = await infoOf(copy)
+		expect(info).toMatchObject({ records: 5, state: 'crashed', epochs: [{ epoch: 1, lastSeq: 5 }] })
+		expect(info).toEqual((await infoOf(copy, { full: true })).info)
+	})
+
 	test('knows every opening', async () => {
 		const path = join(folder, 'openings.chain')
 		for (const records of [20_000, 20_000, 20_001, 60_000, 61_000, 100_000])

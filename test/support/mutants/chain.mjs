@@ -302,4 +302,11 @@ export default [
 		to: '',
 		tests: ['test/chain/read/seek.test.ts'],
 	},
+	{
+		name: 'info: an anchor that follows the header is not read',
+		file: 'src/chain/read/info-parts.ts',
+		from: 'regions.length === 0 ? HEADER_BYTES : last.offset + ANCHOR_BYTES',
+		to: 'last.offset + ANCHOR_BYTES',
+		tests: ['test/chain/read/seek.test.ts'],
+	},
 ]
