@@ -34,9 +34,9 @@ process.stdout.write(`${JSON.stringify(await kinds[job.kind]())}\n`)
 
 /**
  * The first records warm up the process. They are in the same file as the others, as in a service that has
- * been running for a while. The clock runs from the first record of a turn until the turn has ended, because a
- * killed process then loses nothing. The records of a turn are created before it, as a service creates the
- * objects that it logs. Closing is timed separately.
+ * been running for a while. The clock runs from the first record of a turn until the turn has ended, because
+ * a killed process then loses nothing. The data of a turn is created before it, so that it is as recent as
+ * the data that a service logs. Closing is timed separately.
  */
 async function measureAppend() {
 	const path = fileIn('measured')

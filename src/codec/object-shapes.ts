@@ -38,7 +38,7 @@ const OBJECTS_MAX = 64
 /** The shape of an object without keys, or with keys that are not known. */
 const NO_SHAPE: ObjectShape = new Shape()
 
-/** The objects of the newest copy, in the order in which an encoder reaches them. The last place is not used. */
+/** The objects of the newest copy, in the order in which an encoder reaches them. */
 const objects: (object | undefined)[] = new Array(OBJECTS_MAX + 2).fill(undefined)
 const shapes: ObjectShape[] = new Array(OBJECTS_MAX + 2).fill(NO_SHAPE)
 let count = 0

@@ -199,7 +199,7 @@ export default [
 	},
 	{
 		name: 'totals over rows include only the newest time',
-		file: 'src/codec/row-decoder.ts',
+		file: 'src/codec/row-reader.ts',
 		from: 'if (dTs < dTsMin) dTsMin = dTs',
 		to: 'dTsMin = dTs',
 		tests: ['test/codec/row-encoder.test.ts'],
