@@ -40,7 +40,7 @@ export default [
 		file: 'src/codec/data-reader.ts',
 		from: 'if (--this.objectsLeft < 0) return BAD\n\t\t\t\tthis.#pos = at + length',
 		to: 'this.#pos = at + length',
-		tests: ['test/oracle/format-oracle.test.ts'],
+		tests: ['test/codec/shapes.test.ts'],
 	},
 	{
 		name: 'an anchor without the bit for own kinds counts as wrong',
