@@ -301,3 +301,23 @@ test('neither a damaged anchor at the end nor a torn entry loses a record', asyn
 		expect(recovery).toMatchObject({ verdict: 'torn', lostRecords: 0 })
 	}
 })
+
+test('an epoch is not assigned again if nothing shows its opening', async () => {
+	for (const epochs of [1, 2, 4]) {
+		const fs = new MemoryFileSystem()
+		let begun = 0
+		for (let epoch = 0; epoch <= epochs; epoch++) {
+			if (epoch === 1) begun = fs.get(PATH).length
+			const appender = new FileChainAppender(PATH, { fs })
+			for (let count = 0; count < 3; count++) appender.append(record(appender.nextSeq))
+			await appender.close()
+		}
+		const bytes = fs.get(PATH)
+		const damaged = new MemoryFileSystem()
+		// Without the watermark, which also contains the epoch.
+		damaged.put(PATH, bytes.fill(0xff, begun))
+		const appender = new FileChainAppender(PATH, { fs: damaged })
+		expect(appender.epoch).toBeGreaterThan(epochs + 1)
+		await appender.close()
+	}
+})
