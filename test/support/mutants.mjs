@@ -24,7 +24,7 @@ import { parseArgs } from 'node:util'
 
 const ROOT = join(import.meta.dirname, '..', '..')
 /** A mutant that makes a test hang counts as killed. */
-const RUN_MS_MAX = 600_000
+const RUN_MS_MAX = 300_000
 /** Without any mutant, all tests run one after another. */
 const CONTROL_MS_MAX = 1_800_000
 
@@ -41,6 +41,8 @@ const { values, positionals: words } = parseArgs({
 	allowPositionals: true,
 	options: { area: { type: 'string', multiple: true, default: AREAS } },
 })
+// The runs are not in the group that the terminal interrupts.
+process.once('SIGINT', () => process.exit(130))
 const mutants = []
 for (const area of values.area) mutants.push(...(await import(join(FOLDER, `${area}.mjs`))).default)
 const wanted = mutants.filter(({ name }) => words.length === 0 || words.some((word) => name.includes(word)))
@@ -129,10 +131,18 @@ async function judge(copy, tests, msMax = RUN_MS_MAX) {
 	return status === 0 ? { outcome: 'SURVIVED' } : { outcome: 'killed', killer: killerIn(results, copy) }
 }
 
+/** Resolves to the status of a run. A run that hangs is killed with its workers, one of which may be busy. */
 function ended(cwd, args, msMax = RUN_MS_MAX) {
 	return new Promise((resolve) => {
-		const child = spawn(process.execPath, args, { cwd, stdio: 'ignore', timeout: msMax })
-		child.on('exit', (status) => resolve(status))
+		const child = spawn(process.execPath, args, { cwd, stdio: 'ignore', detached: true })
+		const kill = () => process.kill(-child.pid, 'SIGKILL')
+		const timer = setTimeout(kill, msMax)
+		process.once('exit', kill)
+		child.on('exit', (status) => {
+			clearTimeout(timer)
+			process.off('exit', kill)
+			resolve(status)
+		})
 	})
 }
 
