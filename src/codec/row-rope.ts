@@ -22,7 +22,6 @@ const ROW_STARTS = Array.from({ length: 7 }, (_unused, columns) =>
 const TEXT_HEADERS = Array.from({ length: TEXT_LENGTH_MAX + 1 }, (_unused, length) =>
 	length < 32 ? String.fromCharCode(0xa0 | length) : String.fromCharCode(0xd9, length),
 )
-const LEVELS = LOG_LEVELS.map((_level, index) => String.fromCharCode(index))
 /**
  * `LOG_MIDDLES[level][message.length]`: the bytes between `dTs` and the message, for a record of the default
  * kind.
@@ -57,24 +56,21 @@ export class RowRope {
 		const { kind, message, daemonId, nodeId } = record
 		if (record.data !== undefined || record.origin !== undefined) return false
 		if (!(dTs >= 0 && dTs <= TS_DELTA_MAX) || message.length > TEXT_LENGTH_MAX) return false
-		// A message that equals the kind is omitted.
-		const hasMessage = message !== kind
 		const level = levelIndex(record.level)
 		if (level < 0 || !isShort(daemonId) || !isShort(nodeId)) return false
-		const columns = nodeId !== null ? 6 : daemonId !== null ? 5 : hasMessage ? 4 : 3
+		const columns = nodeId !== null ? 6 : daemonId !== null ? 5 : message === kind ? 3 : 4
 		const start = ROW_STARTS[columns]![dTs]
 		// The time is not a whole number.
 		if (start === undefined) return false
-		let row: string
-		if (kind === DEFAULT_KIND) {
-			if (!hasMessage) return false
-			row = start + LOG_MIDDLES[level]![message.length]! + message
-		} else {
+		let middle = LOG_MIDDLES[level]![message.length]!
+		let body = message
+		if (kind !== DEFAULT_KIND) {
 			if (kind.length > TEXT_LENGTH_MAX) return false
-			row = start + LEVELS[level]! + TEXT_HEADERS[kind.length]! + kind
-			if (hasMessage) row += TEXT_HEADERS[message.length]! + message
-			else if (columns > 3) row += NIL
-		}
+			middle = middleOf(level, kind, message, columns)
+			// A message that equals the kind is omitted.
+			if (message === kind) body = ''
+		} else if (message === kind) return false
+		let row = start + middle + body
 		if (columns > 4) row += daemonId === null ? NIL : TEXT_HEADERS[daemonId.length]! + daemonId
 		if (columns > 5) row += this.#nodeText(nodeId!)
 		this.#text += row
@@ -118,6 +114,13 @@ export class RowRope {
 		this.#highBytes = 0
 		this.count = 0
 	}
+}
+
+/** Returns the bytes between `dTs` and the message, for a record of another than the default kind. */
+function middleOf(level: number, kind: string, message: string, columns: number): string {
+	const beginning = String.fromCharCode(level) + TEXT_HEADERS[kind.length] + kind
+	if (message !== kind) return beginning + TEXT_HEADERS[message.length]
+	return columns > 3 ? beginning + NIL : beginning
 }
 
 function isShort(id: LogRecord['nodeId']): id is string | null {

@@ -265,8 +265,8 @@ export default [
 	{
 		name: 'a row without a message ends before its ids',
 		file: 'src/codec/row-rope.ts',
-		from: 'else if (columns > 3) row += NIL',
-		to: '',
+		from: 'columns > 3 ? beginning + NIL : beginning',
+		to: 'beginning',
 		tests: ['test/codec/row-encoder.test.ts'],
 	},
 	{
