@@ -25,7 +25,6 @@ const CHECKS = [
 	requests('mesh-chain, flush per answer', 0.6),
 	requests('pino flush'),
 	requests('pino sync'),
-	{ ours: 'mesh-chain', peers: [WITHOUT], what: 'p99', figure: 'p99Ms', atMost: 1.5 },
 ]
 
 const SIZES = {

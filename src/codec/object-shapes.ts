@@ -44,8 +44,10 @@ const shapes: ObjectShape[] = new Array(OBJECTS_MAX + 2).fill(NO_SHAPE)
 let count = 0
 let next = 0
 
-/** Begins another copy. */
+/** Begins another copy. The objects of the previous copy are no longer held. */
 export function beginCopy(): void {
+	for (let place = 0; place < count; place++) objects[place] = undefined
+	objects[OBJECTS_MAX] = undefined
 	count = 0
 }
 
@@ -54,7 +56,7 @@ export function nextPlace(): number {
 	return count < OBJECTS_MAX ? count++ : OBJECTS_MAX
 }
 
-/** Leaves behind the shape of a copied object; undefined if it has none. */
+/** Records the shape of a copied object. `shape` is undefined if its keys are not known. */
 export function leaveShape(place: number, object: object, shape: ObjectShape | undefined): void {
 	objects[place] = object
 	shapes[place] = shape ?? NO_SHAPE
@@ -78,7 +80,7 @@ export function shapeOf(keys: readonly string[]): ObjectShape {
 	return shape ?? NO_SHAPE
 }
 
-/** Returns the functions of a shape; undefined if it has none. */
+/** Returns the functions of a shape. Returns undefined if none were generated. */
 export function functionsOf(shape: ObjectShape): ObjectFunctions | undefined {
 	return shape.size === 0 ? undefined : objectShapes.functionOf(shape)
 }

@@ -35,7 +35,7 @@ export async function* infoParts(file: OpenSegment, size: number): AsyncGenerato
 	}
 	const regions = await splitRegion(file, { upper: last, lower: undefined }, last.jumpOffset)
 	yield* partsOf(file, regions)
-	// There is no region before an anchor that follows the header.
+	// An anchor directly after the header has no region before it.
 	yield { from: regions.length === 0 ? HEADER_BYTES : last.offset + ANCHOR_BYTES, to: size }
 }
 
