@@ -64,7 +64,7 @@ export { type VerifyOptions, type VerifyProgress, verifyChain } from './verify/v
 export { ChainBuilder } from './write/chain-builder.ts'
 export { FileChainAppender, type FileChainStats } from './write/file-chain-appender.ts'
 export type { FileChainOptions, SyncPolicy } from './write/file-chain-options.ts'
-export { checkBatch, missingBefore } from './write/missing-seqs.ts'
+export { checkBatch, gapBefore } from './write/gap-before.ts'
 export type { ChainRecovery } from './write/opened-chain.ts'
 export type { RecoveryVerdict } from './write/recovery.ts'
 export { ReplicaWriter } from './write/replica-writer.ts'

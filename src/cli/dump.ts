@@ -2,7 +2,7 @@
 import { type Command, usage } from './command.ts'
 import { STATUS } from './exit-status.ts'
 import { FILTER_OPTIONS, selectionOf } from './filters.ts'
-import { NATS_VARIABLES } from './nats-env.ts'
+import { NATS_VARIABLES } from './nats-credentials.ts'
 import { openHistory } from './open-source.ts'
 import { PRINT_OPTIONS, PRINT_STATUSES, Printer } from './printing.ts'
 import { SESSION_OPTIONS, withinSession } from './session-range.ts'

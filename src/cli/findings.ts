@@ -21,7 +21,9 @@ export function findingLine(finding: VerifyFinding, paint: Paint): Printable {
 	const length = bytes === 0 ? '' : `, ${counted(bytes, 'byte')}`
 	const compared = expected === undefined ? '' : `; expected ${expected}, found ${found}`
 	const head = paint(SEVERITY_STYLES[severity], severity)
-	const where = printed`${printablePath(path)} at offset ${count(offset)}${length}${range}`
+	// The offset of a missing closing anchor is the size of the file.
+	const at = kind === 'notClosed' ? '' : ` at offset ${count(offset)}`
+	const where = printed`${printablePath(path)}${at}${length}${range}`
 	return printed`${head} in ${where} [${kind}]: ${message}${compared}`
 }
 
@@ -49,7 +51,9 @@ export function adviceFor(file: string, findings: readonly VerifyFinding[]): str
 	const damage = findings.filter(({ severity }) => severity === 'damage')
 	if (damage.length === 0) return []
 	const isEvidence = ({ kind }: VerifyFinding) => EVIDENCE.includes(kind)
-	const lines = [`everything else is readable: mesh-chain dump ${name} prints it, including the gaps`]
+	const isMissingRecords = damage.some(({ fromSeq }) => fromSeq !== undefined)
+	const gaps = isMissingRecords ? ', and a gap for each missing range' : ''
+	const lines = [`mesh-chain dump ${name} prints all readable records${gaps}`]
 	if (damage.some((finding) => isEvidence(finding) && finding.kind !== 'headMissing')) {
 		lines.push(
 			'this chain was changed: leave its files as they are, and compare them with a copy or a stored head',

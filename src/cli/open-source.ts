@@ -3,7 +3,7 @@ import { type Chain, openChain, type TailQuery } from '../chain/index.ts'
 import { isStreamAddress } from '../cluster/is-stream-address.ts'
 import { MeshChainError, messageOf } from '../model/errors.ts'
 import type { LogRecord } from '../model/record.ts'
-import { natsAccess } from './nats-env.ts'
+import { natsAccess } from './nats-credentials.ts'
 import type { Terminal } from './terminal.ts'
 
 /**

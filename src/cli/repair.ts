@@ -53,7 +53,7 @@ function prettyReport(file: string, report: RepairReport, paint: Paint): Printab
 		if (report.actions.length > 0) lines.push(printed`next: mesh-chain repair ${shellWord(file)}`)
 	} else {
 		const done = report.actions.length === 0 ? 'nothing to repair' : 'repaired'
-		lines.push(printed`${file}: ${done}; ${answer}: ${counted(report.records, 'record')}`)
+		lines.push(printed`${file}: ${done}; now ${answer}: ${counted(report.records, 'record')}`)
 		if (!report.ok) lines.push(printed`next: mesh-chain verify ${shellWord(file)}`)
 	}
 	return lines
@@ -70,7 +70,7 @@ function actionLine(action: RepairAction, dryRun: boolean, paint: Paint): Printa
 		return printed`${paint('yellow', what)} ${unreadable} ${where}${kept}`
 	}
 	const what = dryRun ? 'would rewrite' : 'rewrote'
-	const records = counted(lostRecords, 'record is', 'records are')
-	const lost = `${unreadable} cannot be read, and ${records} lost and marked by a gap`
+	const records = lostRecords === 0 ? 'no records are' : counted(lostRecords, 'record is', 'records are')
+	const lost = `${unreadable} cannot be read; ${records} lost${lostRecords === 0 ? '' : ' and covered by a gap'}`
 	return printed`${paint('yellow', what)} ${name} from offset ${count(offset)}: ${lost}${kept}`
 }

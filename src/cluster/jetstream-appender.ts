@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import type { StreamInfo } from '@nats-io/jetstream'
 import type { LogChainAppender } from '../appender.ts'
-import { checkBatch, missingBefore } from '../chain/index.ts'
+import { checkBatch, gapBefore } from '../chain/index.ts'
 import { within } from '../guard/promises.ts'
 import { show } from '../guard/show.ts'
 import { asCoded, LogAppendError, MeshChainError, messageOf } from '../model/errors.ts'
@@ -212,7 +212,7 @@ export class JetStreamAppender implements LogChainAppender {
 			throw new LogAppendError(`the appender to ${this.#name} is closed`, closed)
 		}
 		if (isBatch) checkBatch(records, this.#options.stream)
-		const missing = missingBefore(this.#nextSeq, records[0]!, this.#options.stream)
+		const missing = gapBefore(this.#nextSeq, records[0]!, this.#options.stream)
 		if (missing !== undefined && !this.#pending.add([missing], false)) throw this.#overflow(seq)
 		if (missing !== undefined) this.#nextSeq = missing.seq + 1
 		if (!this.#pending.add(records, isBatch)) throw this.#overflow(seq)

@@ -164,7 +164,7 @@ export class StreamChain implements Chain {
 		/** Whether an unreadable message precedes that frame. */
 		let isDamaged = false
 		const missingAfter = (walk: StreamWalk) =>
-			oldest === undefined ? walk.missingAtEnd(end.last!) : walk.missingBefore(oldest, isDamaged)
+			oldest === undefined ? walk.missingAtEnd(end.last!) : walk.gapBefore(oldest, isDamaged)
 		for await (const messages of this.#reader.readBackward(position, end)) {
 			const walk = new StreamWalk(query, { isFromStart: false, seen, notes: this.#notes })
 			const found = messages.flatMap((message) => walk.recordsIn(message))

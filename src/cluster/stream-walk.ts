@@ -50,7 +50,7 @@ export class StreamWalk {
 		const found: LogRecord[] = []
 		this.#context.notes.inspect(message)
 		const [first] = message.frames
-		if (first !== undefined) for (const gap of this.missingBefore(first)) found.push(gap)
+		if (first !== undefined) for (const gap of this.gapBefore(first)) found.push(gap)
 		for (const frame of message.frames) {
 			if (this.isPastEnd) break
 			for (const record of this.#newRecordsIn(frame, message)) found.push(record)
@@ -64,7 +64,7 @@ export class StreamWalk {
 	 *
 	 * @param isDamaged Whether an unreadable message precedes the frame.
 	 */
-	missingBefore(frame: Frame, isDamaged = false): LogRecord[] {
+	gapBefore(frame: Frame, isDamaged = false): LogRecord[] {
 		return this.#upTo(firstCovered(frame), frame, this.#isDamaged || isDamaged)
 	}
 

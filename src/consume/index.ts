@@ -2,4 +2,4 @@
 export { type Consumer, type ConsumerStats, consume } from './consume.ts'
 export type { ConsumeOptions } from './consume-options.ts'
 export type { ConsumerCursor } from './cursor-file.ts'
-export { type Projection, type ProjectOptions, project } from './project.ts'
+export { type Projection, type ProjectOptions, project } from './projection.ts'

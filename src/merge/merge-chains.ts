@@ -18,11 +18,11 @@ import { defined } from '../model/define-options.ts'
 import { MeshChainError } from '../model/errors.ts'
 import type { LogFilter } from '../model/filter.ts'
 import { isGap, type LogRecord, type RecordOrigin } from '../model/record.ts'
+import { SeenRecords } from './deduplicate.ts'
 import { interleave } from './interleave.ts'
 import { lastSeqOf } from './last-seq.ts'
 import { compareMergeCursors, MergeCursor, sortIn } from './merge-cursor.ts'
 import { mergedEnd, mergedInfo } from './merged-info.ts'
-import { SeenRecords } from './seen-records.ts'
 
 /** Maximum number of records in a batch. */
 const BATCH_RECORDS_MAX = 256

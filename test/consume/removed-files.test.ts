@@ -9,7 +9,7 @@ import type { Chain } from '../../src/chain/chain.ts'
 import { openChain } from '../../src/chain/read/open-chain.ts'
 import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
 import { consume } from '../../src/consume/consume.ts'
-import { project } from '../../src/consume/project.ts'
+import { project } from '../../src/consume/projection.ts'
 import { record } from '../support/records.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 

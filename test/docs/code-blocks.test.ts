@@ -175,7 +175,7 @@ describe('README.md', () => {
 		async (index, fence) => {
 			const cwd = mkdtempSync(join(folder, 'run-'))
 			const { status, stderr } = await runProgram(fence, `readme-${index}`, cwd)
-			expect(stderr.replace('alert: order.failed\n', '')).toBe('')
+			expect(stderr.replace('alert: order 17\n', '')).toBe('')
 			expect(status).toBe(0)
 		},
 	)

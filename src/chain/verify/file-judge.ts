@@ -179,7 +179,7 @@ export class FileJudge {
 		const { offset, bytes } = place
 		const verdict = this.#context.verdictAt(place, this.#anchor)
 		if (verdict === 'torn') {
-			const text = 'a torn tail: the writer died while writing an entry, and its records were never committed'
+			const text = 'a torn tail: the writer died while writing this entry, or the file was cut off within it'
 			this.#find('tornTail', text, { offset, bytes })
 			return
 		}

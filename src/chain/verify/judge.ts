@@ -67,6 +67,8 @@ export class Judge {
 	readonly #sums: Sums
 	#file: OpenSegment
 	#size = 0
+	/** Whether bytes at the end of the chain are missing that were known to be on disk. */
+	#endIsMissing = false
 	#listed: ChainFile
 	#judge: FileJudge
 	#before: Judged | undefined
@@ -355,9 +357,11 @@ export class Judge {
 			range === undefined
 				? 'no records are lost'
 				: `${counted(seq - lastSeq, 'record is', 'records are')} lost`
-		const text = `the file has lost bytes that were on disk, or was replaced by an older copy; ${lost}`
-		const expected = `segment ${this.#watermark.segment}, ${offset} bytes`
-		const found = `segment ${segment}, ${this.#size} bytes`
+		const text = `the end of the file is missing, or an older copy has replaced the file; ${lost}`
+		const isSameFile = segment === this.#watermark.segment
+		const expected = `${isSameFile ? '' : `segment ${this.#watermark.segment}, `}${offset} bytes`
+		const found = `${isSameFile ? '' : `segment ${segment}, `}${this.#size} bytes`
+		this.#endIsMissing = true
 		this.#find('truncated', text, { offset: this.#size, range, expected, found })
 	}
 
@@ -375,7 +379,9 @@ export class Judge {
 
 	get #whyNotClosed(): string {
 		const unwritten = readUnwritten(this.#held.system, this.#held.chainPath)
-		return unwritten === undefined ? 'it was killed, or the machine lost power' : 'its close failed'
+		if (unwritten !== undefined) return 'its close failed'
+		const why = 'it was killed, or the machine lost power'
+		return this.#endIsMissing ? `${why}, or its closing anchor was cut off` : why
 	}
 
 	/** Reports a missing live file. If the last file is a sealed file, the live file after it is gone. */

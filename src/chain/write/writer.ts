@@ -14,9 +14,9 @@ import { warn } from '../../platform/diagnostics.ts'
 import { openError } from '../files/open-error.ts'
 import { CLOSED_WITHOUT_EXIT } from '../format/anchor.ts'
 import type { ChainIdentity } from '../scan/identity.ts'
+import { checkBatch, gapBefore } from './gap-before.ts'
 import { LiveEnd } from './live-end.ts'
 import { type LiveFileLoss, liveFileLoss } from './live-file-check.ts'
-import { checkBatch, missingBefore } from './missing-seqs.ts'
 import { type ChainRecovery, type OpenedChain, seenBefore } from './opened-chain.ts'
 import { openForWriting } from './opening.ts'
 import type { LiveFile } from './retention.ts'
@@ -418,7 +418,7 @@ export class ChainWriter {
 
 	/** Adds a `$gap` for earlier records that the chain never received. */
 	#fillGap(record: LogRecord, tail: TailBuffer): void {
-		const gap = missingBefore(tail.nextSeq, record, this.path)
+		const gap = gapBefore(tail.nextSeq, record, this.path)
 		if (gap === undefined) return
 		tail.push(gap)
 		this.#records++

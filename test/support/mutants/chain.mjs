@@ -255,7 +255,7 @@ export default [
 	},
 	{
 		name: 'a projection that ends does not recreate a removed snapshot',
-		file: 'src/consume/project.ts',
+		file: 'src/consume/projection.ts',
 		from: ' || !file.isKept',
 		to: '',
 		tests: ['test/consume/removed-files.test.ts'],

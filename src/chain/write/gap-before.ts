@@ -1,4 +1,4 @@
-/** Checks that the seqs of a chain increase, and finds missing ones. */
+/** Checks that the seqs of a chain increase, and creates the `$gap` for missing ones. */
 import { show } from '../../guard/show.ts'
 import { LogAppendError } from '../../model/errors.ts'
 import { type GapData, gapRecord, isGap, isWholeGap, type LogRecord } from '../../model/record.ts'
@@ -9,7 +9,7 @@ import { type GapData, gapRecord, isGap, isWholeGap, type LogRecord } from '../.
  * @throws {LogAppendError} `SEQ_NOT_INCREASING` if the seq is too low, or `APPEND_FAILED` if a `$gap` does
  * not state which records it covers. Neither error is retryable.
  */
-export function missingBefore(nextSeq: number, record: LogRecord, path: string): LogRecord | undefined {
+export function gapBefore(nextSeq: number, record: LogRecord, path: string): LogRecord | undefined {
 	const { seq } = record
 	if (seq < nextSeq) {
 		const text = `seq ${seq} is not above ${nextSeq - 1}, the last seq in ${show(path)}`

@@ -1,6 +1,7 @@
 /**
- * Remembers which records each chain of a merge has returned, so that two chains, such as a merged chain and
- * one of its inputs, never return the same record. A record that one chain contains twice is returned twice.
+ * Removes duplicates from a merge. Remembers which records each chain has returned, so that two chains, such
+ * as a merged chain and one of its inputs, never return the same record. A record that one chain contains
+ * twice is returned twice.
  */
 import { GAP_KIND, type LogRecord, type RecordOrigin } from '../model/record.ts'
 import { SeqRanges } from './seq-ranges.ts'

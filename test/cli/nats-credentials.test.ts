@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { NATS_VARIABLES, natsAccess } from '../../src/cli/nats-env.ts'
+import { NATS_VARIABLES, natsAccess } from '../../src/cli/nats-credentials.ts'
 
 const NAMES = NATS_VARIABLES.flatMap(([names]) => names.split(', '))
 
