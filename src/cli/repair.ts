@@ -70,7 +70,10 @@ function actionLine(action: RepairAction, dryRun: boolean, paint: Paint): Printa
 		return printed`${paint('yellow', what)} ${unreadable} ${where}${kept}`
 	}
 	const what = dryRun ? 'would rewrite' : 'rewrote'
-	const records = lostRecords === 0 ? 'no records are' : counted(lostRecords, 'record is', 'records are')
-	const lost = `${unreadable} cannot be read; ${records} lost${lostRecords === 0 ? '' : ' and covered by a gap'}`
+	const records =
+		lostRecords === 0
+			? 'no records are lost'
+			: `${counted(lostRecords, 'record is', 'records are')} lost and covered by a gap`
+	const lost = `${unreadable} cannot be read; ${records}`
 	return printed`${paint('yellow', what)} ${name} from offset ${count(offset)}: ${lost}${kept}`
 }

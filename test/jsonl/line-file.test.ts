@@ -189,13 +189,13 @@ describe('a file that another program', () => {
 		['a FIFO', (path) => execFileSync('mkfifo', [path])],
 		['a symbolic link to nowhere', (path) => symlinkSync(`${path}.nowhere`, path)],
 		['a device', (path) => symlinkSync('/dev/null', path)],
-		['a chain', (path) => copyFileSync(chainFile(), path)],
+		['a chain', async (path) => copyFileSync(await closedChain(), path)],
 	]
 	test.each(obstacles)('replaced by %s waits until that is gone, and changes nothing', async (_what, put) => {
 		vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
 		const { path, appender } = started()
 		unlinkSync(path)
-		put(path)
+		await put(path)
 		expect(() => new JsonlAppender(path)).toThrow(expect.objectContaining({ code: 'FILE_UNWRITABLE' }))
 		expect(() => appender.flush()).toThrow(expect.objectContaining({ code: 'WRITE_FAILED' }))
 		expect(() => appender.append(record(4))).toThrow(expect.objectContaining({ retryable: true }))
@@ -218,9 +218,9 @@ describe('a file that another program', () => {
 	})
 })
 
-function chainFile(): string {
+async function closedChain(): Promise<string> {
 	const path = join(temporaryFolder(), 'a.chain')
-	void new FileChainAppender(path).close()
+	await new FileChainAppender(path).close()
 	return path
 }
 
