@@ -1,4 +1,4 @@
-/** The contract that every appender implements, and helpers that read the properties of an appender. */
+/** The interface that every appender implements, and helpers that read an appender's properties. */
 import { hush } from './guard/hush.ts'
 import { show } from './guard/show.ts'
 import { attempt, isInstance, ownValueOf, propertyOf } from './guard/values.ts'
@@ -8,11 +8,11 @@ import { EPOCH_MAX, SEQ_MAX } from './model/limits.ts'
 import type { LogRecord } from './model/record.ts'
 import { processWide } from './platform/process-wide.ts'
 
-/** All durabilities, from the least to the most durable. */
+/** All durabilities, weakest first. */
 export const DURABILITIES = ['none', 'memory', 'os', 'disk'] as const
 /**
- * The durability of a committed record. The record survives nothing (`none`), anything except the end of its
- * process (`memory`), a killed process (`os`), or a power loss (`disk`).
+ * What a committed record survives: nothing (`none`), anything except the end of its process (`memory`), the
+ * end of its process (`os`), or a power loss (`disk`).
  */
 export type Durability = (typeof DURABILITIES)[number]
 
@@ -27,8 +27,8 @@ export type Durability = (typeof DURABILITIES)[number]
 export interface LogChainAppender {
 	/**
 	 * Accepts one record. On failure, throws or rejects. After an error, the record stays in the loop, which
-	 * retries appends in order. If the error has `retryable: false`, the loop does not retry the record and
-	 * turns it into a counted gap.
+	 * retries appends in order. If the error has `retryable: false`, the loop does not retry, and replaces the
+	 * record with a counted gap.
 	 *
 	 * @throws {LogAppendError}
 	 */
@@ -40,11 +40,14 @@ export interface LogChainAppender {
 	 * created.
 	 */
 	readonly nextSeq?: number | undefined
-	/** Number of this opening of the chain, starting at 1. Read once, when the loop is created. Default: 1. */
+	/**
+	 * Number of the epoch that this opening of the chain starts. Minimum: 1. Default: 1. Read once, when the
+	 * loop is created.
+	 */
 	readonly epoch?: number | undefined
 	/**
 	 * Seq up to which every record is committed, with the {@link durability} that the appender promises.
-	 * Default: a record is committed when `append` returns or resolves.
+	 * Without this property, a record is committed when `append` returns or resolves.
 	 */
 	readonly committedSeq?: number | undefined
 	/** Durability of a committed record. Default: `memory`. */
@@ -72,8 +75,8 @@ export interface LogChainAppender {
 	 */
 	close?(): Promise<void>
 	/**
-	 * Maximum time to wait for `sync`, and again for `close`, in milliseconds. Default: `sync` and `close`
-	 * share the loop's `closeTimeoutMs`.
+	 * Maximum time to wait for each of `sync` and `close`, in milliseconds. Default: `sync` and `close` share
+	 * the loop's `closeTimeoutMs`.
 	 */
 	readonly closeTimeoutMs?: number | undefined
 	/** Whether `close` also syncs. If true, the loop does not call `sync` before `close`. Default: false. */
@@ -93,7 +96,8 @@ export function startOf(appender: LogChainAppender): { readonly nextSeq: number;
 }
 
 /**
- * Returns a property that an appender declares as a whole number of at least 1. Default: 1.
+ * Returns the value that an appender declares for a property. The value must be a whole number from 1 to
+ * `max`. Default: 1.
  *
  * @throws {MeshChainError} `INVALID_OPTION` when the value is invalid or cannot be read.
  */
@@ -131,8 +135,8 @@ export function durabilityOf(appender: LogChainAppender): Durability {
 }
 
 /**
- * Returns the `committedSeq` of an appender; undefined if the appender has none, and NaN if the value is not
- * a seq.
+ * Returns an appender's `committedSeq`; undefined if the appender has none, and NaN if the value is invalid
+ * or cannot be read.
  */
 export function committedSeqOf(appender: LogChainAppender): number | undefined {
 	const seq: unknown = attempt(() => appender.committedSeq, Number.NaN)
@@ -141,7 +145,9 @@ export function committedSeqOf(appender: LogChainAppender): number | undefined {
 	return typeof seq === 'number' && Number.isSafeInteger(seq) && seq >= 0 ? seq : Number.NaN
 }
 
-/** Returns the `failure` of an appender. If reading the property throws, returns the thrown error. */
+/**
+ * Returns an appender's `failure`. If reading the property throws, returns the error, converted if necessary.
+ */
 export function failureOf(appender: LogChainAppender): MeshChainError | undefined {
 	try {
 		const failure: unknown = appender.failure
@@ -152,7 +158,7 @@ export function failureOf(appender: LogChainAppender): MeshChainError | undefine
 	}
 }
 
-/** Checks that a value has the shape of an appender. @throws {MeshChainError} `INVALID_OPTION` */
+/** Checks that a value is an object with an `append` method. @throws {MeshChainError} `INVALID_OPTION` */
 export function checkAppender(appender: unknown): void {
 	if (typeof appender === 'object' && typeof propertyOf(appender, 'append') === 'function') return
 	const text =
@@ -164,19 +170,19 @@ export function checkAppender(appender: unknown): void {
 const inUse = processWide('appenders-in-use', () => new WeakSet<LogChainAppender>())
 
 /**
- * Marks an appender as owned by one loop or one parent appender.
+ * Marks appenders as owned by one loop or one parent appender: all of them, or none if this throws.
  *
- * @throws {MeshChainError} `APPENDER_IN_USE` if the appender already has an owner, or `INVALID_OPTION` if the
- * value is not an appender.
+ * @throws {MeshChainError} `APPENDER_IN_USE` if an appender already has an owner or is passed twice, or
+ * `INVALID_OPTION` if a value is not an appender.
  */
-export function claimAppender(appender: LogChainAppender): void {
-	checkAppender(appender)
-	if (inUse.has(appender)) {
+export function claimAppenders(appenders: readonly LogChainAppender[]): void {
+	for (const appender of appenders) checkAppender(appender)
+	if (appenders.some((appender) => inUse.has(appender)) || new Set(appenders).size < appenders.length) {
 		throw new MeshChainError(
 			'APPENDER_IN_USE',
 			'this appender already belongs to a loop or to another appender: ' +
 				'create a new appender, or share its loop with loop.child()',
 		)
 	}
-	inUse.add(appender)
+	for (const appender of appenders) inUse.add(appender)
 }

@@ -1,6 +1,5 @@
 /**
- * An appender for tests. It holds the newest records in memory, where a test can read them or wait for a
- * record.
+ * An appender for tests. It keeps the newest records in memory. Tests can read them and wait for new ones.
  */
 import type { Durability, LogChainAppender } from '../appender.ts'
 import { hush } from '../guard/hush.ts'
@@ -18,7 +17,7 @@ import { TIMER_MS_MAX } from '../platform/time-limits.ts'
 
 /** Options for a `BufferingAppender`. */
 export interface BufferingOptions {
-	/** Maximum number of records to hold. Whole number from 0; 0 is treated as 1. Default: 16,384. */
+	/** Maximum number of records to keep. Whole number from 0; 0 is treated as 1. Default: 16,384. */
 	readonly capacity?: number | undefined
 }
 
@@ -40,8 +39,8 @@ interface Waiter {
 }
 
 /**
- * Holds the newest `capacity` records in memory. At capacity, each append drops the oldest record and adds
- * one to {@link droppedCount}. Its durability is `memory`.
+ * Keeps the newest `capacity` records in memory. At capacity, each append drops the oldest record and adds
+ * one to {@link droppedCount}. The durability is `memory`.
  *
  * `E` is the event map of the loop. With a filter by `kind`, the result type is the type of that kind's
  * records. A loop never appends its own `$gap` records to this appender, because the appender never fails.
@@ -100,7 +99,7 @@ export class BufferingAppender<E extends object = EventMap> implements LogChainA
 	}
 
 	/**
-	 * Returns the held records that match, oldest first. Works even after {@link close}.
+	 * Returns the buffered records that match, oldest first. Works even after {@link close}.
 	 *
 	 * @throws {MeshChainError} `INVALID_FILTER`, `INVALID_LEVEL`
 	 */
@@ -116,14 +115,14 @@ export class BufferingAppender<E extends object = EventMap> implements LogChainA
 		return records
 	}
 
-	/** Removes the held records without counting them as dropped. */
+	/** Removes the buffered records without counting them as dropped. */
 	clear(): void {
 		this.#queue.clear()
 	}
 
 	/**
-	 * Resolves with the oldest held record that matches a filter or a function. If no held record matches,
-	 * waits for the next matching record.
+	 * Resolves with the oldest buffered record that matches a filter or a function. If none matches, waits for
+	 * the next matching record.
 	 *
 	 * @throws {MeshChainError} `WAIT_TIMEOUT` if no matching record arrives in time, or `APPENDER_CLOSED` if
 	 * the appender is closed first.
@@ -148,7 +147,7 @@ export class BufferingAppender<E extends object = EventMap> implements LogChainA
 	}
 
 	/**
-	 * Closes the appender. The held records remain readable, later appends are refused, and pending waits
+	 * Closes the appender. The buffered records remain readable, later appends are refused, and pending waits
 	 * reject. Idempotent.
 	 */
 	async close(): Promise<void> {

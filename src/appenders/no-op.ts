@@ -1,8 +1,8 @@
-/** The default appender of a loop. The loop keeps history only in its ring. */
+/** The default appender of a loop. A loop with this appender keeps its history only in the ring. */
 import type { Durability, LogChainAppender } from '../appender.ts'
 
 /**
- * Accepts every record and keeps none. Never fails. Its durability is `none`, so that no snapshot or
+ * Accepts every record and keeps none. Never fails. The durability is `none`, so that no snapshot or
  * statistic reports its records as durable.
  */
 export class NoOpAppender implements LogChainAppender {

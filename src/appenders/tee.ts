@@ -6,7 +6,7 @@
  * `TEE_QUEUE_RECORDS_MAX` of them.
  */
 import {
-	claimAppender,
+	claimAppenders,
 	DURABILITIES,
 	type Durability,
 	durabilityOf,
@@ -14,7 +14,7 @@ import {
 	type LogChainAppender,
 	startOf,
 } from '../appender.ts'
-import { isInstance, propertyOf } from '../guard/values.ts'
+import { isInstance, isPlainObject, propertyOf } from '../guard/values.ts'
 import { checkOptionNames, checkTimerMs } from '../model/check.ts'
 import { type ErrorCode, LogAppendError, MeshChainError, messageOf } from '../model/errors.ts'
 import { CLOSE_TIMEOUT_MS_DEFAULT, TEE_QUEUE_RECORDS_MAX } from '../model/limits.ts'
@@ -26,7 +26,7 @@ import type { OutboxStats } from '../outbox/outbox-stats.ts'
 import { RecordQueue } from '../outbox/record-queue.ts'
 import { TIMER_MS_MAX } from '../platform/time-limits.ts'
 
-/** Time that `close` needs to report the outcome after the slowest child has closed. */
+/** Time allowed for `close` to report the outcome after the slowest child has closed. */
 const CLOSE_MARGIN_MS = 500
 
 /** Options for a `TeeAppender`. */
@@ -102,7 +102,7 @@ export class TeeAppender implements LogChainAppender {
 	constructor(...given: LogChainAppender[] | [...LogChainAppender[], TeeOptions]) {
 		const { appenders, closeTimeoutMs } = resolveTee(given)
 		this.#closeTimeoutMs = closeTimeoutMs
-		for (const appender of appenders) claimAppender(appender)
+		claimAppenders(appenders)
 		const starts = appenders.map(startOf)
 		this.nextSeq = Math.max(...starts.map(({ nextSeq }) => nextSeq))
 		this.epoch = Math.max(...starts.map(({ epoch }) => epoch))
@@ -110,7 +110,7 @@ export class TeeAppender implements LogChainAppender {
 		this.#children = appenders.map((appender, index) => this.#newChild(appender, index))
 	}
 
-	/** Seq up to which every child has committed. */
+	/** Seq up to which every child has committed all records. */
 	get committedSeq(): number {
 		return Math.min(...this.#children.map(({ outbox }) => outbox.committedSeq))
 	}
@@ -121,7 +121,7 @@ export class TeeAppender implements LogChainAppender {
 		return DURABILITIES[Math.max(...ranks)] ?? 'memory'
 	}
 
-	/** Failure of the first child that currently cannot commit records. */
+	/** Failure of the first child that currently cannot commit records; undefined if there is none. */
 	get failure(): MeshChainError | undefined {
 		for (const { appender, outbox } of this.#children) {
 			const failure = failureOf(appender) ?? outbox.failure
@@ -131,8 +131,8 @@ export class TeeAppender implements LogChainAppender {
 	}
 
 	/**
-	 * Maximum duration of {@link close}, in milliseconds. The limit can be exceeded while appends to a child
-	 * keep settling.
+	 * Maximum duration of {@link close}, in milliseconds. `close` can take longer while appends to a child keep
+	 * settling.
 	 */
 	get closeTimeoutMs(): number {
 		const longestMs = this.#children.map(({ appender }) => closeMsMax(appender, this.#closeTimeoutMs))
@@ -232,8 +232,8 @@ export class TeeAppender implements LogChainAppender {
 	}
 
 	/**
-	 * Makes room in the queue. First retries the appends to each child, because this may free enough room
-	 * without dropping records.
+	 * Makes room for `count` records in the queue. First retries the appends to each child, because this may
+	 * free enough room without dropping records.
 	 */
 	#makeRoom(count: number): void {
 		if (this.#queue.count + count <= TEE_QUEUE_RECORDS_MAX) return
@@ -245,7 +245,7 @@ export class TeeAppender implements LogChainAppender {
 		}
 	}
 
-	/** Removes the records that no child still needs. */
+	/** Removes the records that no child needs any longer. */
 	#trim(): void {
 		let needed = this.#queue.end
 		for (const { outbox } of this.#children) needed = Math.min(needed, outbox.needed)
@@ -288,8 +288,7 @@ function resolveTee(given: readonly (LogChainAppender | TeeOptions)[]): {
 	readonly closeTimeoutMs: number
 } {
 	const last = given.at(-1)
-	const hasOptions =
-		last !== undefined && propertyOf(last, 'append') === undefined && 'closeTimeoutMs' in last
+	const hasOptions = isPlainObject(last) && propertyOf(last, 'append') === undefined
 	const options = (hasOptions ? last : {}) as TeeOptions
 	checkOptionNames(options, ['closeTimeoutMs'])
 	const appenders = (hasOptions ? given.slice(0, -1) : given) as readonly LogChainAppender[]

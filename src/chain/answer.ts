@@ -40,7 +40,7 @@ export function answerFor(severities: Iterable<Severity>): ChainAnswer {
 	return ANSWERS[heaviest]
 }
 
-/** Returns a single answer for several chains. */
+/** Returns the most severe of several chains' answers. */
 export function heaviestAnswer(answers: readonly ChainAnswer[]): ChainAnswer {
 	return answerFor(SEVERITIES.filter((severity) => answers.includes(ANSWERS[severity])))
 }
@@ -49,7 +49,7 @@ export function heavier(a: Severity, b: Severity): Severity {
 	return SEVERITIES.indexOf(b) > SEVERITIES.indexOf(a) ? b : a
 }
 
-/** Returns true if nothing is wrong and nothing was left unchecked. */
+/** Returns whether nothing is wrong and everything was checked. */
 export function isOk(answer: ChainAnswer): boolean {
 	return answer === 'ok' || answer === 'ok, records lost'
 }
@@ -63,28 +63,27 @@ export function severityOfCause(cause: unknown): 'note' | 'loss' {
 }
 
 /**
- * Severities that cannot be determined from the data of the gap. They belong to gaps that a reader created
- * because the chain does not record why records are missing, and to gaps from a chain that was merged with
- * others.
+ * Severities of gaps whose data does not determine the severity: gaps that a reader created because the chain
+ * does not record why records are missing, and gaps from merged chains.
  */
 const severities = processWide('gap-severities', () => new WeakMap<LogRecord, Severity>())
 
-/** Marks a gap that is not recorded in the chain. */
+/** Marks a gap as not recorded in the chain. */
 export function asUnexplained<T extends LogRecord>(gap: T): T {
 	severities.set(gap, 'damage')
 	return gap
 }
 
-/** Gives a changed copy of a gap the severity of the original gap. */
+/** Assigns the severity of a gap to a changed copy of it. */
 export function explainedAs<T extends LogRecord>(gap: LogRecord, changed: T): T {
 	if (gap.kind === GAP_KIND) severities.set(changed, severityOfRecord(gap))
 	return changed
 }
 
 /**
- * Returns the severity of a `$gap` record, and `note` for any other record. A `$gap` that has an origin and
- * was read from a file is an ordinary record: the loss occurred in the chain that the record came from, not
- * in this one.
+ * Returns the severity of a `$gap` record; `note` for any other record. A `$gap` that has an origin and was
+ * read from a file is an ordinary record: the loss occurred in the chain that the record came from, not in
+ * this one.
  */
 export function severityOfRecord(record: LogRecord): Severity {
 	if (record.kind !== GAP_KIND) return 'note'

@@ -24,7 +24,10 @@ export interface ChainQuery extends LogFilter {
 export interface TailQuery extends LogFilter {
 	/** How missing records are treated, as in {@link ChainQuery}. */
 	readonly gaps?: 'yield' | 'throw' | 'skip' | undefined
-	/** Polling interval in milliseconds, used while the system reports no change to the file. Default: 200. */
+	/**
+	 * Polling interval in milliseconds. If the system reports a change to the file, the next poll happens
+	 * sooner. Default: 200.
+	 */
 	readonly pollIntervalMs?: number | undefined
 	/**
 	 * Whether to return a record only after the watermark beside the chain shows that the record is on disk.
@@ -47,15 +50,15 @@ export interface Chain<E extends object = EventMap> extends AsyncDisposable {
 	/** Id of the chain, in hexadecimal. */
 	readonly chainId: string
 	/**
-	 * Chains that make up a merged chain; undefined for any other chain. A merged chain has no file of its
-	 * own, and its seqs can change.
+	 * Chains that make up a merged chain; undefined for any other chain. A merged chain has no file of its own,
+	 * and its seqs can differ from one read to the next.
 	 */
 	readonly chains?: readonly Chain[]
 	/**
-	 * Iterates over the matching records in chain order, up to where the file ended when the iteration started.
-	 * Memory use does not grow with the file size. Finding a seq or a time takes a number of reads that is
-	 * logarithmic in the file size, even if times are out of order. Parts that cannot match are not read, so
-	 * damage in them is not reported. `verifyChain` checks the complete chain.
+	 * Iterates over the existing matching records in chain order. May include records that are written during
+	 * the iteration. Memory use does not grow with the file size. Finding a seq or a time takes a number of
+	 * reads that is logarithmic in the file size, even if times are out of order. Parts that cannot match are
+	 * not read, so damage in them is not reported. `verifyChain` checks the complete chain.
 	 *
 	 * @throws {MeshChainError} `INVALID_FILTER` immediately. During the iteration, `CHAIN_CLOSED`, `CHAIN_GAP`,
 	 * or, if the file was shortened, `CHAIN_TRUNCATED`.
@@ -80,9 +83,9 @@ export interface Chain<E extends object = EventMap> extends AsyncDisposable {
 	tail<K extends KindOf<E>>(query: TailQuery & KindFilter<K>): AsyncIterable<ChainRecord<E, K>>
 	tail(query?: TailQuery): AsyncIterable<ChainRecord<E>>
 	/**
-	 * Returns the properties of the chain. Reads all of a chain of up to 1 MiB. In a larger one, reads the
-	 * anchors that the figures come from, the frames where a record is missing or a writer opened the chain,
-	 * and the end of each file. {@link ChainInfo.notChecked} then says what was not read.
+	 * Returns the properties of the chain. Reads a chain of up to 1 MiB completely. In a larger chain, reads
+	 * only the anchors that it needs, the frames where a record is missing or a writer opened the chain, and
+	 * the end of each file. {@link ChainInfo.notChecked} then states what was not read.
 	 *
 	 * @throws {MeshChainError} `CHAIN_CLOSED`, or `INVALID_OPTION` for an unknown option.
 	 */
@@ -122,7 +125,7 @@ export interface ChainEndInfo {
 	 */
 	readonly tornBytes: number
 	/**
-	 * Number of unreadable bytes at the end of the file that did not result from a killed process or a power
+	 * Number of unreadable bytes at the end of the file whose cause is neither a killed process nor a power
 	 * loss.
 	 */
 	readonly damagedBytes: number
@@ -191,8 +194,8 @@ export interface ChainInfo {
 	readonly maxTsMs: number | undefined
 	readonly levels: Readonly<Record<LogLevel, number>>
 	/**
-	 * Number of gaps, and number of records that they cover. `byCause.retained` is the number of records that
-	 * retention removed.
+	 * Number of gaps, and number of records that they cover, in total and by cause. `byCause.retained` is the
+	 * number of records that retention removed.
 	 */
 	readonly gaps: {
 		readonly count: number
@@ -224,7 +227,7 @@ export interface ChainInfo {
 	/** Number of lost records covered by gaps in the chain. */
 	readonly recordsLost: number
 	/**
-	 * What was not read, so that damage in it is not reported: `frames between anchors`. Absent if everything
+	 * What was not read and therefore not checked for damage: `frames between anchors`. Absent if everything
 	 * was read.
 	 */
 	readonly notChecked?: string
@@ -247,8 +250,8 @@ export interface ChainHead {
 }
 
 /**
- * - `tornTail`: the incomplete entry that a killed writer left behind. `unsynced`: an unreadable range that
- *   was left by a power loss. `notClosed`: the chain has no closing anchor.
+ * - `tornTail`: the incomplete entry that a killed writer left behind. `unsynced`: a range that is unreadable
+ *   because of a power loss. `notClosed`: the chain has no closing anchor.
  * - `damaged`: bytes cannot be read. `ambiguous`: bytes cannot be read, and the evidence does not show
  *   whether a power loss is the cause.
  * - `truncated`: bytes that were on disk are gone. `missingFile`: a complete file is gone. `headMissing`: the

@@ -127,7 +127,7 @@ export class Invocation {
 	}
 }
 
-/** Returns an error for an invalid command line. The command has done nothing and exits with status 2. */
+/** Returns an error for an invalid command line. The command exits with status 2 before it does anything. */
 export function usage(message: string): MeshChainError {
 	return new MeshChainError('INVALID_USAGE', message)
 }

@@ -21,7 +21,7 @@ export const STATUS_TABLE: readonly StatusText[] = [
 	[BY_SIGNAL, 'interrupted by signal N before the work was complete; 130 means Ctrl-C'],
 ]
 
-/** Returns the exit statuses of one command, with the meanings that apply to this command. */
+/** Returns the exit statuses of one command, with their meanings for this command. */
 export function statusTexts(meanings: {
 	readonly ok: string
 	readonly nothingMatched?: string

@@ -21,7 +21,7 @@ export function findingLine(finding: VerifyFinding, paint: Paint): Printable {
 	const length = bytes === 0 ? '' : `, ${counted(bytes, 'byte')}`
 	const compared = expected === undefined ? '' : `; expected ${expected}, found ${found}`
 	const head = paint(SEVERITY_STYLES[severity], severity)
-	// The offset of a missing closing anchor is the size of the file.
+	// A missing closing anchor has no offset of its own.
 	const at = kind === 'notClosed' ? '' : ` at offset ${count(offset)}`
 	const where = printed`${printablePath(path)}${at}${length}${range}`
 	return printed`${head} in ${where} [${kind}]: ${message}${compared}`

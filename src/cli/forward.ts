@@ -180,7 +180,7 @@ function settingsOf(invocation: Invocation): StreamSettings | undefined {
 	}
 }
 
-/** Waits until every forwarder is flushed or has failed, then throws the first failure. */
+/** Waits until every forwarder has been flushed or has failed, then throws the first failure, if any. */
 async function allFlushed(forwarders: readonly Forwarder[]): Promise<void> {
 	const ends = await Promise.allSettled(forwarders.map((forwarder) => forwarder.flushed()))
 	for (const end of ends) if (end.status === 'rejected') throw end.reason

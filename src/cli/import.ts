@@ -73,7 +73,7 @@ function summaryText(
 	const parts = [
 		`${counted(records, 'record')} ${restored ? 'written' : 'appended'} to ${path}`,
 		absent === 0 ? '' : `${count(absent)} absent`,
-		altered === 0 ? '' : `${count(altered)} too large, and shortened`,
+		altered === 0 ? '' : `${count(altered)} altered, because a chain cannot store them as they are`,
 		outOfOrder === 0 ? '' : `${count(outOfOrder)} out of order`,
 		...Object.entries(skipped).map(([reason, lines]) =>
 			lines === 0 ? '' : `${counted(lines, 'line')} skipped (${reason})`,

@@ -97,7 +97,7 @@ async function openAll(files: readonly string[], terminal: Terminal): Promise<Ch
 	return chains
 }
 
-/** Builds the merged chain. If it is interrupted, resolves to false and leaves no chain. */
+/** Builds the merged chain. If interrupted, resolves to false and does not create a chain. */
 async function build(
 	batches: AsyncIterable<readonly LogRecord[]>,
 	path: string,

@@ -20,7 +20,7 @@ export const NATS_VARIABLES: readonly EnvironmentVariable[] = [
 /** The names of the variables, for messages. */
 export const NATS_VARIABLE_NAMES = NATS_VARIABLES.map(([names]) => names).join(', ')
 
-/** Returns the access options that the environment defines. An empty variable counts as unset. */
+/** Returns the access options that the environment defines. An empty variable is treated as unset. */
 export function natsAccess(environment: Environment): NatsAccess {
 	const { NATS_USER, NATS_PASSWORD, NATS_TOKEN, NATS_CREDS, NATS_NKEY, NATS_CA, NATS_CERT, NATS_KEY } =
 		environment

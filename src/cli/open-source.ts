@@ -9,7 +9,7 @@ import type { Terminal } from './terminal.ts'
 /**
  * Opens a chain or a stream.
  *
- * @throws {MeshChainError} The codes of `openChain` and `openStream`.
+ * @throws {MeshChainError} The same codes as `openChain` and `openStream`.
  */
 export async function openHistory(name: string, { env }: Terminal): Promise<Chain> {
 	if (!isStreamAddress(name)) return openChain(name)

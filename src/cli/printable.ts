@@ -116,7 +116,7 @@ export function printableRecords(records: readonly LogRecord[]): Printable {
 	return make(text)
 }
 
-/** Formats a value in a colour or weight, given its start and end codes. */
+/** Formats a value in a colour or weight, given the start and end codes of that style. */
 export function colored([begin, end]: readonly [number, number], value: unknown): Printable {
 	const text = printable(value)
 	return text.isEmpty ? text : make(`\x1b[${begin}m${text}\x1b[${end}m`)

@@ -76,8 +76,8 @@ function soFarText(records: number): string {
 }
 
 /**
- * Returns whether a file lacks records. Records that the stream removed because of its limits do not count as
- * missing.
+ * Returns whether a file lacks records. Records that the stream removed because of its limits are not
+ * considered missing.
  */
 function isIncomplete({ unreadable, outOfOrder, forks }: PulledChain): boolean {
 	return unreadable > 0 || outOfOrder > 0 || forks > 0

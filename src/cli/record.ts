@@ -153,7 +153,7 @@ class LineRecorder {
 	readonly #splitter = new LineSplitter(PART_BYTES_MAX)
 	readonly #utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 	readonly #counts = { lines: 0, parts: 0, binary: 0, unterminated: 0 }
-	/** Bytes that have not been returned. Some of them may not be in a record yet. */
+	/** Bytes that {@link takeRecorded} has not returned yet. Some of them may not be in a record yet. */
 	#received: Buffer[] = []
 	#recordedBytes = 0
 
@@ -239,8 +239,8 @@ class LineRecorder {
 	}
 
 	/**
-	 * Waits while writes to the disk fail, so that pending lines do not accumulate in memory. The chain emits
-	 * the warning on stderr.
+	 * Waits while writes to the disk fail, so that pending lines do not accumulate in memory. The appender
+	 * emits the warning on stderr.
 	 */
 	async #flush(interrupted: AbortSignal): Promise<boolean> {
 		const backoff = new Backoff(RETRY_MS_MIN, RETRY_MS_MAX)

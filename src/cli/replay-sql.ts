@@ -126,7 +126,7 @@ export const replaySql: Command = {
 				progressIntervalMs: 200,
 			})
 			line.end()
-			// Lost records were not replayed, even if the chain accounts for them.
+			// Lost records count as not replayed, even if the chain accounts for them.
 			const isLossy = selected.severity !== 'note'
 			const text = isJson(invocation)
 				? printableJson(`${JSON.stringify(report)}\n`)

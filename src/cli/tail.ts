@@ -54,7 +54,8 @@ export const tail: Command = {
 		try {
 			const { before, after } = await splitAtEnd(chain)
 			const newest = await newestRecords(before, selection.query, selection, count)
-			// The seqs of a merged chain are valid for only one read, and this read ran backwards.
+			// The seqs of a merged chain are valid for only one read. This read ran backwards, so the records are
+			// renumbered.
 			await printer.print(
 				before.chains ? newest.map((record, index) => ({ ...record, seq: index + 1 })) : newest,
 			)

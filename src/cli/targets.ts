@@ -1,4 +1,4 @@
-/** Creates the target that `--to` names. The target is created only when the replay starts. */
+/** Parses `--to` into a function that creates the target when the replay starts. */
 import { realpathSync } from 'node:fs'
 import { FileChainAppender } from '../chain/index.ts'
 import { JsonlAppender } from '../jsonl/jsonl-appender.ts'

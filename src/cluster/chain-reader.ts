@@ -11,7 +11,7 @@ import type { StreamMessage, SubjectReader } from './subject-reader.ts'
 
 /** Number of stream sequences in the first window of a backward read. */
 const WINDOW_SEQS = 64
-/** Number of messages that a backward read over several subjects returns at a time. */
+/** Number of messages that a backward read over several subjects yields at a time. */
 const CHUNK_MESSAGES = 32
 
 /** The starting position for reading a chain. */
@@ -63,8 +63,8 @@ export class ChainReader {
 	}
 
 	/**
-	 * Returns the current end of the chain. The end includes a message that the stream has removed since this
-	 * reader saw it, because a read must account for that message.
+	 * Returns the current end of the chain. A message that the stream has removed since this reader saw it
+	 * still counts, because a read must account for its records.
 	 *
 	 * @throws {MeshChainError} `CHAIN_NOT_FOUND` if all messages were removed before this reader saw one.
 	 */
@@ -83,8 +83,8 @@ export class ChainReader {
 	/**
 	 * Finds the starting position for a read.
 	 *
-	 * @param isBefore Returns whether a message precedes the position. It must return true for all messages up
-	 * to some point, and false for all later messages.
+	 * @param isBefore Function that returns whether a message precedes the position. It must return true for
+	 * all messages up to some point, and false for all later messages.
 	 */
 	async seek(
 		{ lasts }: ChainEnd,
@@ -109,7 +109,7 @@ export class ChainReader {
 
 	/**
 	 * Yields the messages between a position and an end, except messages that the stream has removed. The
-	 * caller detects missing messages.
+	 * caller must detect missing messages.
 	 */
 	read(
 		{ from }: ChainReaderPosition,
@@ -178,7 +178,8 @@ async function* windowsBackward(
 		const window: StreamMessage[] = []
 		for await (const message of subject.read({ from: start, to })) window.push(message)
 		yield window
-		// In a stream with many chains, only a few of these sequences belong to this chain.
+		// In a stream with many chains, few sequences in a window belong to this chain, so the next window is
+		// larger.
 		if (window.length < WINDOW_SEQS / 4) seqs *= 2
 		to = start - 1
 	}

@@ -11,8 +11,8 @@ const CONNECT_MS = 5_000
 const RECONNECT_MS = 250
 const REQUEST_MS = 5_000
 /**
- * A frozen or disconnected server does not close its connections. After two unanswered pings, the client
- * switches to another server.
+ * Interval between pings. A frozen or disconnected server does not close its connections. After two
+ * unanswered pings, the client switches to another server.
  */
 const PING_MS = 10_000
 
@@ -24,8 +24,8 @@ export interface Cluster {
 	/** Returns the reason why the servers refuse the connection; undefined if they have not reported one. */
 	refusal(): string | undefined
 	/**
-	 * Calls a listener for every permission violation that the servers report. Returns a function that
-	 * removes the listener.
+	 * Calls a listener for every permission violation that the servers report. Returns a function that removes
+	 * the listener.
 	 */
 	onDenied(listener: (error: Error) => void): () => void
 	close(): Promise<void>
@@ -50,7 +50,8 @@ export function connectionOptions(servers: readonly string[], access: GivenAcces
 }
 
 /**
- * Connects to the servers. If an established connection is lost, the client keeps trying to reconnect.
+ * Connects to the servers. If an established connection is lost, the client keeps trying to reconnect, unless
+ * `reconnect` is false.
  *
  * @throws {MeshChainError} `CLUSTER_UNREACHABLE`
  */
@@ -111,8 +112,8 @@ function isTls(server: string): boolean {
 }
 
 /**
- * Watches a connection for refusals. After a connection is lost, the client keeps trying to reconnect, and
- * requests time out without reporting a reason.
+ * Watches a connection for refusals. While the client tries to reconnect, requests time out without giving a
+ * reason.
  */
 function watched(
 	connection: NatsConnection,
@@ -143,7 +144,7 @@ export function isLockedOut(error: unknown): boolean {
 	return isOf(error, ({ name }) => name === 'AuthorizationError' || name === 'UserAuthenticationExpiredError')
 }
 
-/** Returns advice on what to check if the error itself does not show what is wrong. */
+/** Returns advice to append to an error that does not itself show what is wrong; empty for other errors. */
 function adviceOf(error: unknown, options: ConnectionOptions): string {
 	const thrown = (error ?? {}) as { readonly name?: unknown; readonly code?: unknown }
 	if (isLockedOut(thrown))

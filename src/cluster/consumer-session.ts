@@ -1,8 +1,8 @@
 /**
  * Reads a range of messages with one consumer on the servers. A session creates the consumer, yields the
- * messages of the range in order, and removes the consumer. It ends after the last message of the range, or
- * when the server that delivers the messages may be gone. A session never resumes. Instead, the reader opens
- * a new session that starts after the last message that it received.
+ * messages in the range in order, and removes the consumer. It ends after the last message in the range, or
+ * when the server that delivers the messages appears to be unreachable. A session never resumes. Instead, the
+ * reader opens a new session that starts after the last message that it received.
  */
 import {
 	AckPolicy,
@@ -35,27 +35,27 @@ export interface SessionOptions {
 
 /** Time after which a request for messages is repeated. */
 const REQUEST_MS = 5_000
-/** Time without a message after which the server is assumed to be gone. */
+/** Time without a message after which the server is assumed to be unreachable. */
 const SILENCE_MS = 7_000
 /**
  * Time without a message after which a session checks whether any messages are left, unless it follows the
  * subject.
  */
 const QUIET_MS = 500
-/** Time without a request after which the servers remove a consumer, in ns. */
+/** Time without a request after which the servers remove a consumer, in nanoseconds. */
 const INACTIVE_NS = 60 * 1e9
 
-/** A session with one consumer on the servers. Each session is used once. */
+/** A session with one consumer on the servers. It can be used only once. */
 export class ConsumerSession {
 	readonly #cluster: Cluster
 	readonly #found: FoundStream
 	readonly #subject: string
 	readonly #options: SessionOptions
-	/** Number of messages delivered so far, as counted by the servers. */
+	/** Number of messages received so far, which equals the delivery sequence of the last one. */
 	#delivered = 0
-	/** Error for a permission that the servers denied to this consumer. */
+	/** Permission error that the servers reported for this consumer. */
 	#denied: Error | undefined
-	/** Messages of the current request. */
+	/** Messages from the current request. */
 	#messages: ConsumerMessages | undefined
 	#silence: NodeJS.Timeout | undefined
 
@@ -69,7 +69,8 @@ export class ConsumerSession {
 	/**
 	 * Yields the messages that contain records, in order.
 	 *
-	 * @throws Errors from the client, or an `Error` if a message was lost in transit.
+	 * @throws Errors from the client or from {@link checkSame}, or an `Error` if a message was lost in transit
+	 * or the consumer delivers nothing.
 	 */
 	async *messages(): AsyncGenerator<JsMsg> {
 		const { manager, client } = this.#cluster
@@ -138,8 +139,8 @@ export class ConsumerSession {
 				const cameMs = performance.now()
 				if (!isFence(message)) yield message
 				if (this.#isLast(message)) return true
-				// If the caller is busy for longer, the client repeats its request, and all the answers arrive at
-				// once. To avoid this, the session ends.
+				// While the caller is busy, the client keeps repeating its request, and all the answers then arrive
+				// at once. To avoid this, the session ends.
 				if (performance.now() - cameMs > REQUEST_MS) return true
 				this.#watchSilence(consumer, messages)
 			}
@@ -158,8 +159,10 @@ export class ConsumerSession {
 	}
 
 	/**
-	 * Checks whether the consumer still exists and has delivered all messages. Called after the server stops
-	 * sending.
+	 * Returns whether the consumer has delivered all messages that the session must yield. Called after the
+	 * server stops sending.
+	 *
+	 * @throws An error if the consumer no longer exists, lacks a permission, or delivers nothing.
 	 */
 	async #isComplete(consumer: Consumer, hasDelivered: boolean): Promise<boolean> {
 		if (this.#denied !== undefined) throw this.#denied

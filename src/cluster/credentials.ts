@@ -45,8 +45,8 @@ export interface NatsAccess {
 	 */
 	readonly nkeyFile?: string
 	/**
-	 * Whether to require TLS, or the TLS files to use. If files are given, TLS is also required. A `tls://…`
-	 * server always requires TLS. Default: TLS is used if the server offers it.
+	 * Whether to require TLS, or the TLS files to use, which imply that TLS is required. A `tls://…` server
+	 * always requires TLS. Default: TLS is used if the server offers it.
 	 */
 	readonly tls?: boolean | TlsFiles
 }
@@ -76,11 +76,11 @@ export const ACCESS_RULES = {
 
 const ACCESS = defineOptions(ACCESS_RULES)
 
-/** Credentials with checked option names. {@link resolveAccess} checks the files. */
+/** Checked credentials, except for the TLS options and the files, which {@link resolveAccess} checks. */
 export type GivenAccess = ResolvedOptions<typeof ACCESS_RULES>
 
 /**
- * Checks the option names of credentials that are not part of other options.
+ * Checks credentials that are not part of other options. {@link resolveAccess} checks their files.
  *
  * @throws {MeshChainError} `INVALID_OPTION`
  */
@@ -102,10 +102,7 @@ export function resolveAccess({ user, password: pass, token, ...files }: GivenAc
 	return defined({ user, pass, token, authenticator: fileAuthenticator(files), tls: tlsOf(files.tls) })
 }
 
-/**
- * Required content that is missing from an unusable file. Error messages name the file and the missing
- * content, but never show what the file contains.
- */
+/** Content that an unusable file lacks, worded for error messages. These messages never quote the file. */
 const CONTENTS = {
 	credsFile: 'no user JWT with its seed, in the format of nsc generate creds',
 	nkeyFile: 'no user seed, which is a line that starts with SU',
@@ -125,8 +122,8 @@ function fileAuthenticator({
 }
 
 /**
- * Reads the file again for each connection, so that a renewed file takes effect without a restart. If the
- * file is unusable, the last usable contents remain in effect.
+ * Returns an authenticator that reads the file again for each connection, so that a renewed file takes effect
+ * without a restart. If the file becomes unusable, the last usable contents remain in effect.
  */
 function renewed(name: AccessFile, path: string, find: (text: string) => Authenticator): Authenticator {
 	const read = () =>
@@ -179,7 +176,7 @@ function tlsOf(tls: GivenAccess['tls']): TlsOptions | undefined {
 	return { ...tls }
 }
 
-/** Parses a certificate. TLS accepts only PEM and silently ignores anything else. */
+/** Parses a certificate. Node accepts only PEM for TLS, and silently ignores anything else. */
 function certificateIn(content: Buffer): X509Certificate {
 	if (!/-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----/.test(content.toString('latin1')))
 		throw new Error('no PEM')
@@ -192,7 +189,7 @@ function foundIn<T>(name: AccessFile, path: string, find: (content: Buffer) => T
 	try {
 		return find(content)
 	} catch {
-		// The original error may show the contents of the file.
+		// The original error may quote the file.
 		throw new MeshChainError(
 			'FILE_UNREADABLE',
 			`cannot use the ${name} ${show(path)}: it contains ${CONTENTS[name]}`,
@@ -206,7 +203,7 @@ const SECRET = /^\s*(?:S[A-Z2-7]{50,}\s*$|eyJ[\w-]+\.|-----BEGIN )|\n/
 
 function contentOf(name: AccessFile, path: string): Buffer {
 	checkFileOption(name, path)
-	// The error for a missing file would show the given value, which may be a secret.
+	// The error for a missing file would show the path, which may be a secret that was passed by mistake.
 	if (SECRET.test(path))
 		throw new MeshChainError('INVALID_OPTION', `${name} must be the path of a file, not its contents`)
 	try {

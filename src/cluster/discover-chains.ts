@@ -18,8 +18,8 @@ import type { ChainSource } from './subjects.ts'
 const LOOK_MS = 2_000
 
 /**
- * Yields the records of all unknown chains that match an address, starting at the first record of each chain.
- * The `origin` of a record identifies its chain.
+ * Yields the records of all chains that match an address, except known chains. Starts at the first record of
+ * each chain. The `origin` of a record identifies its chain.
  *
  * @param known Ids of the chains to skip.
  * @param query Query for each chain, with the signal that ends the discovery.
@@ -61,8 +61,8 @@ export async function* discoverChains(
 }
 
 /**
- * Waits until new chains appear, even if the servers temporarily do not answer. Returns undefined if the
- * signal aborts.
+ * Waits for new chains and returns them. Keeps waiting while the servers do not answer. Returns undefined if
+ * the signal aborts.
  */
 async function discover(
 	cluster: Cluster,

@@ -11,7 +11,7 @@ import { NO_SUMS, SUMS_HEADER } from './message-sums.ts'
 import { codeOf, unreachable } from './stream.ts'
 import { limitsOf, nextOf, type StreamPosition } from './stream-position.ts'
 
-/** A chain in a stream, at the position where publishing continues. */
+/** A chain in a stream, and the position where publishing continues. */
 export interface ChainInStream {
 	readonly chainId: string
 	readonly subject: string
@@ -26,7 +26,7 @@ export interface PublishOptions {
 	readonly stream: string
 	/** Size in bytes at which a message is sent. */
 	readonly messageBytes: number
-	/** Time to wait for an answer, in milliseconds. */
+	/** Time to wait for an answer from the servers, in milliseconds. */
 	readonly ackTimeoutMs: number
 	/** Called after each acknowledged message. */
 	readonly onAcknowledged: (message: OutgoingMessage) => void
@@ -47,8 +47,8 @@ export function openPublisher(
 }
 
 /**
- * Server codes for a position that is already taken: a message from another program is stored or in flight
- * there.
+ * Error codes that the servers return if another message is already stored or in flight at the expected
+ * position.
  */
 const WRONG_LAST_SEQUENCE: readonly (number | undefined)[] = [10_071, 10_164]
 
@@ -71,13 +71,13 @@ interface PutOptions {
  * message expects the previous one.
  *
  * In a stream with replicas, version 2.9 servers check the sequence that a message expects against the
- * messages that the leader has stored, and do not repeat the check later. A message that is repeated before
- * its first copy is stored would therefore be stored twice. (Refusing the repeated message by its id would be
- * worse: a server that is killed forgets how many messages were refused, and stores the messages in its log
- * again.) For this reason, the publisher first sends two messages without a body, the fences. If a message is
- * accepted before the first fence is stored, it precedes the second fence. After the first fence is stored,
- * no older message is accepted. When both fences are stored, the stream therefore shows whether a message was
- * in flight.
+ * messages that the leader has stored, and do not repeat the check later. A message that is resent before its
+ * first copy is stored would therefore be stored twice. (If the servers refused the second copy because of
+ * its id, the result would be worse: a server that is killed forgets how many messages it refused, and stores
+ * the messages from its log again.) For this reason, the publisher first sends two messages without a body,
+ * the fences. If a message is accepted before the first fence is stored, it precedes the second fence. After
+ * the first fence is stored, the servers accept no older message. When both fences are stored, an older
+ * message is therefore either in the stream or can no longer be stored.
  */
 export class Publisher {
 	readonly #cluster: Cluster
@@ -88,7 +88,7 @@ export class Publisher {
 	#expectSeq: number
 	#needsFence: boolean
 	#last: Promise<void> = Promise.resolve()
-	/** Messages that are not known to be acknowledged, oldest first. */
+	/** Promises of queued messages that have not been awaited yet, oldest first. */
 	readonly #open: Promise<void>[] = []
 
 	constructor(cluster: Cluster, { subject, info, position }: ChainInStream, options: PublishOptions) {
@@ -101,23 +101,26 @@ export class Publisher {
 	}
 
 	/**
-	 * Queues a message. Resolves when another message can be queued. @throws The error of an earlier message.
+	 * Queues a message. Resolves when another message can be queued.
+	 *
+	 * @throws The error from publishing an earlier message.
 	 */
 	async publish(message: OutgoingMessage): Promise<void> {
 		this.#last = this.#last.then(() => this.#send(message))
-		// The next call throws the error.
+		// A later call throws the error.
 		this.#last.catch(() => {})
 		this.#open.push(this.#last)
 		if (this.#open.length > AHEAD) await this.#open.shift()
 	}
 
-	/** Resolves when no message is in flight. @throws The error of a message. */
+	/** Resolves when no message is queued or in flight. @throws The error from publishing a message. */
 	settled(): Promise<void> {
 		return this.#last
 	}
 
 	/**
-	 * Resolves when no older message is in flight and the known position is still the end of the chain.
+	 * Resolves when messages from before this publisher can no longer be stored, and the known position is
+	 * still the end of the chain.
 	 *
 	 * @throws {PositionTaken} If other records follow the known position.
 	 */
@@ -130,8 +133,8 @@ export class Publisher {
 	async #send(message: OutgoingMessage): Promise<void> {
 		await this.fenced()
 		await this.#answered(async () => {
-			// If the servers remember the id of a message that does not exist, the message was deleted. It is sent
-			// again without the id.
+			// If the servers recognise the id although the stream does not contain the message, the message was
+			// deleted. It is sent again without the id.
 			if (await this.#put(message, { msgID: message.id })) await this.#put(message)
 		})
 		this.#options.onAcknowledged(message)

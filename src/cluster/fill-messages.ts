@@ -5,15 +5,15 @@ import type { PendingRecords } from './pending-records.ts'
 
 /** Options for filling messages with records. */
 export interface FillOptions {
-	/** Batch size, in bytes, above which a batch starts a new message so that it fits. */
+	/** Size in bytes above which a batch starts a new message, so that all of it fits. */
 	readonly batchBytes: number
 	readonly builder: MessageBuilder
 	readonly publisher: Publisher
 }
 
 /**
- * Adds all records from a position onward to messages, and sends the messages that are full. A batch is never
- * split between messages, so its message may be larger than the others.
+ * Adds all records from a position onward to messages, and sends the messages that are full. A batch stays in
+ * one message, which may be larger than the others, unless the servers do not accept a message of that size.
  *
  * @returns The position after the last record.
  */
@@ -36,7 +36,7 @@ export async function fillMessages(
 	return position
 }
 
-/** Sends the contents of the builder. */
+/** Sends everything in the builder, even if the last message is not full. */
 export async function publishOpen(builder: MessageBuilder, publisher: Publisher): Promise<void> {
 	for (const message of builder.take()) await publisher.publish(message)
 }

@@ -2,7 +2,7 @@
  * Distinguishes a copied chain that two writers continued from a chain that lost its end. Both forks of a
  * copied chain have the same id, and use the same epochs and seqs for different records.
  *
- * Invariant: a forwarder publishes after a message only if the file and the stream agree at the newest
+ * Invariant: a forwarder continues a chain in a stream only if the file and the stream agree at the newest
  * position that both have. Histories are linear, so two histories that agree at one position also agree at
  * all earlier positions.
  */
@@ -57,7 +57,7 @@ async function differsFromFile(chain: FileChain, message: StreamMessage): Promis
 	return own.some(({ epoch, seq }) => epoch < (bySeq.get(seq) ?? 0)) || recordsDiffer(own, rows)
 }
 
-/** Returns the records in the file that have the same seqs as the given records from the stream. */
+/** Returns the records in the file that have the same seqs as records from the stream. */
 async function recordsAt(chain: FileChain, rows: readonly LogRecord[]): Promise<LogRecord[]> {
 	const [first, last] = [rows[0], rows.at(-1)]
 	if (first === undefined || last === undefined) return []
@@ -67,7 +67,7 @@ async function recordsAt(chain: FileChain, rows: readonly LogRecord[]): Promise<
 	return found
 }
 
-/** Returns the last record in the file that belongs to the given epoch or an older one. */
+/** Returns the last record in the file whose epoch is at most `epoch`. */
 async function lastWithin(chain: FileChain, epoch: number): Promise<LogRecord | undefined> {
 	const newest = await lastUpTo(chain)
 	if (newest === undefined || newest.epoch <= epoch) return newest

@@ -26,13 +26,13 @@ export interface ForwardOptions extends NatsAccess {
 	readonly subjectPrefix?: string | undefined
 	/**
 	 * Node name in the subject. A chain that is already in the stream keeps its subject. Default: the node of
-	 * the first record that has one, or `'node'` if no record has one.
+	 * the first record that has one, or `'node'` if none of the first 1,000 records has one.
 	 */
 	readonly node?: string | undefined
 	/** Settings for creating the stream if it does not exist. Default: the stream must exist. */
 	readonly create?: StreamSettings | undefined
 	/**
-	 * Size in bytes at which a message is sent. A smaller message is sent if there are no more records.
+	 * Size in bytes at which a message is sent. A smaller message is sent if no other records are waiting.
 	 * Default: 256 KiB.
 	 */
 	readonly messageBytes?: number | undefined

@@ -37,8 +37,9 @@ import { subjectOf } from './subjects.ts'
  * which process is killed. Before the forwarder resends a message, it asks the stream for the last message of
  * the chain. Correctness does not depend on how long the servers remember message ids. In a stream with
  * replicas, the forwarder first sends two messages without a body, to ensure that no older message is in
- * flight. A cursor file next to the chain, `CHAIN.forward-….cursor`, stores the position in case the stream's
- * limits remove all messages. At most one forwarder runs for each pair of chain and stream.
+ * flight. A cursor file next to the chain, `CHAIN.forward-….cursor`, stores the position in case the stream
+ * removes all messages because of its limits. At most one forwarder can run for each combination of chain and
+ * stream.
  *
  * A chain keeps its subject in the stream when its node is renamed. If the stream is deleted, the forwarder
  * waits until the stream is created again, and then sends the chain from the beginning. The warnings
@@ -46,10 +47,11 @@ import { subjectOf } from './subjects.ts'
  *
  * @param path Path of the chain file, which must exist.
  * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH`, `FILE_UNREADABLE`. `done` rejects with
- * `STREAM_NOT_FOUND` if the stream never existed; with `CHAIN_FORKED` if the stream contains another fork of
- * the chain, for example from a cloned machine; or with `STREAM_UNFIT`, `CURSOR_IN_USE` or an error from
- * reading the chain. With `endWhenRefused`, `done` also rejects with `STREAM_REFUSED`, and with
- * `CLUSTER_UNREACHABLE` if the servers refuse the credentials.
+ * `STREAM_NOT_FOUND` if the forwarder has never found the stream; with `CHAIN_FORKED` if the stream contains
+ * another fork of the chain, for example from a cloned machine; or with `STREAM_UNFIT`, `CURSOR_IN_USE` or an
+ * error from reading the chain. With `endWhenRefused`, `done` also rejects with `STREAM_REFUSED`, with
+ * `STREAM_NOT_FOUND` if the stream is deleted, and with `CLUSTER_UNREACHABLE` if the servers refuse the
+ * credentials.
  *
  * @example
  * ```ts
@@ -83,7 +85,10 @@ const SAVE_MS = 1_000
 /** Interval at which an idle forwarder checks that its stream has not been replaced. */
 const CHECK_STREAM_MS = 10_000
 
-/** The state of a forwarder, from a request for its position in the stream until the next failure. */
+/**
+ * The state of a forwarder, from the time when it determines its position in the stream until the next
+ * failure.
+ */
 interface Sending {
 	readonly cluster: Cluster
 	readonly found: FoundStream
@@ -117,10 +122,10 @@ class ChainForwarder implements Forwarder {
 	#file: CursorFile | undefined
 	#savedMs = Number.NEGATIVE_INFINITY
 	#checkedMs = Number.NEGATIVE_INFINITY
-	/** Sleeps while records accumulate for the next message. A caller that waits for that message wakes it. */
+	/** Delay during which records accumulate for the next message. `flushed()` and `close()` end it. */
 	readonly #linger = new Sleeper()
 	#state: ForwarderState = 'connecting'
-	/** Last record that is known to be in the stream; undefined until the stream has answered. */
+	/** Last record that the stream has confirmed; undefined until the stream has answered. */
 	#acknowledged: ConsumerCursor | undefined
 	#lastError: unknown
 
@@ -216,7 +221,7 @@ class ChainForwarder implements Forwarder {
 		await sending.file.save(this.#acknowledged ?? NOTHING)
 	}
 
-	/** Asks the stream for the position of the chain, and prepares to send from there. */
+	/** Asks the stream where the chain ends, and prepares to send from there. */
 	async #resume(chain: FileChain, cluster: Cluster): Promise<Sending> {
 		const { stream, subjectPrefix: prefix, create, messageBytes, ackTimeoutMs } = this.#options
 		const info = await fitStream(cluster, stream, prefix, create)
@@ -245,9 +250,11 @@ class ChainForwarder implements Forwarder {
 
 	/** Returns the last seq that does not need to be sent. */
 	async #resumeAfter(chain: FileChain, last: LastMessage | undefined, file: CursorFile): Promise<number> {
-		// If the stream has no messages, this forwarder or an earlier one may have stored the position.
+		// If the stream has no messages, this forwarder or the cursor file of an earlier one may have the
+		// position.
 		const cursor = last ?? this.#acknowledged ?? file.found ?? NOTHING
-		// A power loss may have removed records that the stream has. Other records may now have the same seqs.
+		// A power loss may have removed forwarded records from the file, and other records may now have their
+		// seqs.
 		const seq = await resumeAfter(chain, cursor)
 		if (last !== undefined && seq < last.seq) this.#warnThatFileLags(seq, last.seq)
 		// The stream has a message whose acknowledgement was lost.
@@ -344,8 +351,8 @@ class ChainForwarder implements Forwarder {
 		this.#counts.messages++
 		this.#counts.records += message.records
 		this.#counts.bytes += message.body.length
-		this.#counts.tooLarge += message.tooLarge
-		// An acknowledgement does not mean that the cursor can be saved again.
+		this.#counts.tooLarge += message.tooLarge.length
+		// An acknowledgement does not show that the cursor can be saved again.
 		if (codeIn(this.#lastError) !== 'CURSOR_FAILED') this.#recovered()
 		this.#acknowledge({ epoch: message.epoch, seq: message.lastSeq })
 	}
@@ -384,7 +391,7 @@ class ChainForwarder implements Forwarder {
 
 	#triesAgain(error: unknown): boolean {
 		const isAway = codeIn(error) === 'STREAM_NOT_FOUND'
-		// A stream that once existed may be created again. If the stream never existed, the name is assumed to be
+		// A stream that was found earlier may be created again. If it was never found, the name is assumed to be
 		// wrong.
 		if (isAway && this.#counts.resumes === 0) return false
 		const isRefused = isAway || isRefusal(error) || this.#cluster?.refusal() !== undefined
@@ -418,7 +425,10 @@ function closedEarly(path: string): MeshChainError {
 	)
 }
 
-/** Returns the node of the first record that names one. */
+/**
+ * Returns the node of the first record that has one, or `'node'` if none of the first `NODE_RECORDS_MAX`
+ * records does.
+ */
 async function nodeOf(chain: Chain): Promise<string> {
 	for await (const batch of chain.batches({ limit: NODE_RECORDS_MAX })) {
 		const named = batch.find((record: LogRecord) => !isGap(record) && record.nodeId !== null)

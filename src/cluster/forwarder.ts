@@ -8,8 +8,8 @@ export type ForwarderState = 'connecting' | 'forwarding' | 'waiting' | 'closed'
 export interface ForwarderStats {
 	readonly state: ForwarderState
 	/**
-	 * Last record that is known to be in the stream; epoch and seq are 0 if there is none, or if the stream has
-	 * not answered yet.
+	 * Last record that the stream has confirmed, possibly to an earlier forwarder; epoch and seq are 0 if there
+	 * is none, or if the stream has not answered yet.
 	 */
 	readonly acknowledged: ConsumerCursor
 	/** Number of acknowledged records, including gaps. */
@@ -29,12 +29,12 @@ export interface ForwarderStats {
 	readonly failures: number
 	/** Number of recoveries from failures. */
 	readonly recoveries: number
-	/** Number of requests for the position in the stream: one at each start, and one after each failure. */
-	readonly resumes: number
 	/**
-	 * Message of the last failure; undefined after an acknowledgement, or when the stream is known to have
-	 * every record.
+	 * Number of times that the forwarder asked the stream where to continue: once at the start, and once after
+	 * each failure.
 	 */
+	readonly resumes: number
+	/** Message of the last failure; undefined before the first failure, and after a recovery. */
 	readonly lastError: string | undefined
 }
 
@@ -48,14 +48,14 @@ export interface Forwarder extends AsyncDisposable {
 	/** Returns the number of seqs in the chain after the last acknowledged one. */
 	lag(): Promise<number>
 	/**
-	 * Resolves when the stream is known to have every record that was in the chain at the time of the call.
+	 * Resolves when the stream has confirmed every record that was in the chain at the time of the call.
 	 *
 	 * @throws {MeshChainError} The error that `done` rejects with, if the forwarder ends first, or
 	 * `FORWARD_FAILED` if the forwarder is closed first.
 	 */
 	flushed(): Promise<void>
 	/**
-	 * Waits for the message in flight and disconnects. Idempotent.
+	 * Waits for the messages that are queued or in flight, and disconnects. Idempotent.
 	 *
 	 * @throws {MeshChainError} The error that `done` rejects with.
 	 */

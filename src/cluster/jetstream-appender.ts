@@ -71,14 +71,17 @@ export class JetStreamAppender implements LogChainAppender {
 	 * killed. A record may be lost if all servers that store it lose power.
 	 */
 	readonly durability = 'os'
-	/** This appender has its own time limits, so a loop waits longer for it than for other appenders. */
+	/**
+	 * Maximum time that a loop waits for this appender. It is long because the appender has its own time
+	 * limits.
+	 */
 	readonly closeTimeoutMs = SLOW_CLOSE_TIMEOUT_MS
 	readonly #options: ResolvedJetStreamOptions
 	readonly #pending: PendingRecords
 	readonly #syncs = new PositionWaiters()
 	readonly #over = new AbortController()
 	readonly #counts = { records: 0, messages: 0, bytes: 0, tooLarge: 0, failures: 0, connections: 0 }
-	/** Wakes callers that are waiting for a record, or for the end of the connection. */
+	/** Callbacks that wake callers waiting for a record or for the end of the connection. */
 	readonly #waiters = new Set<() => void>()
 	readonly #forgetExit: () => void
 	readonly #ended: Promise<void>
@@ -86,7 +89,7 @@ export class JetStreamAppender implements LogChainAppender {
 	#committedSeq = 0
 	#subject: string | undefined
 	#failure: MeshChainError | undefined
-	/** Sleeps before the next connection. */
+	/** Delay before the next connection. */
 	readonly #retrySleep = new Sleeper()
 	#isHurried = false
 	#drained: (() => void) | undefined
@@ -169,8 +172,8 @@ export class JetStreamAppender implements LogChainAppender {
 	}
 
 	/**
-	 * Waits at most `closeMs` for unacknowledged records, and then disconnects. Idempotent. The `close()`
-	 * method of a loop calls `sync()` first, which has its own time limit.
+	 * Waits at most `closeMs` for unacknowledged records, and then disconnects. Idempotent. A loop's `close()`
+	 * calls `sync()` first, which has its own time limit.
 	 *
 	 * @throws {MeshChainError} `CLOSE_FAILED` if records were not acknowledged in time. `stats().lostAtClose`
 	 * counts them.
@@ -200,7 +203,7 @@ export class JetStreamAppender implements LogChainAppender {
 		return this.#over.signal.aborted
 	}
 
-	/** Name of the stream for use in messages. */
+	/** Name of the stream for errors and warnings. */
 	get #name(): string {
 		return `the stream ${show(this.#options.stream)}`
 	}
@@ -241,7 +244,7 @@ export class JetStreamAppender implements LogChainAppender {
 			try {
 				await this.#connectAndSend()
 			} catch (error) {
-				// The connection worked before it failed.
+				// After a recovery, the delays start again from the minimum.
 				if (this.#failure === undefined) backoff.reset()
 				if (!this.#isOver) this.#failed(error)
 			}
@@ -250,8 +253,8 @@ export class JetStreamAppender implements LogChainAppender {
 	}
 
 	/**
-	 * Sends until something fails or the appender is closed. A failed connection is not reused, because a new
-	 * one may reach another server.
+	 * Connects and sends records until something fails or the appender is closed. A failed connection is not
+	 * reused, because a new one may reach another server.
 	 */
 	async #connectAndSend(): Promise<void> {
 		const cluster = await openCluster(this.#options.connection)
@@ -295,7 +298,7 @@ export class JetStreamAppender implements LogChainAppender {
 		}
 	}
 
-	/** Continues after the records that are already in the stream. */
+	/** Prepares to send the records after those that are already in the stream. */
 	async #resume(cluster: Cluster, info: StreamInfo, subject: string) {
 		const { stream, messageBytes, ackTimeoutMs } = this.#options
 		const { chainId } = this
@@ -309,7 +312,7 @@ export class JetStreamAppender implements LogChainAppender {
 		)
 		const next = this.#pending.count === 0 ? undefined : this.#pending.at(this.#pending.first)
 		if (last !== undefined && next !== undefined && last.seq < this.#committedSeq) {
-			// A new leader may not yet show all messages that it has.
+			// A new leader may not yet return all messages that the stream has.
 			await sender.publisher.fenced()
 			sender.builder.add(this.#lostInStream(last.seq + 1, next))
 		}
@@ -337,24 +340,21 @@ export class JetStreamAppender implements LogChainAppender {
 		this.#counts.messages++
 		this.#counts.records += message.records
 		this.#counts.bytes += message.body.length
-		if (message.tooLarge > 0) this.#reportTooLarge(message)
+		for (const seq of message.tooLarge) this.#reportTooLarge(seq)
 		this.#acknowledge(message.lastSeq)
 		this.#recovered()
 	}
 
-	/**
-	 * Reports a record that is too large for any message. The acknowledged message contains only a gap in its
-	 * place.
-	 */
-	#reportTooLarge({ lastSeq, tooLarge: count }: OutgoingMessage): void {
-		report('gap', { source: this, gap: { fromSeq: lastSeq, toSeq: lastSeq, count, cause: 'tooLarge' } })
+	/** Reports a record that is too large for any message. In the acknowledged message, a gap replaces it. */
+	#reportTooLarge(seq: number): void {
+		report('gap', { source: this, gap: { fromSeq: seq, toSeq: seq, count: 1, cause: 'tooLarge' } })
 		if (this.#counts.tooLarge === 0) {
 			const text =
-				`the record with seq ${lastSeq} is lost: it is larger than any message that ` +
+				`the record with seq ${seq} is lost: it is larger than any message that ` +
 				`${this.#name} accepts; later records that are too large are only counted`
 			warn('RECORDS_LOST', text)
 		}
-		this.#counts.tooLarge += count
+		this.#counts.tooLarge++
 	}
 
 	#acknowledge(seq: number): void {

@@ -25,8 +25,8 @@ export interface JetStreamOptions extends NatsAccess {
 	/** Prefix of the subject `<subjectPrefix>.<node>.<chain id>`. Default: `'mesh'`. */
 	readonly subjectPrefix?: string | undefined
 	/**
-	 * Node name in the subject. Default: when the first message is sent, the node of the first pending record
-	 * that has one, or `'node'` if no pending record has one.
+	 * Node name in the subject. Default: the node of the first pending record that has one when the first
+	 * message is sent, or `'node'` if none has one.
 	 */
 	readonly node?: string | undefined
 	/**
@@ -42,7 +42,7 @@ export interface JetStreamOptions extends NatsAccess {
 	/** Maximum estimated size of the unacknowledged records, in bytes. Default: 16 MiB. */
 	readonly pendingBytesMax?: number | undefined
 	/**
-	 * Size in bytes at which a message is sent. A smaller message is sent if there are no more records.
+	 * Size in bytes at which a message is sent. A smaller message is sent if no other records are waiting.
 	 * Default: 256 KiB.
 	 */
 	readonly messageBytes?: number | undefined
@@ -74,8 +74,9 @@ export interface ResolvedJetStreamOptions extends ResolvedOptions<typeof JETSTRE
 }
 
 /**
- * Validates the options and applies the defaults. @throws {MeshChainError} `INVALID_OPTION`,
- * `FILE_UNREADABLE`
+ * Validates the options and applies the defaults.
+ *
+ * @throws {MeshChainError} `INVALID_OPTION`, `FILE_UNREADABLE`
  */
 export function resolveJetStreamOptions(options: JetStreamOptions): ResolvedJetStreamOptions {
 	const resolved = JETSTREAM_OPTIONS.resolve(options)

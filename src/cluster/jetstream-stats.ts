@@ -10,7 +10,7 @@ export interface JetStreamStats {
 	readonly pendingRecords: number
 	/** Estimated size of the pending records, in bytes. */
 	readonly pendingBytes: number
-	/** Reason why records cannot currently be committed; undefined while the appender works. */
+	/** Reason why records cannot currently be committed; undefined if they can. */
 	readonly failure: string | undefined
 	/** Number of acknowledged records, including gaps. */
 	readonly records: number
@@ -20,11 +20,11 @@ export interface JetStreamStats {
 	readonly bytes: number
 	/** Number of records that were too large for any message. In the stream, a `$gap` replaces each of them. */
 	readonly tooLarge: number
-	/** Number of acknowledged records that the servers are known to have lost. */
+	/** Number of acknowledged records that the appender has found missing from the stream. */
 	readonly lostByServers: number
 	/** Number of failures that were retried. */
 	readonly failures: number
-	/** Number of connections that were established. */
+	/** Number of connections established so far. */
 	readonly connections: number
 	/**
 	 * Number of records that were not acknowledged when `close()` gave up, or when the process ended. The

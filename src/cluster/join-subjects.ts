@@ -2,9 +2,8 @@
  * Joins the subjects that contain the same fork of a chain. A chain that was copied and then continued by two
  * writers has two forks, which use the same epochs and seqs for different records.
  *
- * Invariant: joined subjects do not contain different records with the same identity at the newest position
- * that they share. Every fork is linear, so subjects that agree at that position also agree at all earlier
- * positions.
+ * Invariant: joined subjects never contain different records at the newest position that they share. Every
+ * fork is linear, so subjects that agree at that position also agree at all earlier positions.
  */
 import { isDeepStrictEqual } from 'node:util'
 import { show } from '../guard/show.ts'
@@ -19,10 +18,7 @@ import type { ChainSource } from './subjects.ts'
 
 /** Options for joining the subjects of a chain. */
 export interface JoinOptions {
-	/**
-	 * Nodes that select the fork to read if the chain has several forks. Default: the oldest fork in the stream
-	 * is read.
-	 */
+	/** Nodes whose fork is read if the chain has several forks. Default: the oldest fork in the stream. */
 	readonly nodes?: readonly string[] | undefined
 	/** Number of chains that are read at the same time. Default: 1. */
 	readonly readTogether?: number | undefined
@@ -91,7 +87,7 @@ async function isFork(part: Part, own: readonly Part[]): Promise<boolean> {
 async function conflict(a: Part, b: Part): Promise<boolean> {
 	if (a.last === undefined || b.last === undefined) return false
 	const [shorter, longer] = compareCursors(endOf(a.last), endOf(b.last)) <= 0 ? [a, b] : [b, a]
-	// If one subject moved to a later epoch at an earlier position, the two share only older positions.
+	// If one subject starts a later epoch at a lower seq, the two subjects share only earlier positions.
 	for (let here = shorter.last; here !== undefined; ) {
 		const there = await messageAt(longer, here)
 		const before = there && (await messageAt(shorter, there))
@@ -105,8 +101,8 @@ async function conflict(a: Part, b: Part): Promise<boolean> {
 }
 
 /**
- * Searches a part for the message that contains the last record of another message. If no message contains
- * that record, returns the message before it.
+ * Returns the message in a part that contains the last record of another message. If the part does not
+ * contain that record, returns the last message before it.
  */
 async function messageAt({ subject, last }: Part, at: StreamMessage): Promise<StreamMessage | undefined> {
 	const wanted = endOf(at)

@@ -31,8 +31,8 @@ export interface OutgoingMessage {
 	readonly lastSeq: number
 	/** Number of records in the message, including gaps. */
 	readonly records: number
-	/** Number of records that were too large for any message. A gap replaces each of them. */
-	readonly tooLarge: number
+	/** Seqs of the records that were too large for any message. A gap replaces each of them. */
+	readonly tooLarge: readonly number[]
 	/** Sums over the chain's messages up to and including this one. */
 	readonly sums: Sums
 }
@@ -59,9 +59,9 @@ export class MessageBuilder {
 	#first: FramePosition | undefined
 	#last: FramePosition = { epoch: 0, seq: 0 }
 	#records = 0
-	#tooLarge = 0
+	#tooLarge: number[] = []
 	#sums: Sums
-	/** Full messages, oldest first. */
+	/** Complete messages, oldest first. */
 	#done: OutgoingMessage[] = []
 
 	/** @param sums Sums over the existing messages of the chain. */
@@ -78,7 +78,7 @@ export class MessageBuilder {
 		return this.#done.length > 0 || this.#length + this.#rows.length >= this.#limits.targetBytes
 	}
 
-	/** Adds a record. @throws {LogAppendError} If no frame can hold it. */
+	/** Adds a record. @throws {LogAppendError} If the record cannot be encoded. */
 	add(record: LogRecord): void {
 		const previous = this.#run.at(-1)
 		const follows = previous?.epoch === record.epoch && previous.seq + 1 === record.seq && !isGap(record)
@@ -108,7 +108,7 @@ export class MessageBuilder {
 		this.#put(frame, frame.length, sums)
 	}
 
-	/** Returns the records that were added since the last call as messages: usually one message or none. */
+	/** Returns messages with all records added since the last call: usually one message or none. */
 	take(): OutgoingMessage[] {
 		this.#seal()
 		this.#finish()
@@ -118,8 +118,8 @@ export class MessageBuilder {
 	}
 
 	/**
-	 * Builds a frame from the run. A run that is larger than a message is split. A single record that is larger
-	 * than a message becomes a gap.
+	 * Builds a frame from the run. A run that is too large for a message is split. A single record that is too
+	 * large for a message becomes a gap.
 	 */
 	#seal(): void {
 		const run = this.#run
@@ -149,7 +149,7 @@ export class MessageBuilder {
 	#split(run: readonly LogRecord[]): void {
 		const [first] = run
 		if (first !== undefined && run.length === 1) {
-			this.#tooLarge++
+			this.#tooLarge.push(first.seq)
 			this.add(gapOf(first.seq, first.seq, 'tooLarge', first))
 			return
 		}
@@ -197,7 +197,7 @@ export class MessageBuilder {
 		this.#length = 0
 		this.#first = undefined
 		this.#records = 0
-		this.#tooLarge = 0
+		this.#tooLarge = []
 	}
 
 	#newBody(): Buffer {

@@ -20,9 +20,9 @@ export interface Sums {
 	readonly records: number
 	/** Number of records by level, in the order of `LOG_LEVELS`. */
 	readonly levels: readonly number[]
-	/** Earliest `tsMs` of any record; null if there are no records. */
+	/** Earliest `tsMs` of any record; null if `records` is 0. */
 	readonly minTsMs: number | null
-	/** Latest `tsMs` of any record; null if there are no records. */
+	/** Latest `tsMs` of any record; null if `records` is 0. */
 	readonly maxTsMs: number | null
 	/** Number of `$gap` records. */
 	readonly gaps: number
@@ -63,7 +63,11 @@ export function parseSums(header: string | undefined): Sums | undefined {
 
 /** Returns the sums of one frame. @throws {RangeError} If the rows of the frame are not records. */
 export function sumsOfFrame(frame: Frame): Sums {
-	if ((frame.flags & FLAG_CONTROL) !== 0) return sumsOfRecords(rowsOf(frame) ?? [], frame.length)
+	if ((frame.flags & FLAG_CONTROL) !== 0) {
+		const records = rowsOf(frame)
+		if (records === undefined) throw new RangeError('the rows of the frame are not records')
+		return sumsOfRecords(records, frame.length)
+	}
 	const { levels, minTsMs, maxTsMs } = sumRows(rowBlockOf(frame))
 	return { ...NO_SUMS, records: frame.rows, levels, minTsMs, maxTsMs, bytes: frame.length }
 }

@@ -23,8 +23,9 @@ export interface StreamOptions extends NatsAccess {}
  *
  * A seek by seq or time bisects the messages of the chain, which takes about 20 requests for a long chain.
  * Filters by level, kind and text are applied in this process. `info` combines the headers of the first and
- * the last message. The servers have no information about the epochs of the file or about how the file ends.
- * Records that are removed from the stream during a read appear as a `$gap` with the cause `retained`.
+ * the last message; for a chain with several subjects, it reads all messages. The servers do not know the
+ * epochs of the file or how the file ends. Records that are removed from the stream during a read appear as a
+ * `$gap` with the cause `retained`.
  *
  * @param address Address such as `nats://host:4222/stream`, with any number of `node=api-1` and `chain=<id>`
  * query parameters. Separate several servers with commas. `tls://` requires encryption. Write `%2B` for a `+`
@@ -71,9 +72,7 @@ export async function openStream(address: string, options: StreamOptions = {}): 
 	}
 }
 
-/**
- * Returns whether an address matches a chain, by the chain id and by the node of any subject of the chain.
- */
+/** Returns whether an address matches the id of a chain and the node of at least one of its subjects. */
 export function isNamedBy({ nodes, chainIds }: StreamAddress, { chainId, subjects }: ChainSource): boolean {
 	return (
 		(nodes.length === 0 || subjects.some(({ node }) => nodes.includes(node))) &&

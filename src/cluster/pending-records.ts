@@ -7,10 +7,10 @@ import type { LogRecord } from '../model/record.ts'
 import { type Gap, queueRangeOf } from '../outbox/gap-list.ts'
 import { RecordQueue } from '../outbox/record-queue.ts'
 
-/** Measured approximation of the memory, in bytes, that a record uses in addition to its row. */
+/** Approximate memory that a record uses in addition to its row, in bytes (measured). */
 const RECORD_BYTES = 256
 
-/** Records that must share one message. */
+/** A batch, whose records share one message if the servers accept a message of that size. */
 export interface PendingBatch {
 	/** Position of the last record. */
 	readonly to: number
@@ -23,7 +23,7 @@ export class PendingRecords {
 	readonly #bytesMax: number
 	readonly #queue = new RecordQueue(0)
 	readonly #measure = new RowEncoder()
-	/** Batches by the position of their first record. */
+	/** Batches, keyed by the position of their first record. */
 	readonly #batches = new Map<number, PendingBatch>()
 
 	constructor(bounds: { readonly pendingRecordsMax: number; readonly pendingBytesMax: number }) {
@@ -60,8 +60,8 @@ export class PendingRecords {
 	}
 
 	/**
-	 * Adds all of the records. If they do not fit, adds none and returns false. Records always fit into an
-	 * empty queue.
+	 * Adds the records and returns true, or adds none and returns false if they do not fit. An empty queue
+	 * accepts any number of records.
 	 *
 	 * @throws {LogAppendError} If a record cannot be encoded; not retryable.
 	 */
@@ -81,7 +81,7 @@ export class PendingRecords {
 		return this.#batches.get(position)
 	}
 
-	/** Returns the node of the first record that names one. */
+	/** Returns the node of the first record that has one; undefined if none has one. */
 	firstNode(): string | undefined {
 		for (let position = this.first; position < this.end; position++) {
 			const { nodeId } = this.at(position)
@@ -98,7 +98,7 @@ export class PendingRecords {
 		}
 	}
 
-	/** Returns the gap that reports all records in the queue as lost; undefined if the queue is empty. */
+	/** Returns a gap that reports all records in the queue as lost; undefined if the queue is empty. */
 	asLoss(): Gap | undefined {
 		if (this.count === 0) return undefined
 		return { ...queueRangeOf(this.first, this.#queue.slice(this.first, this.end - 1)), cause: 'appendFailed' }

@@ -1,7 +1,7 @@
 /**
  * Pulls one chain from a stream into a file. The last record in the file determines where the pull continues,
- * so there is no cursor that could disagree with the file. The messages of a chain are ordered by epoch and
- * then by seq, so a bisection finds the first message after the last record.
+ * so a separate cursor, which could disagree with the file, is not needed. The messages of a chain are
+ * ordered by epoch and then by seq, so a bisection finds the first message after the last record.
  */
 import { isDeepStrictEqual } from 'node:util'
 import { ChainBuilder, firstCovered, openChain, ReplicaWriter } from '../chain/index.ts'
@@ -67,7 +67,7 @@ export class ChainPull {
 	/** Last record in the file when this pull started. */
 	readonly #found: ConsumerCursor
 	#seen = NOWHERE
-	/** Last message whose records are all in the file. */
+	/** Last message before the start of this pull. The file contains all its records. */
 	#previous: StreamMessage | undefined
 	/** Whether the end of the file has been compared with the stream. */
 	#isChecked = false
@@ -98,14 +98,14 @@ export class ChainPull {
 		}
 	}
 
-	/** Counts so far. */
+	/** Current counts. */
 	get counts(): PulledChain {
 		return { ...this.#counts }
 	}
 
 	/**
 	 * Pulls all messages that are in the stream now. Yields after each message, so that the caller can stop.
-	 * However the pull ends, the file is intact and ends cleanly.
+	 * However the pull ends, the file is an intact chain.
 	 *
 	 * @throws {MeshChainError} `CLUSTER_UNREACHABLE`, `CHAIN_UNREADABLE`, `CHAIN_UNWRITABLE`, or
 	 * `CHAIN_MISMATCH` if the file differs from the stream.
@@ -115,8 +115,8 @@ export class ChainPull {
 			yield* this.#run()
 		} finally {
 			try {
-				// An uncommitted rewind is discarded. The unchanged file is better than a file without its superseded
-				// records.
+				// An uncommitted rewind is discarded, because an unchanged file is better than a file without the
+				// superseded records.
 				if (!this.#replica.isRewound) this.#replica.finish()
 			} finally {
 				this.#replica.release()
@@ -167,8 +167,8 @@ export class ChainPull {
 
 	/**
 	 * Compares the end of the file with the stream, once. If a message contains the last record of the file,
-	 * that record is compared. Otherwise, another program may have written to the file in another epoch. In
-	 * that case, the last record from the stream that should be in the file is compared.
+	 * that record is compared. Otherwise, another program may have written to the file in another epoch, so the
+	 * last record from the stream that should be in the file is compared.
 	 */
 	async #checkOnce(rows: readonly LogRecord[]): Promise<void> {
 		if (this.#isChecked || compareCursors(rows.at(-1)!, this.#found) < 0) return
@@ -191,7 +191,7 @@ export class ChainPull {
 		try {
 			let own: LogRecord | undefined
 			for await (const each of chain.records({ fromSeq: record.seq, toSeq: record.seq })) own = each
-			// The range of a gap depends on the records before it.
+			// Gaps are not compared, because the range of a gap depends on the records before it.
 			const isSame = own !== undefined && (isGap(own) || isGap(record) || isDeepStrictEqual(own, record))
 			if (isSame) return
 		} finally {
@@ -225,9 +225,9 @@ export class ChainPull {
 	}
 
 	/**
-	 * Adds a gap for the records that are missing before a record. The cause is `damaged` if a message
-	 * before this one cannot be read, or if this message itself lacks the records. Otherwise, the records were
-	 * removed from the stream, and the cause is `retained`.
+	 * Adds a gap for the records that are missing before a record. The cause is `damaged` if the previous
+	 * message could not be read, or if the message of this record lacks the missing records. Otherwise, the
+	 * stream has removed the records, and the cause is `retained`.
 	 */
 	#pushGap(toSeq: number, record: LogRecord, { frames: [first] }: StreamMessage): void {
 		const { nextSeq: fromSeq } = this.#replica
@@ -247,8 +247,8 @@ export class ChainPull {
 
 	/**
 	 * Handles a chain whose original file lost its end in a power loss, after the end had been forwarded. The
-	 * next epoch of such a chain reuses the lost seqs. Moves the lost records to a separate chain next to the
-	 * file, with their old identity.
+	 * next epoch of such a chain reuses the lost seqs. Moves the lost records, with their original identity, to
+	 * a separate chain next to the file.
 	 */
 	#supersede({ seq, epoch }: LogRecord): void {
 		const { path, system, mode } = this.#target

@@ -36,10 +36,10 @@ export interface NamedChain {
 /**
  * Chooses a file for each chain.
  *
- * @param wanted Chains, in the order in which they receive names.
+ * @param wanted Chains, in the order in which their files are named.
  * @param idsInStream Ids of all chains in the stream.
- * @returns For each chain, a path or an error: `CHAIN_MISMATCH` if the file name is taken by another chain,
- * or the error from reading a file that is not a chain.
+ * @returns For each chain, a path or an error: `CHAIN_MISMATCH` if another chain already uses the file name,
+ * or the error from reading an existing file.
  */
 export function pathsOf(
 	system: FileSystem,
@@ -95,7 +95,7 @@ function pulledChains(system: FileSystem, folder: string): ReadonlyMap<string, s
 			const id = chainIdAt(system, path)
 			if (id !== undefined && !paths.has(id)) paths.set(id, path)
 		} catch {
-			// A file that is not a chain does not belong to the stream.
+			// A file without a readable chain id was not pulled.
 		}
 	}
 	return paths
@@ -108,7 +108,7 @@ function foreign(path: string, chainId: string, node: string): MeshChainError {
 	return new MeshChainError('CHAIN_MISMATCH', text, { path })
 }
 
-/** Returns the chain id of a file; undefined if there is no file. */
+/** Returns the chain id of a file; undefined if the file does not exist. */
 function chainIdAt(system: FileSystem, path: string): string | undefined {
 	try {
 		return identifyAt(system, path).idHex

@@ -43,9 +43,9 @@ export interface PullProgress {
 	readonly records: number
 	/** Chain that is being pulled. */
 	readonly chain: PulledChain
-	/** Number of the current chain, starting at 1. */
+	/** Index of the current chain, starting at 1. */
 	readonly index: number
-	/** Total number of chains. */
+	/** Number of chains to pull. */
 	readonly chains: number
 }
 
@@ -63,10 +63,10 @@ export interface PullSummary {
 }
 
 /**
- * Writes each chain of a stream to a file, with the same chain id and the same records, including their seq,
- * epoch, time and origin. A later pull continues where each file ends, even if the previous pull was killed.
- * Each file is a readable chain at all times. A chain whose node was renamed keeps its existing file, and no
- * second file is created.
+ * Writes each chain that an address matches to a file, with the same chain id and the same records, including
+ * their seq, epoch, time and origin. A later pull continues where each file ends, even if the previous pull
+ * was killed. Each file is a readable chain at all times. A chain whose node was renamed keeps its existing
+ * file.
  *
  * A chain is written to `<node>.chain`, or to `<node>-<first 8 digits of the chain id>.chain` if the node has
  * an older chain. Characters that a file name cannot contain become `%XX`. Records that the stream no longer
@@ -160,8 +160,8 @@ async function choosePulls(
 }
 
 /**
- * Pulls one chain after another. A failure that affects only one chain is thrown after the other chains have
- * been pulled.
+ * Pulls one chain after another. After a failure that affects only one chain, the other chains are still
+ * pulled. The first such failure is then thrown.
  */
 async function runPulls(
 	cluster: Cluster,
@@ -192,7 +192,10 @@ async function runPulls(
 	return { ended: signal?.aborted ? 'aborted' : 'complete', chains, records }
 }
 
-/** Disconnects on an abort, so that the abort does not wait for servers that do not answer. */
+/**
+ * Runs the steps of a pull until the signal aborts. On an abort, disconnects instead of waiting for servers
+ * that do not answer.
+ */
 async function* untilAborted(
 	steps: AsyncGenerator<void>,
 	cluster: Cluster,

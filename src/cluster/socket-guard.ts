@@ -11,7 +11,7 @@ import type { Socket } from 'node:net'
 let guards: AsyncLocalStorage<SocketGuard> | undefined
 
 /**
- * Subscribes to the sockets of the process when the first guard is used, so that importing this module has no
+ * Subscribes to new sockets of the process when the first guard is used, so that importing this module has no
  * side effects.
  */
 function listeningGuards(): AsyncLocalStorage<SocketGuard> {

@@ -73,7 +73,10 @@ export class StreamChain implements Chain {
 		}
 	}
 
-	/** See {@link Chain.info}. The result comes from the sums in the first and the last message. */
+	/**
+	 * See {@link Chain.info}. For a chain with one subject, the result comes from the sums in the first and the
+	 * last message.
+	 */
 	async info(options: ChainInfoOptions = {}): Promise<ChainInfo> {
 		INFO_OPTIONS.resolve(options)
 		this.#refuseWhenClosed()
@@ -81,9 +84,8 @@ export class StreamChain implements Chain {
 	}
 
 	/**
-	 * Returns the end of the chain. The state is always `open`, because the servers have no information about
-	 * how the file ends. `damagedBytes` covers the last messages and all messages that reads have encountered
-	 * so far.
+	 * Describes the end of the chain. The state is always `open`, because the servers do not know how the file
+	 * ends. `damagedBytes` covers forks, the last message of each subject, and all messages read so far.
 	 */
 	async end(): Promise<ChainEndInfo> {
 		this.#refuseWhenClosed()
@@ -93,7 +95,9 @@ export class StreamChain implements Chain {
 		return { state: 'open', exitCode: undefined, holder: undefined, tornBytes: 0, damagedBytes }
 	}
 
-	/** Ends reads in progress and releases the connection. Idempotent. */
+	/**
+	 * Closes the chain and releases the connection. Idempotent. Running iterations reject with `CHAIN_CLOSED`.
+	 */
 	async close(): Promise<void> {
 		if (this.#over.signal.aborted) return
 		this.#over.abort()
@@ -190,7 +194,7 @@ export class StreamChain implements Chain {
 	}
 }
 
-/** Returns whether a message, or a later one, can contain a requested record. */
+/** Returns whether a message, or an earlier one, can contain a requested record. */
 function isWanted({ fromSeq, sinceMs }: ResolvedQuery, { frames, sums }: StreamMessage): boolean {
 	const frame = frames.at(-1)
 	if (frame === undefined) return true

@@ -1,6 +1,7 @@
 /**
- * Collects the information about a chain in a stream that is available without reading the chain: the sums in
- * its first and its last message. Records that the stream has removed are not counted.
+ * Collects information about a chain in a stream. For a chain with one subject, the sums in the first and the
+ * last message are usually sufficient; otherwise, more messages are read. Records that the stream has removed
+ * count only as absent.
  */
 import {
 	answerFor,
@@ -109,8 +110,8 @@ async function boundsOf(reader: ChainReader, end: ChainEnd, notes: StreamNotes):
 }
 
 /**
- * Finds the bounds by reading all messages. Each subject has its own sums, which do not show which records
- * several subjects share.
+ * Finds the bounds by reading all messages. The sums of several subjects cannot be combined, because they do
+ * not show which records the subjects share.
  */
 async function boundsByReading(reader: ChainReader, end: ChainEnd, notes: StreamNotes): Promise<Bounds> {
 	let first: StreamMessage | undefined
@@ -181,8 +182,8 @@ async function firstReadable(subject: SubjectReader, notes: StreamNotes): Promis
 }
 
 /**
- * Returns the sums of all earlier messages. The earliest and latest times are left unchanged,
- * because they cannot be subtracted.
+ * Returns the sums of all messages before a message. The earliest and the latest time still cover that
+ * message, because times cannot be subtracted.
  */
 function sumsBefore(message: StreamMessage): Sums {
 	const { sums } = message

@@ -8,18 +8,19 @@ import { warn } from '../platform/diagnostics.ts'
 import type { ChainReader } from './chain-reader.ts'
 import type { StreamMessage } from './subject-reader.ts'
 
-/** Notes that are shared by all reads of one chain. */
+/** Counts and warnings that all reads of one chain share. */
 export class StreamNotes {
 	/**
 	 * Number of messages that cannot be read completely, plus the number of subjects that contain a fork of the
 	 * chain.
 	 */
 	damagedPlaces = 0
-	/** Number of unreadable bytes in these messages and subjects. */
+	/** Number of unreadable bytes in these messages, plus the size of these subjects in bytes. */
 	damagedBytes = 0
 	readonly #reader: ChainReader
 	/** Stream sequences of the damaged messages that were counted. A later read may encounter them again. */
 	readonly #damagedSeqs = new SeqRanges()
+	#hasDamage = false
 	#hasRepeats = false
 
 	constructor(reader: ChainReader) {
@@ -37,7 +38,8 @@ export class StreamNotes {
 		this.#damagedSeqs.add(0, streamSeq)
 		this.damagedPlaces++
 		this.damagedBytes += bytes - frames.reduce((total, { length }) => total + length, 0)
-		if (this.damagedPlaces > 1) return
+		if (this.#hasDamage) return
+		this.#hasDamage = true
 		warn(
 			'STREAM_DAMAGED',
 			`${this.#name(message)} cannot be read: it is damaged, or another program publishes to that ` +
@@ -45,7 +47,9 @@ export class StreamNotes {
 		)
 	}
 
-	/** Warns about repeated records if the chain has only one subject. Several subjects may share records. */
+	/**
+	 * Warns once about repeated records if the chain has only one subject. Several subjects may share records.
+	 */
 	warnOfRepeats(message: StreamMessage): void {
 		if (this.#hasRepeats || this.#reader.subjects.length > 1) return
 		this.#hasRepeats = true

@@ -1,4 +1,4 @@
-/** Finds the end of a chain in a stream, and the size limits of its messages. */
+/** Finds the end of a chain in a stream, and determines the size limits for messages. */
 import type { LastForMsgRequest, StoredMsg, StreamInfo } from '@nats-io/jetstream'
 import type { Frame } from '../chain/index.ts'
 import { show } from '../guard/show.ts'
@@ -35,7 +35,10 @@ export interface StreamPosition {
 	readonly last: LastMessage | undefined
 	/** Stream sequence of the newest message; 0 if there is none. */
 	readonly lastStreamSeq: number
-	/** Sequence that the next message must expect. The servers compare this sequence with their own. */
+	/**
+	 * Sequence that the next message must state as the last sequence of its subject. If the servers have a
+	 * different last sequence, they refuse the message.
+	 */
 	readonly expectSeq: number
 }
 
@@ -77,8 +80,8 @@ export interface SubjectAndPosition {
 }
 
 /**
- * Asks the servers for the end of a chain under each of its subjects, including subjects with former node
- * names. The subject with the newest record is first, because the chain continues there.
+ * Asks the servers for the end of a chain under each of its subjects, including those with former node names.
+ * The subject with the newest record is first, because the chain continues there.
  *
  * @param prefix Prefix of the subjects to search.
  * @throws {MeshChainError} The same errors as {@link positionOf}.
@@ -115,9 +118,9 @@ interface Newest {
 }
 
 /**
- * Finds the newest message with records under a subject. If the newest message was deleted, version
- * 2.9 servers return no message and compare expected sequences with 0. In that case, the function searches
- * for the newest remaining message.
+ * Finds the newest message with records under a subject. If the newest message was deleted, servers of
+ * version 2.9 return no message, and compare expected sequences with 0. In that case, or if the newest
+ * message is a fence, the function searches for the newest remaining message with records.
  *
  * @throws Errors from the client.
  */
@@ -184,7 +187,10 @@ async function lastBefore(
 	return found
 }
 
-/** Returns the size limits of messages, based on the server's maximum and the requested size. */
+/**
+ * Returns the size limits for messages, based on the limits of the server and the stream, and on the
+ * requested size.
+ */
 export function limitsOf(cluster: Cluster, { config }: StreamInfo, messageBytes: number): MessageLimits {
 	const payloadMax = cluster.connection.info?.max_payload ?? PAYLOAD_BYTES_DEFAULT
 	const messageMax = config.max_msg_size > 0 ? Math.min(payloadMax, config.max_msg_size) : payloadMax

@@ -1,10 +1,10 @@
 /**
- * Converts the messages from a walk through a stream into the matching records. Each record is returned once.
+ * Extracts the records that match a query from the messages of a chain. Each record is returned once.
  *
- * Invariant: every seq from the start of the walk to the end of the chain, as it was when the walk started,
- * is covered by a record or by a gap. This holds even if messages are removed from the stream during the
- * walk. A gap between messages has the cause `retained`, because the stream no longer has the records. If a
- * message between them could not be read, the cause is `damaged`. Such a gap does not extend beyond the last
+ * Invariant: every seq from the start of the walk to the end that the chain had when the walk started is
+ * covered by a record or a gap. This holds even if messages are removed from the stream during the walk. A
+ * gap between messages has the cause `retained`, because the stream no longer has the records. If a message
+ * between them could not be read, the cause is `damaged`. Such a gap does not extend beyond the last
  * requested seq.
  */
 import { type Frame, firstCovered, inOne, RecordCollector, type ResolvedQuery } from '../chain/index.ts'
@@ -18,11 +18,11 @@ import type { StreamMessage } from './subject-reader.ts'
 /** The context of a walk, and the state that it shares with other walks of the same read. */
 export interface WalkContext {
 	/**
-	 * Whether the walk starts at the first existing message of the chain. Any earlier messages have been
+	 * Whether the walk starts at the chain's first message in the stream. Any earlier messages have been
 	 * removed.
 	 */
 	readonly isFromStart: boolean
-	/** Records that were already returned. The walk adds the records that it returns. */
+	/** Records that walks of this read have already examined. The walk adds the records that it examines. */
 	readonly seen: SeqRanges
 	readonly notes: StreamNotes
 }
@@ -68,7 +68,7 @@ export class StreamWalk {
 		return this.#upTo(firstCovered(frame), frame, this.#isDamaged || isDamaged)
 	}
 
-	/** Returns the gaps up to the end of the chain, as it was when the walk started. */
+	/** Returns the gaps up to the end that the chain had when the walk started. */
 	missingAtEnd(last: StreamMessage): LogRecord[] {
 		const [first] = last.frames
 		const { epoch, seq } = endOf(last)
@@ -76,7 +76,7 @@ export class StreamWalk {
 		this.#begin(firstCovered(first))
 		const missing = this.#upTo(seq + 1, first, this.#isDamaged)
 		if (missing.length > 0) return missing
-		// An older epoch also has these seqs.
+		// The collector returns no gap if an older epoch has the same seqs.
 		const range = {
 			fromSeq: first.baseSeq,
 			toSeq: seq,

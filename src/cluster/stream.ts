@@ -1,6 +1,6 @@
 /**
- * Finds or creates the stream for chains. Refuses a stream if its settings would cause acknowledged messages
- * to be lost.
+ * Finds or creates the stream for chains. Rejects a stream whose settings would make it lose or refuse
+ * records.
  */
 import {
 	DiscardPolicy,
@@ -36,9 +36,9 @@ export interface StreamSettings {
 	/** Size in bytes above which the oldest messages are removed. Default: unlimited. */
 	readonly maxBytes?: number
 	/**
-	 * Time in milliseconds for which the servers remember message ids. Correctness does not depend on this
-	 * time, because a forwarder requests the last message from the stream before it resends a message. Default:
-	 * 2 minutes.
+	 * Time in milliseconds for which the servers remember message ids. A time longer than `maxAgeMs` is reduced
+	 * to `maxAgeMs`. Correctness does not depend on this time, because a forwarder requests the last message
+	 * from the stream before it resends a message. Default: 2 minutes.
 	 */
 	readonly duplicateWindowMs?: number
 }
@@ -59,15 +59,15 @@ const SETTINGS = defineOptions(SETTINGS_RULES)
 /** Stream settings with all defaults applied. */
 export type ResolvedStreamSettings = ResolvedOptions<typeof SETTINGS_RULES>
 
-/** Number of attempts. Together, they take two seconds. */
+/** Maximum number of repeated requests for a stream. The waits between them add up to two seconds. */
 const LOOKS = 20
 const LOOK_MS = 100
 const NOT_FOUND = 10_059
 const IN_USE = 10_058
 const OVERLAP = 10_065
-/** Error codes from the servers if a limit of the stream, its account or the servers is reached. */
+/** Error codes that the servers return when the stream, its account or the servers have reached a limit. */
 const FULL: readonly (number | undefined)[] = [10_077, 10_047, 10_028, 10_002]
-/** Error codes from the servers if the cluster currently has too few servers or no leader. */
+/** Error codes that the servers return while the cluster has too few servers or no leader. */
 const INCOMPLETE: readonly (number | undefined)[] = [10_005, 10_006, 10_008, 10_009]
 
 /** Checks the settings for a new stream. @throws {MeshChainError} `INVALID_OPTION` */
@@ -115,10 +115,10 @@ export async function fitStream(
 }
 
 /**
- * Waits until the stream's leader is known and has reported the same creation time twice. A stream that is
- * being created has no leader at first, and does not answer requests until it has one. The leader may briefly
- * report the creation time of its own copy before it reports the creation time of the stream (nats-server
- * 2.9, `setCreatedTime` in `server/jetstream_cluster.go`).
+ * Waits, for up to two seconds, until the stream's leader is known and has reported the same creation time
+ * twice. A stream that is being created has no leader at first, and does not answer requests until it has
+ * one. The leader may briefly report the creation time of its own copy before it reports the creation time of
+ * the stream (nats-server 2.9, `setCreatedTime` in `server/jetstream_cluster.go`).
  */
 async function led(cluster: Cluster, stream: string, info: StreamInfo): Promise<StreamInfo> {
 	let newest = info
@@ -279,8 +279,9 @@ function covers(subject: string, prefix: string): boolean {
 /**
  * Returns the error for a request that failed or received no answer.
  *
- * @param error Error from the client. If the servers have refused the connection, the message contains the
- * reason for the refusal instead of the reason in this error.
+ * @param error Error from the client, or a `MeshChainError`, which is returned unchanged. If the servers have
+ * refused the connection, the message contains the reason for the refusal instead of the reason in this
+ * error.
  */
 export function unreachable(cluster: Cluster, stream: string, error: unknown): MeshChainError {
 	if (error instanceof MeshChainError) return error
@@ -297,8 +298,8 @@ export function unreachable(cluster: Cluster, stream: string, error: unknown): M
 }
 
 /**
- * Returns the message for a permanent refusal by the servers, including the required change. Returns
- * undefined for other errors.
+ * Returns the text for a refusal that lasts until an operator fixes the cause, including the required change.
+ * Returns undefined for other errors.
  */
 function refusalIn(error: unknown): string | undefined {
 	if (FULL.includes(codeOf(error)))

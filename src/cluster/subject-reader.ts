@@ -182,7 +182,7 @@ export class SubjectReader {
 			}
 			if (follows) continue
 			if (next > to) return
-			// The server of a consumer may lag behind the other servers, so the leader determines whether the range
+			// A consumer's server may not have the newest messages yet, so the leader determines whether the range
 			// has ended.
 			const left = await this.firstFrom(next)
 			await checkSame(this.#cluster, this.#found)

@@ -6,7 +6,7 @@
 
 const BYTES_MIN = 64 * 1024
 const BYTES_PER_UNIT_MAX = 3
-/** Number of bytes that are free after each method, for the constants of `data-encoder.ts`. */
+/** Number of bytes that are free after each method call, for the constants that `data-encoder.ts` writes. */
 export const FREE_BYTES = 256
 /** Length up to which a loop over the characters is faster than a native call. */
 const LOOP_LENGTH_MAX = 64
@@ -15,7 +15,7 @@ export class ByteWriter {
 	bytes: Buffer
 	pos = 0
 	#view: DataView
-	/** Position from which on the buffer must grow. */
+	/** Position beyond which the buffer must grow. */
 	#limit = BYTES_MIN - FREE_BYTES
 
 	constructor() {
@@ -36,7 +36,7 @@ export class ByteWriter {
 		this.#limit = grown.length - FREE_BYTES
 	}
 
-	/** Appends one byte. The caller has reserved space. */
+	/** Appends one byte. The caller must have reserved the space. */
 	byte(value: number): void {
 		this.bytes[this.pos++] = value
 	}
@@ -69,7 +69,10 @@ export class ByteWriter {
 		return true
 	}
 
-	/** Appends a string as UTF-8. Returns false if it then has more bytes than characters. */
+	/**
+	 * Appends a string as UTF-8. Returns whether it is ASCII, which means that it has as many bytes as
+	 * characters.
+	 */
 	#longAscii(text: string): boolean {
 		const written = this.bytes.write(text, this.pos)
 		this.pos += written
@@ -156,7 +159,7 @@ export class ByteWriter {
 		this.pos += 9
 	}
 
-	/** Appends a bigint with 64 bits, unsigned if it is not negative. */
+	/** Appends a bigint as a 64-bit integer, which is unsigned if the bigint is not negative. */
 	bigint64(value: bigint): void {
 		this.reserve(9)
 		this.bytes[this.pos] = value < 0n ? 0xd3 : 0xcf
@@ -165,7 +168,10 @@ export class ByteWriter {
 		this.pos += 9
 	}
 
-	/** Appends a time as a timestamp with 32 bits for whole seconds, or 64 bits. `ms` is below 2^32 seconds. */
+	/**
+	 * Appends a time as a 32-bit timestamp if it is in whole seconds, and as a 64-bit timestamp otherwise. `ms`
+	 * must be at least 0 and below 2^32 seconds.
+	 */
 	timestamp(ms: number): void {
 		this.reserve(10)
 		const { pos } = this
@@ -194,7 +200,7 @@ export class ByteWriter {
 		this.pos += length
 	}
 
-	/** Appends bytes as they are. */
+	/** Appends bytes without a header. */
 	raw(source: Buffer, start: number, end: number): void {
 		this.reserve(end - start)
 		this.pos += source.copy(this.bytes, this.pos, start, end)

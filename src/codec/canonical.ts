@@ -1,8 +1,8 @@
 /**
  * Copies `data` into canonical form. The ring, the listeners, the appenders and the chain all use the same
  * copy. Later changes to the input do not affect this copy. Never throws, and never changes its input. A
- * value that cannot be stored is replaced by a marker, `{ $unserializable: reason }`. `docs/FORMAT.md` has
- * the table of types.
+ * value that cannot be stored is replaced by a marker, `{ $unserializable: reason }`. `docs/FORMAT.md` lists
+ * the types.
  */
 import { types } from 'node:util'
 import { hush } from '../guard/hush.ts'
@@ -29,11 +29,11 @@ export const MARKER_REASONS = [
 
 export interface Canonical {
 	/**
-	 * Canonical copy; undefined only if the input is undefined. It is frozen, except for dates and bytes, which
-	 * cannot be frozen.
+	 * Canonical copy; undefined only if the input is undefined. It is frozen, except for dates and bytes, whose
+	 * contents cannot be frozen.
 	 */
 	readonly value: unknown
-	/** Upper bound on the size of the copy as MessagePack, in bytes. */
+	/** Upper bound on the MessagePack size of the copy, in bytes. */
 	readonly bytes: number
 	/** Number of markers in the copy. */
 	readonly markers: number
@@ -60,9 +60,9 @@ const ENTRIES_MAX = 2 ** 20
 const FINITE: readonly unknown[] = [Map.prototype[Symbol.iterator], Set.prototype[Symbol.iterator]]
 
 const SCALAR_BYTES = 9
-/** Size of a marker. This amount is reserved, so that the last marker always fits. */
+/** Size that is assumed for a marker. Only a marker with a long reason can be larger. */
 const MARKER_BYTES = 64
-/** Size of a marker without the reason. */
+/** Maximum size of a marker without the reason. */
 const MARKER_HEAD_BYTES = 24
 /** The copier that the next canonicalisation uses; undefined while it is in use. */
 let idle: Copier | undefined
@@ -210,7 +210,8 @@ class Copier extends ObjectBuilder {
 
 	/**
 	 * Copies the own enumerable fields. If an object has no such fields and is not a plain object, its state is
-	 * stored elsewhere. In that case, the object becomes a marker instead of an empty object.
+	 * stored elsewhere. In that case, the entries of an object that iterates like a Map are copied. Any other
+	 * object becomes a marker instead of an empty object.
 	 */
 	#anyFields(value: object, prototype: unknown, depth: number): unknown {
 		if (prototype === Object.prototype) {
@@ -258,7 +259,7 @@ class Copier extends ObjectBuilder {
 	}
 
 	/**
-	 * Copies the entries of a class that iterates like a Map. An incomplete list of entries becomes a marker,
+	 * Copies the entries of an object that iterates like a Map. An incomplete list of entries becomes a marker,
 	 * because the first entries of an endless iteration are meaningless.
 	 */
 	#entries(source: object, depth: number): unknown {
@@ -286,15 +287,15 @@ class Copier extends ObjectBuilder {
 	}
 
 	/**
-	 * Copies the own enumerable fields of an object. Suits plain objects only: a for-in loop is the fastest way
-	 * to read their fields, but it also searches all prototypes of other objects.
+	 * Copies the own enumerable fields of an object. Use it only for plain objects: a for-in loop is the
+	 * fastest way to read their fields, but it also searches all prototypes of other objects.
 	 */
 	#fields(source: object, depth: number): object {
 		const place = this.begin()
 		let fields = this.noFields
 		let isCut = this.#cut?.has(source) ?? false
 		for (const key in source) {
-			// V8 removes this call, but not one of Object.hasOwn.
+			// V8 optimises away this call, but not a call to `Object.hasOwn`.
 			// biome-ignore lint/suspicious/noPrototypeBuiltins: see above
 			if (!Object.prototype.hasOwnProperty.call(source, key)) continue
 			if (this.#isFull(key.length)) {
@@ -314,7 +315,7 @@ class Copier extends ObjectBuilder {
 		return this.finish(place, fields, isCut ? this.#marker('too large') : undefined)
 	}
 
-	/** Copies the fields of an object that have the given keys. */
+	/** Copies the fields with the given keys from an object. */
 	#listed(source: object, keys: readonly string[], depth: number): object {
 		const place = this.begin()
 		let fields = this.noFields
@@ -350,7 +351,10 @@ class Copier extends ObjectBuilder {
 		return this.#listed(error, [...fields, ...others], depth)
 	}
 
-	/** Returns a plain object if the keys are distinct strings, or a list of pairs otherwise. */
+	/**
+	 * Copies entries as a plain object if their keys are distinct strings, and as `{ $map: entries }`
+	 * otherwise.
+	 */
 	#pairs(entries: readonly (readonly [unknown, unknown])[], depth: number): unknown {
 		// The object has no prototype, because a key may be `__proto__`.
 		const named: Record<string, unknown> = Object.create(null)
@@ -407,7 +411,7 @@ class Copier extends ObjectBuilder {
 		return this.bytes + bytes > this.#bytesMax
 	}
 
-	/** @param left The replaced value. Nothing else handles its rejections. */
+	/** @param left The replaced value. If it is a promise, nothing else handles its rejection. */
 	#marker(reason: string, left?: unknown): Marker {
 		hush(left)
 		this.markers++

@@ -8,16 +8,19 @@ import type { ByteWriter } from './byte-writer.ts'
 import { packDataBorrow, packInPlace, packNarrowInPlace } from './data-packer.ts'
 import { beginEncoding, type Encode, functionsOf, shapeLeftFor, shapeOf } from './object-shapes.ts'
 
-/** msgpackr encodes a map with more keys in another form, and with it all other maps of the same value. */
+/**
+ * Maximum number of keys in a map that is encoded here. If one map of a value has more keys, msgpackr encodes
+ * all maps of the value in another form.
+ */
 const KEYS_MAX = 0xffff
 
-/** End of the times that have at most 32 bits for whole seconds. */
+/** Exclusive upper bound of the times whose whole seconds fit in 32 bits. */
 const TIMESTAMP_END_MS = 2 ** 32 * 1000
 
-/** Thrown inside this module only: the whole value must be encoded by msgpackr. */
+/** Thrown and caught within this module if msgpackr must encode the entire value. */
 const TOO_WIDE = Symbol('too wide')
 
-/** Appends a value to a writer. The caller restores the position if it throws. */
+/** Appends a value to a writer. If it throws, the caller must restore the writer's position. */
 export function encodeData(writer: ByteWriter, data: unknown): void {
 	const start = writer.pos
 	beginEncoding()
@@ -106,7 +109,8 @@ function encodeFields(writer: ByteWriter, map: Record<string, unknown>, keys: re
 
 /**
  * Generates the function that encodes objects with these keys. Writing a key as constant bytes is faster than
- * reading its characters. A key needs no check for space, because it is shorter than {@link FREE_BYTES}.
+ * reading its characters. The check for space is omitted, because an encoded key is shorter than
+ * `FREE_BYTES`.
  */
 function generateEncode(keys: readonly string[]): Encode {
 	const fields = keys.map((key) => {

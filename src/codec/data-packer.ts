@@ -1,7 +1,7 @@
 /**
  * Packs `data` as MessagePack with msgpackr. The output contains only standard types, except for the
- * extension 0x42 for integers beyond 64 bits. `data-reader.ts` is the inverse. This file is independent of
- * records and files.
+ * extension 0x42 for integers beyond 64 bits. `data-reader.ts` is the inverse. This module does not depend on
+ * records or files.
  *
  * Invariant: the packed bytes depend only on the structure of a canonical value. msgpackr reads the
  * properties `constructor`, `toJSON` and `hasOwnProperty` of an object, and data may have keys with these
@@ -29,7 +29,7 @@ interface Packed extends Buffer {
 }
 
 /**
- * Packs a canonical value into the buffer of the packer. The bytes are valid only until the next call, so the
+ * Packs a canonical value into the packer's own buffer. The bytes are valid only until the next call, so the
  * caller must copy them immediately.
  */
 export function packInPlace(data: unknown): Packed {
@@ -40,7 +40,7 @@ export function packInPlace(data: unknown): Packed {
 	}
 }
 
-/** Packs a value that contains no map with more than 65,535 keys. Throws if it does. */
+/** Works like {@link packInPlace}, but throws if the value contains a map with more than 65,535 keys. */
 export function packNarrowInPlace(data: unknown): Packed {
 	return packr.pack(data, IN_PLACE) as Packed
 }

@@ -1,6 +1,6 @@
 /**
  * Decodes the `data` of one record from MessagePack into its canonical value. It is the inverse of
- * `data-packer.ts`. It decodes and checks in one pass.
+ * `data-packer.ts`, and decodes and checks in one pass.
  *
  * Invariants: the reader never throws, and the result is undefined or a value in canonical form (see
  * docs/FORMAT.md). A decoded map has exactly the keys that were encoded. For any input, the reader recurses
@@ -21,8 +21,8 @@ const BAD = Symbol('not canonical')
 
 /**
  * A generated function that decodes the `size` fields of a map at `pos` if they have certain keys. Returns
- * undefined if they have other keys. It may read beyond the end of the bytes and create too many
- * objects, which the caller detects.
+ * undefined if they have other keys. It may read beyond the end of the value and create too many objects. The
+ * caller detects both.
  */
 type DecodeMap = (
 	reader: DataReader,
@@ -40,7 +40,10 @@ const shapes = new Shapes(generateDecode)
  * a limit, decoding nested maps could take exponential time.
  */
 const WRONG_GUESSES_MAX = 16
-/** The functions that decoded maps last, by size and first key. A power of two. */
+/**
+ * For each hash of a map's size and first bytes, the function that is likely to decode the map. The length is
+ * a power of two.
+ */
 const PREDICTED: (DecodeMap | undefined)[] = new Array<DecodeMap | undefined>(256).fill(undefined)
 
 export class DataReader {
@@ -49,7 +52,7 @@ export class DataReader {
 	#textStart = 0
 	#end = 0
 	#pos = 0
-	/** Number of objects that the value may still create. */
+	/** Number of objects that may still be created for the value. */
 	objectsLeft = 0
 	/** Number of maps in the value whose shape may still be guessed wrongly. */
 	#guessesLeft = 0
@@ -70,7 +73,7 @@ export class DataReader {
 		this.open(NO_BYTES, '', 0)
 	}
 
-	/** Position after the value that the last call to {@link read} decoded. */
+	/** Position after the value that the last call to {@link read} or {@link valueAt} decoded. */
 	get end(): number {
 		return this.#pos
 	}
@@ -171,7 +174,9 @@ export class DataReader {
 		}
 	}
 
-	/** Moves past `count` bytes of the value. Returns their position, or -1 if there are too few bytes. */
+	/**
+	 * Moves past `count` bytes of the value. Returns the position of the first one, or -1 if too few are left.
+	 */
 	#take(count: number): number {
 		const start = this.#pos
 		if (start + count > this.#end) return -1
@@ -179,7 +184,7 @@ export class DataReader {
 		return start
 	}
 
-	/** Reads an unsigned integer of 1, 2 or 4 bytes. Returns -1 if there are too few bytes. */
+	/** Reads an unsigned integer of 1, 2 or 4 bytes. Returns -1 if too few bytes are left. */
 	#size(width: number): number {
 		const at = this.#take(width)
 		if (at < 0) return -1
@@ -317,7 +322,7 @@ function slotOf(size: number, bytes: Buffer, pos: number): number {
 
 /**
  * Generates the function that decodes a map with these keys. The keys are compared as constant bytes, and
- * short strings and small integers are decoded in place.
+ * short strings and small integers are decoded inline.
  */
 function generateDecode(keys: readonly string[]): DecodeMap {
 	const fields = keys.map((key, index) => {
@@ -363,8 +368,8 @@ function generateDecode(keys: readonly string[]): DecodeMap {
 }
 
 /**
- * Recent keys by hash. V8 must look up each new string in its table of property names. A string from this
- * cache needs no lookup.
+ * Recent keys by hash. V8 must look up each new string in its table of property names. It does not look up
+ * strings from this cache.
  */
 const KEYS: (string | undefined)[] = new Array<string | undefined>(1024).fill(undefined)
 

@@ -1,6 +1,6 @@
-/** Reads and writes the JSON of other programs without loss, including integers of any size. */
+/** Reads and writes the JSON of other programs, and preserves integers of any size. */
 
-/** Sixteen consecutive digits. Any integer with fewer digits is represented exactly as a number. */
+/** Sixteen consecutive digits. A number represents any integer with fewer digits exactly. */
 const LONG = /\d{16}/
 /** Tokens that may contain digits: strings and numbers. */
 const TEXT_OR_NUMBER = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g
@@ -9,16 +9,16 @@ const LONG_INTEGER = /^-?\d{16,}$/
 /**
  * Works like `JSON.parse`, but an integer beyond 2^53 − 1 becomes a bigint.
  *
- * @throws {SyntaxError}
+ * @throws {SyntaxError} If the source is not valid JSON.
  */
 export function parseExactJson(source: string): unknown {
 	return exactly(JSON.parse(source), source)
 }
 
 /**
- * Returns a parsed value in which integers beyond 2^53 − 1 are bigints. Node 20 does not pass the source text
- * of a number to a reviver. These integers are therefore first replaced by strings that start with a mark
- * that occurs nowhere else in the source.
+ * Returns the value parsed from `source`, with bigints for integers beyond 2^53 − 1. Node 20 does not pass
+ * the source text of a number to a reviver. Each of these integers is therefore first replaced by a string
+ * that starts with a mark. The mark occurs nowhere else in the source.
  */
 export function exactly<T>(value: T, source: string): T {
 	if (!LONG.test(source)) return value

@@ -49,7 +49,9 @@ export function recordToJson(record: LogRecord): string {
 	return `${text}}`
 }
 
-/** Converts one record to the object that `JSON.parse` would return for the record's line. */
+/**
+ * Converts one record to the object that `JSON.parse` would return for the result of {@link recordToJson}.
+ */
 export function recordToFields(record: LogRecord): Record<string, unknown> {
 	const { seq, epoch, tsMs, level, kind, message, daemonId, nodeId, origin } = record
 	return {
@@ -69,13 +71,13 @@ export function recordToFields(record: LogRecord): Record<string, unknown> {
 /**
  * Returns the record from the JSON that {@link recordToJson} wrote.
  *
- * @throws {MeshChainError} `INVALID_JSON`, which names the missing or invalid field.
+ * @throws {MeshChainError} `INVALID_JSON`, whose message names the missing or invalid field.
  */
 export function recordFromJson(text: string): LogRecord {
 	return recordFromFields(parse(text))
 }
 
-/** Returns the record for a parsed line. */
+/** Returns the record from the fields of a parsed line. */
 export function recordFromFields(fields: unknown): LogRecord {
 	if (typeof fields !== 'object' || fields === null || Array.isArray(fields))
 		throw invalid('a record', fields)

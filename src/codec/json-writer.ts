@@ -1,13 +1,12 @@
 /**
- * Writes canonical values as JSON in the dialect of `json-dialect.ts`. A single pass replaces the tagged copy
- * that `JSON.stringify` would need, and only a string that is not plain ASCII text is escaped character by
- * character.
+ * Writes canonical values as JSON in the dialect of `json-dialect.ts`. Needs only a single pass, without the
+ * tagged copy that `JSON.stringify` would need. Escapes only strings that are not plain ASCII text.
  *
  * Invariant: the text is the same as `escapeJson(JSON.stringify(toTagged(value)))`.
  */
 import { escapeJson } from '../text/escape.ts'
 
-/** The keys of maps that look like a tag if the map has no other key. */
+/** Keys that make a map look like a tag if the map has no other key. */
 export const TAG = /^\$+(?:bigint|bytes|date|number)$/
 
 /** Text that is the same in JSON: printable ASCII characters except quotation marks and backslashes. */
@@ -15,19 +14,19 @@ const PLAIN = /^[ !#-[\]-~]*$/
 
 type PlainMap = Readonly<Record<string, unknown>>
 
-/** Number of keys whose text is kept. A service has few, unless its keys are ids. */
+/** Maximum number of keys whose text is cached. A service has fewer distinct keys, unless they are ids. */
 const KEYS_MAX = 4_096
-/** Length up to which the text of a key is kept. */
+/** Maximum length of a key whose text is cached. */
 const KEY_LENGTH_MAX = 64
 
-/** The text of a key, with its quotation marks and the colon. */
+/** The JSON text of each cached key, with its quotation marks and the colon. */
 const keyTexts = new Map<string, string>()
 
 function stringToJson(text: string): string {
 	return PLAIN.test(text) ? `"${text}"` : escapeJson(JSON.stringify(text))
 }
 
-/** Returns the JSON of a number. Like `JSON.stringify`, returns `null` unless it is finite. */
+/** Returns the JSON of a number. Like `JSON.stringify`, returns `null` if the number is not finite. */
 export function numberToJson(value: number): string {
 	return Number.isFinite(value) ? String(value) : 'null'
 }

@@ -7,18 +7,18 @@ import { isWellFormed, toWellFormed } from '../text/well-formed.ts'
 import { beginCopy, leaveShape, nextPlace, type ObjectShape, objectShapes } from './object-shapes.ts'
 import { Shape } from './shapes.ts'
 
-/** Number of bytes before the content of a value: the lead byte and the size. */
+/** Maximum number of bytes before the content of a value: the lead byte and the size. */
 export const HEAD_BYTES = 5
 export const BYTES_PER_UNIT_MAX = 3
 /** The copy of every object without fields. */
 export const NO_FIELDS: object = Object.freeze({})
 
-/** Length below which the maximum size of a string follows from its length. */
+/** Length below which the size of a string is estimated from its length. */
 const ESTIMATE_LENGTH = 64
-/** Number of copied fields that may stay in memory until the next copy. */
+/** Maximum length of the list of copied fields at the start of a copy. A longer list is emptied. */
 const VALUES_KEPT_MAX = 256
 
-/** What is stored instead of a value or of the fields that cannot be stored, with the reason. */
+/** The replacement for a value, or for fields, that cannot be stored, with the reason. */
 export interface Marker {
 	readonly $unserializable: string
 }
@@ -26,17 +26,20 @@ export interface Marker {
 /** The keys that an unfinished object has so far. */
 export type FieldsSoFar = ObjectShape
 
-/** Stands for an unfinished object that is created key by key. The object is its only value. */
+/**
+ * Stands for the keys of an unfinished object that is created key by key. Its only value in the list is the
+ * object itself.
+ */
 const KEY_BY_KEY: FieldsSoFar = new Shape(0, '', new Shape())
 
 export class ObjectBuilder {
-	/** Upper bound on the size of everything copied so far as MessagePack, in bytes. */
+	/** Upper bound on the MessagePack size of everything copied so far, in bytes. */
 	bytes = 0
 	/** Number of strings and keys in which lone surrogates were replaced. */
 	replaced = 0
 	/** The copied fields of the unfinished objects, outermost object first. */
 	readonly #values: unknown[] = []
-	/** Number of values that belong to unfinished objects. Later values are not used. */
+	/** Number of values that belong to unfinished objects. Later values in the list are unused. */
 	#held = 0
 	/** Last number that was appended to a key to rename it. */
 	#renamed = 1
@@ -55,7 +58,7 @@ export class ObjectBuilder {
 		return this.#held
 	}
 
-	/** Drops the fields of objects that will never be finished, until `held` fields are left. */
+	/** Drops the fields of objects that will never be finished, until `held` fields remain. */
 	drop(held: number): void {
 		this.#held = held
 	}
@@ -72,9 +75,9 @@ export class ObjectBuilder {
 	}
 
 	/**
-	 * Adds one copied field to the innermost unfinished object. Returns its keys so far.
+	 * Adds one copied field to the innermost unfinished object. Returns the object's keys so far.
 	 *
-	 * @param source The object that is copied. No key is renamed to one of its keys.
+	 * @param source The object that is being copied. A renamed key never equals one of its keys.
 	 */
 	keep(fields: FieldsSoFar, key: string, value: unknown, source: object): FieldsSoFar {
 		const next = fields === KEY_BY_KEY ? undefined : objectShapes.after(fields, key)
@@ -114,7 +117,7 @@ export class ObjectBuilder {
 		return Object.freeze(Object.assign(this.#take(fields), marker))
 	}
 
-	/** Returns the innermost unfinished object, and no longer holds its fields. */
+	/** Removes the fields of the innermost unfinished object from the list, and returns them as an object. */
 	#take(fields: FieldsSoFar): Record<string, unknown> {
 		this.#held -= fields.size
 		if (fields === KEY_BY_KEY) return this.#values[this.#held] as Record<string, unknown>
@@ -124,9 +127,7 @@ export class ObjectBuilder {
 		return copy
 	}
 
-	/**
-	 * Returns the unique name of a key in the copy. The name differs from the key if the key cannot be stored.
-	 */
+	/** Returns the unique name for a key in the copy. If the key cannot be stored, the name differs from it. */
 	#nameOf(key: string, copy: object, source: object): string {
 		const stored = this.#storable(key)
 		const name = stored === key ? key : this.#freeName(stored, copy, source)
@@ -136,8 +137,8 @@ export class ObjectBuilder {
 	}
 
 	/**
-	 * Returns an unused name. Appends a number if a field of the source or the copy already has that name. Each
-	 * number is tested only once, even if many keys have the same name.
+	 * Returns `name`, with a number appended if the source or the copy already has a field of that name. Each
+	 * number is tried only once, even if many keys have the same name.
 	 */
 	#freeName(name: string, copy: object, source: object): string {
 		let free = name
@@ -153,7 +154,7 @@ export class ObjectBuilder {
 		return key === '__proto__' ? '__proto_' : this.wellFormed(key)
 	}
 
-	/** Replaces lone surrogates and counts the string if there are any. */
+	/** Replaces lone surrogates, and counts the string if it contained any. */
 	wellFormed(text: string): string {
 		if (isWellFormed(text)) return text
 		this.replaced++

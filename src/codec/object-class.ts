@@ -15,7 +15,7 @@ export function hasAny(fields: object): boolean {
 
 /**
  * Returns whether an object without fields is really empty. This is true for a plain object from any realm,
- * and for an object whose prototype has no properties.
+ * and for an object without a prototype or with an empty one.
  */
 export function isPlain(value: object): boolean {
 	const prototype: unknown = Object.getPrototypeOf(value)
@@ -26,7 +26,7 @@ export function isPlain(value: object): boolean {
 	return isRoot && tagOf(value) === undefined
 }
 
-/** Returns the tag that `Object.prototype.toString` uses, if the class defines one. */
+/** Returns the tag that `Object.prototype.toString` uses, if the object has one. */
 export function tagOf(value: object): string | undefined {
 	const tag = propertyOf(value, Symbol.toStringTag)
 	return typeof tag === 'string' ? tag : undefined

@@ -1,9 +1,9 @@
 /**
- * The shapes of the objects in data, and the functions that create and encode objects of these shapes. The
- * copier that makes data canonical and the encoder share them. The encoder of a record usually runs right
- * after the copier of its data, so the copier also leaves behind which objects it created with which shape.
+ * Stores the shapes of the objects in data, and the functions that create and encode objects of these shapes.
+ * The encoder shares them with the copier that makes data canonical. A record is usually encoded right after
+ * its data is copied, so the copier also records the shape of each object that it creates.
  *
- * Invariant: a shape is only returned for the same object that the copier created with it. That object is
+ * Invariant: a recorded shape is returned only for the object that the copier created with it. That object is
  * frozen, so its shape cannot have changed.
  */
 import type { ByteWriter } from './byte-writer.ts'
@@ -33,9 +33,9 @@ export const objectShapes = new Shapes<ObjectFunctions>((keys) => ({
 	encode: undefined,
 }))
 
-/** Number of objects of one copy whose shapes are left behind. */
+/** Maximum number of objects in one copy whose shapes are recorded. */
 const OBJECTS_MAX = 64
-/** The shape of an object without keys, or with keys that are not known. */
+/** The shape of an object without keys, or with unknown keys. */
 const NO_SHAPE: ObjectShape = new Shape()
 
 /** The objects of the newest copy, in the order in which an encoder reaches them. */
@@ -44,19 +44,19 @@ const shapes: ObjectShape[] = new Array(OBJECTS_MAX + 2).fill(NO_SHAPE)
 let count = 0
 let next = 0
 
-/** Begins another copy. The objects of the previous copy are no longer held. */
+/** Begins another copy. Releases the objects of the previous copy. */
 export function beginCopy(): void {
 	for (let place = 0; place < count; place++) objects[place] = undefined
 	objects[OBJECTS_MAX] = undefined
 	count = 0
 }
 
-/** Returns the place of an object that is about to be copied. Its content is copied later. */
+/** Returns the place for an object, before the object's content is copied. */
 export function nextPlace(): number {
 	return count < OBJECTS_MAX ? count++ : OBJECTS_MAX
 }
 
-/** Records the shape of a copied object. `shape` is undefined if its keys are not known. */
+/** Records the shape of a copied object. `shape` is undefined if the object's keys are unknown. */
 export function leaveShape(place: number, object: object, shape: ObjectShape | undefined): void {
 	objects[place] = object
 	shapes[place] = shape ?? NO_SHAPE
@@ -67,7 +67,7 @@ export function beginEncoding(): void {
 	next = 0
 }
 
-/** Returns the shape that was left behind for an object; undefined if none was. */
+/** Returns the recorded shape of an object, or undefined if none was recorded. */
 export function shapeLeftFor(object: object): ObjectShape | undefined {
 	return objects[next] === object ? shapes[next++] : undefined
 }

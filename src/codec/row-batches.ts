@@ -1,9 +1,9 @@
 /**
- * Divides the rows of a block into batches that are decoded on demand. The memory used for a block is
- * limited, regardless of the contents of its rows.
+ * Divides the rows of a block into batches that are decoded on demand. This limits the memory used for a
+ * block, regardless of the contents of its rows.
  *
- * Invariant: batches exist only for a block in which every row is a record. Checking this first means
- * that a large block is decoded twice, one batch at a time.
+ * Invariant: batches exist only for a block in which every row is a record. Because this is checked first, a
+ * large block is decoded twice, one batch at a time.
  */
 import { isGap, type LogRecord } from '../model/record.ts'
 import type { RowBlock } from './row-block.ts'
@@ -11,8 +11,8 @@ import { decodeRows } from './row-decoder.ts'
 import { valueEnd } from './structure.ts'
 
 /**
- * Size in bytes at which a batch is complete. A single row that is larger forms its own batch. Writers create
- * frames of 16 KiB where possible.
+ * Size in bytes at which a batch is complete. The row that reaches this size is the last row of the batch.
+ * Most frames form a single batch, because writers create frames of 16 KiB where possible.
  */
 const BATCH_BYTES_TARGET = 256 * 1024
 
@@ -51,7 +51,7 @@ function cut(block: RowBlock): RowBlock[] {
 		pos = valueEnd(bytes, pos, end)
 		if (pos < 0) throw new RangeError(`expected ${block.rows} rows, found ${rows - 1}`)
 		if (pos - start < BATCH_BYTES_TARGET && rows < block.rows) continue
-		// The last part includes any bytes after the last row, so decoding it detects them.
+		// The last part includes any bytes after the last row, so that decoding this part detects them.
 		const partEnd = rows === block.rows ? end : pos
 		parts.push({ ...block, start, end: partEnd, rows: rows - before, baseSeq: baseSeq + before })
 		start = pos

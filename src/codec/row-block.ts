@@ -1,5 +1,5 @@
-/** Defines the input of the decoder: the rows of one frame. */
-/** The position of the rows, and the base values of their seqs and times. */
+/** Defines the input of the decoder: all or some rows of one frame. */
+/** The position of the rows in a buffer, and the fields of their frame that are needed to decode them. */
 export interface RowBlock {
 	readonly bytes: Buffer
 	/** Position of the first byte of the first row. */
@@ -10,14 +10,11 @@ export interface RowBlock {
 	readonly baseSeq: number
 	readonly baseTsMs: number
 	/**
-	 * One bit for each level that is present, at its position in `LOG_LEVELS`, and one bit for kinds that start
-	 * with `$`.
+	 * Bits: one for each level that is present, at its index in `LOG_LEVELS`, and one for kinds that start with
+	 * `$`.
 	 */
 	readonly flags: number
-	/**
-	 * Whether every string in the fixed parts is ASCII. If so, the block is decoded as one string, which is
-	 * then sliced.
-	 */
+	/** Whether every string outside `data` is ASCII, as flagged in the frame. */
 	readonly ascii: boolean
 }
 

@@ -11,8 +11,8 @@ export const ROW_COLUMNS_MIN = 2
 export const ROW_COLUMNS_MAX = 8
 
 /**
- * Returns how many columns a row needs. Trailing defaults are omitted. A row with eight columns means that
- * the record has data.
+ * Returns how many columns a row needs. Trailing defaults are omitted. A row has eight columns only if its
+ * record has data.
  */
 export function rowColumns(record: LogRecord): number {
 	if (record.data !== undefined) return ROW_COLUMNS_MAX

@@ -1,6 +1,6 @@
 /**
  * Decodes MessagePack rows into records. It is the inverse of `row-encoder.ts`, which describes the layout.
- * Never reads beyond the given end.
+ * Never accepts a row that extends beyond the end of its block.
  *
  * Invariant: a loop could have created every decoded record (docs/FORMAT.md, "What a reader treats as
  * damage"). A single invalid row makes the entire block malformed. Errors inside rows that a caller skips by
@@ -14,8 +14,8 @@ import { RowReader, type SumsUnderWay } from './row-reader.ts'
  * Decodes the rows of a block that are at or above a level, in order. With a level filter, the block must not
  * contain a `$gap`.
  *
- * @throws {RangeError} If the bytes are not rows. Because the checksum of the frame is valid, another program
- * must have written the frame.
+ * @throws {RangeError} If the bytes are not rows. If the frame has a valid checksum, another program must
+ * have written the frame.
  */
 export function decodeRows(block: RowBlock, levelIndexMin = 0): LogRecord[] {
 	try {
@@ -32,7 +32,7 @@ export function decodeRows(block: RowBlock, levelIndexMin = 0): LogRecord[] {
 	}
 }
 
-/** Sums over the levels and times of the rows in a block. */
+/** Record counts by level, and the earliest and latest time, of the rows in a block. */
 export interface RowSums {
 	readonly levels: number[]
 	readonly minTsMs: number
@@ -42,7 +42,8 @@ export interface RowSums {
 /**
  * Computes the sums of rows without decoding records. No row may be a `$gap`.
  *
- * @throws {RangeError} The same errors as {@link decodeRows}.
+ * @throws {RangeError} If a row has an invalid structure, level or time. Other errors inside rows are not
+ * detected.
  */
 export function sumRows(block: RowBlock): RowSums {
 	const sums: SumsUnderWay = {
@@ -64,8 +65,8 @@ export function sumRows(block: RowBlock): RowSums {
 }
 
 /**
- * The only reader. It reads one block at a time, and nothing that it calls reads another block. The instance
- * is permanent, because a frame may contain only a single row, and V8 discards the compiled code of a class
- * if a garbage collection finds no instance.
+ * The only reader. It can be shared, because it reads one block at a time, and nothing that it calls reads
+ * another block. It is never released, because V8 discards the compiled code of a class if a garbage
+ * collection finds no instance. A frame may contain only a single row, so recompiling would be expensive.
  */
 const reader = new RowReader()

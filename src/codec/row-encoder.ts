@@ -3,10 +3,10 @@
  *
  * [dTs, level, kind | nil, message | nil, daemonId, nodeId, origin, data]
  *
- * `dTs` is relative to a base that the caller passes. A nil `kind` means `'log'`, and a nil `message` means
- * that the message equals the kind. Trailing nils are omitted, but a row of eight columns always has `data`,
- * even if `data` is nil. `seq` and `epoch` are not in the row, because readers derive them from the frame.
- * `data-encoder.ts` encodes `data`.
+ * `dTs` is the record's time relative to a base time that the caller passes. A nil `kind` means `'log'`, and
+ * a nil `message` means that the message equals the kind. Trailing nils are omitted, except that the row of a
+ * record with `data` always has eight columns. `seq` and `epoch` are not in the row, because readers derive
+ * them from the frame. `data-encoder.ts` encodes `data`.
  */
 import { LogAppendError } from '../model/errors.ts'
 import { PACKED_DATA_BYTES_MAX, SEQ_MAX } from '../model/limits.ts'
@@ -42,7 +42,7 @@ export class RowEncoder {
 		return this.#writer.pos + this.#rope.length * BYTES_PER_UNIT_MAX
 	}
 
-	/** Makes {@link length} exact. Returns whether every string in the fixed parts of all rows is ASCII. */
+	/** Makes {@link length} exact. Returns whether every string outside `data` is ASCII. */
 	finish(): boolean {
 		if (this.#rope.length > 0 && (this.#writer.pos > 0 || !this.#rope.isAscii())) this.#writeRope()
 		return this.#ascii
@@ -61,16 +61,21 @@ export class RowEncoder {
 	}
 
 	/**
-	 * Appends the row of one record. Throws and appends nothing if the data cannot be packed, or if no reader
-	 * would accept the record.
+	 * Appends the row of one record. Returns false and appends nothing if {@link lengthMax} would exceed
+	 * `bytesMax`. Throws and appends nothing if the data cannot be packed, or if no reader would accept the
+	 * record.
 	 *
 	 * @throws {LogAppendError} A non-retryable error, with the code `CHAIN_EXHAUSTED` for a seq above
 	 * `SEQ_MAX`.
 	 */
-	encode(record: LogRecord, baseTsMs: number): void {
+	encode(record: LogRecord, baseTsMs: number, bytesMax = Number.POSITIVE_INFINITY): boolean {
 		if (!(record.seq <= SEQ_MAX && isRecordTime(record.tsMs))) throw noRecord(record)
 		this.#ropeTsMs = baseTsMs
-		if (this.#rope.add(record, record.tsMs - baseTsMs)) return
+		if (this.#rope.add(record, record.tsMs - baseTsMs)) {
+			if (this.lengthMax <= bytesMax) return true
+			this.#rope.removeLast()
+			return false
+		}
 		this.#writeRope()
 		const start = this.#writer.pos
 		const ascii = this.#ascii
@@ -83,6 +88,10 @@ export class RowEncoder {
 			const reason = `the record cannot be written as MessagePack (${String(thrown)})`
 			throw new LogAppendError(reason, { retryable: false, seq: record.seq, cause: thrown })
 		}
+		if (this.#writer.pos <= bytesMax) return true
+		this.#writer.pos = start
+		this.#ascii = ascii
+		return false
 	}
 
 	#writeRope(): void {
@@ -129,12 +138,12 @@ export class RowEncoder {
 	#id(id: PublisherId | null): void {
 		if (typeof id === 'string') this.#text(id)
 		else if (typeof id === 'number') this.#number(id)
-		// Always with 64 bits, so that readers can distinguish a bigint from a number.
+		// Always 64 bits wide, so that readers can distinguish a bigint from a number.
 		else if (typeof id === 'bigint') this.#writer.bigint64(id)
 		else this.#nil()
 	}
 
-	/** Writes -0 as a float64, because its sign is part of an id. */
+	/** Writes a number. -0 becomes a float64, which preserves its sign in an id. */
 	#number(value: number): void {
 		if (Object.is(value, -0)) this.#writer.float(value)
 		else this.#writer.number(value)

@@ -1,6 +1,6 @@
 /**
- * Reads the rows of one block, for `row-decoder.ts`. A row that is plain is decoded in one method, and any
- * other row column by column.
+ * Reads the rows of one block, for `row-decoder.ts`. A plain row is decoded in one method, and any other row
+ * column by column.
  */
 import {
 	GAP_KIND,
@@ -23,13 +23,13 @@ import { isAsciiIn, utf8Text } from './text-bytes.ts'
 
 /** The flag of a block with kinds that start with `$`. The lower bits represent levels. */
 const OWN_KINDS = 1 << LOG_LEVELS.length
-/** `$` as a byte. */
+/** The character code of `$`. */
 const DOLLAR = 0x24
-/** Maximum number of rows in a block whose strings are checked for ASCII one by one. */
+/** Maximum number of rows in a block that is flagged as ASCII but whose strings are checked one by one. */
 const ROWS_CHECKED_MAX = 4
-/** Stands for the lead byte of the message in a row that ends before it. */
+/** Used instead of a message's lead byte if the row ends before the message. */
 const NO_MESSAGE = -1
-/** The maximum time delta of a plain row. */
+/** Maximum time delta of a plain row, in milliseconds. */
 const PLAIN_DELTA_MAX = 0x7f
 
 /** Sums over the rows that were read so far. */
@@ -46,7 +46,7 @@ export class RowReader {
 	/** The bytes of the block, with one character per byte. */
 	#text = ''
 	#levelIndexMin = 0
-	/** Whether the times of all plain rows are known to be valid, which {@link plainRow} requires. */
+	/** Whether every time that a plain row can have is valid. {@link plainRow} requires this. */
 	#takesPlain = false
 	#pos = 0
 	/** Flags that the rows decoded so far require. */
@@ -56,7 +56,10 @@ export class RowReader {
 	 * ASCII, it is faster to compare the number of bytes above 0x7f with {@link #highBytes} at the end.
 	 */
 	#checksStrings = false
-	/** Number of bytes above 0x7f in the headers of plain rows. All other such bytes are in strings. */
+	/**
+	 * Number of bytes above 0x7f in the headers of plain rows and anywhere in other rows. All further such
+	 * bytes are in strings of plain rows.
+	 */
 	#highBytes = 0
 	/** Start of the rows after the last plain row without data; -1 if there are none. */
 	#otherStart = -1
@@ -65,7 +68,7 @@ export class RowReader {
 	 * Starts at the first row of a block.
 	 *
 	 * @param text The bytes of the block, with one character per byte. It may be empty if no string is decoded.
-	 * @throws {RangeError} If the base time is not a valid time.
+	 * @throws {RangeError} If the base time is invalid.
 	 */
 	open(
 		block: RowBlock,
@@ -95,10 +98,10 @@ export class RowReader {
 	}
 
 	/**
-	 * Decodes the next row if it is plain: it has a message of less than 64 KiB or none, a short ASCII kind
-	 * that does not start with `$`, ids that are short ASCII strings or nil, and no origin. Nearly all rows
-	 * are plain. Returns undefined for any other row, without side effects. For speed, the position is kept in
-	 * a local variable.
+	 * Decodes the next row if it is plain and not below the level. Returns undefined for any other row, without
+	 * side effects. Nearly all rows are plain: they are at most 127 ms after the base time, and have a message
+	 * of less than 64 KiB or none, a short ASCII kind that does not start with `$`, ids that are short ASCII
+	 * strings or nil, and no origin. For speed, the position is kept in a local variable.
 	 */
 	plainRow(index: number): LogRecord | undefined {
 		if (!this.#takesPlain) return undefined
@@ -106,8 +109,8 @@ export class RowReader {
 		const { baseSeq, baseTsMs, epoch, start: base, end } = this.#block
 		const bytes = this.#bytes
 		let pos = this.#pos
-		// A row that extends beyond the end of the block or buffer is detected below, because no plain row ends
-		// there.
+		// A row that extends beyond the end of the block or buffer is detected below, because its computed end is
+		// too large or invalid.
 		const columns = bytes[pos]! - 0x90
 		const dTs = bytes[pos + 1]!
 		const levelIndex = bytes[pos + 2]!
@@ -170,7 +173,8 @@ export class RowReader {
 		} else {
 			if (this.#otherStart >= 0) this.#countOthers()
 			this.#pos = nodeEnd
-			// Counts the headers of the row, the kind and the strings, and the length of a long string.
+			// Counts the header of the array, one byte for each column except the first two, and the length of a
+			// long message.
 			this.#highBytes += columns - 1 + highInLength
 		}
 		this.#flags |= 1 << levelIndex
@@ -206,7 +210,7 @@ export class RowReader {
 		if (kind === GAP_KIND && origin === undefined && (index > 0 || !isWholeGap({ seq, data }))) {
 			throw this.#malformed('a $gap at the start of its frame with a valid range')
 		}
-		// Literals, because V8 adds fields to a copy of an object much more slowly.
+		// Literals are used because V8 is much slower at adding fields to a copy of an object.
 		if (columns < ROW_COLUMNS_MAX) {
 			return origin === undefined
 				? { seq, epoch, tsMs, level, kind, message, daemonId, nodeId, chainPending: false }
@@ -219,8 +223,8 @@ export class RowReader {
 
 	/**
 	 * Adds at most `rowsMax` rows to the sums and skips them. Stops before the first row that is invalid, or
-	 * that is not 0 to 127 whole milliseconds after the base time. {@link sumRow} processes these rare rows.
-	 * For speed, the position is kept in a local variable.
+	 * whose time is not 0 to 127 whole milliseconds after the base time. {@link sumRow} processes such rare
+	 * rows. For speed, the position is kept in a local variable.
 	 *
 	 * @returns The number of skipped rows.
 	 */
@@ -232,8 +236,8 @@ export class RowReader {
 		let pos = this.#pos
 		let rows = 0
 		for (; rows < rowsMax; rows++) {
-			// A position beyond the end of the block or buffer never moves back, so rows that extend beyond the end
-			// do not end at the expected position.
+			// A position beyond the end of the block or buffer never moves back, so {@link expectEnd} detects rows
+			// that extend beyond the end.
 			const columns = bytes[pos]! - 0x90
 			const dTs = bytes[pos + 1]!
 			const levelIndex = bytes[pos + 2]!
@@ -295,15 +299,15 @@ export class RowReader {
 	}
 
 	/**
-	 * Excludes the bytes of rows that are not plain or have data from the final comparison, because their
-	 * strings were checked one by one.
+	 * Excludes from the final comparison all rows that are not plain or have data. Their strings were checked
+	 * one by one.
 	 */
 	#countOthers(): void {
 		if (!this.#checksStrings) this.#highBytes += this.#highBytesIn(this.#otherStart, this.#pos)
 		this.#otherStart = -1
 	}
 
-	/** Counts the bytes above 0x7f, each of which takes two bytes in UTF-8. */
+	/** Counts the bytes above 0x7f. Each of them is a character of the text that takes two bytes in UTF-8. */
 	#highBytesIn(start: number, end: number): number {
 		const base = this.#block.start
 		return Buffer.byteLength(this.#text.substring(start - base, end - base)) - (end - start)

@@ -1,8 +1,8 @@
 /**
- * The fast way to encode rows. Plain rows are collected in one string with one character per byte, and one
- * native call per frame writes that string. A separate native call for each short string would be slower.
- * This method works only if every string is ASCII, which is checked once for all strings. Otherwise, or if a
- * row is not plain, `row-encoder.ts` encodes byte by byte.
+ * Encodes plain rows quickly. Collects them in one string with one character per byte, so that one native
+ * call per frame writes all of them. A separate native call for each short string would be slower. This works
+ * only if every string is ASCII, which is checked once for all strings. Otherwise, or if a row is not plain,
+ * `row-encoder.ts` encodes byte by byte.
  */
 import { LOG_LEVELS, type LogRecord, levelIndex } from '../model/record.ts'
 import { DEFAULT_KIND } from './row-columns.ts'
@@ -37,11 +37,13 @@ export class RowRope {
 	 * characters are above 0x7f.
 	 */
 	#highBytes = 0
+	/** Number of characters before the last row. */
+	#lastStart = 0
 	#nodeId: string | undefined
 	#nodeIdText = ''
 	/**
-	 * The records in the rope (the first {@link count}). They are needed if the rows must be encoded byte by
-	 * byte.
+	 * The first {@link count} elements are the records in the rope. They are needed if the rows must be encoded
+	 * byte by byte.
 	 */
 	readonly records: LogRecord[] = []
 	count = 0
@@ -60,7 +62,7 @@ export class RowRope {
 		if (level < 0 || !isShort(daemonId) || !isShort(nodeId)) return false
 		const columns = nodeId !== null ? 6 : daemonId !== null ? 5 : message === kind ? 3 : 4
 		const start = ROW_STARTS[columns]![dTs]
-		// The time is not a whole number.
+		// `dTs` is not a whole number.
 		if (start === undefined) return false
 		let middle = LOG_MIDDLES[level]![message.length]!
 		let body = message
@@ -73,11 +75,20 @@ export class RowRope {
 		let row = start + middle + body
 		if (columns > 4) row += daemonId === null ? NIL : TEXT_HEADERS[daemonId.length]! + daemonId
 		if (columns > 5) row += this.#nodeText(nodeId!)
+		this.#lastStart = this.#text.length
 		this.#text += row
 		// Counts the header of the array, and one byte for each column except the first two.
 		this.#highBytes += columns - 1
 		this.records[this.count++] = record
 		return true
+	}
+
+	/** Removes the row that {@link add} has just added. */
+	removeLast(): void {
+		const columns = this.#text.charCodeAt(this.#lastStart) & 0xf
+		this.#text = this.#text.slice(0, this.#lastStart)
+		this.#highBytes -= columns - 1
+		this.count--
 	}
 
 	/** Returns the encoded node id, which is cached because it is usually the same as the previous one. */
@@ -88,9 +99,7 @@ export class RowRope {
 		return this.#nodeIdText
 	}
 
-	/**
-	 * Returns whether every string is ASCII, which means that each character of the rope represents one byte.
-	 */
+	/** Returns whether every string is ASCII. If so, each character of the rope represents one byte. */
 	isAscii(): boolean {
 		// In UTF-8, each header character above 0x7f takes one additional byte. Strings add more bytes only if
 		// they are not ASCII.
@@ -106,8 +115,8 @@ export class RowRope {
 	}
 
 	/**
-	 * Empties the rope. The array keeps its references until new records replace them. It refers to at most one
-	 * frame of small records.
+	 * Empties the rope. The array of records keeps its references, to at most one frame of small records, until
+	 * new records replace them.
 	 */
 	clear(): void {
 		this.#text = ''
@@ -116,7 +125,7 @@ export class RowRope {
 	}
 }
 
-/** Returns the bytes between `dTs` and the message, for a record of another than the default kind. */
+/** Returns the bytes between `dTs` and the message, for a record whose kind is not the default. */
 function middleOf(level: number, kind: string, message: string, columns: number): string {
 	const beginning = String.fromCharCode(level) + TEXT_HEADERS[kind.length] + kind
 	if (message !== kind) return beginning + TEXT_HEADERS[message.length]

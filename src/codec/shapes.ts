@@ -1,13 +1,13 @@
 /**
- * Learns the shapes of plain objects: lists of keys that occur again and again. For each list that occurs
- * often, a function is generated that copies, encodes or decodes objects with these keys without searching.
+ * Learns the shapes of plain objects: lists of keys that occur repeatedly. For each list that occurs often, a
+ * function is generated that copies, encodes or decodes objects with these keys without looking up the keys.
  *
  * The shapes form a tree, in which each node extends the list of its parent by one key. The code that
  * handles an object follows the tree from key to key. A node remembers the first key that followed it,
  * so that a step costs one comparison if objects have the same keys in the same order.
  *
- * Invariants: a generated function has the same result as the general way. It contains no text from outside
- * except keys, each of them as a quoted constant. A tree has at most {@link NODES_MAX} nodes and
+ * Invariants: a generated function has the same result as the general code. Its source contains no external
+ * text except keys, each as a quoted constant. A tree has at most {@link NODES_MAX} nodes and
  * {@link FUNCTIONS_MAX} functions, and keys that are ids do not fill it.
  */
 import { isWellFormed } from '../text/well-formed.ts'
@@ -17,16 +17,16 @@ const FUNCTIONS_MAX = 256
 const KEYS_MAX = 128
 /** Number of candidates for the tree. A power of two. */
 const CANDIDATES = 1024
-/** Maximum length of a key, so that the memory of a tree is bounded. */
+/** Maximum length of a key, which bounds the memory of a tree. */
 const KEY_LENGTH_MAX = 63
 /** Number of objects with the same keys after which a function is generated for them. */
 const SIGHTINGS = 16
-/** Number of keys without space after which a full tree is emptied, so that it can learn new shapes. */
+/** Number of keys that a full tree refuses before it is emptied, so that it can learn new shapes. */
 const MISSES_MAX = 100_000
 
 /** A list of keys. */
 export class Shape<Generated> {
-	/** The first key that was learned after this list, and the list that it leads to. */
+	/** The first key that was learned after this list, and the list extended by this key. */
 	nextKey: string | undefined
 	next: Shape<Generated> | undefined
 	others: Map<string, Shape<Generated>> | undefined
@@ -75,12 +75,12 @@ export class Shapes<Generated> {
 	#functions = 0
 	#misses = 0
 	#random = 1
-	/** Shapes that occurred once. They are added if they occur again before another one takes their slot. */
+	/** Shapes that occurred once. They are added if they occur again before another shape takes their slot. */
 	readonly #candidates = Array.from({ length: CANDIDATES }, () => ({ parent: this.#root, key: '' }))
 
 	/**
 	 * @param generate Function that generates the function for a list of keys with `new Function`. The keys
-	 * contain neither `__proto__`, which means something else in a literal, nor lone surrogates.
+	 * contain neither `__proto__`, which has a special meaning in a literal, nor lone surrogates.
 	 */
 	constructor(generate: (keys: readonly string[]) => Generated) {
 		this.#generate = generate
@@ -96,7 +96,10 @@ export class Shapes<Generated> {
 		return shape.nextKey === key ? shape.next : (shape.others?.get(key) ?? this.#learn(shape, key))
 	}
 
-	/** Returns the function of a shape. Returns undefined for a shape that is not known to occur often. */
+	/**
+	 * Returns the function of a shape, or undefined if the shape has not occurred often. Each call counts as an
+	 * occurrence of the shape.
+	 */
 	functionOf(shape: Shape<Generated>): Generated | undefined {
 		return shape.generated ?? this.#sight(shape)
 	}
@@ -128,8 +131,8 @@ export class Shapes<Generated> {
 	}
 
 	/**
-	 * Returns whether a candidate keeps its slot although another key needs it. This is pseudorandom, because
-	 * shapes that occur in turn could otherwise displace each other forever.
+	 * Returns whether a candidate keeps its slot when another key needs the slot. The result is pseudorandom,
+	 * because shapes that occur in turn could otherwise displace each other forever.
 	 */
 	#isKept(): boolean {
 		this.#random = (Math.imul(this.#random, 1_664_525) + 1_013_904_223) | 0

@@ -7,14 +7,14 @@ export function isAsciiIn(bytes: Buffer, start: number, end: number): boolean {
 	return true
 }
 
-/** Length below which a loop over the bytes is faster than a native call. */
+/** Length up to which a loop over the bytes is faster than a native call. */
 const LOOP_LENGTH_MAX = 48
 
 /**
  * Decodes the string in `bytes[start, end)`. Returns undefined if the bytes are not UTF-8.
  *
- * @param latin1 The bytes from `latin1Start` onwards, with one character per byte. Slicing this string costs
- * less than native calls.
+ * @param latin1 The bytes from `latin1Start` onwards, with one character per byte. Slicing this string is
+ * faster than native calls.
  */
 export function utf8Text(
 	bytes: Buffer,
@@ -26,7 +26,8 @@ export function utf8Text(
 	if (end - start <= LOOP_LENGTH_MAX) {
 		if (isAsciiIn(bytes, start, end)) return latin1.substring(start - latin1Start, end - latin1Start)
 	} else {
-		// Each byte above 0x7f is a character that takes two bytes in UTF-8.
+		// In `slice`, each byte above 0x7f is a character that takes two bytes in UTF-8, so equal lengths mean
+		// ASCII.
 		const slice = latin1.substring(start - latin1Start, end - latin1Start)
 		if (Buffer.byteLength(slice) === end - start) return slice
 	}

@@ -30,19 +30,19 @@ export interface ConsumeOptions extends Omit<LogFilter, 'afterSeq' | 'fromSeq' |
 	 */
 	readonly from?: 'start' | 'end' | undefined
 	/**
-	 * Maximum number of retries if the handler fails on a record. The delay before a retry starts at 50 ms and
-	 * doubles up to 5 s. After the last retry, the consumer ends with `CONSUMER_FAILED`. It never skips a
+	 * Maximum number of retries after the handler fails on a record. The delay before a retry starts at 50 ms
+	 * and doubles up to 5 s. After the last retry, the consumer ends with `CONSUMER_FAILED`. It never skips a
 	 * record. Default: no limit.
 	 */
 	readonly retries?: number | undefined
 	/**
-	 * Number of records after which the cursor is saved. After a crash, about this many records can be handled
+	 * Number of records after which the cursor is saved. After a crash, about this many records may be handled
 	 * again. Default: 100.
 	 */
 	readonly saveIntervalRecords?: number | undefined
 	/** Maximum time before the cursor is saved. Default: 1,000 ms. */
 	readonly saveIntervalMs?: number | undefined
-	/** Whether to handle a record only after it is known to be on disk. Default: false. */
+	/** Whether to handle a record only after the watermark shows that it is on disk. Default: false. */
 	readonly durableOnly?: boolean | undefined
 	/**
 	 * Interval between checks for new records when the operating system does not report changes. Default: 200

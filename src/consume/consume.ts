@@ -31,15 +31,15 @@ export interface ConsumerStats {
 	readonly gaps: number
 	/** Number of absent records in those gaps, counting only records after the cursor. */
 	readonly absent: number
-	/** Number of times that the handler threw an error or rejected. */
+	/** Number of times that the handler threw or rejected. */
 	readonly failures: number
 	/** Number of times that the cursor was saved. */
 	readonly saves: number
 	/** Number of times that the cursor could not be saved. */
 	readonly saveFailures: number
 	/**
-	 * Number of seqs by which the cursor was moved back at the start, because records were lost in a power loss
-	 * and their seqs were reused.
+	 * Number of seqs by which the cursor was moved back at the start, because a power loss removed handled
+	 * records from the chain.
 	 */
 	readonly setBack: number
 	/**
@@ -54,7 +54,8 @@ export interface Consumer extends AsyncDisposable {
 	/** Name of the consumer. */
 	readonly name: string
 	/**
-	 * Identity of the last handled record. The saved cursor may be about `saveIntervalRecords` records behind.
+	 * Epoch and seq of the last record that was handled or that the filter excluded. The saved cursor may lag
+	 * by about `saveIntervalRecords` records.
 	 */
 	readonly cursor: ConsumerCursor
 	/** Resolves when the consumer is closed; rejects if it ends because of an error. */
@@ -64,8 +65,8 @@ export interface Consumer extends AsyncDisposable {
 	/** Returns the counters. */
 	stats(): ConsumerStats
 	/**
-	 * Waits up to `closeTimeoutMs` for the record that is being handled, then saves and releases the cursor.
-	 * The chain stays open. Idempotent.
+	 * Waits up to `closeTimeoutMs` for the handler to finish the current record, then saves the cursor and
+	 * releases its lock. The chain stays open. Idempotent.
 	 *
 	 * @throws {MeshChainError} The error that `done` rejects with, `CLOSE_FAILED` if the handler takes too
 	 * long, or `CURSOR_FAILED` if the cursor cannot be saved.
@@ -78,18 +79,18 @@ export interface Consumer extends AsyncDisposable {
  * then new records as they are committed. The cursor is saved on disk next to the chain, and a consumer with
  * the same name resumes at the cursor.
  *
- * Delivery is at least once: after a crash, up to `saveIntervalRecords` records are handled again. For
- * exactly-once results, store the identity, `(chainId, epoch, seq)`, with the result in one transaction. If
- * the handler fails on a record, the consumer retries that record, and later records wait. The handler also
- * receives `$gap` records.
+ * Delivery is at least once: after a crash, about `saveIntervalRecords` records may be handled again. For
+ * exactly-once results, store a record's identity, `(chainId, epoch, seq)`, and its result in one
+ * transaction. If the handler fails on a record, the consumer retries that record, and later records wait.
+ * The handler also receives `$gap` records.
  *
  * @param chain Chain to consume. It must have its own file, so a merged chain is refused.
  * @param name Name of the cursor: 1 to 64 letters, digits, `-` and `_`. At most one consumer with a given
  * name runs at a time.
- * @param handler Function that handles a record. It may return a promise. If it throws or rejects, the record
- * counts as not handled.
- * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_FILTER`, `CURSOR_IN_USE`, `CURSOR_MISMATCH`,
- * `CURSOR_DAMAGED`, `CURSOR_FAILED`.
+ * @param handler Function that handles a record. It may return a promise. If it throws or rejects, the
+ * consumer retries the record.
+ * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_FILTER`, `INVALID_LEVEL`, `CURSOR_IN_USE`,
+ * `CURSOR_MISMATCH`, `CURSOR_DAMAGED`, `CURSOR_FAILED`.
  *
  * @example
  * ```ts
@@ -127,7 +128,9 @@ class ChainConsumer implements Consumer {
 	readonly #over = new AbortController()
 	readonly #answer = new Abandonable()
 	readonly #schedule: SaveSchedule
-	/** Resolves to the seq after which the consumer starts; rejects if `done` rejects. */
+	/**
+	 * Resolves to the seq after which the consumer starts. If it rejects, `done` rejects with the same error.
+	 */
 	readonly #beginning: Promise<number>
 	readonly #counts = {
 		handled: 0,
@@ -143,8 +146,8 @@ class ChainConsumer implements Consumer {
 	/** Number of records since the cursor was saved. */
 	#unsaved = 0
 	/**
-	 * Number of handled records at the last save. Filtered records do not count, because skipping them again
-	 * costs nothing.
+	 * Number of handled records at the last save. Records that the filter excluded do not count, because
+	 * skipping them again costs nothing.
 	 */
 	#savedHandled = 0
 	#saving: Promise<void> | undefined
@@ -166,7 +169,7 @@ class ChainConsumer implements Consumer {
 		this.#schedule = new SaveSchedule(options, () => void this.#save())
 		this.#beginning = this.#begin()
 		this.done = this.#run()
-		// A warning reports the failure to a caller that ignores `done`.
+		// A caller may ignore `done`, because a warning also reports the failure.
 		this.done.catch(() => {})
 	}
 
@@ -296,7 +299,7 @@ class ChainConsumer implements Consumer {
 		return true
 	}
 
-	/** Saves the cursor, one save at a time. A failed save is retried at the next save. */
+	/** Saves the cursor, one save at a time. A failed save is retried later. */
 	#save(): Promise<void> {
 		this.#schedule.cancel()
 		this.#saving ??= this.#saveNow().finally(() => {

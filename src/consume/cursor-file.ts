@@ -3,8 +3,8 @@
  * a checksum. The lines are written alternately. A kill or a power loss destroys at most the line that was
  * being written. At most one consumer with a given name uses the file at a time.
  *
- * Invariant: the last saved cursor is in the file with the cursor's name, and no other process holds the lock
- * on the name. Both conditions are checked before each save.
+ * Invariant: the last saved cursor is in the file at `path`, and no other process holds the lock on the name.
+ * Both conditions are checked before each save.
  */
 import { createHash } from 'node:crypto'
 import { dirname } from 'node:path'
@@ -30,7 +30,7 @@ const LINE_BYTES = 256
 /** Start of the first line that is written to a file. No later line starts with this string. */
 const FIRST_LEAD = '{"turn":0,'
 
-/** Identity of the last handled record; epoch and seq are 0 before the first one. */
+/** Epoch and seq of the last handled record; both are 0 before the first one. */
 export interface ConsumerCursor {
 	/** Epoch of the record. */
 	readonly epoch: number
@@ -52,12 +52,12 @@ export class CursorFile {
 	readonly #lock: NameLock
 	/** File descriptor; undefined if the file must be opened again. */
 	#fd: number | undefined
-	/** Status of {@link #fd} when it was opened. */
+	/** Status of the file when it was opened. */
 	#stat: FileStat | undefined
 	#turn = 0
 	/**
-	 * Whether the name of the file is known to be on disk. The process that created the file may have been
-	 * killed before it synced the folder.
+	 * Whether this process has synced the directory entry of the file. The process that created the file may
+	 * have been killed before it synced the entry.
 	 */
 	#isNamed = false
 	/** Cursor from the file; undefined for a new file. */
@@ -99,8 +99,8 @@ export class CursorFile {
 	 * Saves a cursor on disk. If the file was removed or replaced, opens the file at the path, or creates a new
 	 * one.
 	 *
-	 * @throws {MeshChainError} `CURSOR_FAILED`, `CURSOR_IN_USE`, `CURSOR_MISMATCH`, `CURSOR_DAMAGED`. After an
-	 * error, the previously saved cursor is kept.
+	 * @throws {MeshChainError} `CURSOR_FAILED`, `CURSOR_IN_USE`, `CURSOR_MISMATCH`, `CURSOR_DAMAGED`. A failed
+	 * save does not destroy the previously saved cursor.
 	 */
 	async save({ epoch, seq }: ConsumerCursor): Promise<void> {
 		try {
@@ -164,7 +164,11 @@ function encode({ turn, chainId, epoch, seq }: Line): Buffer {
 	return Buffer.from(`${text.padEnd(LINE_BYTES - 1)}\n`)
 }
 
-/** Returns the newest line with a valid checksum. */
+/**
+ * Returns the newest valid line; undefined if the first line was never completely written.
+ *
+ * @throws {MeshChainError} `CURSOR_DAMAGED`
+ */
 function newest(bytes: Buffer, path: string): Line | undefined {
 	const lines = [0, LINE_BYTES].map((at) => decode(bytes.subarray(at, at + LINE_BYTES)))
 	const valid = lines.filter((line) => line !== undefined).sort((a, b) => b.turn - a.turn)
@@ -177,8 +181,8 @@ function newest(bytes: Buffer, path: string): Line | undefined {
 }
 
 /**
- * Returns whether a full disk, a kill or a power loss truncated the first line. Such a line was never
- * acknowledged.
+ * Returns whether the file contains at most an incomplete first line, because of a full disk, a kill or a
+ * power loss. Such a line was never acknowledged.
  */
 function isUnfinished(bytes: Buffer): boolean {
 	if (bytes.every((byte) => byte === 0)) return bytes.length <= LINE_BYTES
@@ -196,10 +200,7 @@ function decode(bytes: Buffer): Line | undefined {
 	}
 }
 
-/**
- * Returns whether a turn is valid. The limit is far below the largest exact integer, so a file cannot run out
- * of turns.
- */
+/** Returns whether a turn is valid. The limit leaves room for later turns, which must be exact integers. */
 function isTurn(turn: unknown): boolean {
 	return isSeq(turn, 0) && turn <= SEQ_MAX / 2
 }

@@ -3,11 +3,11 @@ import type { Chain } from '../chain/index.ts'
 import type { LogRecord } from '../model/record.ts'
 
 /**
- * Returns the seq of the first record of a later epoch. The seq is in the range `(afterSeq, laterSeq]`.
+ * Returns the seq of the first record in a later epoch. The seq is in the range `(afterSeq, laterSeq]`.
  * Epochs never decrease, so the function bisects the chain with seeks. The number of reads grows with the
  * square of the logarithm of the chain's length.
  *
- * @param range Range to search. `laterSeq` is the seq of a record of a later epoch.
+ * @param range Range to search. `laterSeq` is the seq of a record in a later epoch.
  */
 export async function firstSeqAfterEpoch(
 	chain: Chain,
@@ -31,7 +31,7 @@ export async function lastOf(chain: Chain): Promise<LogRecord | undefined> {
 	return undefined
 }
 
-/** Returns the last record up to a seq, skipping gaps. Default: the last record of the chain. */
+/** Returns the last record up to a seq, skipping gaps. By default, returns the last record of the chain. */
 export async function lastUpTo(
 	chain: Chain,
 	toSeq = Number.MAX_SAFE_INTEGER,

@@ -6,7 +6,7 @@ import { MeshChainError } from '../model/errors.ts'
 import type { FileSystem } from '../platform/file-system.ts'
 
 type Named = 'consumer' | 'projection'
-/** A forwarder does not need a name. */
+/** Kind of lock holder. A forwarder does not have a name. */
 export type LockHolder = Named | 'forwarder'
 
 /**
@@ -25,7 +25,7 @@ export class NameLock {
 	#lock: Lock
 
 	/**
-	 * @param path Path of the file that holds the position.
+	 * @param path Path of the file that contains the position.
 	 * @param what Kind of holder, for error messages.
 	 * @throws {MeshChainError} `CURSOR_IN_USE`, which names the process that holds the lock, or an error from
 	 * the file system.

@@ -32,13 +32,13 @@ import { SnapshotFile } from './snapshot-file.ts'
 export interface ProjectOptions<S> {
 	/**
 	 * Function that returns the next state, or a promise of the next state. It is called for each record in
-	 * order, except mesh-chain's own records.
+	 * order, except for mesh-chain's own records.
 	 */
 	readonly fold: (state: S, record: LogRecord) => S | Promise<S>
 	/** State before the first record. The fold receives a copy and may modify it. */
 	readonly initial: S
 	/**
-	 * Number of records after which the state is saved. After a crash, about this many records can be folded
+	 * Number of records after which the state is saved. After a crash, about this many records may be folded
 	 * again. Default: 1,000.
 	 */
 	readonly saveIntervalRecords?: number | undefined
@@ -69,8 +69,8 @@ export interface Projection<S> extends AsyncDisposable {
 	/** Seq of the last folded record; 0 before the first one. */
 	readonly seq: number
 	/**
-	 * Number of records that are absent from the chain since its first record, and are therefore not in the
-	 * state; 0 for a complete state.
+	 * Number of records up to `seq` that are absent from the chain, and therefore not part of the state; 0 for
+	 * a complete state.
 	 */
 	readonly absent: number
 	/** Resolves when the projection is closed; rejects if it ends because of an error. */
@@ -83,7 +83,7 @@ export interface Projection<S> extends AsyncDisposable {
 	 */
 	reached(seq: number): Promise<S>
 	/**
-	 * Waits up to `closeTimeoutMs` for a running fold, then saves and releases the state. Idempotent.
+	 * Waits up to `closeTimeoutMs` for a running fold, then saves the state and releases its lock. Idempotent.
 	 *
 	 * @throws {MeshChainError} The error that `done` rejects with, or `CLOSE_FAILED` if the fold takes too
 	 * long.
@@ -93,16 +93,16 @@ export interface Projection<S> extends AsyncDisposable {
 
 /**
  * Folds every record of a chain into a state, except mesh-chain's own records: first the existing records,
- * and then new records. State and position are saved together in a file next to the chain, and a projection
- * with the same name resumes from this file. If a power loss removed records that were already folded, the
- * projection starts again from the first record.
+ * and then new records. The state and the position are saved together in a file next to the chain, and a
+ * projection with the same name resumes from this file. If a power loss removed records that were already
+ * folded, the projection starts again from the first record.
  *
  * @param chain Chain to fold. It must have its own file, so a merged chain is refused.
  * @param name Name of the projection: 1 to 64 letters, digits, `-` and `_`. At most one projection with a
  * given name runs at a time.
  * @throws {MeshChainError} `INVALID_OPTION`, `CURSOR_IN_USE`, `CURSOR_FAILED`. `done` can also reject with
  * `CURSOR_MISMATCH`, `CURSOR_DAMAGED`, `INVALID_STATE` for a state that is not plain data, and
- * `CONSUMER_FAILED` if `fold` throws.
+ * `CONSUMER_FAILED` if `fold` throws or rejects.
  *
  * @example
  * ```ts
@@ -174,7 +174,7 @@ class ChainProjection<S> implements Projection<S> {
 		this.#options = options
 		this.#schedule = new SaveSchedule(options, () => this.#save())
 		this.done = this.#run()
-		// A warning reports the failure to a caller that ignores `done`.
+		// A caller may ignore `done`, because a warning also reports the failure.
 		this.done.catch(() => {})
 	}
 
@@ -280,7 +280,10 @@ class ChainProjection<S> implements Projection<S> {
 		for (const waiter of this.#waiting) if (waiter.seq <= seq) waiter.resolve()
 	}
 
-	/** Saves the state. A failure is reported once, and the save is retried. */
+	/**
+	 * Saves the state. During a fold, the save is postponed until the fold has finished. A failure is reported
+	 * once, and the save is retried.
+	 */
 	#save(): void {
 		this.#schedule.cancel()
 		this.#isSaveDue = this.#isFolding
@@ -298,7 +301,7 @@ class ChainProjection<S> implements Projection<S> {
 	}
 }
 
-/** Returns how many records of a gap come after a seq. The gap may start before the last folded record. */
+/** Returns how many of the records in a gap come after a seq. The gap may start at or before that seq. */
 function absentAfter(seq: number, { data }: LogRecord<'$gap', GapData>): number {
 	return data === undefined ? 0 : Math.max(0, Math.min(data.count, data.toSeq - seq))
 }

@@ -15,8 +15,8 @@ export async function resumeAfter(chain: Chain, { epoch, seq }: ConsumerCursor):
 	if (isGap(at) && at.data?.cause === 'retained') return Math.min(seq, at.seq)
 	if (at.epoch <= epoch) return Math.min(seq, at.seq)
 	const laterSeq = await firstSeqAfterEpoch(chain, epoch, { afterSeq: 0, laterSeq: at.seq })
-	// All reused seqs are after the cursor. Earlier records are absent, and no other records have replaced
-	// them.
+	// The later epoch starts after the cursor, so it does not reuse any seq up to the cursor. Handled records
+	// may be absent, but other records have not replaced them.
 	if (laterSeq > seq) return seq
 	return (await lastUpTo(chain, laterSeq - 1))?.seq ?? 0
 }

@@ -1,6 +1,6 @@
 /**
- * Decides when to save a position: after a number of records, or when a maximum time has passed since the
- * first unsaved record.
+ * Decides when to save a position: after a number of records, or at most a given time after the first unsaved
+ * record.
  */
 
 /** The intervals of a schedule. */
@@ -33,7 +33,7 @@ export class SaveSchedule {
 		this.#timer ??= setTimeout(this.#save, this.#intervals.saveIntervalMs)
 	}
 
-	/** Cancels the scheduled save. Every save starts with this call, even a scheduled one. */
+	/** Cancels the scheduled save. Every save, including a scheduled one, calls this method first. */
 	cancel(): void {
 		clearTimeout(this.#timer)
 		this.#timer = undefined

@@ -27,7 +27,7 @@ import { NameLock } from './name-lock.ts'
 export interface Snapshot<S> {
 	readonly epoch: number
 	readonly seq: number
-	/** Number of records up to that seq that are absent from the chain, and are therefore not in the state. */
+	/** Number of records up to `seq` that are absent from the chain, and therefore not part of the state. */
 	readonly absent: number
 	readonly state: S
 }
@@ -93,13 +93,14 @@ export class SnapshotFile<S> {
 
 	/**
 	 * Whether the file has the same identity and size as after the last read or write; true before the first
-	 * one.
+	 * read or write.
 	 */
 	get isKept(): boolean {
 		if (this.#stat === undefined) return true
 		try {
 			const found = this.#system.statSync(this.path)
-			// The file is not kept open, so another file may now have the same inode number.
+			// The size is also compared, because the file is not kept open and its inode number may have been
+			// reused.
 			return isSameFile(found, this.#stat) && found.size === this.#stat.size
 		} catch {
 			return false
@@ -109,7 +110,8 @@ export class SnapshotFile<S> {
 	/**
 	 * Writes a snapshot.
 	 *
-	 * @throws {MeshChainError} `CURSOR_FAILED`, `CURSOR_IN_USE`. After an error, the previous snapshot is kept.
+	 * @throws {MeshChainError} `CURSOR_FAILED`, `CURSOR_IN_USE`, `INVALID_STATE`. After an error, the file
+	 * contains either the previous or the new snapshot.
 	 */
 	write({ epoch, seq, absent, state }: Snapshot<S>): void {
 		const temporary = `${this.path}.tmp`
@@ -154,10 +156,10 @@ export class SnapshotFile<S> {
 }
 
 /**
- * Checks that a state survives a round trip through JSON.
+ * Returns the state if it survives a round trip through JSON, or null if the state is undefined.
  *
- * @throws {MeshChainError} `INVALID_STATE` if it does not, for example because it contains a function, a map
- * or a class instance.
+ * @throws {MeshChainError} `INVALID_STATE` if the state does not survive, for example because it contains a
+ * function, a map or a class instance.
  */
 function plainState(state: unknown): unknown {
 	if (state === undefined) return null

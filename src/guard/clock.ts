@@ -5,18 +5,19 @@ import { hush } from './hush.ts'
 import { discard } from './promises.ts'
 import { messageOf } from './values.ts'
 
-/** A guarded clock. Every reading is a valid time for a record. */
+/** A guarded clock. Every reading is within the range of record times, but may have a fraction. */
 export interface SoundClock {
 	(): number
-	/** Number of invalid readings that were replaced with a reading from `Date.now`. */
+	/** Number of times that the clock failed and `Date.now` was read instead. */
 	readonly failures: number
 }
 
 /**
- * Guards a clock, so that every reading is a number from 0 to the latest time that a `Date` can represent. If
- * the clock throws, calls itself or returns an invalid value, the reading comes from `Date.now`.
+ * Guards a clock, so that every reading is a number from 0 to the latest time that a `Date` can represent.
+ * The reading comes from `Date.now` if the clock throws or returns an invalid value, or if the clock itself
+ * makes the call.
  *
- * @param failed Called with each failure.
+ * @param failed Called with the error from each failure.
  */
 export function soundClock(clock: () => unknown, failed: (thrown: unknown) => void): SoundClock {
 	let isAsking = false
@@ -49,7 +50,7 @@ export function isTime(tsMs: unknown): tsMs is number {
 	return typeof tsMs === 'number' && tsMs <= TIME_MAX_MS
 }
 
-/** Returns a {@link soundClock} that emits a warning at its first failure. */
+/** Returns a {@link soundClock} that emits a warning on its first failure. */
 export function toldClock(name: string, clock: () => unknown): SoundClock {
 	let isTold = false
 	return soundClock(clock, (thrown) => {

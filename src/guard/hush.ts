@@ -8,7 +8,7 @@
  */
 import { types } from 'node:util'
 
-/** Promises that are already handled. Prevents an endless loop for a promise that rejects with itself. */
+/** Promises that have already been handled. Prevents an endless loop if a promise rejects with itself. */
 const hushed = new WeakSet<object>()
 
 /**
@@ -20,7 +20,7 @@ export function hush(value: unknown): void {
 	if (!types.isPromise(value) || hushed.has(value)) return
 	hushed.add(value)
 	try {
-		// The promise may have its own `then`.
+		// The promise may override `then`.
 		Promise.prototype.then.call(value, ignore, hush)
 	} catch (thrown) {
 		// The promise's constructor is unreadable or does not create promises.
@@ -28,7 +28,7 @@ export function hush(value: unknown): void {
 	}
 }
 
-/** Applies {@link hush} to several values, including values that may still be in use. */
+/** Applies {@link hush} to several values. A value that is still in use is not affected. */
 export function hushAll(...values: readonly unknown[]): void {
 	for (const value of values) hush(value)
 }

@@ -5,8 +5,8 @@ import { methodOf } from './values.ts'
 
 /**
  * An async iterator over the items of any iterable, for use in `for await`. Follows the language
- * specification, with two exceptions: a thenable that resolves with itself ends the iteration, and a source
- * is abandoned if its `return` does not settle in time.
+ * specification, with two exceptions: a thenable that resolves with itself ends the iteration with an error,
+ * and a source is abandoned if its `return` does not settle in time.
  *
  * @param left Called when the source is abandoned.
  */

@@ -1,22 +1,25 @@
-/** Waits for promises and thenables from foreign code, which may settle twice, never, or with themselves. */
+/**
+ * Waits for promises and thenables from foreign code. They may settle twice, never settle, or resolve with
+ * themselves.
+ */
 import { types } from 'node:util'
 import { TIMER_MS_MAX } from '../platform/time-limits.ts'
 import { hush, ignore } from './hush.ts'
 import { propertyOf } from './values.ts'
 
-/** Maximum length of a chain of thenables that resolve with further thenables. */
+/** Maximum number of thenables to follow if each of them resolves with another thenable. */
 const THENABLE_DEPTH_MAX = 32
 
 /**
- * Returns whether `await` would wait for a value. A value whose `then` is unreadable counts as a rejected
- * promise.
+ * Returns whether `await` would wait for a value. Also returns true if `then` is unreadable, because `await`
+ * would reject.
  */
 export function isThenable(value: unknown): value is PromiseLike<unknown> {
 	if ((typeof value !== 'object' || value === null) && typeof value !== 'function') return false
 	try {
 		const { then } = value as Partial<PromiseLike<unknown>>
 		if (!types.isPromise(then)) return typeof then === 'function'
-		// If a promise resolved with this value, the promise in `then` would remain unhandled, so callers refuse
+		// A promise that resolves with this value would leave the promise in `then` unhandled, so callers refuse
 		// the value.
 		hush(then)
 		return true
@@ -28,8 +31,8 @@ export function isThenable(value: unknown): value is PromiseLike<unknown> {
 
 /**
  * Calls one of two functions, once and in a later microtask, when a value settles. Calls neither function if
- * the value never settles. Behaves like `await`, except that a thenable that resolves with itself counts as
- * rejected. The two functions must not throw.
+ * the value never settles. Behaves like `await`, except that `rejected` is called for a thenable that
+ * resolves with itself. Neither function may throw.
  */
 export function follow(
 	value: unknown,
@@ -70,7 +73,7 @@ function adopt(
 	}
 	let isSettled = false
 	const once = (settle: (result: unknown) => void) => (result: unknown) => {
-		// Also handles the value from a second call.
+		// Also handles the argument of a second call.
 		hush(result)
 		if (isSettled) return
 		isSettled = true
@@ -131,8 +134,8 @@ export function within<T>(promise: Promise<T>, ms: number): Promise<Outcome<T>> 
 }
 
 /**
- * A wait for foreign code. The caller can abandon the wait, so that closing always finishes. Supports one
- * wait at a time.
+ * A wait for foreign code. The caller can abandon the wait, so that closing cannot hang. Supports one wait at
+ * a time.
  */
 export class Abandonable {
 	#abandon: (reason: unknown) => void = () => {}

@@ -2,14 +2,21 @@
 import { hush } from './hush.ts'
 import { attempt, tagTextOf, textOf } from './values.ts'
 
+/** Maximum length of the result. */
+const LENGTH_MAX = 80
+/** Number of characters of a value that are looked at. */
+const SHOWN_LENGTH_MAX = 400
+
 /**
- * Formats a refused value for an error message, as one line of at most 80 characters. Never throws. If the
- * value is a promise, also handles the promise.
+ * Formats a refused value for an error message, in one line of at most 80 characters. Never throws. Also
+ * handles the value if it is a promise.
  */
 export function show(value: unknown): string {
 	hush(value)
 	const text = attempt(() => textOfAny(value), typeof value)
-	return text.length > 80 ? `${text.slice(0, 77)}...` : text
+	// The source of a function and the description of a symbol may have several lines.
+	const line = text.slice(0, SHOWN_LENGTH_MAX).replaceAll(/\s*[\r\n\u2028\u2029]\s*/g, ' ')
+	return line.length > LENGTH_MAX ? `${line.slice(0, LENGTH_MAX - 3)}...` : line
 }
 
 function textOfAny(value: unknown): string {

@@ -1,10 +1,10 @@
 /**
  * Reads values from foreign code: results, errors and properties.
  *
- * Foreign code is all code outside mesh-chain: appenders, listeners, hooks, clocks, getters, errors,
- * promises, targets, sources. Its values can be anything, such as a revoked proxy, a getter that throws, or a
- * symbol thrown as an error. Every function in this folder terminates and returns a plain value of the
- * requested type. A function throws only if its docstring documents the error. Callers invoke foreign code
+ * Foreign code is all code outside mesh-chain: appenders, listeners, hooks, clocks, targets and sources, and
+ * the getters and methods of any value. Its values can be anything, such as a revoked proxy, an object with a
+ * getter that throws, or a thrown symbol. Every function in this folder terminates and returns a value of its
+ * declared type. A function throws only if its docstring documents the error. Callers invoke foreign code
  * within a `try` block, and read its values with these functions.
  */
 import { types } from 'node:util'
@@ -38,7 +38,7 @@ export function propertyOf(value: unknown, name: string | symbol): unknown {
 	return undefined
 }
 
-/** Returns the value of an own property; undefined for a getter, because the value of a getter may change. */
+/** Returns the value of an own property; undefined for a getter, because its value may change. */
 export function ownValueOf(value: object, name: string): unknown {
 	const own = attempt<unknown>(() => Object.getOwnPropertyDescriptor(value, name)?.value, undefined)
 	hush(own)
@@ -115,7 +115,8 @@ export function codeOf(thrown: unknown): string | undefined {
 /**
  * Returns a method of any value, bound to that value, or undefined if the method is missing.
  *
- * @throws {unknown} A `TypeError` if the property is not a function, or any error from its getter.
+ * @throws {unknown} A `TypeError` if the value has no properties or the property is not a function, or any
+ * error from the property's getter.
  */
 export function methodOf(
 	value: unknown,
@@ -126,4 +127,11 @@ export function methodOf(
 	if (typeof method === 'function') return (...args) => Reflect.apply(method, value, args)
 	hush(method)
 	throw new TypeError(`${String(name)} must be a function`)
+}
+
+/** Returns whether a value is an object literal, or an object without a prototype. Never throws. */
+export function isPlainObject(value: unknown): value is Record<string, unknown> {
+	if (typeof value !== 'object' || value === null) return false
+	const prototype = attempt<unknown>(() => Object.getPrototypeOf(value), undefined)
+	return prototype === Object.prototype || prototype === null
 }

@@ -1,22 +1,22 @@
 /**
  * Puts statements in the order in which the server executed them, as far as a client can determine.
  *
- * The order in which answers arrive is not sufficient. A commit releases its locks before the server answers
- * it, so answers to other sessions can arrive first. However, a transaction that waits for one of these locks
- * receives its answer, and sends its own COMMIT, only after the first COMMIT was sent. Therefore, a statement
- * that ends a transaction is ordered by the time at which it was sent. Any other statement is ordered by the
- * time at which it was answered. A statement is held until every earlier statement that may end a transaction
- * is answered.
+ * Answers may arrive in a different order. A commit releases its locks before the server answers it, so
+ * answers to other sessions can arrive first. However, a transaction that waits for one of these locks can
+ * continue, and send its own COMMIT, only after the first COMMIT has been sent. Therefore, a statement that
+ * ends a transaction is ordered by the time at which it was sent, and any other statement by the time at
+ * which it was answered. A statement is held until every earlier statement that may end a transaction has
+ * been answered.
  */
 import { onExit } from '../platform/exit-hook.ts'
 import type { StatementData } from './statement.ts'
 
 /**
- * Matches a statement that ends a transaction, after any leading whitespace, semicolons and comments. Each
- * part matches in only one way, so long texts do not cause backtracking.
+ * Matches a statement that may end a transaction, after any leading whitespace, semicolons and comments. Each
+ * part can match in only one way, which prevents excessive backtracking.
  */
 const ENDS = /^(?:[\s;]|--[^\n]*\n|\/\*[^*]*\*+(?:[^/*][^*]*\*+)*\/)*(?:commit|end|rollback|abort)\b/i
-/** Number of characters to search, from the start of the text. */
+/** Maximum number of characters to search at the start of a text. */
 const BEFORE_END_MAX = 10_000
 /** Maximum number of statements to hold while a commit is unanswered. */
 const HELD_MAX = 1000
@@ -25,9 +25,9 @@ const HELD_MAX = 1000
 export class CommitOrder {
 	readonly #publish: (data: StatementData) => void
 	#last = 0
-	/** Positions of the statements in flight that may end a transaction, in ascending order. */
+	/** Positions of in-flight statements that may end a transaction, in ascending order. */
 	readonly #ending = new Set<number>()
-	/** Answered statements, ordered by position. */
+	/** Answered statements that are not yet published, ordered by position. */
 	readonly #held: { readonly position: number; readonly data: StatementData }[] = []
 	#undoExit: (() => void) | undefined
 
@@ -35,14 +35,14 @@ export class CommitOrder {
 		this.#publish = publish
 	}
 
-	/** Registers a statement that was sent. Returns its position if the position is already known. */
+	/** Registers a sent statement. Returns its position, or undefined if the position is not known yet. */
 	sent(text: string): number | undefined {
 		if (!ENDS.test(text.slice(0, BEFORE_END_MAX))) return undefined
 		this.#ending.add(++this.#last)
 		return this.#last
 	}
 
-	/** Accepts an answered statement. @param position Position that `sent` returned for the statement. */
+	/** Adds an answered statement. @param position Position that `sent` returned for the statement. */
 	answered(data: StatementData, position: number = ++this.#last): void {
 		this.#ending.delete(position)
 		const before = this.#held.findLastIndex((held) => held.position < position)

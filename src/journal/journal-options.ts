@@ -27,8 +27,8 @@ export interface JournalOptions {
 	 */
 	readonly redact?: RedactParams | undefined
 	/**
-	 * Maximum total size of the text and parameters of a statement, in bytes. A larger statement is cut and
-	 * cannot be replayed. Default: 256 KiB. Maximum: 512 KiB.
+	 * Maximum total size of a statement's text and parameters, in bytes. A larger statement is cut and cannot
+	 * be replayed. Default: 256 KiB. Maximum: 512 KiB.
 	 */
 	readonly statementBytesMax?: number | undefined
 }

@@ -40,8 +40,8 @@ interface PgPool {
 }
 
 /**
- * Contains the node-postgres function that converts a parameter to its wire value. The type definitions of
- * `pg` do not include this function.
+ * node-postgres utilities. `prepareValue`, which converts a parameter to its wire value, is missing from the
+ * type definitions of `pg`.
  */
 const { utils } = pg as unknown as { readonly utils: { prepareValue(value: unknown): WireValue } }
 
@@ -50,17 +50,17 @@ const journaled = processWide('journaled', () => new WeakSet<object>())
 /**
  * Records every statement that is sent through a node-postgres pool or client after this call. Each record
  * contains the text, the parameters as sent over the wire, the transaction and how it ended, the number of
- * rows, a checksum of the result, the duration and the error. Returns the same object. Its behaviour does not
- * change: callbacks, promises, cursors, streams, errors and types work as in node-postgres without a journal.
+ * rows, a checksum of the result, the duration and the error. Returns the same object, whose behaviour does
+ * not change: callbacks, promises, cursors, streams, errors and types work as they do without a journal.
  *
  * A statement is published before its caller receives the result or the error. However, if a COMMIT on
  * another connection is in flight, the statement is published only after that COMMIT is answered. Therefore,
  * the order of the chain is the order in which the transactions took effect, as far as a client can
- * determine. A record that the loop refuses is counted by the loop, and the query is not affected.
+ * determine. If the loop refuses a record, it counts the record, and the query is not affected.
  *
  * @param poolOrClient A `Pool` or `Client` from `pg`.
- * @throws {MeshChainError} `INVALID_OPTION` for any other object, and for an object that is already
- * journaled.
+ * @throws {MeshChainError} `INVALID_OPTION` for any other object, for an object that is already journaled,
+ * and for an invalid loop or option.
  *
  * @example
  * ```ts
@@ -191,7 +191,7 @@ function ask(client: PgClient, query: PgClient['query'], made: MadeQuery, config
 		query.call(client, made)
 	})
 	return answer.catch((error) => {
-		// Replaces the stack of the socket callback, which is of no help to the caller.
+		// Replaces the stack of the socket callback, which does not help the caller.
 		if (error instanceof Error) Error.captureStackTrace(error)
 		throw error
 	})

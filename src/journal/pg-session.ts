@@ -2,9 +2,9 @@
  * Follows one node-postgres connection. Derives its transactions from the server's messages, and records each
  * statement when its answer is complete.
  *
- * A session inspects each query when the query is submitted (`submit`). It then inspects the server's
- * messages, which arrive in the order of the queries. Following a query does not change its behaviour,
- * regardless of whether a client, a cursor or a stream handles its answer.
+ * A session inspects each query when it is submitted (`submit`), and then the server's messages, which arrive
+ * in the order of the queries. Following a query does not change its behaviour, regardless of whether a
+ * client, a cursor or a stream handles its answer.
  */
 import { ResultChecksum, type WireField } from './result-checksum.ts'
 import type { StatementData, TransactionEnd, WireValue } from './statement.ts'
@@ -35,7 +35,10 @@ interface WireMessage {
 /** The members of a node-postgres connection that a session uses. */
 export interface PgConnection {
 	prependListener(event: string, listener: (message: WireMessage) => void): unknown
-	/** Texts of prepared statements by name. Later queries contain only the name. */
+	/**
+	 * Texts of prepared statements, by name. A query that reuses a prepared statement may contain only the
+	 * name.
+	 */
 	readonly parsedStatements?: Readonly<Record<string, string | undefined>>
 	readonly submittedNamedStatements?: Readonly<Record<string, string | undefined>>
 }
@@ -46,8 +49,8 @@ export interface SessionHost {
 	/** Converts parameters to wire values. */
 	toWire(values: readonly unknown[]): readonly WireValue[]
 	/**
-	 * Called when the server starts a statement. Returns the position of the statement if the position is known
-	 * before the answer arrives.
+	 * Called when the server starts a statement. Returns the statement's position if it is known before the
+	 * answer arrives.
 	 */
 	sent(text: string): number | undefined
 	/**
@@ -71,19 +74,19 @@ export class PgSession {
 	#tx = 0
 	#seq = 0
 	/**
-	 * Statements in flight, in the order of their answers. There is more than one only if statements are
-	 * pipelined.
+	 * Statements in flight, in the order in which the server answers them. There are several only if statements
+	 * are pipelined.
 	 */
 	readonly #sent: InFlightStatement[] = []
 	#lostBy: unknown = new Error('Connection terminated')
 	/** Last transaction status from the server. */
 	#status: string
-	/** Delivers the held error to its caller. */
+	/** Delivers the held error to the caller. */
 	#deliverHeld: (() => void) | undefined
 
 	/**
 	 * @param status Current transaction status. If a transaction is in progress, its start is unknown, so the
-	 * seqs of its statements do not start at 1.
+	 * numbers of its statements do not start at 1.
 	 */
 	constructor(id: string, connection: PgConnection, host: SessionHost, status: string = IDLE) {
 		this.#id = id
@@ -91,8 +94,8 @@ export class PgSession {
 		this.#host = host
 		this.#status = status
 		if (status !== IDLE) this.#seq = this.#tx = 1
-		// These listeners are prepended first, so they are called last: after the statement is recorded, but
-		// before node-postgres handles the event.
+		// These listeners are prepended first, so they run after the listeners below have recorded the statement,
+		// but before node-postgres handles the event.
 		for (const event of ['readyForQuery', 'error', 'end'])
 			connection.prependListener(event, () => this.#release())
 		this.#on('rowDescription', ({ fields = [] }) => this.#sent[0]?.described(fields as FieldDescription[]))
@@ -128,7 +131,7 @@ export class PgSession {
 			try {
 				look(message)
 			} catch {
-				// The only consequence of the error is that the statement is not recorded.
+				// The statement may not be recorded correctly, but the query is not affected.
 			}
 		})
 	}
@@ -255,7 +258,7 @@ const COMMITS = new Set(['COMMIT', 'PREPARE TRANSACTION'])
 /** Words that may end a transaction, anywhere in a text. */
 const ENDING_WORDS = /\b(?:commit|end|rollback|abort|prepare)\b/i
 
-/** A statement that was sent but whose answer is not complete. */
+/** A statement that has been sent, and whose answer is not yet complete. */
 class InFlightStatement {
 	readonly checksum = new ResultChecksum()
 	readonly text: string
@@ -270,9 +273,7 @@ class InFlightStatement {
 	#isBinary = false
 	#isCopy = false
 	readonly #commands: string[] = []
-	/**
-	 * Number of rows according to the server. For a cursor, the server counts only the rows of the last fetch.
-	 */
+	/** Number of rows that the server reported. For a cursor, this is only the number in the last fetch. */
 	#rows: number | null = null
 
 	constructor(query: PgQuery, text: string, params: readonly WireValue[] | undefined, startedMs: number) {
@@ -282,7 +283,7 @@ class InFlightStatement {
 		this.#startedMs = startedMs
 	}
 
-	/** Whether node-postgres did not send the statement because it could not convert the parameters. */
+	/** Whether node-postgres refused to send the statement because it could not convert the parameters. */
 	get wasNeverConverted(): boolean {
 		return this.#params === undefined && this.#commands.length === 0 && this.error === undefined
 	}
@@ -349,8 +350,8 @@ class InFlightStatement {
 		nowMs: number,
 	): StatementData {
 		const { name, types } = this.query
-		// Rare fields are assigned separately, because conditional spreads are slow and this code runs for each
-		// statement.
+		// Optional fields are assigned separately, because conditional spreads are slow and this code runs for
+		// each statement.
 		const data: { -readonly [Name in keyof StatementData]: StatementData[Name] } = {
 			session: at.session,
 			tx: at.tx,

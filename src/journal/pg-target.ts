@@ -1,6 +1,6 @@
 /**
- * The Postgres server into which statements are replayed, and its connections, which report the answer to
- * each statement.
+ * The Postgres server into which statements are replayed, and the connections to it. A connection returns the
+ * answer to each statement.
  */
 import { createRequire } from 'node:module'
 import type { Socket } from 'node:net'
@@ -14,9 +14,9 @@ import type { StatementData, WireValue } from './statement.ts'
 import { type Replayable, TargetQuery } from './target-query.ts'
 
 /**
- * Connection settings for the target. Each of the other options overrides a part of `url`. node-postgres
- * takes missing settings from environment variables, such as `PGHOST` and `PGPASSWORD`, and from `~/.pgpass`.
- * Otherwise, it applies its own defaults.
+ * Connection settings for the target. The other options override the corresponding parts of `url`.
+ * node-postgres takes missing settings from environment variables, such as `PGHOST` and `PGPASSWORD`, or from
+ * `~/.pgpass`, and otherwise applies its own defaults.
  */
 export interface PgTargetOptions {
 	/** URL of the target: `postgres://user@host:5432/database`. */
@@ -46,7 +46,7 @@ export interface Answer {
 	 * running.
 	 */
 	readonly isTimedOut: boolean
-	/** Reason for the loss of the connection; empty if the connection was not lost. */
+	/** Reason why the connection was lost; empty if it was not lost. */
 	readonly lostBy: string
 }
 
@@ -100,7 +100,7 @@ export class PgTarget {
 	 * Opens a connection.
 	 *
 	 * @throws {MeshChainError} `TARGET_UNREACHABLE` if the connection cannot be opened. After a timeout, the
-	 * cause of the error has the code `ETIMEDOUT`.
+	 * error's cause has the code `ETIMEDOUT`.
 	 */
 	async connect(signal: AbortSignal): Promise<TargetConnection> {
 		const client = new pg.Client(this.#config)
@@ -128,8 +128,8 @@ export class PgTarget {
 }
 
 /**
- * The statements that `DISCARD ALL` is equivalent to, according to the Postgres manual. `DISCARD ALL` must be
- * the only statement in its text, but the same text must also set the timeout again.
+ * Equivalent of `DISCARD ALL`, according to the Postgres manual. `DISCARD ALL` itself must be the only
+ * statement in its text, but the text that resets a connection must also set the timeout again.
  */
 const DISCARD_ALL =
 	'CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; DEALLOCATE ALL; UNLISTEN *; SELECT ' +
@@ -140,7 +140,7 @@ export class TargetConnection {
 	readonly #client: pg.Client
 	readonly #session: PgSession
 	readonly #timeoutMs: number
-	/** Statement that sets the timeout. Poolers refuse the timeout as a connection parameter. */
+	/** Statement that sets the timeout, because poolers refuse the timeout as a connection parameter. */
 	readonly #setTimeout: string
 	#answered: ((data: StatementData) => void) | undefined
 	#lostBy: string | undefined
@@ -288,8 +288,8 @@ function withoutEmpty(config: object): object {
 }
 
 /**
- * Returns the reason for an error. For a host name with several addresses, Node reports one error per
- * address. In that case, returns the reason for the first error.
+ * Returns the reason why a connection failed. For a host name with several addresses, Node reports one error
+ * per address, and the first one is used.
  */
 function reasonOf(error: unknown): string {
 	const [first] = error instanceof AggregateError ? error.errors : []

@@ -3,20 +3,20 @@
  *
  * Invariant: a statement counts as a read only if its command tags and its text prove that it is one. A read
  * consists only of queries (`SELECT`, `VALUES`, `TABLE` and others), `SHOW`, cursor commands and transaction
- * control. It contains no keyword that writes or locks, no function except built-in functions without side
- * effects, and no name of an object that may have hidden effects (`Suspects`). Any other statement is assumed
- * to define everything that statements of its kind can define. Only a statement that provably defines nothing
- * leaves the suspects unchanged.
+ * control. It does not contain a keyword for writing or locking, a function other than built-in functions
+ * without side effects, or the name of an object that may have hidden effects (`Suspects`). Any other
+ * statement is assumed to define everything that statements of its kind can define. Only a statement that
+ * provably defines nothing leaves the suspects unchanged.
  *
- * The proof examines tokens without a grammar, and never accepts a construct that it does not recognise.
+ * The proof examines tokens without a grammar, and rejects every construct that it does not recognise.
  */
 import { isSetting } from './session-settings.ts'
 import type { StatementData } from './statement.ts'
 
 /**
- * Names of objects that may have hidden effects: views that call functions, functions with the name of a
- * built-in function, and types that contain a domain with a check that calls a function. The set grows with
- * every statement that is not provably a read. At each position in the recording, it therefore covers
+ * Names of objects that may have hidden effects, such as views that call functions, functions with the same
+ * name as a built-in function, and types that contain a domain whose check calls a function. The set grows
+ * with every statement that is not provably a read. At each position in the recording, it therefore covers
  * everything that earlier statements may have defined. If the names that a statement defines cannot be
  * determined, everything after that statement is suspect.
  */
@@ -74,7 +74,10 @@ export class Suspects {
 	}
 }
 
-/** Postgres truncates names to 63 bytes, and prefixes the names of array types with one or more `_`. */
+/**
+ * Number of bytes by which names are compared. Postgres truncates names to 63 bytes, and prefixes the names
+ * of array types with one or more `_`.
+ */
 const NAME_BYTES = 60
 
 function comparable(name: string): string {
@@ -116,7 +119,7 @@ export const OWN_OID_MIN = 16_384
 export function isProvedRead(data: StatementData, suspects: Suspects): boolean {
 	const { commands, text } = data
 	if (isSetting(data)) return false
-	// For a parameter whose type is a domain, the server evaluates the check constraint of the domain.
+	// If the type of a parameter is a domain, the server evaluates the domain's check constraint.
 	if (data.paramTypes?.some((oid) => oid >= OWN_OID_MIN)) return false
 	if (!commands.every((command) => READING.has(command) || AROUND.has(command))) return false
 	// The text of a statement that was prepared before the journal started is unknown.
@@ -130,7 +133,7 @@ const words = (text: string) => new Set(text.split(/\s+/))
 /** First words of queries, which are checked word by word, and of other reads, which are not. */
 const QUERIES = words('select values table with explain declare (')
 const PLAIN = words('show begin start commit end rollback abort savepoint release fetch move close set')
-/** Words that may write, lock, call a function, or disguise a name. */
+/** Words of constructs that may write, lock, call a function, or disguise a name. */
 const FORBIDDEN = words(
 	`insert update delete merge into execute prepare call do copy share truncate refresh create drop alter lock
 	nextval setval uescape operator`,
@@ -233,7 +236,7 @@ const NAME = /[a-z_\x80-\uffff][\w$\x80-\uffff]*/iy
  */
 const SPACE = /(?:[ \t\n\r\f\v]+|--[^\n\r]*)+/y
 const QUOTED = /"((?:[^"\\]|"")*)"/y
-/** Excludes backslashes, because their meaning depends on a server setting. */
+/** Does not match backslashes, because their meaning depends on a server setting. */
 const STRING = /'(?:[^'\\]|'')*'/y
 const ESCAPES = /e'(?:[^'\\]|''|\\[\s\S])*'/iy
 const DOLLARS = /\$(?:[a-z_\x80-\uffff][\w\x80-\uffff]*)?\$/iy

@@ -9,8 +9,8 @@ import type { StatementData, WireValue } from './statement.ts'
 
 const REDACTED = 'redacted, because the message may quote redacted parameters'
 /**
- * Maximum length of an error message, in UTF-16 code units. A message that quotes a large parameter could
- * exceed the size limit of a record.
+ * Maximum length of an error message, in UTF-16 code units. Without this limit, a message that quotes a large
+ * parameter could make its record too large.
  */
 const ERROR_LENGTH_MAX = 16 * 1024
 

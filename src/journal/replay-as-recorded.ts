@@ -1,6 +1,6 @@
 /**
- * Replays statements as recorded: in the order of the chain, with interleaved transactions, and with one
- * connection for each recorded session.
+ * Replays statements as recorded: in chain order, with interleaved transactions, and with one connection for
+ * each recorded session.
  */
 import type { TargetConnection } from './pg-target.ts'
 import { begins } from './replay-in-commit-order.ts'
@@ -19,7 +19,7 @@ import { type Recorded, Transactions } from './transactions.ts'
 const LOOK_MS = 20
 /** Delay before the replay reopens the connection that checks for locks. */
 const WATCH_RETRY_MS = 1000
-/** Number of waiting statements at which the replay stops reading until one of them is answered. */
+/** Number of unanswered statements at which the replay stops reading until one of them is answered. */
 const BLOCKED_MAX = 1000
 /** Number of sessions at which an idle connection is closed before a new session starts. */
 const CONNECTIONS_MAX = 64
@@ -80,7 +80,10 @@ class AsRecorded {
 		} else await this.#run(statement)
 	}
 
-	/** Registers the settings in a statement. Returns whether the settings of the session have changed. */
+	/**
+	 * Registers the settings that a statement changes. Returns whether a commit has changed the session's
+	 * settings.
+	 */
 	#note(data: StatementData): boolean {
 		const told = this.#settingsInOpen.get(data.session) ?? []
 		if (concernsSession(data) && told.length < SETTINGS_MAX)
@@ -93,8 +96,8 @@ class AsRecorded {
 	}
 
 	/**
-	 * Waits for the statements in flight. If the replay has ended early, closes idle sessions, because their
-	 * open transactions receive no more statements.
+	 * Waits for the statements in flight. If the replay has ended early, closes sessions without statements in
+	 * flight, because their open transactions receive no more statements.
 	 */
 	async #ended(): Promise<void> {
 		while (this.#running.size > 0) {
@@ -231,8 +234,8 @@ class LockWatch {
 	}
 
 	/**
-	 * Closes the separate connection to free it for a transaction, and does not reopen it for `WATCH_RETRY_MS`.
-	 * Returns whether there was a connection to close.
+	 * Closes the separate connection to make room for a transaction, and does not reopen it for
+	 * `WATCH_RETRY_MS`. Returns whether there was a connection to close.
 	 */
 	async giveUp(): Promise<boolean> {
 		const connection = this.#connection
@@ -265,12 +268,12 @@ async function ask(connection: TargetConnection, pid: number): Promise<boolean> 
 /**
  * Decides which transactions are replayed. The outcome of a transaction is known only at its end, so the
  * chain is read a second time, ahead of the replay. The second reader advances only to the end of the
- * requested transaction. Therefore, only the transactions that overlap with it are held in memory.
+ * requested transaction. Therefore, only decisions on transactions that overlap with it are held in memory.
  */
 class Decisions {
 	readonly #transactions: Transactions
 	readonly #statements: ReturnType<StatementReplay['statements']>
-	/** Decisions, keyed by the seq of the first record in each transaction. */
+	/** Decisions, keyed by the seq of each transaction's first record. */
 	readonly #skips = new Map<number, StatementSkipReason | undefined>()
 
 	constructor(replay: StatementReplay) {
@@ -324,9 +327,7 @@ class Session {
 	/** Whether the connection has state that a new connection would not have. */
 	isBound = false
 
-	/**
-	 * @param settings Function that returns the statements that restore the current settings of the session.
-	 */
+	/** @param settings Returns the statements that restore the session's current settings. */
 	constructor(replay: StatementReplay, settings: () => Iterable<StatementData>, makeRoom: MakeRoom) {
 		this.#replay = replay
 		this.#makeRoom = makeRoom
@@ -338,7 +339,7 @@ class Session {
 		return this.#connection?.pid
 	}
 
-	/** Whether the session has an idle connection. */
+	/** Whether the session has a connection that is idle or lost. */
 	get isIdle(): boolean {
 		const connection = this.#connection
 		return this.waiting === 0 && connection !== undefined && (connection.isLost || connection.status === 'I')
@@ -370,8 +371,7 @@ class Session {
 	}
 
 	/**
-	 * Registers that a transaction was skipped. Therefore, its end did not begin the next transaction on the
-	 * target.
+	 * Registers that a transaction was skipped, so its end did not begin the next transaction on the target.
 	 */
 	skipped(): void {
 		this.#isChained = false
@@ -468,7 +468,7 @@ function isWithin(statement: Recorded): boolean {
 const BOUND_COMMANDS = new Set(['PREPARE', 'LISTEN', 'LOAD'])
 const BOUND_WORDS = /\b(?:temp|temporary|pg_temp\w*|with\s+hold|pg_(?:try_)?advisory_lock\w*)\b/i
 
-/** Returns whether a statement leaves state other than settings on the connection. */
+/** Returns whether a statement may create connection state other than settings. */
 function isBoundToConnection({ commands, text }: StatementData): boolean {
 	return commands.some((command) => BOUND_COMMANDS.has(command)) || BOUND_WORDS.test(text)
 }

@@ -122,12 +122,15 @@ class Attempt {
 		const code = answer.data?.error?.code
 		if (code != null && RETRIED_STATES.has(code) && statement.data.error === undefined)
 			this.mayBeRepeated = true
-		// A rollback to a savepoint has cleared the error, so the transaction took effect.
+		// A rollback to a savepoint can clear the error. If the transaction then commits, it must not be
+		// repeated.
 		if (answer.data?.commands.includes('COMMIT')) this.mayBeRepeated = false
 	}
 }
 
-/** Returns the statements that are known to have been answered in the recording. */
+/**
+ * Returns the statements whose outcome was recorded. If the connection was lost, this excludes the last one.
+ */
 function certain({ statements, end }: Transaction): readonly Recorded[] {
 	return end === 'unknown' ? statements.slice(0, -1) : statements
 }

@@ -29,14 +29,14 @@ import type { StatementProgress } from './statement-report.ts'
  *
  * A replay cannot apply settings that a session changed before the window, for example with a `SET
  * search_path = …` that a pool sends on each new connection. Configure such settings on the target with
- * `ALTER ROLE … SET`, or with `options` in the URL of the target.
+ * `ALTER ROLE … SET`, or with `options` in the target's URL.
  */
 export interface ReplayStatementsOptions extends LogFilter {
 	/**
 	 * Order of the replay. Default: `'commit'`.
 	 * - `commit`: one transaction at a time in commit order, each on a clean connection.
-	 * - `asRecorded`: statements in the order of the chain, interleaved as recorded, with one connection for
-	 *   each recorded session.
+	 * - `asRecorded`: statements in chain order, interleaved as recorded, with one connection for each recorded
+	 *   session.
 	 */
 	readonly mode?: 'commit' | 'asRecorded' | undefined
 	/** Whether to compare rows, checksums and errors with the recording. Default: false. */
@@ -54,16 +54,16 @@ export interface ReplayStatementsOptions extends LogFilter {
 	 */
 	readonly speed?: 'max' | number | undefined
 	/**
-	 * Maximum pause between two transactions or statements, in milliseconds of recorded time. Default: the
-	 * default of `replay`.
+	 * Maximum pause between two transactions or statements, in milliseconds of recorded time. Default: as in
+	 * `replay`.
 	 */
 	readonly gapMsMax?: number | undefined
 	/**
-	 * Maximum number of retries for a connection or a transaction. The delay starts at 100 ms and doubles up to
-	 * 5 s. Default: 10.
+	 * Maximum number of retries for each connection or transaction. The delay starts at 100 ms and doubles up
+	 * to 5 s. Default: 10.
 	 */
 	readonly retries?: number | undefined
-	/** Timeout for one statement, which is also set on the target. Default: 600,000 ms. */
+	/** Timeout for each statement, which is also set on the target. Default: 600,000 ms. */
 	readonly timeoutMs?: number | undefined
 	/**
 	 * Timeout for the first answer on a new connection. In `asRecorded` mode, this is also the maximum time
@@ -93,7 +93,7 @@ export interface ReplayStatementsOptions extends LogFilter {
 
 const MIB = 1024 * 1024
 
-/** Options that `replay` also has. */
+/** Options shared with `replay`. */
 const SHARED_NAMES = [
 	'speed',
 	'gapMsMax',
@@ -128,7 +128,7 @@ const WINDOW_NAMES = ['since', 'until', 'fromSeq', 'toSeq', 'afterSeq'] as const
 export interface ResolvedStatementsOptions
 	extends Pick<ResolvedReplayOptions, Shared>,
 		Omit<ResolvedOptions<typeof OWN_RULES>, 'reads'> {
-	/** Query for the window of the chain. */
+	/** Query for the records in the window. */
 	readonly window: LogFilter
 	/** Filter that selects transactions. */
 	readonly chosen: ResolvedFilter

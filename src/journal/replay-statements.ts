@@ -14,14 +14,14 @@ import type { StatementReport } from './statement-report.ts'
  * rows, checksums and errors are compared with the recording.
  *
  * A failed statement is counted and listed, and the replay continues. A lost connection is replaced, and in
- * `commit` mode, the interrupted transaction is replayed from the start. However, if the connection was lost
+ * `commit` mode, the interrupted transaction is replayed from the start. However, if the connection is lost
  * during the commit, the transaction is not retried, because its effect is unknown.
  *
  * @param chain Chain that contains the recording, or an object with the same `batches` method.
  * @returns The report, even if the signal ends the replay.
  * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_FILTER` or `INVALID_LEVEL` before anything is read or
- * any connection is opened, or `TARGET_UNREACHABLE` if the first connection fails, even for an empty window.
- * Also throws any error from reading the chain.
+ * any connection is opened, or `TARGET_UNREACHABLE` if the first connection fails, even if the window is
+ * empty. Also throws any error from reading the chain.
  *
  * @example
  * ```ts

@@ -1,13 +1,13 @@
 /**
- * The checksum of a result, which is independent of the order of its rows. It is the sum, modulo 2^128, of
- * the first 128 bits of each row's SHA-256 hash. Rows are hashed as received.
+ * The checksum of a result, independent of the order of its rows: the sum, modulo 2^128, of the first 128
+ * bits of each row's SHA-256 hash. Rows are hashed as received.
  */
 import { hash } from 'node:crypto'
 
 /** A field of a row, as received. */
 export type WireField = string | Uint8Array | null
 
-/** Adds up the checksums of the rows in a result. */
+/** Computes the checksum of a result, one row at a time. */
 export class ResultChecksum {
 	/** Number of rows added so far. */
 	rows = 0
@@ -40,7 +40,7 @@ const SCRATCH_MAX = 1024 * 1024
 
 /**
  * Hashes the fields of a row, each preceded by its length, so that different rows never produce the same hash
- * input. Returns a string with one character per byte, which is faster than a buffer.
+ * input. Returns the hash as a string with one character per byte, which is faster than a buffer.
  */
 function digestOf(fields: readonly WireField[]): string {
 	let size = 0

@@ -1,6 +1,6 @@
 /**
  * Tracks the settings that sessions changed with `SET` and similar statements. Later statements of a session
- * depend on these settings, regardless of the connection on which they are replayed.
+ * depend on these settings, so a replay applies them on each connection that it uses for the session.
  */
 import type { StatementData } from './statement.ts'
 
@@ -52,7 +52,10 @@ export class SessionSettings {
 	}
 }
 
-/** Returns whether a statement changes a setting beyond its transaction, or can undo such a change. */
+/**
+ * Returns whether a statement changes a setting beyond its transaction, or is needed to determine whether
+ * such a change was undone.
+ */
 export function concernsSession(data: StatementData): boolean {
 	return isSetting(data) || savepointOf(data) !== undefined || rolledBackTo(data) !== undefined
 }
@@ -62,7 +65,7 @@ export function isSetting(data: StatementData): boolean {
 	return keyOf(data) !== undefined
 }
 
-/** Returns the statements whose settings outlast their transaction, each with its key. */
+/** Returns the statements whose changes to settings outlast the transaction, each with its key. */
 function lasting(statements: readonly StatementData[]): [key: string, StatementData][] {
 	const made: [string, StatementData][] = []
 	const savepoints = new Map<string, number>()
@@ -100,7 +103,7 @@ const SET_CONFIG = new RegExp(
 	'gi',
 )
 
-/** Returns the key for a `select` that consists only of `set_config` calls. */
+/** Returns the key for a `SELECT` that consists only of `set_config` calls. */
 function keyOfCall(text: string, params: StatementData['params']): string | undefined {
 	if (text.length > TEXT_MAX || !/set_config/i.test(text)) return undefined
 	const names: string[] = []

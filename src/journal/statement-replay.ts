@@ -17,9 +17,9 @@ import { addSuspectsOf } from './target-suspects.ts'
 import { statementOf } from './transactions.ts'
 
 /**
- * Releases a connection that is not currently needed. `isMade` is false if there is no such connection and
- * none will become free later. `holders` is the number of connections held by transactions that wait for
- * later statements.
+ * Closes a connection that is not currently needed. If there is none, and none will become free later,
+ * `isMade` is false, and `holders` is the number of connections whose transactions are waiting for later
+ * statements.
  */
 export type MakeRoom = () => Promise<{ readonly isMade: boolean; readonly holders: number }>
 
@@ -43,8 +43,7 @@ export class StatementReplay {
 		this.options = options
 		this.tally = new StatementTally(options)
 		this.pacer = new Pacer(options.clock, options.speed, options.gapMsMax)
-		// A wait that loses a `Promise.race` keeps its listener until its time has passed, so listeners can
-		// accumulate.
+		// A wait that loses a `Promise.race` keeps its listener until the wait ends, so listeners can accumulate.
 		setMaxListeners(0, this.#aborted.signal)
 	}
 
@@ -71,7 +70,7 @@ export class StatementReplay {
 	}
 
 	/**
-	 * Yields the statements of the window in chain order, until the replay ends.
+	 * Yields the statements in the window in chain order, until the replay ends.
 	 *
 	 * @param options.counts Whether to count gaps and records that are not valid statements. Default: true.
 	 */
@@ -135,7 +134,7 @@ export class StatementReplay {
 				const room = isFull(error) || isSilent(error) ? await makeRoom?.() : undefined
 				const isLast = tries >= this.options.retries
 				// A full server may accept a connection after another client disconnects, so the attempt is repeated.
-				// A silent pooler has no connection for any client, so the replay ends.
+				// A pooler that does not answer has no free server connection, so the replay ends.
 				if (room?.isMade === false && room.holders > 0 && (isLast || isSilent(error)))
 					throw this.endFull(room.holders, error)
 				if (isLast || this.#aborted.signal.aborted || this.#endedBy !== undefined) {
@@ -223,7 +222,8 @@ export function isUnreachable(thrown: unknown): thrown is MeshChainError {
 }
 
 /**
- * Returns whether an error means that the server, the database, the role or a pooler has no free connection.
+ * Returns whether an error means that the server, the database, the role or a pooler has reached its
+ * connection limit.
  */
 function isFull(thrown: unknown): boolean {
 	if (!isUnreachable(thrown)) return false

@@ -32,8 +32,8 @@ export interface FailedStatement extends StatementPosition {
 	/** Error message. */
 	readonly error: string
 	/**
-	 * Whether the effect is unknown because the connection was lost during the commit. In that case, the commit
-	 * is not retried.
+	 * Whether the effect is unknown because the connection was lost during the commit. In that case, the
+	 * transaction is not retried.
 	 */
 	readonly isUnknown: boolean
 }
@@ -75,7 +75,7 @@ export type StatementSkipReason =
 export interface StatementReport {
 	/** Number of statements that the target executed, including those whose answers differed. */
 	readonly replayed: number
-	/** Number of transactions with at least one replayed statement. */
+	/** Number of transactions that the replay attempted. */
 	readonly transactions: number
 	/** Number of statements that failed in the replay but not in the recording. */
 	readonly failures: number
@@ -87,7 +87,7 @@ export interface StatementReport {
 	readonly unreplayables: number
 	/** Number of statements that were not replayed, by reason. */
 	readonly skipped: Readonly<Partial<Record<StatementSkipReason, number>>>
-	/** Number of gaps in the chain, and the number of absent records that they represent. */
+	/** Number of gaps in the window, and the number of absent records that they represent. */
 	readonly gaps: { readonly count: number; readonly records: number }
 	/** Number of transaction retries after a lost connection, a deadlock or a serialization failure. */
 	readonly retries: number

@@ -15,7 +15,7 @@ import type {
 } from './statement-report.ts'
 import type { Recorded } from './transactions.ts'
 
-/** SQLSTATE that the server returns for each statement after an error within a transaction. */
+/** SQLSTATE that the server returns for each statement that follows an error in its transaction. */
 const IN_FAILED_TRANSACTION = '25P02'
 const TEXT_MAX = 1000
 
@@ -57,7 +57,7 @@ export function failed(recorded: Recorded, why: Failure): Verdict {
 }
 
 /**
- * Returns whether an answer is a consequence of an earlier error, for example because the server answered a
+ * Returns whether an answer is a consequence of an earlier error, for example if the server answered a
  * `COMMIT` with `ROLLBACK`.
  */
 function isConsequence(expected: StatementData, actual: StatementData): boolean {
@@ -80,8 +80,8 @@ function differenceOf(
 }
 
 /**
- * Returns the SQLSTATE, null if there is no error, or `'unknown'` for an error from node-postgres, which has
- * no SQLSTATE.
+ * Returns the SQLSTATE, null if there is no error, or `'unknown'` for an error without a SQLSTATE, such as
+ * one from node-postgres.
  */
 function codeOf({ error }: StatementData): string | null {
 	return error === undefined ? null : (error.code ?? 'unknown')
@@ -91,7 +91,7 @@ function positionOf({ data: { tx, seq, text }, seq: recordSeq }: Recorded): Stat
 	return { tx, seq, recordSeq, text: text.length > TEXT_MAX ? `${text.slice(0, TEXT_MAX)}…` : text }
 }
 
-/** The counters of a replay. */
+/** The counters and lists of a replay. */
 export class StatementTally {
 	readonly #options: ResolvedStatementsOptions
 	readonly #begunMs: number
@@ -119,7 +119,7 @@ export class StatementTally {
 		this.#toldMs = this.#begunMs
 	}
 
-	/** Whether a statement failed. */
+	/** Whether any statement has failed. */
 	get hasFailures(): boolean {
 		return this.#counts.failures > 0
 	}

@@ -52,7 +52,7 @@ export interface StatementData {
 	readonly durationMs: number
 	/** How the transaction ended. Present only in the record of the statement that ended it. */
 	readonly end?: TransactionEnd
-	/** Error of the statement. `code` is the SQLSTATE, or null if the error has none. */
+	/** Error from the server or from node-postgres. `code` is the SQLSTATE, or null if the error has none. */
 	readonly error?: { readonly code: string | null; readonly message: string }
 	/** Reason why the statement cannot be replayed; absent if it can be replayed. */
 	readonly unreplayable?: Unreplayable

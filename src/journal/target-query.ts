@@ -40,8 +40,8 @@ export class TargetQuery implements PgQuery {
 	#isSent = false
 
 	/**
-	 * @param notSent Called if the connection is lost before the statement is sent. The session that follows
-	 * this query reports all other outcomes.
+	 * @param notSent Called if the connection is lost before the statement is sent. The `PgSession` of the
+	 * connection reports all other outcomes.
 	 */
 	constructor(
 		{ text, params, name, paramTypes, binary, keep }: Replayable,

@@ -1,8 +1,8 @@
-/** Finds the names of objects on the target that may have effects that the text of a read does not show. */
+/** Finds the names of objects on the target that may have hidden effects when a read uses them. */
 import type { TargetConnection } from './pg-target.ts'
 import { OWN_OID_MIN, type Suspects } from './reading.ts'
 
-/** User-defined functions in languages whose functions can write. */
+/** User-defined functions in languages other than C and `internal`. */
 const ROUTINES = `select p.oid, p.prosrc, l.lanname
 	from pg_catalog.pg_proc p join pg_catalog.pg_language l on l.oid = p.prolang
 	where p.oid >= ${OWN_OID_MIN} and l.lanname not in ('internal', 'c')`
@@ -10,7 +10,7 @@ const ROUTINES = `select p.oid, p.prosrc, l.lanname
 const DEFINING = '[[:<:]](create|alter|import|execute|do(?![[:space:]]+(nothing|update)))[[:>:]]'
 /**
  * Domains with a check constraint, and types that contain such a domain, including table and array types.
- * Range types have no multirange type before Postgres 14.
+ * Before Postgres 14, there are no multirange types.
  */
 const CHECKED = `select contypid from pg_catalog.pg_constraint
 		where contypid >= ${OWN_OID_MIN} and contype = 'c'

@@ -2,7 +2,7 @@
  * Replays one recorded transaction into the target, in both replay modes.
  *
  * Invariant: all effects of a recorded transaction occur in one transaction on one connection to the target.
- * Each statement after the first is sent only while that connection exists and is still in the transaction of
+ * Each statement after the first is sent only while that connection is open and still in the transaction of
  * the first statement. Otherwise, the transaction has failed. The failure is counted, and the remaining
  * statements are not sent.
  */
@@ -25,7 +25,7 @@ export interface StatementResult {
 export class TargetTransaction {
 	readonly #connection: TargetConnection
 	readonly #compare: boolean
-	/** Whether the first statement of the transaction was sent. */
+	/** Whether the first statement, or an additional BEGIN, was sent. */
 	#isBegun = false
 	/** Whether a statement failed in the replay but not in the recording. */
 	#isAfterError = false

@@ -7,7 +7,7 @@ import { concernsSession, SETTINGS_MAX } from './session-settings.ts'
 import type { StatementData, TransactionEnd, Unreplayable } from './statement.ts'
 import type { StatementSkipReason, UnreplayableStatement } from './statement-report.ts'
 
-/** A statement, with the seq and the time of its record. */
+/** A statement with the seq and the time of its record. */
 export interface Recorded {
 	readonly data: StatementData
 	readonly seq: number
@@ -18,11 +18,11 @@ export interface Recorded {
 export interface Transaction {
 	readonly tx: string
 	readonly session: string
-	/** Seq of the first record of the transaction. */
+	/** Seq of the transaction's first record. */
 	readonly first: number
 	/**
-	 * Statements of the transaction; empty unless {@link TransactionsOptions.keeps} is set. For a transaction
-	 * that is not replayed, contains only the statements that concern the settings of its session.
+	 * Statements of the transaction; empty unless {@link TransactionsOptions.keeps} is set. For an incomplete
+	 * or unreplayable transaction, contains only statements that concern the settings of its session.
 	 */
 	readonly statements: readonly Recorded[]
 	/** Number of statements in the transaction. */
@@ -50,7 +50,7 @@ interface Open {
 	readonly first: number
 	statements: Recorded[]
 	count: number
-	/** Number of the last statement in the transaction. */
+	/** Number of the latest statement within the transaction. */
 	seq: number
 	bytes: number
 	isWanted: boolean
@@ -63,7 +63,7 @@ export class Transactions {
 	readonly #options: TransactionsOptions
 	/** Open transactions by session. Each session has at most one at a time. */
 	readonly #open = new Map<string, Open>()
-	/** Sessions whose next transaction began in the text that ended the previous transaction. */
+	/** Sessions whose next transaction began in the text that ended the previous one. */
 	readonly #begunBefore = new Set<string>()
 	#bytes = 0
 
@@ -72,8 +72,8 @@ export class Transactions {
 	}
 
 	/**
-	 * Adds the next statement. Returns the transactions that the statement ends: its own transaction, and an
-	 * unfinished earlier transaction of the same session.
+	 * Adds the next statement. Returns the transactions that the statement ends: its own, and any unfinished
+	 * earlier transaction of the same session.
 	 */
 	add(record: LogRecord, data: StatementData): Transaction[] {
 		const statement = { data, seq: record.seq, tsMs: record.tsMs }
@@ -110,7 +110,7 @@ export class Transactions {
 		return ended
 	}
 
-	/** Returns the transactions that have not ended. */
+	/** Closes and returns the transactions that have not ended. */
 	rest(): Transaction[] {
 		return [...this.#open].map(([session, open]) => this.#close(session, open, 'unknown', 'unfinished'))
 	}
@@ -166,8 +166,8 @@ const OVER = new Set(['COMMIT', 'ROLLBACK', 'PREPARE TRANSACTION'])
 const BEGIN = new Set(['BEGIN', 'START TRANSACTION'])
 
 /**
- * Returns whether a text ended a transaction and also contains part of the next transaction, as in `COMMIT;
- * BEGIN; INSERT …`.
+ * Returns whether a text ended a transaction and also contains part of the next one, as in `COMMIT; BEGIN;
+ * INSERT …`.
  */
 function hasPartOfNext({ commands, text, end }: StatementData): boolean {
 	if (end === undefined || commands.length < 2) return false

@@ -1,16 +1,16 @@
-/** Detects the format of a file from its first lines, which are held until the format is determined. */
+/** Detects the format of a file from its first lines, which are buffered until the format is determined. */
 import { discard } from '../guard/promises.ts'
 import { attempt } from '../guard/values.ts'
 import { type JsonFields, jsonObjectOf } from './json-object.ts'
 import type { LineFormat, UndecidedFormat } from './line-format.ts'
 import type { ByteLine } from './line-splitter.ts'
 
-/** Maximum number of lines to hold, starting with the first line that is an object. */
+/** Maximum number of lines to buffer, starting with the first line that is an object. */
 const LINES_MAX = 64
 
 const NOTHING = Buffer.alloc(0)
 
-/** Holds lines until the objects in them determine the format. */
+/** Buffers lines until the objects in them determine the format. */
 export class FormatDetector {
 	readonly #format: UndecidedFormat
 	readonly #bytesMax: number
@@ -18,13 +18,16 @@ export class FormatDetector {
 	#held: ByteLine[] = []
 	#bytes = 0
 
-	/** @param bytesMax Maximum size of the held lines in bytes, not counting the last one. */
+	/** @param bytesMax Maximum size of the buffered lines in bytes, not counting the last one. */
 	constructor(format: UndecidedFormat, bytesMax: number) {
 		this.#format = format
 		this.#bytesMax = bytesMax
 	}
 
-	/** Holds a line. Returns whether the held lines are sufficient to determine the format. */
+	/**
+	 * Buffers a line. Returns whether the format can be determined now: the line matches the strongest
+	 * candidate, or a limit is reached.
+	 */
 	hold(line: ByteLine): boolean {
 		// Only the end of a line that is too long is available here, so the line is not parsed.
 		const { bytes } = line.part > 0 ? { bytes: NOTHING } : line
@@ -37,8 +40,8 @@ export class FormatDetector {
 	}
 
 	/**
-	 * Returns the candidate format of an object, or undefined if `formatOf` returns anything other than a
-	 * candidate.
+	 * Returns the candidate format of an object, or undefined if `formatOf` throws or returns anything other
+	 * than a candidate.
 	 */
 	#formatOf(fields: JsonFields): LineFormat | undefined {
 		const given = attempt(() => this.#format.formatOf(fields), undefined)
@@ -47,12 +50,14 @@ export class FormatDetector {
 		return format
 	}
 
-	/** Whether none of the lines so far contains an object. Such lines are not records in any format. */
+	/**
+	 * Whether none of the lines so far matches a candidate format. Such lines are not records in any format.
+	 */
 	get isNone(): boolean {
 		return this.#objects.size === 0
 	}
 
-	/** Returns the held lines and releases them. */
+	/** Returns the buffered lines and empties the buffer. */
 	take(): readonly ByteLine[] {
 		const held = this.#held
 		this.#held = []
@@ -60,7 +65,7 @@ export class FormatDetector {
 		return held
 	}
 
-	/** The format that most of the objects so far have. */
+	/** The candidate that matches the most objects so far, or the strongest candidate if it matches any. */
 	get format(): LineFormat {
 		const { formats, strongest } = this.#format
 		if (this.#objects.has(strongest)) return strongest

@@ -30,13 +30,13 @@ const FIELD_TYPES = ['string', 'number', 'boolean'] as const
  * Returns a format for the events of an application. The field `ev` becomes the kind of a record, and the
  * fields other than `ts` and `ev` become its data. `ts` is in seconds; milliseconds, microseconds and
  * nanoseconds are recognised by their magnitude. Lines with an invalid `ts` are skipped as `invalidField`. A
- * record is not written if its time, such as a time after the year 5137, would be read back as a different
- * time. Integers can have any size: integers beyond 2^53 − 1 are bigints in data, and the type `number`
- * accepts both numbers and bigints.
+ * record is not written if its time, such as a time after the year 5138, could not be read back unchanged.
+ * Integers can have any size: integers beyond 2^53 − 1 are bigints in data, and the type `number` accepts
+ * both numbers and bigints.
  *
  * @param events Required fields of each event, keyed by event name. Each field has a type or a function that
  * checks its value. Lines with any other `ev`, or with a missing or invalid field, are skipped and counted.
- * Records of such events are not written. Default: any event with any fields.
+ * Records that would become such lines are not written. Default: any event with any fields.
  * @throws {MeshChainError} `INVALID_OPTION` for a field named `ts` or `ev`, and for an unknown type.
  *
  * @example
@@ -106,7 +106,7 @@ function isOf(type: EventFields[string], value: unknown): boolean {
 	}
 }
 
-/** Converts a value without a JSON type to the form that readers of this format expect. */
+/** Converts bytes to base64, which readers of this format expect. Returns other values unchanged. */
 function plain(value: unknown): unknown {
 	return value instanceof Uint8Array ? Buffer.from(value).toString('base64') : value
 }

@@ -56,7 +56,7 @@ export class ExportFile {
 		if (unsynced !== undefined) throw unsyncedName('EXPORT_FAILED', this.#path, unsynced)
 	}
 
-	/** Removes the temporary file, unless {@link finish} has succeeded. */
+	/** Closes the file, and removes the temporary file if it still exists. */
 	discard(): void {
 		if (!this.#isOpen) return
 		this.#isOpen = false
@@ -64,7 +64,7 @@ export class ExportFile {
 		try {
 			this.#system.unlinkSync(this.#temporary)
 		} catch {
-			// The file already has its final name.
+			// The file already has its final name, or it cannot be removed.
 		}
 	}
 

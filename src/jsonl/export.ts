@@ -15,7 +15,7 @@ import { type LineFormat, lineBy } from './line-format.ts'
 export interface ExportSummary {
 	/** Number of lines written, including lines for gaps. */
 	readonly lines: number
-	/** Number of absent records that these gaps represent. */
+	/** Number of absent records that gaps represent, including gaps that the format cannot write. */
 	readonly absent: number
 	/** Number of records that the format cannot represent as a line. */
 	readonly unsupported: number
@@ -42,8 +42,8 @@ const EXPORT_OPTIONS = defineOptions(
 
 /**
  * Writes the records that match a filter to a new file, one per line. mesh-chain's own format is lossless: if
- * `importJsonl` creates a chain from the file, the export of that chain is byte-for-byte identical. The file
- * appears under its name only after it is completely on disk.
+ * `importJsonl` creates a chain from the file, exporting that chain reproduces the file byte for byte. The
+ * file appears under its name only after it is completely on disk.
  *
  * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH`, `INVALID_FILTER`, `FILE_EXISTS`, or
  * `EXPORT_FAILED` if the file cannot be written or the signal ends the export. Also throws errors from
@@ -93,7 +93,7 @@ export async function exportJsonl(
 	return lines.summary
 }
 
-/** Converts records to lines, several at a time, and counts the results. */
+/** Converts records to lines, in batches, and counts the results. */
 export class LinesOf implements AsyncIterable<string> {
 	readonly #batches: AsyncIterable<readonly LogRecord[]>
 	readonly #format: LineFormat
@@ -119,7 +119,7 @@ export class LinesOf implements AsyncIterable<string> {
 	}
 
 	#lineOf(record: LogRecord): string {
-		// Includes the gaps of a merged chain, which have an origin.
+		// Also counts gaps from a merged chain, which have an origin.
 		if (record.kind === GAP_KIND) this.#absent += gapDataOf(record.data)?.count ?? 0
 		const line = lineBy(this.#format, record)
 		if (line === undefined) {

@@ -12,9 +12,10 @@ const anyEvents = eventFormat()
 export const FORMATS: readonly LineFormat[] = [recordFormat, anyEvents, pinoFormat, otelFormat]
 
 /**
- * Returns an undecided format, which detects the format that most of the first lines have, and reads all
- * lines in that format. Lines from other loggers count as pino lines. A single line in mesh-chain's own
- * format selects that format, because reading an export in another format would lose its seqs and times.
+ * Returns an undecided format, which detects the format that most of the first lines match, and reads all
+ * lines in that format. Lines from other loggers are read as pino lines. A single line in mesh-chain's own
+ * format selects that format, because reading an export in another format would not preserve its seqs and
+ * epochs.
  */
 export function detectedFormat(): UndecidedFormat {
 	return {

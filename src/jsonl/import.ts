@@ -26,22 +26,23 @@ import { SingleHistory } from './single-history.ts'
 /** The result of an import. */
 export interface ImportSummary {
 	/**
-	 * Whether a new chain with the seqs and epochs from the lines was created. If false, the records were
+	 * Whether a new chain was created, with the seqs and epochs from the lines. If false, the records were
 	 * appended to an existing chain.
 	 */
 	readonly restored: boolean
 	/** Number of records imported. */
 	readonly records: number
-	/**
-	 * Number of absent records: records that are represented by gaps in the file, and records with missing
-	 * seqs.
-	 */
+	/** Number of absent records: those that gaps in the file represent, and those whose seqs are missing. */
 	readonly absent: number
 	/** Number of lines that are not records, by reason. */
 	readonly skipped: SkippedCounts
 	/** First 100 skipped lines. */
 	readonly skippedLines: readonly SkippedLine[]
-	/** Number of records that were too large. A marker or a note replaces the part that did not fit. */
+	/**
+	 * Number of records that could not be stored unchanged. Data that is too large or too deep is replaced by a
+	 * marker, a message that is too long is truncated and ends with a note, and lone surrogates are replaced by
+	 * U+FFFD.
+	 */
 	readonly altered: number
 	/**
 	 * Number of records left out of a new chain: duplicates, records in the wrong order, and records that no

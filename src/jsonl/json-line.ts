@@ -113,7 +113,7 @@ function takeLevel(rest: Fields): LogLevel | undefined {
 		if (typeof value === 'string') {
 			const level = LEVEL_NAMES.get(value.toLowerCase())
 			if (level === undefined) continue
-			// A level name that is more specific than the level, such as FATAL, remains in the data.
+			// Any other level name, such as FATAL, remains in the data.
 			if (level === value.toLowerCase() || value.toLowerCase() === 'warning') delete rest[key]
 			return level
 		}
@@ -137,10 +137,7 @@ function takeTime(rest: Fields): number | undefined {
 	return undefined
 }
 
-/**
- * Returns the time that a value represents. A date without a time of day does not count as the time of a
- * line.
- */
+/** Returns the time that a value represents. Ignores a date without a time of day. */
 function timeOf(value: unknown): number | undefined {
 	if (typeof value === 'number') return timeOfNumber(value)
 	return typeof value === 'string' && value.includes(':') ? timeOfText(value) : undefined

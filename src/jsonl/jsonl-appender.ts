@@ -45,16 +45,16 @@ export interface JsonlStats {
  * Appends to a JSON Lines file, and creates it if it is missing.
  *
  * Any number of processes can append to the same file, as with `>>`, because each line is a single write to
- * the end of the file. Each process assigns its own seqs, so records can have the same seq. `nodeId`
- * distinguishes these records. In mesh-chain's own format, an appender continues the existing history:
- * `nextSeq` is one higher than the seq of the last record, and `epoch` is one higher than the epoch of that
- * record.
+ * the end of the file. Each process assigns its own seqs, so records from different processes can have the
+ * same seq. Use `nodeId` to distinguish them. In mesh-chain's own format, an appender continues the existing
+ * history: `nextSeq` is one higher than the seq of the last record, and `epoch` is one higher than the epoch
+ * of that record.
  *
  * Other programs can rename, remove, replace or truncate the file. The appender detects this within 100 ms
  * after a write, and always before `flush`, `sync` and `close` return. It then continues in a new file under
  * the same name, or at the new end of a truncated file. If the file was removed, the appender writes all
  * lines since the last check to the new file. If the file was truncated, the appender counts the lines that
- * were lost since the last check (`stats().lost`). The first loss for each cause emits a process warning.
+ * were lost since the last check (`stats().lost`). The first loss from each cause emits a process warning.
  *
  * @example
  * ```ts
@@ -70,7 +70,7 @@ export interface JsonlStats {
 export class JsonlAppender implements LogChainAppender {
 	readonly path: string
 	readonly durability = 'os'
-	/** Time limit for closing. It is longer than that of other appenders, because a disk can be slow. */
+	/** Time limit for closing in milliseconds. It is longer than the default, because a disk can be slow. */
 	readonly closeTimeoutMs = SLOW_CLOSE_TIMEOUT_MS
 	readonly nextSeq: number
 	readonly epoch: number
@@ -149,8 +149,7 @@ export class JsonlAppender implements LogChainAppender {
 	}
 
 	/**
-	 * Ensures that every line is in the file under the current name or in a renamed file, or is counted as
-	 * lost.
+	 * Ensures that every line is in the file at `path` or in a renamed file, or is counted as lost.
 	 *
 	 * @throws {MeshChainError} `WRITE_FAILED`. The lines remain in memory, and the write is retried.
 	 */
@@ -164,9 +163,9 @@ export class JsonlAppender implements LogChainAppender {
 	}
 
 	/**
-	 * Continues in the file under the current name, which is created if it does not exist. Call this method
-	 * when the process receives the signal that logrotate sends after renaming the file. Without this call, the
-	 * rename is detected within 100 ms after the next write.
+	 * Continues in the file at `path`, and creates the file if it does not exist. Call this method when the
+	 * process receives the signal that logrotate sends after renaming the file. Without this call, the rename
+	 * is detected within 100 ms after the next write.
 	 *
 	 * @throws {MeshChainError} `APPENDER_CLOSED` after {@link close}, or `WRITE_FAILED`. After `WRITE_FAILED`,
 	 * the next write retries the operation.
@@ -255,7 +254,7 @@ function lastRecord(
 	for (let length = 64 * 1024; ; length = Math.min(length * 8, 2 * lineBytesMax)) {
 		const start = Math.max(0, size - length)
 		const bytes = readFully(system, fd, size - start, start)
-		// The first line is skipped, because it may start before this piece.
+		// The first line is skipped, because it may be incomplete.
 		const whole = start === 0 ? bytes : bytes.subarray(bytes.indexOf(NEWLINE) + 1)
 		const last = lastOf(whole, format, lineBytesMax)
 		if (last !== undefined || start === 0 || length === 2 * lineBytesMax) return last
@@ -264,7 +263,7 @@ function lastRecord(
 
 function lastOf(bytes: Buffer, format: LineFormat, lineBytesMax: number) {
 	let last: LogRecord | undefined
-	// Accepts only lines that contain a seq. Only the format can identify these lines.
+	// Accepts only lines that the format reads as records with their own seqs.
 	const numbered: LineFormat = {
 		name: 'numbered',
 		write: () => undefined,

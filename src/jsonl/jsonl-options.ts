@@ -12,7 +12,7 @@ import { type FileSystem, nodeFileSystem } from '../platform/file-system.ts'
 import { isUndecided, type LineFormat } from './line-format.ts'
 import { recordFormat } from './record-format.ts'
 
-/** Larger than any line that a record from a chain can produce. */
+/** Longer than any line for a record from a chain. */
 const LINE_BYTES_DEFAULT = 16 * 1024 * 1024
 
 /** Options for reading and writing JSON Lines. */

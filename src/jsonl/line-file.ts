@@ -37,7 +37,7 @@ const NEWLINE = 0x0a
  */
 const LOOK_MS = 100
 const UNSEEN_BYTES_MAX = 1024 * 1024
-/** Number of bytes at the end of the file that are remembered, so that the next check can compare them. */
+/** Number of trailing bytes of the file to remember, so that the next check can compare them. */
 const SEEN_BYTES = 256
 const WINDOW_BYTES = 1024 * 1024
 
@@ -47,7 +47,7 @@ const WINDOW_BYTES = 1024 * 1024
  */
 export type LineLoss = 'truncated' | 'overwritten' | 'close'
 
-/** Number of changes to the file by other programs since it was opened. */
+/** Changes that other programs have made to the file since it was opened. */
 export interface FileChanges {
 	/** Number of times the file was renamed. A renamed file still contains its lines. */
 	readonly renamed: number
@@ -80,9 +80,9 @@ export class LineFile {
 	/** Size of the file at the last check, and the last bytes of the file at that time. */
 	#seenSize = 0
 	#seenEnd: Buffer = Buffer.alloc(0)
-	/** Whether the file is known to end with an incomplete line. */
+	/** Whether the file ended with an incomplete line at the last check or write. */
 	#endsTorn = false
-	/** Whether the newline after the last line has not been written yet. */
+	/** Whether the last line still needs its newline. */
 	#owesNewline = false
 	/** Lines written since the last check. */
 	#unseen: Buffer[] = []
@@ -100,7 +100,7 @@ export class LineFile {
 	 * this promise settles.
 	 */
 	#syncing: Promise<unknown> = Promise.resolve()
-	/** Settles when all renamed files are on disk and closed. */
+	/** Resolves when all renamed files are on disk and closed, and all removed files are closed. */
 	#left: Promise<unknown> = Promise.resolve()
 
 	/** @throws {MeshChainError} `FILE_UNWRITABLE` */
@@ -129,8 +129,8 @@ export class LineFile {
 	}
 
 	/**
-	 * Writes one line with one system call. If this method throws, the line is not in the file, and the call
-	 * can be retried.
+	 * Writes one line with one system call. If this method throws, the complete line is not in the file, and
+	 * the call can be retried.
 	 */
 	append(text: string): void {
 		if (performance.now() - this.#lookedMs >= LOOK_MS || this.#unseenBytes >= UNSEEN_BYTES_MAX) this.look()
@@ -138,9 +138,9 @@ export class LineFile {
 	}
 
 	/**
-	 * Ensures that every line written so far is in the file under the current name or in a renamed file, or is
-	 * counted as lost. Throws if the file cannot be checked, or if the next file cannot be written. In either
-	 * case, the call can be retried.
+	 * Ensures that every line written so far is in the file at `path` or in a renamed file, or is counted as
+	 * lost. Throws if the file cannot be checked, or if the next file cannot be written. In either case, the
+	 * call can be retried.
 	 */
 	look(): void {
 		this.#lookedMs = Number.NEGATIVE_INFINITY
@@ -190,7 +190,7 @@ export class LineFile {
 		try {
 			this.look()
 		} catch (error) {
-			// The timer has no caller that can receive the error.
+			// A timer callback has no caller to receive the error.
 			if (!this.#isFailing) this.#listener.failing(error)
 			this.#isFailing = true
 			this.#lookLater()
@@ -230,7 +230,7 @@ export class LineFile {
 		// If only the newline is missing, readers already accept the line, so it must not be written again.
 		this.#owesNewline = count === bytes.length - 1
 		if (!isWhole && !this.#owesNewline) {
-			// A second write of the rest could end up after a line from another writer.
+			// If the rest were written separately, it could follow a line from another writer.
 			this.#blankOut(fd, bytes.subarray(0, count))
 			throw shortWrite(count, bytes.length)
 		}
@@ -256,7 +256,7 @@ export class LineFile {
 		this.#endsTorn = true
 		let inPlace: number | undefined
 		try {
-			// A second descriptor is needed, because Linux ignores the position of a write with O_APPEND.
+			// A second descriptor is needed, because Linux ignores the offset of a write with O_APPEND.
 			inPlace = system.openSync(this.path, O_RDWR | O_NOFOLLOW | O_NONBLOCK)
 			const stat = system.fstatSync(inPlace)
 			const start = stat.size - part.length
@@ -273,8 +273,8 @@ export class LineFile {
 	}
 
 	/**
-	 * Returns whether the path refers to the open file. If the path cannot be resolved because of an error,
-	 * returns whether the file still has a name.
+	 * Returns whether the path refers to the open file. If an error other than a missing path prevents this
+	 * check, returns whether the file still has a name.
 	 */
 	#isNamed(fd: number, ours: FileStat): boolean {
 		try {
@@ -334,8 +334,8 @@ export class LineFile {
 	}
 
 	/**
-	 * Returns the number of unseen lines that are missing from the file after `position`. Only one window of
-	 * the file is held in memory at a time.
+	 * Returns the number of unseen lines that are missing from the file after `position`. Reads the file in
+	 * windows to limit memory use.
 	 */
 	#missing(fd: number, position: number): number {
 		const wanted = new Map<string, number>()
@@ -376,8 +376,8 @@ export class LineFile {
 }
 
 /**
- * Yields each complete line as a string. Strings are equal only if their bytes are equal. Lines longer than
- * `bytesMax` are omitted.
+ * Yields each complete line as a string with one character per byte. Omits empty lines and lines longer than
+ * `bytesMax`.
  */
 function* wholeLines(pieces: Iterable<Buffer>, bytesMax: number): Generator<string> {
 	const splitter = new LineSplitter(bytesMax)

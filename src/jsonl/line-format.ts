@@ -32,7 +32,7 @@ export type SkipReason = (typeof SKIP_REASONS)[number]
  * The result of reading one line.
  *
  * - `record`: a record with its own seq and epoch.
- * - `lines`: log lines, whose seq and epoch are derived from their position in the file.
+ * - `lines`: log lines. Their seqs are assigned in file order, from 1, and their epoch is 1.
  * - `skipped`: the reason why the line is not a record.
  */
 export type FormatReading =
@@ -45,8 +45,8 @@ export interface LineFormat {
 	/** Name of the format, as in `--format`. */
 	readonly name: string
 	/**
-	 * Reads an object and ignores unknown keys. If this function throws or returns anything other than a
-	 * reading, the line is skipped as `invalidField`.
+	 * Reads an object. Unknown keys must not make the line invalid. If this function throws or returns anything
+	 * other than a reading, the line is skipped as `invalidField`.
 	 *
 	 * @param text Line from which the object was parsed.
 	 */

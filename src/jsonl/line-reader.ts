@@ -1,6 +1,6 @@
 /**
- * Converts bytes to records, and counts the lines that are not records. This module is pure and does not use
- * files.
+ * Converts bytes to records, and counts the lines that are not records. This module is pure and does not
+ * access files.
  */
 import { canonicalise } from '../codec/canonical.ts'
 import { cutMessage } from '../codec/message.ts'
@@ -43,7 +43,7 @@ export interface SkippedLine {
 
 interface Canonical {
 	readonly record: LogRecord
-	/** Whether part of the record did not fit. */
+	/** Whether part of the record could not be stored unchanged. */
 	readonly isAltered: boolean
 }
 
@@ -52,7 +52,7 @@ const BOM = '\ufeff'
 /** Converts bytes to records, and reports each line that is not a record. */
 export class LineReader {
 	#format: LineFormat
-	/** Format detector; undefined after the format has been determined. */
+	/** Format detector; undefined if the format is known. */
 	#first: FormatDetector | undefined
 	readonly #splitter: LineSplitter
 	readonly #utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
@@ -60,7 +60,7 @@ export class LineReader {
 	#line = 0
 	#seq = 0
 	#tsMs = 0
-	/** Number of records that were too large. A marker or a note replaces the part that did not fit. */
+	/** Number of records that could not be stored unchanged. */
 	altered = 0
 	/** Number of skipped lines so far, by reason. */
 	readonly skipped = Object.fromEntries(SKIP_REASONS.map((reason) => [reason, 0])) as Record<
@@ -89,7 +89,7 @@ export class LineReader {
 		yield* this.#decide()
 	}
 
-	/** Yields the records from a line, or holds the line until the format is determined. */
+	/** Yields the records from a line, or buffers the line until the format is determined. */
 	*#inFormat(line: ByteLine): Generator<LogRecord> {
 		const first = this.#first
 		if (first === undefined) return yield* this.#take(line)
@@ -141,8 +141,8 @@ export class LineReader {
 	}
 
 	/**
-	 * Yields the record that a format has returned. The returned value can be anything, and any access to it
-	 * can throw.
+	 * Yields the record made from a value that a format returned, or skips the line if the value is invalid.
+	 * The value can be anything, and any access to it can throw.
 	 */
 	*#checked<T>(given: T, make: (given: T) => Canonical): Generator<LogRecord> {
 		let made: Canonical
@@ -158,10 +158,7 @@ export class LineReader {
 		yield made.record
 	}
 
-	/**
-	 * Stamps a line with a seq that is derived from its position. A line without a time receives the time of
-	 * the previous record.
-	 */
+	/** Stamps a line with the next seq. A line without a time receives the time of the previous record. */
 	#stamped(line: LogLine): Canonical {
 		const { kind = 'log', level = 'info', message = kind, tsMs = this.#tsMs, data, origin } = line
 		const { daemonId = null, nodeId = null } = line

@@ -19,14 +19,14 @@ export interface ByteLine {
 const NEWLINE = 0x0a
 const RETURN = 0x0d
 
-/** Splits a stream into lines, and holds the incomplete line between two chunks. */
+/** Splits a stream into lines, and buffers an incomplete line until the next chunk. */
 export class LineSplitter {
 	readonly #bytesMax: number
 	#pending: Buffer[] = []
 	#pendingBytes = 0
 	#part = 0
 
-	/** @param bytesMax Maximum length of a part; must be at least 8. */
+	/** @param bytesMax Maximum length of a part in bytes; must be at least 8. */
 	constructor(bytesMax: number) {
 		this.#bytesMax = bytesMax
 	}
@@ -47,8 +47,8 @@ export class LineSplitter {
 	}
 
 	/**
-	 * Yields the incomplete line at the end of the stream, if there is one. The line is empty if {@link cut}
-	 * has already returned all of its bytes.
+	 * Yields the incomplete line at the end of the stream, if there is one. Yields nothing if {@link cut} has
+	 * already returned all of its bytes.
 	 */
 	*end(): Generator<ByteLine> {
 		if (this.#pendingBytes > 0) yield this.#finish(false)
@@ -59,7 +59,7 @@ export class LineSplitter {
 		return this.#pendingBytes
 	}
 
-	/** Whether the pending bytes are the start of a line whose first character is a brace. */
+	/** Whether the pending bytes are the start of a line that begins with `{`, ignoring whitespace. */
 	get pendingIsJson(): boolean {
 		return (
 			this.#part === 0 &&
@@ -67,7 +67,7 @@ export class LineSplitter {
 		)
 	}
 
-	/** Yields the incomplete line as a part, without its last character if that character may be incomplete. */
+	/** Yields the incomplete line as a part, without a trailing incomplete character or carriage return. */
 	*cut(): Generator<ByteLine> {
 		const bytes = this.#take()
 		const end = wholeEnd(bytes)
@@ -120,7 +120,7 @@ function wholeEnd(bytes: Buffer): number {
 	return last + length > bytes.length ? last : bytes.length
 }
 
-/** Returns the last position up to `at` that does not split a UTF-8 character. */
+/** Returns the last index up to `at` that does not split a UTF-8 character. */
 function characterStart(bytes: Buffer, at: number): number {
 	for (let start = at; start > at - 4; start--) if ((bytes[start]! & 0xc0) !== 0x80) return start
 	return at

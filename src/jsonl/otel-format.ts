@@ -12,7 +12,7 @@
  *
  * All other fields are stored under `otel` in `data`: trace IDs, flags, counts of dropped attributes, the
  * other resource attributes, the scope, and the fields of `resourceLogs` and `scopeLogs` such as `schemaUrl`.
- * A record whose `data` contains these `otel` fields is written exactly as it was read.
+ * A record whose `data` contains these `otel` fields is written with all of its original fields.
  */
 import { isDeepStrictEqual } from 'node:util'
 import { toJson } from '../codec/json-dialect.ts'
@@ -65,8 +65,8 @@ export const otelFormat: LineFormat = {
 }
 
 /**
- * Names of the fields that `read` stores under `otel`. An `otel` value with any other field is written as an
- * attribute, because a collector drops unknown fields.
+ * Names of the fields under `otel` that `write` restores. An `otel` value with any other field is written as
+ * an attribute, because a collector drops unknown fields.
  */
 const KEPT = new Set([
 	...['timeUnixNano', 'observedTimeUnixNano', 'severityNumber', 'severityText', 'eventName'],
@@ -75,8 +75,8 @@ const KEPT = new Set([
 ])
 
 /**
- * Returns the `resourceLogs` object for one record. `kept` contains the fields under `otel` in the data of
- * the record.
+ * Returns the `resourceLogs` object for one record. `kept` contains the fields under `otel` in the record's
+ * data.
  */
 function logsOf(
 	{ kind, level, message, tsMs, daemonId, nodeId }: LogRecord,
@@ -114,8 +114,8 @@ function logsOf(
 }
 
 /**
- * Returns the line from which a record was read. Returns undefined if the `otel` field in its data was not
- * created by this format.
+ * Returns a line for a record that was read in this format, with the fields under `otel` in their original
+ * places. Returns undefined for any other record, and if the line would be read back as a different record.
  */
 function restored(record: LogRecord): string | undefined {
 	const { data, kind, level, message, tsMs, daemonId, nodeId } = record

@@ -2,10 +2,10 @@
 import type { JsonFields } from './json-object.ts'
 import { isMap } from './line-format.ts'
 
-/** Mutable fields. */
+/** The fields of an object. Mutable, unlike {@link JsonFields}. */
 export type Values = Record<string, unknown>
 
-/** Returns the value in an `AnyValue`; undefined if it is empty. */
+/** Returns the value in an `AnyValue`; undefined if the `AnyValue` is empty. */
 export function contentOf(value: unknown): unknown {
 	const any = fieldsOf(value)
 	if ('stringValue' in any) return any['stringValue']
@@ -15,7 +15,7 @@ export function contentOf(value: unknown): unknown {
 	if ('bytesValue' in any) return Uint8Array.from(Buffer.from(String(any['bytesValue']), 'base64'))
 	if ('arrayValue' in any) return objectsIn(fieldsOf(any['arrayValue'])['values']).map(contentOf)
 	if ('kvlistValue' in any) return mapOf(fieldsOf(any['kvlistValue'])['values'])
-	// An unknown kind of value is returned unchanged.
+	// A value of an unknown type is returned unchanged.
 	return isEmpty(any) ? undefined : any
 }
 
@@ -51,8 +51,8 @@ export function mapOf(attributes: unknown): Values {
 }
 
 /**
- * Returns whether the map lacks some attributes of the list, because several attributes have the same key or
- * one has no key.
+ * Returns whether the map does not represent the list completely, because several attributes have the same
+ * key or one has no key.
  */
 export function isDoubled(attributes: unknown, map: Values): boolean {
 	const list = objectsIn(attributes)

@@ -15,7 +15,7 @@ export const pinoFormat: LineFormat = {
 	name: 'pino',
 	read(_fields, text) {
 		const line = lineOfJson(text)
-		// An object that is nested too deeply for data becomes the message, so nothing is lost.
+		// If an object is nested too deeply for `data`, the line becomes the message.
 		return { lines: [line ?? { message: text }] }
 	},
 	/**

@@ -17,8 +17,8 @@ const READ_BYTES = 256 * 1024
 const SKIPPED_LINES_MAX = 100
 
 /**
- * The records in JSON Lines. Each iteration reads a file from the beginning, and the counts cover the latest
- * iteration.
+ * The records in a file or a stream of JSON Lines. Each iteration reads a file from the beginning, and the
+ * counts cover only the latest iteration.
  */
 export interface JsonlRecords extends AsyncIterable<LogRecord> {
 	/** Number of skipped lines, by reason. */
@@ -26,8 +26,9 @@ export interface JsonlRecords extends AsyncIterable<LogRecord> {
 	/** First 100 skipped lines. */
 	readonly skippedLines: readonly SkippedLine[]
 	/**
-	 * Number of records that were too large (data larger than 1 MiB, or a message longer than 262,144
-	 * characters). A marker or a note replaces the part that did not fit.
+	 * Number of records that could not be stored unchanged. Data that is too large (over 1 MiB) or too deep is
+	 * replaced by a marker, a message that is too long (over 262,144 UTF-16 units) is truncated and ends with a
+	 * note, and lone surrogates are replaced by U+FFFD.
 	 */
 	readonly altered: number
 }
@@ -35,8 +36,8 @@ export interface JsonlRecords extends AsyncIterable<LogRecord> {
 /**
  * Reads JSON Lines as records, in file order. Blank lines, `#` comments and other lines that are not records
  * are skipped and counted. A last line without a newline is read if its object is complete. Otherwise, it is
- * skipped as `torn`, because its writer was killed or is still writing. Only one line at a time is held in
- * memory.
+ * skipped as `torn`, because its writer was killed or is still writing. Memory use does not depend on the
+ * size of the file.
  *
  * A record in mesh-chain's own format keeps its seq and epoch. Records in other formats are numbered from 1.
  *
@@ -143,7 +144,7 @@ async function* bytesOf(system: FileSystem, path: string): AsyncGenerator<Buffer
 	}
 	const fd = await readable(() => system.open(path, O_RDONLY))
 	try {
-		// A pipe cannot be read at a position.
+		// A pipe cannot be read at an offset.
 		const isFile = (await readable(() => system.fstat(fd))).isFile()
 		for (let position = 0; ; ) {
 			const bytes = await readable(() => readPiece(system, fd, isFile ? position : -1))

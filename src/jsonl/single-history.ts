@@ -16,11 +16,11 @@ export class SingleHistory {
 	}
 
 	/**
-	 * Handles a record that the chain rejects because its seq or epoch does not increase. Ignores duplicate
-	 * lines and lines in the wrong order.
+	 * Handles a record that the chain rejects because its seq does not increase or its epoch decreases. Ignores
+	 * duplicate lines and lines in the wrong order.
 	 *
-	 * @throws {MeshChainError} `IMPORT_FAILED` if the record is the first of a history, or if it continues
-	 * another record that was handled here.
+	 * @throws {MeshChainError} `IMPORT_FAILED` if the record is the first of a history, or if it continues from
+	 * the record that was handled here last.
 	 */
 	steppedBack(record: LogRecord): void {
 		if (isDeepStrictEqual(record, this.#last)) return

@@ -13,8 +13,8 @@ import type { MeshLoop } from './mesh-loop.ts'
 /** Options for `closeOnSignal`. */
 export interface CloseOnSignalOptions {
 	/**
-	 * Shuts down the application, for example by closing servers and waiting for requests. The loops stay open
-	 * until the returned promise settles, so that all lines published before then are recorded. If the
+	 * Shuts down the application, for example by closing servers and waiting for open requests. The loops stay
+	 * open until the returned promise settles, so that all lines published before then are recorded. If the
 	 * function throws or rejects, mesh-chain emits a warning and closes the loops.
 	 */
 	readonly before?: ((signal: NodeJS.Signals) => unknown) | undefined
@@ -38,11 +38,11 @@ const OURS = Symbol.for('mesh-chain:close-on-signal')
  *
  * The loops stay open until `before` settles, so that lines published during the shutdown are recorded.
  * Without `before`, if the signal has other listeners, the loops stay open until those listeners end the
- * process or the event loop is empty. In that case, the other listeners are responsible for ending the
- * process. Both waits end after `drainTimeoutMs` with a warning, and then the loops are closed. A second
- * signal ends the wait for `before`. A signal that arrives while the loops are being closed ends the process
- * immediately, unless the signal has other listeners. If this function is called several times, each call
- * closes its loops only after the waits of all calls have ended.
+ * process or the event loop is empty. The other listeners are responsible for ending the process. Both waits
+ * end after `drainTimeoutMs` with a warning, and then the loops are closed. A second signal ends the wait for
+ * `before`. A signal that arrives while the loops are being closed ends the process immediately, unless the
+ * signal has other listeners. If this function is called several times, each call closes its loops only after
+ * the waits of all calls have ended.
  *
  * @param given one or more loops, optionally followed by options.
  * @returns a function that removes the signal listeners.
@@ -106,7 +106,7 @@ class Ending {
 	async #end(signal: NodeJS.Signals): Promise<void> {
 		this.drained = this.#drain(signal)
 		await this.drained
-		// The application may also publish through loops that were passed to other calls.
+		// While another call waits, the application may still publish through these loops.
 		await Promise.all([...endings].map((ending) => ending.drained))
 		this.#isClosing = true
 		await closeAll(this.#options.loops)
@@ -140,7 +140,7 @@ class Ending {
 	}
 }
 
-/** Waits until `before` settles. Never rejects. */
+/** Calls `before` and waits until it settles. Never rejects: a failure only emits a warning. */
 async function settledBefore(
 	before: (signal: NodeJS.Signals) => unknown,
 	signal: NodeJS.Signals,
@@ -157,8 +157,8 @@ function othersListen(signal: NodeJS.Signals): boolean {
 }
 
 /**
- * Resolves with false when the promise resolves or the event loop is empty, and with true if neither happens
- * within `ms` milliseconds. Does not keep the process alive.
+ * Resolves with false when the promise resolves or the event loop becomes empty, and with true if neither
+ * happens within `ms` milliseconds. Does not keep the process alive.
  */
 function isLateFor(promise: Promise<void>, ms: number): Promise<boolean> {
 	return new Promise((resolve) => {

@@ -1,7 +1,7 @@
 /**
- * The internals of a loop, for mesh-chain's own layers. They are accessible only through {@link coreOf},
- * which is not part of the public API. The property key is a registered symbol, so that every build and copy
- * of this package in a process accepts loops from the other builds and copies.
+ * The internals of a loop, for other modules of mesh-chain. They are accessible only through {@link coreOf},
+ * which is not part of the public API. The property key is a registered symbol, so that each build or copy of
+ * this package in a process accepts loops from the others.
  */
 import { show } from '../guard/show.ts'
 import { propertyOf } from '../guard/values.ts'
@@ -36,8 +36,8 @@ export class ScopedCore {
 	}
 
 	/**
-	 * Passes each line below the level, from the loop or its children, to `keep` as a record without a seq.
-	 * Returns a function that stops the calls to `keep`.
+	 * Passes the draft of each line below the level, from the loop or its children, to `keep`. Returns a
+	 * function that stops the calls to `keep`.
 	 *
 	 * @throws {MeshChainError} `INVALID_USAGE` if the loop already passes its lines to another `keep`
 	 * function.
@@ -59,7 +59,7 @@ export class ScopedCore {
 	}
 }
 
-/** Returns the internals of a loop, which must have passed {@link checkLoop}. */
+/** Returns the internals of a loop. The value must be a loop ({@link checkLoop}). */
 export function coreOf(loop: object): ScopedCore {
 	return (loop as { readonly [CORE]: ScopedCore })[CORE]
 }

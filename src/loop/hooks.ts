@@ -1,17 +1,17 @@
 /**
- * Calls the application's hooks: clock, context and transform. The line is published even if a hook fails.
- * Each failure is counted and reported, and the first failure of each hook emits a warning. A hook that
- * publishes a line is not called for that line.
+ * Calls the application's hooks: clock, context and transform. A line is published even if a hook fails. Each
+ * failure is counted and reported, and the first failure of each hook emits a warning. A hook that publishes
+ * a line is not called for that line.
  */
 import { isTime, type SoundClock, soundClock } from '../guard/clock.ts'
 import { hush, hushAll } from '../guard/hush.ts'
 import { discard, isThenable } from '../guard/promises.ts'
 import { show } from '../guard/show.ts'
+import { isPlainObject } from '../guard/values.ts'
 import { MeshChainError, messageOf } from '../model/errors.ts'
 import { checkId, invalidTime } from '../model/line-check.ts'
 import type { LogLine } from '../model/record.ts'
 import { report, warn } from '../platform/diagnostics.ts'
-import { isPlainObject } from './inherited-fields.ts'
 import type { ResolvedLoopOptions, ScopeFields } from './options.ts'
 import type { Counters } from './stats.ts'
 
@@ -43,7 +43,10 @@ export class Hooks {
 		return this.#clock === undefined ? Date.now() : Math.floor(this.#clock())
 	}
 
-	/** Returns the fields from the context hook; undefined if there is no context hook or the hook fails. */
+	/**
+	 * Returns the fields from the context hook; undefined if the hook is absent, running or failing, or returns
+	 * none.
+	 */
 	context(): ScopeFields | undefined {
 		const context = this.#context
 		if (context === undefined || this.#running.context) return undefined
@@ -65,8 +68,8 @@ export class Hooks {
 	/**
 	 * Calls `transform` with a line.
 	 *
-	 * @throws {unknown} The error that `transform` throws, or an error for a result that is not a line. The
-	 * caller decides how to publish the line.
+	 * @throws {unknown} The error that `transform` throws, or an error if the result is neither a line nor
+	 * null. The caller decides how to publish the line.
 	 */
 	transform(line: LogLine): LogLine | null {
 		if (this.#transform === undefined) return line
@@ -114,8 +117,8 @@ export function toWholeMs(tsMs: number): number {
 }
 
 /**
- * Returns the fields to merge into a line. Reads each field once, so that the merged value is the value that
- * was checked.
+ * Checks and returns the fields to merge into a line. Reads each field once, so that the merged value is the
+ * value that was checked.
  *
  * @throws {MeshChainError} `INVALID_LINE`, `INVALID_ID`, `INVALID_TIME`, or any error thrown while reading a
  * field.

@@ -3,6 +3,7 @@
  * and the child over the context.
  */
 import { hush } from '../guard/hush.ts'
+import { isPlainObject } from '../guard/values.ts'
 import type { LogLine } from '../model/record.ts'
 import type { ScopeFields } from './options.ts'
 
@@ -25,15 +26,9 @@ export function inheritLine(line: LogLine, child: ScopeFields, context: ScopeFie
 	return merged
 }
 
-/** Returns the fields for the child of a child. */
+/** Returns a child's fields, merged with its parent's. */
 export function inheritFields(fields: ScopeFields, parent: ScopeFields): ScopeFields {
 	return inheritLine(fields, parent, {}) as ScopeFields
-}
-
-export function isPlainObject(value: unknown): value is Record<string, unknown> {
-	if (typeof value !== 'object' || value === null) return false
-	const prototype: unknown = Object.getPrototypeOf(value)
-	return prototype === Object.prototype || prototype === null
 }
 
 function firstGiven<T>(first: T, second: T, third: T): T {
@@ -53,8 +48,8 @@ function mergeData(own: unknown, child: ScopeFields['data'], context: ScopeField
 }
 
 /**
- * Returns whether the keys of other data can be merged into this data. An object with `toJSON` counts as a
- * single value and cannot be merged.
+ * Returns whether data can be merged key by key. An object with `toJSON` cannot, because it is stored as the
+ * result of that method.
  */
 function isMergeable(data: unknown): data is Record<string, unknown> {
 	if (!isPlainObject(data)) return false

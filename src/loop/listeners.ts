@@ -1,7 +1,7 @@
 /**
  * Delivers records to listeners in `seq` order. A record that a listener publishes is delivered after the
  * current record has reached every listener. The registry is an EventEmitter from eventemitter3. Its `emit`
- * stops at the first error and does not handle rejections. Each listener is therefore wrapped.
+ * stops at the first error and does not handle rejections, so each listener is wrapped.
  */
 import { EventEmitter } from 'eventemitter3'
 import { hush } from '../guard/hush.ts'
@@ -27,13 +27,13 @@ interface Waiting {
 	readonly depth: number
 }
 
-/** Bounds on nested publishing by listeners, for one outermost record. */
+/** Limits on the nested publishing that one outermost record can cause. */
 export interface NestingBounds {
 	readonly nestedDepthMax: number
 	readonly nestedDeliveriesMax: number
 }
 
-/** Once this many records have been delivered, they are removed from the waiting list. */
+/** Delivered records are removed from the waiting list once they exceed this number and half of the list. */
 const DELIVERED_MAX = 1024
 
 export class Listeners {

@@ -1,12 +1,11 @@
 /**
  * The sequence, ring, appender and listeners that a loop shares with its children. A record enters the ring
- * first, and then the outbox appends it. The record stays pending in the ring until the appender has
- * committed it.
+ * first, and then the outbox appends it. The record is pending until the appender has accepted it.
  *
- * Invariant: no application code runs between the assignment of a seq and the append of the record. The ring
- * and the appender therefore receive records in order, even if calls to `publish` are nested.
+ * Invariant: no application code runs between stamping a record and appending it. The ring and the appender
+ * therefore receive records in order, even if calls to `publish` are nested.
  */
-import { claimAppender, durabilityOf, failureOf, type LogChainAppender, startOf } from '../appender.ts'
+import { claimAppenders, durabilityOf, failureOf, type LogChainAppender, startOf } from '../appender.ts'
 import { within } from '../guard/promises.ts'
 import { MeshChainError } from '../model/errors.ts'
 import { type LogFilter, matches, resolveFilter } from '../model/filter.ts'
@@ -40,7 +39,6 @@ export class LoopCore implements SubscriptionHost {
 	readonly #appender: LogChainAppender
 	readonly #ring: Ring
 	readonly #outbox: Outbox
-	/** Losses of the outbox. */
 	readonly #losses: RingLosses
 	readonly #closeTimeoutMs: number
 	#lastSeq: number
@@ -53,9 +51,9 @@ export class LoopCore implements SubscriptionHost {
 	#closing: Promise<void> | undefined
 	#saidClosed = false
 
-	/** @param source the loop to name in reports. */
+	/** @param source the loop that diagnostics report as their source. */
 	constructor(source: object, appender: LogChainAppender, options: ResolvedLoopOptions) {
-		claimAppender(appender)
+		claimAppenders([appender])
 		const { nextSeq, epoch } = startOf(appender)
 		this.#source = source
 		this.epoch = epoch
@@ -91,9 +89,8 @@ export class LoopCore implements SubscriptionHost {
 	}
 
 	/**
-	 * Number of records that the loop can accept without a loss. Records that the appender has not accepted
-	 * stay in the ring, where they may occupy up to half of the space. While the appender is failing, the
-	 * number is 0.
+	 * Number of records that the loop can accept without a loss. Pending records stay in the ring, and may
+	 * occupy up to half of it. 0 while the appender is failing.
 	 */
 	get room(): number {
 		const { pending, failure } = this.#outbox
@@ -254,7 +251,7 @@ export class LoopCore implements SubscriptionHost {
 		}
 	}
 
-	/** Stamps a record and adds it to the ring, which must have room for it. */
+	/** Stamps a draft and adds the record to the ring, which must have room for it. */
 	#push(draft: Draft): LogRecord {
 		const bytes = sizeOf(draft)
 		this.#lastSeq += 1

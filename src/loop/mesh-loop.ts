@@ -29,10 +29,10 @@ const NO_FIELDS: LineFields = Object.freeze({})
  * permanently through its appender.
  *
  * All publishing methods are synchronous. When `publish` returns, the record has been stamped, added to the
- * ring, and passed to the appender unless earlier records are still pending. A failing appender, listener or
- * hook never throws into a publisher. Only misuse throws, and it throws before anything is stamped.
+ * ring, and passed to the appender unless earlier records are still pending. An error in an appender,
+ * listener or hook never reaches the publisher. Only misuse throws, and it throws before anything is stamped.
  *
- * `E` is an interface or type that maps the kinds of an application to the types of their data. Listeners and
+ * `E` is an interface or type that maps an application's kinds to the types of their data. Listeners and
  * readers receive data in its {@link Canonical} form. A typed loop is accepted wherever a plain `MeshLoop`
  * is.
  *
@@ -51,7 +51,8 @@ const NO_FIELDS: LineFields = Object.freeze({})
  */
 export class MeshLoop<E extends object = EventMap> implements AsyncDisposable {
 	/**
-	 * @param appender the appender. The loop takes ownership of it. Default: a {@link NoOpAppender}.
+	 * @param appender the destination of the records. The loop takes ownership of it. Default: a
+	 * {@link NoOpAppender}.
 	 * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_LEVEL`, `INVALID_ID`, `APPENDER_IN_USE`
 	 */
 	constructor(appender: LogChainAppender = new NoOpAppender(), options: MeshLoopOptions = {}) {
@@ -74,7 +75,7 @@ export class MeshLoop<E extends object = EventMap> implements AsyncDisposable {
 
 	/**
 	 * Publishes lines as one batch. If the appender supports batches, it accepts or refuses the batch as a
-	 * unit, and after a crash the chain contains either all of its records or none.
+	 * unit, and after a crash, the chain contains either the whole batch or none of it.
 	 *
 	 * @returns the records for the published lines. See {@link publish} for lines that do not produce a
 	 * record.
@@ -143,8 +144,9 @@ export class MeshLoop<E extends object = EventMap> implements AsyncDisposable {
 	/**
 	 * Calls `listener` synchronously with each later record of a kind, or with every later record if the kind
 	 * is `'*'`. Listeners for a specific kind are called before listeners for `'*'`. A record that a listener
-	 * publishes is delivered after the current record, within `nestedDepthMax` and `nestedDeliveriesMax`. If a
-	 * listener throws or rejects, the error is counted and reported, and has no other effect.
+	 * publishes is delivered after the current record, within the limits `nestedDepthMax` and
+	 * `nestedDeliveriesMax`. If a listener throws or rejects, the error is counted and reported, and has no
+	 * other effect.
 	 *
 	 * @throws {MeshChainError} `INVALID_KIND`, `INVALID_USAGE`
 	 */
@@ -180,7 +182,7 @@ export class MeshLoop<E extends object = EventMap> implements AsyncDisposable {
 	}
 
 	/**
-	 * Returns a child loop, which shares the ring, appender and listeners of this loop and adds fields to each
+	 * Returns a child loop, which shares this loop's ring, appender and listeners, and adds fields to each
 	 * line. Ids and the time are added only if the line does not set them. `data` is merged key by key. If the
 	 * line's data is not a plain object, the merged data contains it under the key `data`. The child uses this
 	 * loop's level until its own level is set. Closing the child does not close this loop.
@@ -227,9 +229,10 @@ export class MeshLoop<E extends object = EventMap> implements AsyncDisposable {
 
 	/**
 	 * Returns a subscription to the matching records that are published after this call. The subscription has
-	 * no queue, so the consumer reads the ring at its own pace. If records leave the ring before the consumer
-	 * fetches them, one `$gap` record (`lagged`) replaces them, regardless of the filter. The subscription ends
-	 * when the loop is closed and the consumer has read all remaining records.
+	 * no queue, so the consumer reads the ring at its own pace. If records are evicted before the consumer
+	 * fetches them, one `$gap` record (`lagged`) replaces them. Of the filter, only the range of seqs applies
+	 * to this record. The subscription ends when the loop is closed and the consumer has read all remaining
+	 * records.
 	 *
 	 * @throws {MeshChainError} `INVALID_FILTER`, `INVALID_LEVEL`, synchronously.
 	 */
@@ -289,8 +292,8 @@ export class MeshLoop<E extends object = EventMap> implements AsyncDisposable {
 }
 
 /**
- * Publishes the line of a level method. Sets every field explicitly, because a spread would create lines with
- * different shapes, and V8 optimises best for a single shape.
+ * Publishes the line for a level method such as `info`. Sets every field explicitly, because a spread would
+ * create lines with different shapes, and V8 optimises best for a single shape.
  */
 function log(
 	loop: object,

@@ -42,8 +42,8 @@ export interface MeshLoopOptions {
 	/** Maximum number of records in the ring. Whole number from 1. Default: 2,048. */
 	readonly ringCapacity?: number | undefined
 	/**
-	 * Maximum estimated size of the ring in bytes. The newest record is never evicted. Whole number of at
-	 * least 1, or Infinity. Default: Infinity.
+	 * Maximum estimated size of the ring in bytes. The newest record is never evicted, even if it exceeds this
+	 * size. Whole number of at least 1, or Infinity. Default: Infinity.
 	 */
 	readonly ringBytesMax?: number | undefined
 	/**
@@ -99,11 +99,11 @@ const LOOP_RULES = {
 
 const LOOP_OPTIONS = defineOptions(LOOP_RULES)
 
-/** The complete options. */
+/** Options with all defaults applied. */
 export type ResolvedLoopOptions = ResolvedOptions<typeof LOOP_RULES>
 
 /**
- * Checks and completes the options.
+ * Checks the options and applies the defaults.
  *
  * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_LEVEL`, `INVALID_ID`
  */

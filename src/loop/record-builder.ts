@@ -17,20 +17,20 @@ import type { Scope } from './scope.ts'
 import type { Counters } from './stats.ts'
 
 /**
- * A record without a seq. Until the loop stamps the record, `seq` contains its estimated size in bytes
- * ({@link sizeOf}), because a separate object for the size would make `publish` measurably slower
+ * A record without a seq. Until the loop stamps the record, `seq` contains the record's estimated size in
+ * bytes ({@link sizeOf}). A separate object for the size would make `publish` measurably slower
  * (`bench/compare.mjs`).
  */
 export type Draft = { -readonly [Name in keyof LogRecord]: LogRecord[Name] }
 
-/** Returns the estimated memory size of a draft's record, in bytes. */
+/** Returns the estimated size of a draft in memory, in bytes. */
 export function sizeOf(draft: Draft): number {
 	return draft.seq
 }
 
 /**
- * Receives the draft of each line below the level. It receives undefined for a line that could not be built
- * or that `transform` dropped.
+ * Receives the draft of each line below the level, or undefined if the line could not be built or `transform`
+ * dropped it.
  */
 export type KeepBelow = (draft: Draft | undefined) => void
 
@@ -102,8 +102,8 @@ export class RecordBuilder {
 	}
 
 	/**
-	 * Builds the draft of a line below the level. Never throws for an invalid line, because without a black
-	 * box, an invalid line below the level does not throw either.
+	 * Builds the draft of a line below the level and passes it to `keep`. Never throws for an invalid line,
+	 * because such a line does not throw without a black box either.
 	 */
 	#keepBelow(line: LogLine, level: LogLevel, scope: Scope, keep: KeepBelow): void {
 		let draft: Draft | undefined
@@ -121,8 +121,8 @@ export class RecordBuilder {
 
 	/**
 	 * Builds the draft of one of mesh-chain's own lines. The draft is built regardless of the level, its kind
-	 * may start with `$`, and it inherits no data. `transform` is applied, so that it can also remove secrets
-	 * from checkpoints and crash records.
+	 * may start with `$`, and it inherits no data. `transform` is applied, so that it can remove secrets from
+	 * checkpoints and crash records too.
 	 */
 	draftOwn(line: LogLine, scope: Scope): Draft | undefined {
 		const { daemonId, nodeId } = scope.fields ?? NO_FIELDS
@@ -137,7 +137,7 @@ export class RecordBuilder {
 			: this.#build(full, level, true)
 	}
 
-	/** Returns whether a level is at or above the scope's level, and counts the line if it is not. */
+	/** Returns whether a level is at or above the scope's level, and counts the line if not. */
 	passes(level: LogLevel, scope: Scope): boolean {
 		if (checkLevel(level) >= scope.levelIndex) return true
 		this.#counters.belowLevel += 1
@@ -166,7 +166,7 @@ export class RecordBuilder {
 			else if (!this.passes(newLevel, scope)) return undefined
 			return this.#build(result, newLevel, own)
 		} catch (thrown) {
-			// A line that was invalid even before the transform is the publisher's mistake, so this check throws.
+			// If the line was already invalid before `transform`, the publisher is at fault, so this check throws.
 			const before = withDefaults(line, level)
 			checkLine(before, own)
 			this.#hooks.transformFailed(thrown)
@@ -227,8 +227,8 @@ export class RecordBuilder {
 }
 
 /**
- * Creates a record with only the fields that have a value, always in the same order, so that all records
- * share a few V8 shapes.
+ * Creates a draft, without `data` or `origin` if they are undefined. The order of the fields is fixed in each
+ * case, so that all records share a few V8 shapes.
  */
 function newDraft(
 	bytes: number,
@@ -269,7 +269,9 @@ function withDefaults(line: LogLine, level: LogLevel): LogLine {
 	return { ...merged, kind, level, message: merged.message ?? kind }
 }
 
-/** Returns a line without its payload, because the failed transform might have removed parts of it. */
+/**
+ * Returns a line without its message and data, which may contain parts that `transform` should have removed.
+ */
 function withoutPayload(line: LogLine): LogLine {
 	return { ...line, message: line.kind ?? KIND_DEFAULT, data: marker('transform threw') }
 }

@@ -2,8 +2,8 @@
  * Tracks the losses of a loop's outbox: records in the ring that the appender will never receive, and losses
  * that have not been reported yet.
  *
- * Invariant: no loss is reported while the ring evicts records. An application that is notified of a loss may
- * publish, which could cause another eviction.
+ * Invariant: no loss is reported while the ring is evicting records. An application that is notified of a
+ * loss may publish, which could cause another eviction.
  */
 import type { LogAppendError } from '../model/errors.ts'
 import type { Gap } from '../outbox/gap-list.ts'
@@ -29,7 +29,7 @@ export class RingLosses {
 		return this.#unreported.length > 0
 	}
 
-	/** Returns whether a record in the ring is lost, which means that the appender will never receive it. */
+	/** Returns whether a record in the ring is lost: the appender will never receive it. */
 	covers(seq: number): boolean {
 		return this.#lost.some(({ from, to }) => from <= seq && seq <= to)
 	}

@@ -1,4 +1,4 @@
-/** The bounded window of the newest records. The position of a record in the ring is its `seq`. */
+/** The bounded buffer of the newest records. A record's position in the ring is its `seq`. */
 import { RecordQueue } from '../outbox/record-queue.ts'
 import type { RingStats } from './stats.ts'
 
@@ -16,8 +16,8 @@ export class Ring {
 	}
 
 	/**
-	 * Returns whether the oldest record must be evicted to make room for a number of records with a total size
-	 * of `bytes`. An empty ring has room for records of any size.
+	 * Returns whether a record must be evicted to make room for `records` new records with a total size of
+	 * `bytes`. An empty ring has room for records of any size.
 	 */
 	isFullFor(records: number, bytes: number): boolean {
 		const { count } = this.queue

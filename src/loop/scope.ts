@@ -1,4 +1,4 @@
-/** The state of a loop or a child: its level, its fields, and whether it is closed. */
+/** The state of a loop or a child loop: its level, its fields, and whether it is closed. */
 import { canonicalise } from '../codec/canonical.ts'
 import { checkLevel } from '../model/line-check.ts'
 import { LOG_LEVELS, type LogLevel } from '../model/record.ts'
@@ -6,12 +6,12 @@ import { ownFields } from './hooks.ts'
 import { inheritFields } from './inherited-fields.ts'
 import type { ScopeFields } from './options.ts'
 
-/** Represents the level of the parent. */
+/** Level index of a scope that uses its parent's level. */
 const NO_LEVEL = -1
 
 export class Scope {
 	closed = false
-	/** Fields of this scope and its parents; undefined if there are none. */
+	/** Fields of this scope, merged with those of its ancestors; undefined for a root. */
 	readonly fields: ScopeFields | undefined
 	readonly #parent: Scope | undefined
 	#ownLevelIndex: number
@@ -28,7 +28,7 @@ export class Scope {
 
 	/** @throws {MeshChainError} `INVALID_LINE`, `INVALID_ID`, `INVALID_TIME` */
 	child(fields: ScopeFields): Scope {
-		// The data is copied, so that later mutation has no effect.
+		// The data is copied, so that later changes to it have no effect.
 		const { data, ...rest } = ownFields(fields)
 		const own =
 			data === undefined ? rest : { ...rest, data: canonicalise(data).value as ScopeFields['data'] & {} }

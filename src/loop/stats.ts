@@ -22,11 +22,11 @@ export interface LoopCounts {
 	/** Listener calls that threw or rejected. */
 	readonly listenerErrors: number
 	/**
-	 * Records that listeners published in excess of `nestedDepthMax` or `nestedDeliveriesMax`. These records
-	 * are kept, but not delivered to listeners.
+	 * Records that listeners published beyond `nestedDepthMax` or `nestedDeliveriesMax`. These records are
+	 * kept, but not delivered to listeners.
 	 */
 	readonly recursionCut: number
-	/** Records that left the ring before a subscription fetched them, summed over all subscriptions. */
+	/** Records that were evicted before a subscription fetched them, summed over all subscriptions. */
 	readonly lagged: number
 	/** Lines dropped because they were published through a closed loop or child. */
 	readonly publishedAfterClose: number
@@ -59,7 +59,7 @@ export interface LoopStats extends LoopCounts {
 	readonly appender: OutboxStats
 }
 
-/** The counters in mutable form. */
+/** Mutable counters. */
 export type Counters = { -readonly [Name in keyof LoopCounts]: number }
 
 export function newCounters(): Counters {

@@ -1,7 +1,7 @@
 /**
- * A cursor over the ring for one consumer. It has no queue. Records that the consumer has not fetched remain
- * in the ring. A `$gap` record replaces records that left the ring before they were fetched. The loop holds a
- * reference to a subscription only while its consumer waits.
+ * Reads the ring for one consumer. A subscription has no queue: the consumer fetches each record from the
+ * ring. A `$gap` record replaces records that were evicted before they were fetched. The loop references a
+ * subscription only while a call to `next` is pending.
  */
 import { matches, type ResolvedFilter } from '../model/filter.ts'
 import { gapRecord, type LogRecord } from '../model/record.ts'
@@ -18,8 +18,8 @@ export interface SubscriptionHost {
 }
 
 /**
- * An async iterator over the records of a loop, for `for await`. The subscription ends when the `for await`
- * loop exits or `return` is called.
+ * An async iterator over a loop's records, for `for await`. The subscription ends when the `for await` loop
+ * exits or `return` is called.
  */
 export interface LoopSubscription<R = LogRecord> extends AsyncIterator<R, undefined> {
 	next(): Promise<IteratorResult<R, undefined>>
@@ -34,7 +34,7 @@ const DONE: Result = Object.freeze({ done: true, value: undefined })
 export class Subscription implements LoopSubscription {
 	readonly #host: SubscriptionHost
 	readonly #filter: ResolvedFilter
-	/** The pending calls to `next`, in order. */
+	/** Functions that resolve the pending calls to `next`, oldest call first. */
 	readonly #callers: ((result: Result) => void)[] = []
 	/** Seq of the next record to check. */
 	#cursor: number
@@ -52,8 +52,8 @@ export class Subscription implements LoopSubscription {
 	}
 
 	/**
-	 * Returns the next matching record, or a `$gap` (`lagged`) for records that left the ring before they were
-	 * fetched. After the loop is closed, the iteration ends at the end of the ring.
+	 * Returns the next matching record, or a `$gap` record (`lagged`) for records that were evicted before they
+	 * were fetched. After the loop is closed, the iteration ends with the last record in the ring.
 	 */
 	next(): Promise<Result> {
 		const record = this.#done ? undefined : this.#scan()
@@ -73,7 +73,10 @@ export class Subscription implements LoopSubscription {
 		return Promise.resolve(DONE)
 	}
 
-	/** Offers a new record to the waiting consumer, which has already received all earlier records. */
+	/**
+	 * Passes a new record to the waiting consumer if the record matches. The consumer has already received all
+	 * earlier matching records.
+	 */
 	offer(record: LogRecord): void {
 		this.#cursor = record.seq + 1
 		if (matches(record, this.#filter)) this.#callers.shift()?.({ done: false, value: record })
@@ -81,7 +84,7 @@ export class Subscription implements LoopSubscription {
 		else if (this.#callers.length === 0) this.#host.waiting.delete(this)
 	}
 
-	/** Returns the next matching record in the ring; undefined if there is none. */
+	/** Returns the next matching record, or a gap for evicted records; undefined if there is neither. */
 	#scan(): LogRecord | undefined {
 		const { queue } = this.#host
 		if (this.#cursor < queue.first) {

@@ -1,12 +1,15 @@
 /**
- * Removes duplicates from a merge. Remembers which records each chain has returned, so that two chains, such
- * as a merged chain and one of its inputs, never return the same record. A record that one chain contains
- * twice is returned twice.
+ * Detects repeats (duplicates) in a merge. Remembers which records each chain has returned, so that two
+ * chains, such as a merged chain and one of its inputs, never return the same record. A record that one chain
+ * contains twice is returned twice.
  */
 import { GAP_KIND, type LogRecord, type RecordOrigin } from '../model/record.ts'
 import { SeqRanges } from './seq-ranges.ts'
 
-/** Maximum number of chains that are remembered. Beyond this number, a record may be returned twice. */
+/**
+ * Maximum number of original chains to remember. Beyond this number, all are forgotten, so a record may be
+ * returned twice.
+ */
 const CHAINS_MAX = 10_000
 /**
  * Matches a chain id. An import name can identify different records in different chains, so import names are

@@ -1,6 +1,6 @@
 /**
- * Interleaves several endless sources in the order in which their items arrive. Each source waits until its
- * current item is consumed.
+ * Interleaves items from several sources in order of arrival. Each source waits until its current item is
+ * consumed.
  */
 
 interface Waiting<T> {
@@ -9,8 +9,8 @@ interface Waiting<T> {
 }
 
 /**
- * Yields the items of all sources. If a source fails, the items that are already waiting are yielded first.
- * Then the iteration throws the first error.
+ * Yields items from all sources. If a source fails, the iteration yields the items that are already waiting,
+ * and then throws the first error.
  *
  * @param stop Called at the end. It must end all sources that are still running, because the iteration awaits
  * them.

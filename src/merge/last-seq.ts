@@ -6,7 +6,7 @@ import { nodeFileSystem } from '../platform/file-system.ts'
  * Returns the last seq of a chain; 0 for an empty chain.
  *
  * @param options With `durableOnly`, the result does not exceed the watermark stored next to the chain, and
- * is 0 if there is no watermark.
+ * is 0 without a watermark.
  */
 export async function lastSeqOf(
 	chain: Chain,

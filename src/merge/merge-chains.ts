@@ -29,20 +29,21 @@ const BATCH_RECORDS_MAX = 256
 
 /**
  * Several chains that are read as one. `info` returns totals over all chains, so a record that several chains
- * contain is counted once for each of them.
+ * contain is counted once for each chain.
  */
 export interface MergedChain extends Chain {
 	/**
-	 * Number of repeats in the latest iteration: records that were skipped because another chain had already
-	 * returned them.
+	 * Number of repeats in the latest iteration: records that were not returned because another chain had
+	 * already returned them.
 	 */
 	readonly repeats: number
 }
 
 /**
  * Merges several chains into one history. Records from different chains are ordered by time. Records from the
- * same chain stay in seq order, even if their times decrease. Records with the same time are ordered by node,
- * then by chain. The `origin` of every record identifies its chain. Gaps in the chains are included.
+ * same chain stay in seq order, even if their times go backwards. Records with the same time are ordered by
+ * node, then by chain. The `origin` of every record identifies the chain that it comes from. Gaps in the
+ * chains are included.
  *
  * Records are numbered as they are read: `seq` starts at 1 in each iteration, so filters by seq are refused.
  * All other filters apply to each chain, which seeks to the matching records. `tail` first merges the
@@ -50,12 +51,13 @@ export interface MergedChain extends Chain {
  * chain without a watermark count as new. Memory use does not grow with the length of the chains. Closing the
  * merged chain closes its chains.
  *
- * A record that several chains contain, such as a merged chain and one of its inputs, is returned once. A
- * record is identified by the `(chainId, epoch, seq)` of its `origin`. `repeats` counts the skipped copies.
+ * If several chains contain the same record, for example a merged chain and one of its inputs, the record is
+ * returned once. A record is identified by the `(chainId, epoch, seq)` of its `origin`. `repeats` counts the
+ * further copies, which are not returned.
  *
  * @param chains At least one chain. Pass each chain only once. A merged chain counts as all of its inputs.
- * @throws {MeshChainError} `INVALID_OPTION`. Reading throws the same errors as reading the individual
- * chains.
+ * @throws {MeshChainError} `INVALID_OPTION`. Reading throws `INVALID_FILTER` for a filter by seq, and
+ * otherwise the same errors as reading the individual chains.
  *
  * @example
  * ```ts
@@ -138,7 +140,7 @@ class Merged implements MergedChain {
 		return this.close()
 	}
 
-	/** Starts a new set in which returned records are remembered. Each iteration has its own set. */
+	/** Creates the set of returned records for a new iteration. */
 	#newSeen(): SeenRecords {
 		this.#seen = new SeenRecords()
 		return this.#seen
@@ -155,7 +157,8 @@ class Merged implements MergedChain {
 	): AsyncGenerator<LogRecord[]> {
 		const ended = signal === undefined ? over.signal : AbortSignal.any([signal, over.signal])
 		if (ended.aborted) return
-		// Records up to these seqs already exist and are merged by time. Later records are not.
+		// Records up to these seqs already exist, so they are merged by time. Later records are returned in order
+		// of arrival.
 		const lasts = await Promise.all(this.chains.map((chain) => lastSeqOf(chain, { durableOnly })))
 		const history = this.chains.map((chain, index) => chain.batches({ ...filter, toSeq: lasts[index]! }))
 		const seen = this.#newSeen()

@@ -13,7 +13,7 @@ export class MergeCursor {
 		this.#batches = batches[Symbol.asyncIterator]()
 	}
 
-	/** Next record; undefined at the end of the chain, or before the first {@link fill}. */
+	/** Next record; undefined at the end of the chain, or until {@link fill} has read it. */
 	get record(): LogRecord | undefined {
 		return this.#batch[this.#index]
 	}
@@ -39,7 +39,7 @@ export class MergeCursor {
 }
 
 /**
- * Compares two cursors by time, then by node, then by chain. The result is negative if the record at `a`
+ * Compares two cursors by time, then by node, then by chain. The result is negative if the record of `a`
  * comes first.
  */
 export function compareMergeCursors(a: MergeCursor, b: MergeCursor): number {
@@ -62,7 +62,7 @@ export function sortIn(cursors: MergeCursor[], compare: (a: MergeCursor, b: Merg
 	cursors[at] = first
 }
 
-/** Compares ids. A missing id comes first, followed by numbers and then strings. */
+/** Compares ids. Null comes first, followed by numbers and then strings. */
 function compareIds(a: PublisherId | null, b: PublisherId | null): number {
 	const byRank = rankOf(a) - rankOf(b)
 	if (byRank !== 0 || a === null || b === null) return byRank

@@ -3,13 +3,13 @@ import { createHash } from 'node:crypto'
 import { type ChainEndInfo, type ChainInfo, type ChainState, heaviestAnswer } from '../chain/index.ts'
 import { LOG_LEVELS, type LogLevel } from '../model/record.ts'
 
-/** States in order of possible loss, least first. */
+/** Chain states, ordered by possible loss, least first. */
 const STATES: readonly ChainState[] = ['closed', 'exited', 'crashed', 'open']
 
 /**
  * Returns the combined info of several chains. The last seq is the total number of records and gaps. A record
- * that several chains contain is counted once for each of them. Epochs and segments are listed chain by
- * chain. The head is a hash over the heads of all chains.
+ * that several chains contain is counted once for each chain. Epochs and segments are listed chain by chain.
+ * The head is a hash over the heads of all chains.
  */
 export function mergedInfo(path: string, chainId: string, infos: readonly ChainInfo[]): ChainInfo {
 	const records = sum(infos.map((info) => info.records))

@@ -9,7 +9,7 @@ interface SeqRange {
 /** Maximum number of ranges. Beyond this number, the half that is farthest from the latest seq is dropped. */
 const RANGES_MAX = 4096
 
-/** A bounded set of `(epoch, seq)`, stored as ranges. */
+/** A bounded set of `(epoch, seq)` pairs, stored as ranges. */
 export class SeqRanges {
 	#ranges: SeqRange[] = []
 

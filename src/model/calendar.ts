@@ -1,8 +1,8 @@
 /**
- * Parses points in time from strings and numbers. This is the only parser for times that people type and for
- * times in JSON lines. A time that does not exist in the calendar or on the local clock is refused, and
- * never rolls over into the next day or month. Digits that look like a date are never interpreted as a
- * count.
+ * Parses times from strings and numbers. This is the only parser for times that users type and for times in
+ * JSON lines. A time that does not exist in the calendar or on the local clock is refused, and never rolls
+ * over into the next day or month. Digits that look like a date are never interpreted as seconds or
+ * milliseconds since 1970.
  */
 
 const DATE = String.raw`(\d{4})-(\d\d)-(\d\d)`
@@ -19,7 +19,7 @@ const SIXTIETHS_MAX = 59
 const MINUTE_MS = 60_000
 const DAY_MS = 86_400_000
 
-/** Upper bound for each unit. With these bounds, the unit of any time from 1973 to 5138 is unambiguous. */
+/** Exclusive upper bound for each unit. The unit of any time from 1973 to 5138 is unambiguous. */
 const SECONDS_MAX = 1e11
 const MILLISECONDS_MAX = 1e14
 const MICROSECONDS_MAX = 1e17
@@ -27,13 +27,13 @@ const NANOSECONDS_MAX = 1e20
 
 const DECIMAL = /^(\d{1,20})(?:\.(\d+))?$/
 /**
- * Number of digits in dates such as `20260131`, `202601311405`, `20260131140509` and `20260131140509123`. The
+ * Number of digits in a date such as `20260131`, `202601311405`, `20260131140509` or `20260131140509123`. The
  * date need not exist in the calendar.
  */
 const COMPACT_DIGITS = new Set([8, 12, 14, 17])
 /**
- * Interpreted as a count, a 12-digit number is a time in milliseconds from 1973 to 2001. The digits look
- * like a date if the year starts with 19, 20 or 21, or if the month, day, hour and minute are in range.
+ * As milliseconds since 1970, a 12-digit number is a time from 1973 to 2001. It looks like a date instead if
+ * the year starts with 19, 20 or 21, or if the month, day, hour and minute are in range.
  */
 const NEAR_YEAR = /^(?:19|20|21)/
 const COMPACT_TIME = /^\d{4}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:[01]\d|2[0-3])[0-5]\d$/
@@ -51,7 +51,7 @@ export interface TimeOfDay {
  * `2026-01-31T14:05:09.123Z`, `2026-01-31 14:05 +02:00`. Returns milliseconds since 1970. Returns undefined
  * for any other string, and for a date, time or offset that does not exist, such as 30 February, hour 24,
  * second 60, or a local time that a clock change skips. For a local time that occurs twice, returns the first
- * occurrence. A date without a time means the first moment of that day.
+ * occurrence. A date without a time means the first moment of that day in local time.
  */
 export function timeOfText(text: string): number | undefined {
 	const [, year, month, day, hours, minutes, seconds, fraction, zone] = DATE_TIME.exec(text) ?? []
@@ -74,7 +74,7 @@ export function timeOfText(text: string): number | undefined {
  * fraction, such as `20260131`, `202601311405` or `20260131140509.5`.
  */
 export function timeOfNumber(value: number): number | undefined {
-	// `String` formats smaller numbers with an exponent.
+	// `String` formats very small numbers with an exponent.
 	return value >= 0 && value < 1e-3 ? 0 : timeOfDecimal(String(value))
 }
 
@@ -111,8 +111,9 @@ export function timeOfDay(
 }
 
 /**
- * Returns the first moment of a local day. Months and days start at 1. If a clock change skips midnight,
- * returns the first moment after it. Returns undefined for a day that the local calendar skips.
+ * Returns the first moment of a local day. Months and days are numbered from 1. If a clock change skips
+ * midnight, returns the first moment after the change. Returns undefined for a day that the local calendar
+ * skips.
  */
 export function localMidnight(year: number, month: number, day: number): number | undefined {
 	const date = localDate(year, month, day)
@@ -143,7 +144,7 @@ function localDate(year: number, month: number, day: number): Date {
 	return date
 }
 
-/** Returns midnight UTC on a day; undefined if the day does not exist in that year. */
+/** Returns midnight UTC on a date; undefined if the date does not exist or the year is 0. */
 function utcMidnight(year: number, month: number, day: number): number | undefined {
 	const date = new Date(0)
 	date.setUTCFullYear(year, month - 1, day)

@@ -4,7 +4,7 @@
  * docs/FORMAT.md.
  */
 
-/** A marker: it replaces a value that cannot be stored, and states the reason. */
+/** A marker, which replaces a value that cannot be stored and states the reason. */
 export interface Unserializable {
 	readonly $unserializable: string
 }
@@ -19,12 +19,11 @@ export interface Unserializable {
  * - a map becomes an object if all keys are strings, otherwise `{ $map: [[key, value], …] }`;
  * - any other object, including an `Error` or a class instance, becomes a plain object with its own
  *   enumerable fields; undefined fields and class methods are omitted;
- * - a type with `toJSON` becomes the result of that method;
+ * - a type with `toJSON` becomes the result type of that method;
  * - functions, symbols, promises, generators and weak collections become an {@link Unserializable} marker.
  *
  * Everything except dates and bytes is frozen. Cycles, invalid dates, and data that is nested too deeply or
- * larger than 1 MiB also become markers. These markers depend on the value, so they are not part of the
- * type.
+ * larger than 1 MiB also become markers. These markers depend on the value, so they are not part of the type.
  */
 export type Canonical<T> =
 	IsAny<T> extends true
@@ -44,8 +43,8 @@ type Scalar = string | number | boolean | bigint | null
 type Callable = ((...args: never) => unknown) | (abstract new (...args: never) => unknown)
 type Bytes = Uint8Array | Uint8ClampedArray | DataView | ArrayBuffer | SharedArrayBuffer
 /**
- * The shape of `Headers`, `URLSearchParams` and `FormData`, which can have several entries with the same key.
- * A map has no `append` method.
+ * Matches `Headers`, `URLSearchParams` and `FormData`, which can have several entries with the same key. A
+ * map has no `append` method.
  */
 interface EntryList<K, V> {
 	append(...args: never): unknown
@@ -60,7 +59,7 @@ type NotData =
 	| WeakSet<WeakKey>
 	| WeakRef<WeakKey>
 
-/** The conditions have the same order as the tests in `codec/canonical.ts`. */
+/** The conditions are in the same order as the tests in `codec/canonical.ts`. */
 type CanonicalObject<T extends object> = T extends readonly unknown[]
 	? { readonly [I in keyof T]: CanonicalItem<T[I]> }
 	: keyof T extends never
@@ -106,7 +105,7 @@ type CanonicalAnswer<J> =
 					: CanonicalFields<J>
 				: Canonical<J>
 
-/** An element of an array, in which undefined becomes null. */
+/** The canonical form of an array element. Undefined becomes null. */
 type CanonicalItem<V> =
 	IsAny<V> extends true ? unknown : unknown extends V ? unknown : V extends void ? null : Canonical<V>
 

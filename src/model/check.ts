@@ -1,4 +1,4 @@
-/** The shared checks for option resolvers and entry points. */
+/** Shared checks for option resolvers and entry points. */
 import { types } from 'node:util'
 import { show } from '../guard/show.ts'
 import { isInstance, isList, propertyOf } from '../guard/values.ts'
@@ -52,7 +52,7 @@ function namesOf(options: object): readonly string[] {
 /**
  * Reads a field of an object that the caller passed. Refuses a promise, and reports an error from a getter.
  *
- * @param what Name of the field in a message.
+ * @param what Name of the field in error messages.
  * @throws {MeshChainError} `INVALID_OPTION`
  */
 export function readOption(what: string, given: object, name: string): unknown {
@@ -161,7 +161,7 @@ export function checkFileOption(name: string, value: unknown): string {
 /**
  * Checks that a path can be passed to the operating system.
  *
- * @param what Name of the file in a message.
+ * @param what Name of the file in error messages.
  * @throws {MeshChainError} `INVALID_PATH`
  */
 export function checkPath(what: string, path: unknown): string {

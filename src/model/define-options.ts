@@ -66,7 +66,7 @@ export function defineOptions<Rules extends Readonly<Record<string, OptionRule<u
 	}
 }
 
-/** Defines a required option, whose check refuses undefined. */
+/** Defines a required option. Its check must refuse undefined. */
 export function required<T>(check: Check<T>): OptionRule<T> {
 	return check
 }
@@ -96,7 +96,7 @@ export function unchecked<T>(): OptionRule<T | undefined> {
 	return (_name, value) => value as T | undefined
 }
 
-/** Accepts whole numbers within bounds. */
+/** Accepts whole numbers from `min` to `max`. */
 export function wholeNumber(min: number, max?: number): Check<number> {
 	return (name, value) => checkWholeNumber(name, value, min, max)
 }

@@ -1,5 +1,6 @@
 /**
- * The error types and the closed list of error codes. Every code has a heading in `docs/reference/errors.md`.
+ * The error types and the complete list of error codes. Every code has a heading in
+ * `docs/reference/errors.md`.
  *
  * There are four kinds of failure. Misuse throws immediately. A broken invariant throws and makes the chain
  * unusable. A failed operation rejects and is counted, and the loop continues. Damage is reported as data:
@@ -104,11 +105,11 @@ export type ErrorCode = (typeof ERROR_CODES)[number]
 export interface ErrorDetails {
 	/** Path of the file. */
 	readonly path?: string | undefined
-	/** Byte position in the file. */
+	/** Byte offset in the file. */
 	readonly offset?: number | undefined
 	/** Seq of the first record affected. */
 	readonly seq?: number | undefined
-	/** Original value that was thrown. */
+	/** Thrown value that caused the error. */
 	readonly cause?: unknown
 }
 
@@ -116,7 +117,7 @@ export interface ErrorDetails {
  * The error that all functions in mesh-chain throw or reject with. Branch on `code`, never on the message.
  */
 export class MeshChainError extends Error {
-	/** Errors from the other build (ES modules or CommonJS) in the same process also count as instances. */
+	/** Also recognises errors from the other build (ES modules or CommonJS) in the same process. */
 	static override [Symbol.hasInstance](value: unknown): boolean {
 		// biome-ignore lint/complexity/noThisInStatic: a subclass must test for itself.
 		return isErrorOf(this, value)
@@ -127,7 +128,7 @@ export class MeshChainError extends Error {
 	readonly code: ErrorCode
 	/** Path of the file, if the error concerns a file. */
 	declare readonly path?: string
-	/** Byte position in that file. */
+	/** Byte offset in that file. */
 	declare readonly offset?: number
 	/** Seq of the first record affected. */
 	declare readonly seq?: number
@@ -143,13 +144,13 @@ export class MeshChainError extends Error {
 
 /**
  * Thrown when an appender cannot accept a record. If `retryable` is true, the loop keeps the record and
- * retries the append. Otherwise, the loop turns the record into a counted gap.
+ * retries the append. Otherwise, the loop replaces the record with a counted gap.
  */
 export class LogAppendError extends MeshChainError {
 	override name = 'LogAppendError'
 	/** Whether the loop retries the append. Default: true. */
 	readonly retryable: boolean
-	/** Reason why the append failed; identical to the message. */
+	/** Reason for the failure; identical to the message. */
 	readonly reason: string
 
 	constructor(
@@ -199,8 +200,8 @@ export function asCoded(thrown: unknown, code: ErrorCode, what: string): MeshCha
 }
 
 /**
- * Creates the error for a complete new file, when the file's name might not be on disk yet. The message
- * states that the file exists, so that the user does not create it again.
+ * Creates the error for a new file that is complete, but whose directory entry might not be on disk yet. The
+ * message states that the file exists, so that the user does not create it again.
  */
 export function unsyncedName(
 	code: 'CHAIN_UNWRITABLE' | 'EXPORT_FAILED',

@@ -1,5 +1,5 @@
 /**
- * Types for the events of a loop. An event map assigns a data type to each kind of an application.
+ * Types for the events of a loop. An event map assigns a data type to each of an application's kinds.
  * Publishers pass data of that type, and listeners and readers receive the data in canonical form.
  */
 import type { Canonical } from './canonical-data.ts'
@@ -11,7 +11,7 @@ import type { GapData, LineFields, LogLevel, LogLine, LogRecord, RecordOrigin } 
  * The event map of an untyped loop or chain. It allows every kind, with data of type `unknown`. Any interface
  * or type with string keys can be an event map.
  */
-// Only `any` accepts every other event map, so that a typed loop can be passed as a plain loop.
+// Only `any` allows a loop with any event map to be passed as an untyped loop.
 // biome-ignore lint/suspicious/noExplicitAny: see above
 export type EventMap = any
 
@@ -41,14 +41,14 @@ export type RecordOf<E, K extends string = KindOf<E>> = string extends K
 		? LogRecord<K, DataOf<E, K>>
 		: never
 
-/** The record that replaces absent records. Readers return gaps regardless of the filter. */
+/** The record that replaces absent records. A filter excludes a gap only by its range of seqs. */
 export type GapRecord = LogRecord<'$gap', GapData>
 
 /** A record of one of these kinds, or a gap. */
 export type RecordOrGap<E, K extends string = KindOf<E>> = RecordOf<E, K> | GapRecord
 
 /**
- * A record in a chain: any record if the event map allows every kind, and otherwise a record of one of these
+ * A record in a chain: any record if the event map allows every kind; otherwise, a record of one of these
  * kinds or a gap.
  */
 export type ChainRecord<E, K extends string = KindOf<E>> =

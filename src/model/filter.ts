@@ -1,7 +1,6 @@
 /**
- * Uses one kind of filter to select records from rings, captured buffers and chains. All conditions must
- * hold. A `$gap` must overlap the range of seqs, but passes all other conditions, because a filter must never
- * hide a loss.
+ * Filters records from rings, Buffering appenders and chains. All conditions of a filter must hold. A `$gap`
+ * must overlap the range of seqs, but passes all other conditions, because a filter must never hide a loss.
  */
 import { hush, hushAll } from '../guard/hush.ts'
 import { show } from '../guard/show.ts'
@@ -18,7 +17,10 @@ import {
 	type PublisherId,
 } from './record.ts'
 
-/** Tests whether a string matches, without keeping state between calls. An RE2 pattern has this shape. */
+/**
+ * Tests whether a string matches, without keeping state between calls. An RE2 pattern satisfies this
+ * interface.
+ */
 export interface TextPattern {
 	test(text: string): boolean
 }
@@ -37,8 +39,8 @@ export interface LogFilter {
 	/** Id of the node, compared by value and type. A record without a node id does not match. */
 	readonly nodeId?: PublisherId | undefined
 	/**
-	 * String or pattern to find in the message, the kind or the data. Data is searched both as a single line
-	 * of JSON, as `dump -o ndjson` prints it, and string by string. A search for a string without capital
+	 * String or pattern to find in the message, the kind or the data. Data is searched both as a single line of
+	 * JSON, as `dump -o ndjson` prints it, and as individual strings. A search for a string without capital
 	 * letters ignores case. Binary data is not searched.
 	 *
 	 * A search for a string takes linear time. A RegExp that backtracks, such as `/(a+)+$/`, can block the
@@ -155,8 +157,7 @@ export function picked<T extends object, K extends keyof T>(from: T, names: read
 }
 
 /**
- * Returns whether a record passes a filter. A gap passes if its range of seqs overlaps the range of the
- * filter.
+ * Returns whether a record passes a filter. A gap passes if its range of seqs overlaps the filter's range.
  */
 export function matches(record: LogRecord, filter: ResolvedFilter): boolean {
 	if (isGap(record)) {

@@ -1,12 +1,12 @@
-/** A position in the history of a chain, given as a record or a moment. */
+/** A position in the history of a chain: a seq or a time. */
 import { isPointInTime } from './record.ts'
 
 /**
- * A position in history: the seq of a record, from 0, or a moment in milliseconds since 1970 UTC.
+ * A position in a history: a seq, from 0, or a time in milliseconds since 1970 UTC.
  *
  * Both bounds of a range are inclusive. A position before the first record means the beginning of history,
- * and a position after the last record means the end. A range that starts at a moment starts with the first
- * record at or after that moment. A range that ends at a moment includes no record after it.
+ * and a position after the last record means the end. A range that starts at a time starts with the first
+ * record at or after that time. A range that ends at a time excludes records after that time.
  */
 export type HistoryPosition = { readonly seq: number } | { readonly tsMs: number }
 

@@ -15,8 +15,8 @@ export const BUFFER_CAPACITY_DEFAULT = 16_384
 export const WAIT_MS_DEFAULT = 1_000
 
 /**
- * Minimum length of a pause between two records for a paced replay to skip the pause instead of waiting. A
- * pause of this length means that the clock was adjusted or the system was idle.
+ * Shortest pause between two records that a paced replay skips. Such a pause means that the clock was
+ * adjusted or the system was idle.
  */
 export const CLOCK_JUMP_MS = 3_600_000
 
@@ -34,18 +34,18 @@ export const TEE_QUEUE_RECORDS_MAX = 16_384
 
 /** Maximum depth of arrays and maps in `data`. A deeper value becomes a marker. */
 export const DATA_DEPTH_MAX = 32
-/** Maximum depth of a state that is compared or shown. Recursion to this depth fits in Node's stack. */
+/** Maximum depth of a state that is compared or shown. Recursion to this depth fits on Node's stack. */
 export const STATE_DEPTH_MAX = 256
 /** Maximum size of one record's `data` in bytes. A value that does not fit becomes a marker. */
 export const DATA_BYTES_MAX = MIB
 /** Maximum size in bytes of packed `data` that a reader decodes, including headers. */
 export const PACKED_DATA_BYTES_MAX = 4 * DATA_BYTES_MAX
-/** Maximum depth of packed `data` that a reader decodes. No writer creates data of this depth. */
+/** Maximum depth of packed `data` that a reader decodes. No writer creates data this deep. */
 export const PACKED_DEPTH_MAX = 2 * DATA_DEPTH_MAX
 /**
  * Maximum number of strings, keys, maps, arrays, byte arrays, dates and wide integers that a reader decodes
- * in one `data` value. A canonical value within {@link DATA_BYTES_MAX} cannot reach this number, because
- * each of these items counts as at least 5 bytes.
+ * in one `data` value. A canonical value within {@link DATA_BYTES_MAX} cannot reach this number, because each
+ * of these items uses at least 5 bytes of that limit.
  */
 export const DATA_OBJECTS_MAX = 2 ** 18
 /**
@@ -73,7 +73,7 @@ export const CLOSE_TIMEOUT_MS_DEFAULT = 3_000
  * slow appender.
  */
 export const SOURCE_CLOSE_TIMEOUT_MS_DEFAULT = 5_000
-/** Maximum time that `close` waits for a file or a cluster. Both have their own bounds. */
+/** Maximum time that `close` waits for a file or a cluster. For a chain file, this is only the default. */
 export const SLOW_CLOSE_TIMEOUT_MS = 30_000
 /** Default maximum time that `closeOnSignal` waits for the application to shut down. */
 export const DRAIN_TIMEOUT_MS_DEFAULT = 10_000
@@ -122,5 +122,5 @@ export const FIELD_RETRY_MS_MAX = 60_000
 /** Bounds for a timestamp from a source: not before 1991, and within half an hour of the clock. */
 export const SAMPLE_TIME_MIN_MS = 662_688_000_000
 export const SAMPLE_TIME_WINDOW_MS = 1_800_000
-/** Time without a sample after which a source counts as silent. */
+/** Time without a sample after which a source is reported as silent. */
 export const SILENT_MS = 3_600_000

@@ -1,4 +1,4 @@
-/** Refuses invalid lines. The functions only check and throw. They do not stamp or count lines. */
+/** Checks lines and refuses invalid ones. Does not stamp or count lines. */
 import { isTime } from '../guard/clock.ts'
 import { hushAll } from '../guard/hush.ts'
 import { show } from '../guard/show.ts'

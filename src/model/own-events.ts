@@ -60,7 +60,7 @@ export interface BlackBoxData {
 	readonly bySeq: number | null
 	/** The lines, oldest first. */
 	readonly lines: readonly BlackBoxLine[]
-	/** Lines dropped since the previous `$blackbox` record. */
+	/** Number of lines dropped since the previous `$blackbox` record. */
 	readonly dropped: number
 }
 

@@ -1,4 +1,4 @@
-/** Types for lines, records, levels and gaps. Nothing here performs I/O or keeps state. */
+/** Types and pure functions for lines, records, levels and gaps. */
 import { show } from '../guard/show.ts'
 import { TIME_MAX_MS } from '../platform/time-limits.ts'
 import { MeshChainError } from './errors.ts'
@@ -29,8 +29,8 @@ export interface LogLine<K extends string = string, D = unknown> {
 	 */
 	readonly message?: string | undefined
 	/**
-	 * Payload of at most 1 MiB. The data is copied in canonical form before `publish` returns, so later
-	 * mutation has no effect.
+	 * Payload of at most 1 MiB. The data is copied in canonical form before `publish` returns, so later changes
+	 * to the original have no effect.
 	 */
 	readonly data?: D | undefined
 	/** Id of the daemon. Default: null. */
@@ -57,7 +57,7 @@ export interface RecordOrigin {
 }
 
 interface RecordFrame<K extends string> {
-	/** Number of the record in its chain, from 1 and strictly increasing. */
+	/** Number of the record in its chain, from 1 and strictly increasing within an epoch. */
 	readonly seq: number
 	/**
 	 * Number of the epoch in which the record was stamped. Each opening of a chain starts a new epoch. A
@@ -75,8 +75,8 @@ interface RecordFrame<K extends string> {
 	readonly daemonId: PublisherId | null
 	readonly nodeId: PublisherId | null
 	/**
-	 * Whether the appender has not yet committed the record or will never commit it. It can be true only in
-	 * records from `snapshot()`.
+	 * Whether the appender has yet to commit the record, or will never commit it. Can be true only in records
+	 * from `snapshot()`.
 	 */
 	readonly chainPending: boolean
 	/** Identity of the original record. Present only on merged, imported or replayed records. */
@@ -84,7 +84,7 @@ interface RecordFrame<K extends string> {
 }
 
 /**
- * One immutable entry of history.
+ * An immutable unit of the history: a line with a seq, a time and an epoch.
  *
  * `D` is the type of the record's `data` in canonical form. `data` is optional if `D` includes undefined.
  */
@@ -93,9 +93,10 @@ export type LogRecord<K extends string = string, D = unknown> = RecordFrame<K> &
 
 /**
  * The reason why records are absent: evicted from a ring (`evicted`) or a queue (`overflow`) before the
- * appender accepted them, refused by the appender (`appendFailed`), damaged in the file (`damaged`), never
- * synced (`unsynced`), removed by retention (`retained`), evicted before a subscription read them (`lagged`),
- * left out of an import (`notImported`), or too large for a message in a stream (`tooLarge`).
+ * appender accepted them, refused by the appender (`appendFailed`), damaged in the file (`damaged`), lost
+ * before they were synced (`unsynced`), removed by retention (`retained`), evicted before a subscription read
+ * them (`lagged`), left out of an import (`notImported`), or too large for a message in a stream
+ * (`tooLarge`).
  */
 export type GapCause =
 	| 'evicted'
@@ -124,7 +125,7 @@ export interface GapData {
 
 /**
  * The kind of a record that replaces absent records. The record's `seq` is the gap's `toSeq`. A gap passes
- * every filter with a range of seqs that overlaps the gap.
+ * every filter whose range of seqs overlaps the gap.
  */
 export const GAP_KIND = '$gap'
 
@@ -152,17 +153,17 @@ export function isTimeBound(ms: unknown): ms is number {
 	return isPointInTime(ms) || ms === Number.POSITIVE_INFINITY || ms === Number.NEGATIVE_INFINITY
 }
 
-/** Converts any clock reading to the nearest valid time for a record. */
+/** Converts any clock reading to a valid time for a record by truncating and clamping it. */
 export function toRecordTime(tsMs: number): number {
 	return tsMs > 0 ? Math.min(Math.floor(tsMs), TIME_MAX_MS) : 0
 }
 
-/** Returns whether a value is a whole number from `min` to the highest seq, offset or count. */
+/** Returns whether a value is a whole number from `min` to {@link SEQ_MAX}. */
 export function isSeq(value: unknown, min = 1): value is number {
 	return Number.isInteger(value) && (value as number) >= min && (value as number) <= SEQ_MAX
 }
 
-/** Returns whether a value is a whole number from `min` to the highest epoch. */
+/** Returns whether a value is a whole number from `min` to {@link EPOCH_MAX}. */
 export function isEpoch(value: unknown, min = 1): value is number {
 	return Number.isInteger(value) && (value as number) >= min && (value as number) <= EPOCH_MAX
 }
@@ -242,7 +243,7 @@ export function clippedGap(
 
 /**
  * Returns whether a record replaces absent records of this chain. A gap from another chain has an `origin`
- * and counts as an ordinary record.
+ * and is treated as an ordinary record.
  */
 export function isGap(record: LogRecord): record is LogRecord<'$gap', GapData> {
 	return record.kind === GAP_KIND && record.origin === undefined
@@ -268,8 +269,8 @@ export function gapDataOf(data: unknown): GapData | undefined {
 }
 
 /**
- * Returns whether a string can be a cause: a word that is not the name of a property that all objects have.
- * Later versions may add causes.
+ * Returns whether a string can be a cause: 1 to 40 letters that are not the name of a property of
+ * `Object.prototype`. Later versions may add causes.
  */
 export function isGapCause(cause: unknown): cause is string {
 	return typeof cause === 'string' && /^[a-zA-Z]{1,40}$/.test(cause) && !(cause in Object.prototype)

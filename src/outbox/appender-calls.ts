@@ -24,7 +24,10 @@ export function flushAppender(appender: LogChainAppender, rejected: (thrown: unk
 	}
 }
 
-/** Returns the appender's own promise, so that callers can recognise a sync that several calls share. */
+/**
+ * Syncs an appender. Returns the appender's own promise, so that callers can recognise a sync that several
+ * calls share.
+ */
 export function syncOf(appender: LogChainAppender): Promise<void> {
 	try {
 		return appender.sync?.() ?? Promise.resolve()
@@ -34,9 +37,9 @@ export function syncOf(appender: LogChainAppender): Promise<void> {
 }
 
 /**
- * Calls `sync` and then `close`, even if the sync failed. Each wait lasts at most the appender's
- * `closeTimeoutMs`. If the appender has no such property, the two waits together last at most `timeoutMs`,
- * and the wait for the sync lasts at most half of that time.
+ * Calls `sync`, unless `close` also syncs, and then `close`, even if the sync failed. Each wait lasts at most
+ * the appender's `closeTimeoutMs`. If the appender has no such property, the two waits together last at most
+ * `timeoutMs`, and the wait for the sync lasts at most half of that time.
  *
  * @param keep Receives the failures, in order.
  */

@@ -4,15 +4,13 @@
  */
 import { type GapCause, isGap, type LogRecord } from '../model/record.ts'
 
-/**
- * A range of the queue: its first and last positions, its first and last seqs, and the number of its records.
- */
+/** A range of the queue: its first and last positions, its first and last seqs, and its number of records. */
 export interface QueueRange {
 	readonly from: number
 	readonly to: number
 	readonly fromSeq: number
 	readonly toSeq: number
-	/** Number of records. A gap within the range counts as the number of records that it replaces. */
+	/** Number of records. A `$gap` record counts as the records that it replaces. */
 	readonly count: number
 }
 

@@ -1,6 +1,6 @@
 /**
- * Reports the health and the losses of one appender. The diagnostics channels receive every event. A warning
- * is emitted once per change of state and once per cause of loss. An appender with a `failure` property emits
+ * Reports the health and losses of one appender. The diagnostics channels receive every event. A warning is
+ * emitted once per change of state and once per cause of loss. An appender with a `failure` property emits
  * its own warnings about its health.
  */
 import type { LogChainAppender } from '../appender.ts'
@@ -16,7 +16,7 @@ export class HealthReporter {
 	readonly #saidLost = new Set<GapCause>()
 	#saidFailing = false
 
-	/** @param source The object to name in reports: the loop or the parent appender. */
+	/** @param source The loop or parent appender that diagnostics report as their source. */
 	constructor(source: object, appender: LogChainAppender) {
 		this.#source = source
 		this.#appender = appender
@@ -55,7 +55,7 @@ export class HealthReporter {
 	}
 }
 
-/** Returns the name of an appender for messages: the name of its class, or `otherwise`. */
+/** Returns an appender's class name for messages, or `otherwise` if there is none. */
 export function nameOf(appender: LogChainAppender, otherwise = 'the appender'): string {
 	const name = propertyOf(propertyOf(appender, 'constructor'), 'name')
 	return typeof name === 'string' && name !== '' && name !== 'Object'

@@ -1,6 +1,7 @@
 /**
- * The appends that have been started, oldest first. Invariants: an append counts as accepted only after all
- * earlier appends. After a failure, no append starts until all appends in flight have settled.
+ * The appends that have started, oldest first. Invariants: an append counts as accepted only after all
+ * earlier appends have been accepted. After a failure, no append starts until all appends in flight have
+ * settled.
  */
 import { declaredBy, type LogChainAppender } from '../appender.ts'
 import type { LogAppendError } from '../model/errors.ts'
@@ -59,7 +60,7 @@ export class InFlight {
 		return this.#appends.filter(({ shape }) => shape === 'gap').length
 	}
 
-	/** Adds an append, with or without an outcome. */
+	/** Adds an append that is waiting or has settled. */
 	add(append: Append): void {
 		this.#appends.push(append)
 		if (append.outcome === 'waiting') this.#waiting += 1
@@ -90,7 +91,7 @@ export class InFlight {
 }
 
 /**
- * Returns the maximum number of appends in flight that an appender declares.
+ * Returns an appender's `inFlightMax`. Default: 1.
  *
  * @throws {MeshChainError} `INVALID_OPTION`
  */

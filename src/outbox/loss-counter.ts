@@ -5,7 +5,7 @@
 import { type ErrorCode, MeshChainError, messageOf } from '../model/errors.ts'
 import type { LostCounts } from './outbox-stats.ts'
 
-/** The losses since the last `flush` or `sync`. */
+/** Losses that no `flush` or `sync` has reported yet. */
 interface UntoldLoss {
 	count: number
 	readonly seq: number

@@ -14,7 +14,7 @@ export interface OutboxOptions {
 	readonly clock: () => number
 	/** Cause of the gap if the queue drops a record that the appender has not accepted. */
 	readonly evictionCause: 'evicted' | 'overflow'
-	/** Called once when the appender starts to fail, and once when it recovers. */
+	/** Reports when the appender starts to fail and when it recovers. */
 	readonly health: HealthReporter
 	/** Called synchronously for each loss. Must not throw. `error` is the appender's error, if any. */
 	readonly lost: (gap: Gap, error: LogAppendError | undefined) => void

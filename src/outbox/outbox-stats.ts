@@ -14,8 +14,8 @@ export interface LostCounts {
 }
 
 /**
- * Statistics for the records passed to one appender. Unless noted otherwise, counts start at the creation of
- * the loop or appender.
+ * Statistics for the records passed to one appender. Unless noted otherwise, counts start when the loop or
+ * appender is created.
  */
 export interface OutboxStats {
 	/** Durability that the appender declares; `memory` if it declares none. */
@@ -25,7 +25,7 @@ export interface OutboxStats {
 	 * reports a failure.
 	 */
 	readonly failing: boolean
-	/** Message of the latest error with which the appender failed or refused a record. */
+	/** Message of the appender's latest error; undefined if there was none. */
 	readonly lastError: string | undefined
 	/** Records that the appender accepted, excluding `$gap` records. */
 	readonly appended: number
@@ -37,9 +37,7 @@ export interface OutboxStats {
 	readonly pending: number
 	/** Asynchronous appends that are currently in flight. */
 	readonly inFlight: number
-	/**
-	 * `committedSeq` of the appender, or the last seq that the appender accepted if it has no such property.
-	 */
+	/** The appender's `committedSeq`, or the last accepted seq if the appender does not have this property. */
 	readonly committedSeq: number
 	readonly lost: LostCounts
 	/** `$gap` records that the appender accepted. */

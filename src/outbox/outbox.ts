@@ -1,14 +1,14 @@
 /**
- * Appends the records in a queue to one appender, each record once and in order. A record stays in the queue
- * until the appender has accepted it. A loop has one outbox for its ring, and a `TeeAppender` has one outbox
- * per child.
+ * Appends the records in a queue to one appender, in order. A record stays in the queue until the appender
+ * has accepted it or the queue's owner evicts it. A loop has one outbox for its ring, and a `TeeAppender` has
+ * one outbox per child.
  *
  * Invariants: every record before the cursor was accepted, is in flight, or was counted as lost. The cursor
- * moves back only after a failure, to the append that failed. A loss is counted when it happens, and stays in
- * the gap list until the appender has accepted its `$gap`. Nothing here throws an error back to the
- * publisher.
+ * moves back only after a failure, to the failed append. A loss is counted when it happens, and stays in the
+ * gap list until the appender has accepted its `$gap`. The appender's errors never reach the publisher.
  *
- * docs/explanation/architecture.md has a diagram of the states of an outbox, and describes the other retries.
+ * docs/explanation/architecture.md has a diagram of the states of an outbox, and describes mesh-chain's other
+ * retries.
  */
 import { committedSeqOf, durabilityOf, failureOf, type LogChainAppender, toAppendError } from '../appender.ts'
 import { follow, isThenable, settle } from '../guard/promises.ts'
@@ -33,7 +33,7 @@ export class Outbox {
 	readonly #queue: RecordQueue
 	readonly #options: OutboxOptions
 	readonly #gaps = new GapList()
-	/** Ranges, in order, that must each be appended as one batch. Their appends have not started. */
+	/** Ranges to append as one batch each, in order. Their appends have not started. */
 	readonly #batches: QueueRange[] = []
 	readonly #inFlight: InFlight
 	readonly #waiters = new PositionWaiters()
@@ -43,7 +43,7 @@ export class Outbox {
 	#cursor: number
 	#committedSeq: number
 	#pumping = false
-	/** First position of the append that has not returned; Infinity if there is none. */
+	/** First position of the append whose call has not returned; Infinity if there is none. */
 	#calling = Number.POSITIVE_INFINITY
 	/** Whether the appender has failed during the current call to `pump`. The next call retries. */
 	#stalled = false
@@ -68,7 +68,8 @@ export class Outbox {
 	}
 
 	/**
-	 * First position that is still needed. The owner of the queue can drop earlier positions without a loss.
+	 * Position of the first record that the outbox still needs. The queue's owner can drop earlier records
+	 * without a loss.
 	 */
 	get needed(): number {
 		return Math.min(this.#inFlight.oldest?.range.from ?? this.#cursor, this.#calling)
@@ -97,7 +98,7 @@ export class Outbox {
 	 * Appends records from the queue until the appender fails or the maximum number of appends is in flight.
 	 */
 	pump(): void {
-		// An appender that publishes a record causes a nested call. The outer call also appends that record.
+		// An appender that publishes a record causes a nested call. A scheduled retry appends that record.
 		if (this.#pumping || this.#closed) return
 		this.#pumping = true
 		this.#stalled = false
@@ -128,8 +129,8 @@ export class Outbox {
 	}
 
 	/**
-	 * Prepares for the removal of the oldest position from the queue. If its record was not appended, the
-	 * record becomes a gap.
+	 * Prepares for the removal of the oldest record from the queue. If its append has not started, the record
+	 * becomes a gap, together with the rest of its batch.
 	 */
 	evicting(position: number): void {
 		if (position < this.#cursor || this.#gaps.covers(position)) return
@@ -236,13 +237,12 @@ export class Outbox {
 	}
 
 	/**
-	 * Appends one record, which is the most frequent case. Allocates nothing if `append` returns synchronously.
+	 * Appends one record, which is the most common case. Allocates nothing if `append` returns synchronously.
 	 */
 	#appendRecord(position: number): void {
 		const record = this.#queue.at(position)
 		let result: unknown
-		// The cursor moves first, so that the record does not count as lost if the ring evicts it during this
-		// call.
+		// The cursor moves first, so that the record does not count as lost if it is evicted during this call.
 		this.#cursor = position + 1
 		try {
 			result = this.#appender.append(record)
@@ -303,7 +303,7 @@ export class Outbox {
 	}
 
 	#settled(append: Append, outcome: 'taken' | LogAppendError): void {
-		// The append was abandoned and counted when the appender was closed.
+		// When the outbox was closed, it abandoned this append and counted the records as lost.
 		if (this.#closed) return
 		this.#answers += 1
 		this.#inFlight.settle(append, outcome)
@@ -320,7 +320,7 @@ export class Outbox {
 		this.#options.progress()
 	}
 
-	/** Processes settled appends. Returns false if the appender failed and no further append may start yet. */
+	/** Processes settled appends. Returns false if an append failed and is retried later. */
 	#advance(): boolean {
 		for (let append = this.#inFlight.shiftTaken(); append; append = this.#inFlight.shiftTaken()) {
 			const { shape, range } = append
@@ -346,8 +346,8 @@ export class Outbox {
 	}
 
 	/**
-	 * Moves the cursor back to the append that failed. Returns false if the append is retried later, and true
-	 * if it was abandoned.
+	 * Moves the cursor back to the failed append. Returns false if the append is retried later, and true if it
+	 * was abandoned.
 	 */
 	#rewind(appends: readonly Append[]): boolean {
 		const failed = appends[0]!
@@ -379,7 +379,10 @@ export class Outbox {
 		if (this.#failure !== undefined) this.#recovered()
 	}
 
-	/** Restores the state to what it was before the append started. */
+	/**
+	 * Restores the state from before the append started. Records that were evicted meanwhile are lost, unless
+	 * the appender accepted them.
+	 */
 	#putBack(append: Append): void {
 		const { shape, range, gap, outcome } = append
 		if (gap !== undefined) this.#gaps.insert(gap)
@@ -406,7 +409,7 @@ export class Outbox {
 		return batch !== undefined && batch.from <= position ? this.#batches.shift() : undefined
 	}
 
-	/** Schedules a retry for pending records. The last retry runs when the process exits. */
+	/** Ensures that pending records are retried, at the latest when the process exits. */
 	#retryLater(): void {
 		this.#undoExitHook ??= onExit('loop', () => this.pump())
 		// If the appender has not failed and another append may start, records are pending only if the appender
@@ -434,7 +437,7 @@ export class Outbox {
 	 * has settled for `stallMs`.
 	 */
 	async #drain(stallMs: number): Promise<LogAppendError | undefined> {
-		// Appends in flight may fail, but later appends are attempted anyway.
+		// If an append in flight fails, the second wait retries it and attempts the later appends.
 		const first = this.#inFlight.count === 0 || (await this.#settledWithin(stallMs))
 		if (first && (await this.#settledWithin(stallMs))) return undefined
 		return new LogAppendError(`no append has settled for ${stallMs} ms`)
@@ -459,7 +462,7 @@ export class Outbox {
 	}
 
 	#loseRest(why: LogAppendError | undefined): void {
-		// The records in the gaps at the front were already counted as lost.
+		// The gaps directly follow the cursor, and their records were already counted as lost.
 		const from = this.#cursor + this.#gaps.positions
 		const rest =
 			from < this.#queue.end ? [queueRangeOf(from, this.#queue.slice(from, this.#queue.end - 1))] : []

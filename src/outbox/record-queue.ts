@@ -1,14 +1,14 @@
 /**
  * A queue of records that are addressed by position. Positions increase by one with each push and are never
- * reused, so that several cursors can read one queue. In a loop's ring, the position is the `seq`. The queue
- * grows as needed, and its owner limits its size.
+ * reused, so several cursors can read one queue. In a loop's ring, the position is the `seq`. The queue grows
+ * as needed, and its owner limits its size.
  */
 import type { LogRecord } from '../model/record.ts'
 
 const SLOTS_MIN = 16
 
 export class RecordQueue {
-	/** The slots. The number of slots is a power of two, so that a bit mask wraps an index around. */
+	/** Slots for records. Their number is a power of two, so that a bit mask can wrap an index around. */
 	#records: (LogRecord | undefined)[] = new Array(SLOTS_MIN).fill(undefined)
 	#sizes: number[] = new Array(SLOTS_MIN).fill(0)
 	#head = 0
@@ -84,7 +84,9 @@ export class RecordQueue {
 	}
 }
 
-/** Returns the slots of a full queue, rotated so that the head is first, with twice the capacity. */
+/**
+ * Returns the slots of a full queue, rotated so that the head is first, and the same number of empty slots.
+ */
 function rotated<T>(slots: readonly T[], head: number, empty: T): T[] {
 	const straight = [...slots.slice(head), ...slots.slice(0, head)]
 	for (let index = slots.length; index > 0; index--) straight.push(empty)

@@ -15,8 +15,8 @@ export class SharedSync {
 	}
 
 	/**
-	 * Forgets the shared promise. Without this call, later losses would not be reported for an appender that
-	 * always returns the same promise.
+	 * Forgets the shared promise. Without this call, later losses would not be reported if the appender always
+	 * returns the same promise.
 	 */
 	forget(): void {
 		this.#last = undefined

@@ -7,17 +7,17 @@ import { randomBytes } from 'node:crypto'
 import { basename, dirname, join } from 'node:path'
 import { type FileSystem, removeQuietly, syncDirectory, systemCode } from './file-system.ts'
 
-/** Error codes that indicate that a hard link cannot be created. */
+/** Error codes from file systems that do not support or permit a hard link. */
 export const NO_HARD_LINKS: readonly string[] = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK']
 
-/** Returns an unused path for a temporary file, in the directory of the file that it will replace. */
+/** Returns a unique path for a temporary file, in the directory of the final file. */
 export function temporaryPathOf(path: string): string {
 	return `${path}.${process.pid}-${randomBytes(4).toString('hex')}.tmp`
 }
 
 /**
- * Removes the temporary files that dead processes left behind for a path. Does nothing if the directory
- * cannot be read.
+ * Removes the temporary files for a path, which remain if a process is killed. The caller must hold the lock
+ * on the chain. Does nothing if the directory cannot be read.
  */
 export function removeTemporaries(system: FileSystem, path: string): void {
 	const stem = basename(path)
@@ -37,7 +37,7 @@ function namesIn(system: FileSystem, directory: string): string[] {
 
 /** The result of moving a file to its final name. */
 export interface Placed {
-	/** Error that may have prevented the name from reaching the disk; undefined if the name is on disk. */
+	/** Error from the sync of the directory; undefined if the sync succeeded. */
 	readonly unsynced: unknown
 }
 
@@ -75,7 +75,7 @@ function syncedName(system: FileSystem, path: string): Placed {
 }
 
 /**
- * Throws unless the name of a file is on disk.
+ * Returns the result of a move if the directory was synced.
  *
  * @throws The error from the failed sync.
  */

@@ -1,6 +1,6 @@
 /**
- * The diagnostics of mesh-chain. Programs receive diagnostics through `node:diagnostics_channel`. People see
- * them through `process.emitWarning`, once per change of state. This module prints nothing itself.
+ * The diagnostics of mesh-chain. Programs receive them through `node:diagnostics_channel`. Users see them as
+ * warnings from `process.emitWarning`, once per change of state. This module prints nothing itself.
  */
 import { channel } from 'node:diagnostics_channel'
 import { escapeText } from '../text/escape.ts'
@@ -23,7 +23,7 @@ const channels = {
 	publishedAfterClose: channel('mesh-chain:published-after-close'),
 	/** `{ source, error, hook }`: a `context`, `transform` or `clock` hook failed. */
 	hookError: channel('mesh-chain:hook-error'),
-	/** `{ source, recovery }`: a chain was opened that does not end as a closed chain does. */
+	/** `{ source, recovery }`: a chain was opened that had not been closed cleanly. */
 	recovery: channel('mesh-chain:recovery'),
 }
 
@@ -36,9 +36,10 @@ interface Message {
 const speaking: Partial<Record<keyof typeof channels, Set<object>>> = {}
 
 /**
- * Publishes a message on a channel. Node reports errors from subscribers, so these errors do not reach the
- * caller. If a subscriber causes another message from the same source on the same channel, that message is
- * not published. Without this rule, a subscriber that publishes records could cause endless messages.
+ * Publishes a message on a channel. Node reports errors from subscribers as uncaught exceptions, so these
+ * errors do not reach the caller. If a subscriber causes another message from the same source on the same
+ * channel, that message is not published. Without this rule, a subscriber that publishes records could cause
+ * endless messages.
  */
 export function report(event: keyof typeof channels, message: Message): void {
 	const target = channels[event]

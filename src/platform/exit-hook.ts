@@ -1,7 +1,6 @@
 /**
- * One `exit` listener per process or worker thread, for any number of loops and chains. The handlers of loops
- * run first and pass pending records to the appenders. The handlers of chains run afterwards and write the
- * records.
+ * One `exit` listener per process or worker thread, for any number of loops and chains. Loop handlers run
+ * first and pass pending records to the appenders. Chain handlers run afterwards and write the records.
  */
 import { processWide } from './process-wide.ts'
 
@@ -15,8 +14,8 @@ const state = processWide('exit-hook', () => ({
 }))
 
 /**
- * Returns whether the process has started to exit. Queued work no longer runs after that point, so all work
- * must be synchronous.
+ * Returns whether the process has started to exit. From then on, queued work no longer runs, so all work must
+ * be synchronous.
  */
 export function isExiting(): boolean {
 	return state.isExiting

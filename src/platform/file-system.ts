@@ -1,6 +1,7 @@
 /**
- * The interface to the file system, and the only importer of `node:fs` outside the CLI. Tests inject a file
- * system that fails on command. Each call works like the `node:fs` call with the same name.
+ * The interface to the file system, and the only module outside the CLI that imports `node:fs`. Tests inject
+ * a file system that fails on command. A method without a description works like the one in `node:fs` with
+ * the same name.
  */
 import { spawnSync } from 'node:child_process'
 import * as fs from 'node:fs'
@@ -29,8 +30,8 @@ export interface FileSystem {
 	readSync(fd: number, buffer: Uint8Array, offset: number, length: number, position: number): number
 	/**
 	 * Writes bytes and returns the number written. May write fewer bytes than requested without an error, so
-	 * callers always check the returned number. A position of `null` means the end of the file at the time of
-	 * the write, and requires `O_APPEND`.
+	 * callers must check the returned number. A position of `null` means the end of the file at the time of the
+	 * write, and requires `O_APPEND`.
 	 */
 	writeSync(fd: number, buffer: Uint8Array, offset: number, length: number, position: number | null): number
 	fstatSync(fd: number): FileStat
@@ -43,16 +44,17 @@ export interface FileSystem {
 	unlinkSync(path: string): void
 	realpathSync(path: string): string
 	/**
-	 * Creates a directory and its parents. Does nothing if the directory exists. Without this call, directories
-	 * must already exist.
+	 * Creates a directory and its parents. Does nothing if the directory exists. Without this method,
+	 * directories must already exist.
 	 */
 	mkdirSync?(path: string): void
 	/** Returns the names in a directory, in any order. */
 	readdirSync(path: string): string[]
 	readFileSync(path: string): Buffer
 	/**
-	 * Acquires the exclusive kernel lock on an open file. The lock is held until the descriptor is closed,
-	 * regardless of how the process ends. Returns `unavailable` if the system has no such lock.
+	 * Tries to acquire the exclusive kernel lock on an open file, without waiting. The kernel releases the lock
+	 * when the descriptor is closed, or when the process ends for any reason. Returns `unavailable` if the
+	 * system has no such lock.
 	 */
 	lockSync(fd: number): 'taken' | 'held' | 'unavailable'
 	open(path: string, flags: number): Promise<number>
@@ -68,7 +70,7 @@ export interface FileSystem {
 	watch(path: string, hint: () => void): () => void
 }
 
-/** Flags of `open`. */
+/** Flags for `open`. */
 export const {
 	O_APPEND,
 	O_CREAT,
@@ -127,8 +129,8 @@ function makeDirectory(path: string): void {
 }
 
 /**
- * Acquires the kernel lock. Node has no flock call, but `flock(1)` locks the open file that it inherits, and
- * the file stays locked after `flock` exits.
+ * Tries to acquire the kernel lock. Node has no flock call, but `flock(1)` locks the open file that it
+ * inherits, and the file stays locked after `flock` exits.
  */
 function lockFile(fd: number): 'taken' | 'held' | 'unavailable' {
 	const { status, error } = spawnSync('flock', ['-xn', '3'], { stdio: ['ignore', 'ignore', 'ignore', fd] })
@@ -165,7 +167,7 @@ export function closeQuietly(system: FileSystem, fd: number): void {
 }
 
 /**
- * Opens a file of a chain. All files of a chain are opened with this function. Invariant: the call never
+ * Opens a file of a chain. Every file of a chain is opened with this function. Invariant: the call never
  * blocks, even if the name refers to a pipe, a folder, a socket, a device or a link.
  *
  * @throws The system error, or an error with the code `EFTYPE` if the name does not refer to a regular file.
@@ -204,16 +206,16 @@ export function withFile<T>(system: FileSystem, path: string, flags: number, wor
 	}
 }
 
-/** Removes a temporary file. Errors are ignored, because a leftover file is harmless. */
+/** Removes a temporary file. Errors are ignored. */
 export function removeQuietly(system: FileSystem, path: string): void {
 	try {
 		system.unlinkSync(path)
 	} catch {
-		// The leftover is harmless, because no other file uses this name.
+		// A leftover file is harmless, because no other file uses this name.
 	}
 }
 
-/** Returns whether two file statuses belong to the same file, regardless of its name. */
+/** Returns whether two file statuses belong to the same file, even under different names. */
 export function isSameFile(a: Pick<FileStat, 'ino' | 'dev'>, b: Pick<FileStat, 'ino' | 'dev'>): boolean {
 	return a.ino === b.ino && a.dev === b.dev
 }
@@ -228,7 +230,7 @@ export function isNamed(system: FileSystem, path: string, file: Pick<FileStat, '
 	}
 }
 
-/** Returns the error code of a failed system call, such as `ENOSPC`. */
+/** Returns the error code of a failed system call, such as `ENOSPC`; undefined if there is none. */
 export function systemCode(error: unknown): string | undefined {
 	return typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string'
 		? error.code
@@ -238,7 +240,7 @@ export function systemCode(error: unknown): string | undefined {
 /** Error codes that indicate a temporary condition, such as a lack of descriptors, memory or buffers. */
 const MOMENTARY = ['EMFILE', 'ENFILE', 'EAGAIN', 'EINTR', 'ENOMEM', 'ENOBUFS']
 
-/** Returns whether a retry may succeed soon. The `cause` of the error is also checked. */
+/** Returns whether a retry may succeed soon. The error's `cause` is also checked. */
 export function isMomentary(error: unknown): boolean {
 	const cause = error instanceof Error ? error.cause : undefined
 	return [error, cause].some((each) => MOMENTARY.includes(systemCode(each) ?? ''))
@@ -274,8 +276,8 @@ export function readFully(system: FileSystem, fd: number, length: number, positi
 }
 
 /**
- * Writes all of `bytes[start, end)` or throws. After a short write, the next attempt throws the error that
- * caused it.
+ * Writes all of `bytes[start, end)` or throws. If an error cuts a write short, the next write throws that
+ * error.
  */
 export function writeFully(
 	system: FileSystem,

@@ -1,7 +1,7 @@
 /** Schedules retries of a failed operation. The delay doubles with each failure. */
 import { Backoff } from './backoff.ts'
 
-/** A timer with a back-off. It never keeps the process alive. */
+/** A timer with increasing delays. It never keeps the process alive. */
 export class RetrySchedule {
 	readonly #retry: () => void
 	readonly #backoff: Backoff

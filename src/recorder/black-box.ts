@@ -1,5 +1,5 @@
 /**
- * A flight recorder for the lines below a loop's level. The lines are held in a separate bounded ring and
+ * A flight recorder for the lines below a loop's level. The lines are held in a separate bounded buffer and
  * have no seq. A trigger writes them as one record.
  */
 import { discard } from '../guard/promises.ts'
@@ -38,7 +38,7 @@ export interface BlackBoxOptions {
 	 * `'error'`, which is also the level of `$crash` records.
 	 */
 	readonly level?: LogLevel | 'none' | undefined
-	/** Function that returns true if a record below `level` must also trigger a write. Default: none. */
+	/** Function that returns true if a record below `level` should also trigger a write. Default: none. */
 	readonly when?: ((record: LogRecord) => boolean) | undefined
 }
 
@@ -57,14 +57,19 @@ export interface BlackBoxStats {
 		readonly lines: number
 		readonly bytes: number
 		readonly age: number
-		/** Dropped because the loop or the black box was closed. */
+		/**
+		 * Dropped because the loop or the black box was closed, or `transform` dropped the `$blackbox` record.
+		 */
 		readonly closed: number
 	}
 	/**
 	 * Number of lines that the black box did not accept because they were invalid or `transform` dropped them.
 	 */
 	readonly refused: number
-	/** Number of `$blackbox` records written. */
+	/**
+	 * Number of triggers, including those that wrote no record because the loop was closed or `transform`
+	 * dropped the record.
+	 */
 	readonly triggers: number
 }
 
@@ -76,9 +81,9 @@ interface Held {
 
 /**
  * Holds the lines below a loop's level until a trigger occurs. A service can therefore run at level `info`,
- * and its chain still contains the `debug` lines from the minutes before each error. A held line is built and
- * copied in the same way as a published line. A loop has at most one black box, which also covers the loop's
- * children. The constructor attaches the black box to the loop.
+ * while its chain still contains the `debug` lines from the minutes before each error. A held line is built
+ * and copied in the same way as a published line. A loop has at most one black box, which also covers the
+ * loop's children. The constructor attaches the black box to the loop.
  *
  * @example
  * ```ts
@@ -130,13 +135,13 @@ export class BlackBox {
 	/**
 	 * Writes the held lines as one `$blackbox` record and empties the black box.
 	 *
-	 * @returns The record; undefined if the loop is closed.
+	 * @returns The record; undefined if the loop is closed or `transform` drops the record.
 	 */
 	trigger(reason = 'requested'): LogRecord | undefined {
 		return this.#write(String(reason), null)
 	}
 
-	/** Returns the counters. */
+	/** Returns the statistics. */
 	stats(): BlackBoxStats {
 		return {
 			held: this.#held.length - this.#first,
@@ -206,7 +211,7 @@ export class BlackBox {
 		const shortReason = reason.slice(0, REASON_LENGTH_MAX)
 		const data: BlackBoxData = { reason: shortReason, bySeq, lines, dropped: this.#droppedSince }
 		// The held lines are cleared first, because lines published during the delivery of this record belong to
-		// the next record.
+		// the next `$blackbox` record.
 		this.#forget()
 		const counted = `${lines.length} ${lines.length === 1 ? 'line' : 'lines'}`
 		const message = `${counted} below ${this.#loop.level}: ${shortReason}`
@@ -226,8 +231,8 @@ export class BlackBox {
 }
 
 /**
- * Returns an estimated upper bound on the size of a line in a record, excluding its data. A character counts
- * as three bytes.
+ * Returns an estimated upper bound on the size of a line in a record, in addition to `sizeOf`. A character
+ * counts as three bytes, of which `sizeOf` counts one for the message.
  */
 function sizeBeside({ kind, message, daemonId, nodeId }: BlackBoxLine): number {
 	const ids = [daemonId, nodeId].map((id) => (typeof id === 'string' ? id.length : 0))

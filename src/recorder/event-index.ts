@@ -31,8 +31,8 @@ export class EventIndex {
 	}
 
 	/**
-	 * Adds a record that is not an event. If the record belongs to the session, `index` is the index of the
-	 * next event.
+	 * Adds a record that is not an event. If it is a session record of this session, `index` is the index of
+	 * the next event.
 	 */
 	addOwn(seq: number, index: number | undefined): void {
 		if (index !== undefined) {

@@ -156,7 +156,7 @@ export class Recorder {
 	}
 
 	/**
-	 * Returns the events with this index or a higher index.
+	 * Returns the events whose index is `index` or higher.
 	 *
 	 * @throws {MeshChainError} `INVALID_OPTION`
 	 */
@@ -214,8 +214,8 @@ export class Recorder {
 	}
 
 	/**
-	 * Resumes an exported session as the active session. New events continue the indexes of that session.
-	 * Events and checkpoints beyond the bounds are dropped and counted.
+	 * Resumes an exported session as the active session. Event indexes continue where the exported session
+	 * ended. Events and checkpoints beyond the bounds are dropped and counted.
 	 *
 	 * @throws {MeshChainError} `INVALID_SESSION`, or `SESSION_ACTIVE` if a session is active. After an error,
 	 * the recorder is unchanged.
@@ -234,7 +234,7 @@ export class Recorder {
 
 	#begin(session: SessionMemory): LogRecord | undefined {
 		this.#session = session
-		// Records published before the session may not have been delivered to this listener yet.
+		// Records that were published before the session, but are delivered later, do not belong to it.
 		this.#seenSeq = this.#loop.stats().lastSeq
 		this.#loop.on('*', this.#onRecord)
 		const { id, nextIndex: firstIndex } = session

@@ -26,7 +26,7 @@ export class SessionMemory {
 	#nextIndex = 0
 	#checkpoints: Checkpoint[] = []
 	#droppedCheckpoints = 0
-	/** Number of missing events with unknown times. */
+	/** Number of missing events whose times are unknown. */
 	#lostEvents = 0
 	/** Earliest and latest times of the other missing events. */
 	#droppedMinMs = Number.POSITIVE_INFINITY
@@ -38,7 +38,7 @@ export class SessionMemory {
 		this.#bounds = bounds
 	}
 
-	/** @throws {MeshChainError} `INVALID_SESSION`. The message contains the invalid part. */
+	/** @throws {MeshChainError} `INVALID_SESSION`. The message names the invalid part. */
 	static from(session: Session, bounds: SessionBounds): SessionMemory {
 		const { id, startedMs, events, checkpoints } = checked(session)
 		const memory = new SessionMemory({ id, startedMs }, bounds)
@@ -78,7 +78,7 @@ export class SessionMemory {
 		if (this.eventCount > this.#bounds.eventsMax) this.#dropFirst()
 	}
 
-	/** Counts the next events as missing. */
+	/** Counts the next `count` events as missing. */
 	lose(count: number): void {
 		this.#nextIndex += count
 		this.#lostEvents += count
@@ -156,7 +156,7 @@ export class SessionMemory {
 		this.#first = 0
 	}
 
-	/** Returns the slot of the first event with this index or a higher index. */
+	/** Returns the slot of the first event whose index is `index` or higher. */
 	#placeOf(index: number): number {
 		let low = this.#first
 		let high = this.#events.length

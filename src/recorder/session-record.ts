@@ -13,12 +13,12 @@ export const CHECKPOINT_KIND = '$checkpoint'
 
 type Raw = { readonly [Name in keyof CheckpointRecord | 'action' | 'firstIndex' | 'nextIndex']?: unknown }
 
-/** Returns the data of a session record or checkpoint; undefined for any other record of the same kind. */
+/** Returns the data of a session record; undefined if the data is not valid. */
 export function sessionRecordOf(record: LogRecord): SessionRecord | CheckpointRecord | undefined {
 	return record.kind === CHECKPOINT_KIND ? checkpointRecordOf(record) : startOrStopOf(record)
 }
 
-/** Returns the data of a checkpoint record; undefined for any other record of the same kind. */
+/** Returns the data of a checkpoint record; undefined if the data is not valid. */
 export function checkpointRecordOf({ data }: LogRecord): CheckpointRecord | undefined {
 	const { recorder, session, id, label = null, eventIndex, state } = (data ?? {}) as Raw
 	if (typeof recorder !== 'string' || typeof session !== 'string' || typeof id !== 'string') return undefined
@@ -34,7 +34,7 @@ function startOrStopOf({ data }: LogRecord): SessionRecord | undefined {
 	return undefined
 }
 
-/** Returns the index of the next event after a session record. */
+/** Returns the index of the first event after a session record. */
 export function indexIn(data: SessionRecord | CheckpointRecord): number {
 	if ('eventIndex' in data) return data.eventIndex
 	return data.action === 'start' ? data.firstIndex : data.nextIndex

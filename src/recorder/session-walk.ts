@@ -56,8 +56,8 @@ function startedBy(start: LogRecord, data: StartRecord): OpenSession {
 }
 
 /**
- * Finds the start of a session whose start record is damaged or was removed by retention. A later session
- * record contains the number of events before it.
+ * Finds the start of a session whose start record is damaged or was removed by retention. A later checkpoint
+ * or stop record of the session states how many events precede it.
  */
 async function startedBefore(
 	chain: Chain,

@@ -45,11 +45,14 @@ export interface SessionInfo {
 	readonly id: string
 	/** Epoch of the chain in which the session was recorded. */
 	readonly epoch: number
-	/** Time of the start record. If that record is absent, the time of the first record that is present. */
+	/**
+	 * Time of the start record. If that record is absent, the time of the session's first record that is
+	 * present.
+	 */
 	readonly startedMs: number
 	/** Time of the stop record; undefined if the session is active or its process died. */
 	readonly stoppedMs: number | undefined
-	/** Seq of the start record. If that record is absent, the seq immediately before the first known event. */
+	/** Seq of the start record. If that record is absent, the seq before the session's first event. */
 	readonly startSeq: number
 	/** Seq of the stop record. If there is no stop record, the seq of the session's last record. */
 	readonly endSeq: number
@@ -76,10 +79,7 @@ export interface Session {
 		readonly tsMs: number
 		readonly seq: number
 	}[]
-	/**
-	 * Number of events of this session that are not in `events`. Every event before the next index is either in
-	 * `events` or counted here.
-	 */
+	/** Number of events of this session that are not in `events`. */
 	readonly droppedEvents: number
 	/** Number of checkpoints of this session that are not in `checkpoints`. */
 	readonly droppedCheckpoints: number

@@ -44,8 +44,8 @@ export async function listSessions(chain: Chain): Promise<SessionInfo[]> {
 }
 
 /**
- * Returns an explanation if the chain contains session records from other chains, because sessions from other
- * chains are not listed. Otherwise, returns undefined.
+ * If the chain contains session records from other chains, returns a text that explains why those sessions
+ * are not listed. Otherwise, returns undefined.
  */
 export async function sessionRecordsFromElsewhere(chain: Chain): Promise<string | undefined> {
 	let count = 0
@@ -110,7 +110,7 @@ export class ChainSession {
 		this.info = info
 	}
 
-	/** Returns the checkpoints of the session, oldest first. Reads only mesh-chain's own records. */
+	/** Returns the checkpoints of the session, oldest first. Reads only checkpoint records. */
 	async checkpoints(): Promise<Checkpoint[]> {
 		const checkpoints: Checkpoint[] = []
 		const { startSeq: fromSeq, endSeq: toSeq } = this.info
@@ -143,7 +143,7 @@ export class ChainSession {
 	}
 
 	/**
-	 * Returns the events with this index or a higher index.
+	 * Returns the events whose index is `index` or higher.
 	 *
 	 * @throws {MeshChainError} `INVALID_OPTION`
 	 */
@@ -194,7 +194,7 @@ export class ChainSession {
 		return this.#slice({ query: { kind } })
 	}
 
-	/** Returns the complete session as plain data in memory. */
+	/** Reads the complete session into memory and returns it as plain JSON data. */
 	async export(): Promise<Session> {
 		const { id, startedMs, stoppedMs } = this.info
 		const { events, missing } = await this.#slice({})
@@ -268,7 +268,8 @@ export class ChainSession {
 }
 
 /**
- * Returns an upper bound on the number of absent events in the part of a gap that is in the queried range.
+ * Returns an upper bound on the number of absent events in the part of a gap that is within the queried
+ * range.
  */
 function absentWithin(
 	lookup: EventIndex,

@@ -10,8 +10,9 @@ import { TIMER_MS_MAX } from '../platform/time-limits.ts'
 /** The clock that paces a replay. */
 export interface ReplayClock {
 	/**
-	 * Returns the time in milliseconds since an arbitrary fixed origin. If a reading steps back, or advances
-	 * more than a day beyond the requested wait, the replay uses the progress of the system clock instead.
+	 * Returns the time in milliseconds since an arbitrary fixed origin. If a reading is lower than the previous
+	 * one, or exceeds it by more than the requested wait plus a day, the replay advances with the system clock
+	 * instead.
 	 */
 	now(): number
 	/**
@@ -31,8 +32,8 @@ export const systemClock: ReplayClock = {
 }
 
 /**
- * Calls `callback` when the clock reaches a time, even if `after` calls back earlier. Returns a function that
- * cancels the call.
+ * Calls `callback` once the clock has reached a time. If `after` calls back too early, waits again. Returns a
+ * function that cancels the call.
  */
 export function callAt(clock: ReplayClock, atMs: number, callback: () => void): () => void {
 	let cancel = () => {}
@@ -45,7 +46,7 @@ export function callAt(clock: ReplayClock, atMs: number, callback: () => void): 
 	return () => cancel()
 }
 
-/** Resolves after `ms` milliseconds by this clock, or as soon as the signal is aborted. */
+/** Resolves after `ms` milliseconds on this clock, or as soon as the signal is aborted. */
 export function waitBy(clock: ReplayClock, ms: number, signal?: AbortSignal): Promise<void> {
 	return new Promise((resolve) => {
 		if (signal?.aborted) return resolve()
@@ -60,9 +61,9 @@ export function waitBy(clock: ReplayClock, ms: number, signal?: AbortSignal): Pr
 }
 
 /**
- * Checks a clock and returns a safe version that never steps back. The safe clock advances with the system
- * clock while the given clock throws, does not return a number, steps back, or advances more than a day
- * beyond the requested wait. If the given clock cannot start a wait, the system clock starts it instead.
+ * Checks a clock and returns a safe version that never goes backwards. The safe clock advances with the
+ * system clock while the given clock throws, does not return a number, goes backwards, or advances more than
+ * a day beyond the requested wait. If the given clock's `after` fails, the system clock times the wait.
  *
  * @throws {MeshChainError} `INVALID_OPTION`
  */
@@ -75,8 +76,8 @@ export function checkClock(clock: ReplayClock): ReplayClock {
 }
 
 /**
- * Returns a clock that starts at 0 and advances by the difference between readings. If the difference is
- * implausible, the clock advances by the progress of the system clock. A wrong reading or an adjusted clock
+ * Returns a clock that starts at 0 and advances by the difference between consecutive readings. If the
+ * difference is implausible, it advances with the system clock instead. A wrong reading or an adjusted clock
  * therefore cannot stall a replay or end its pacing.
  */
 function soundReplayClock(clock: ReplayClock): ReplayClock {
@@ -84,8 +85,8 @@ function soundReplayClock(clock: ReplayClock): ReplayClock {
 	let nowMs = 0
 	let last: { readonly readingMs: number | undefined; readonly atMs: number } | undefined
 	/**
-	 * Longest wait requested since the last reading. A manually advanced clock may advance by that time at
-	 * once.
+	 * Longest wait requested since the last reading. A manually advanced clock may advance by that much in one
+	 * step.
 	 */
 	let waitedMs = 0
 	const failed = () => {
@@ -94,8 +95,8 @@ function soundReplayClock(clock: ReplayClock): ReplayClock {
 		isTold = true
 	}
 	/**
-	 * Returns the progress since the previous reading. Returns undefined if either reading is missing, or if
-	 * this reading steps back or is too far ahead.
+	 * Returns the time elapsed since the previous reading; undefined if either reading is missing, or if this
+	 * reading is lower than the previous one or too far ahead of it.
 	 */
 	const progressTo = (readingMs: number | undefined) => {
 		if (last === undefined) return readingMs === undefined ? undefined : 0

@@ -1,7 +1,8 @@
 /**
- * Decides when each record is due. The delay after the first record is the recorded interval between the two
- * records, divided by the speed. Intervals are measured from one anchor, so that errors do not accumulate. A
- * new speed, a pause or a seek sets a new anchor, and waiting callers wake up and check again.
+ * Decides when each record is due. The time from the first record to any later one is the recorded interval
+ * between them, divided by the speed. Intervals are measured from one anchor, so that errors do not
+ * accumulate. A change of speed, a resume or a seek moves the anchor and wakes the waiting caller, which
+ * checks again.
  *
  * The times in a recording are untrusted input. One wrong time must neither stall a replay for years nor end
  * its pacing. The wait between two records is therefore bounded, and the anchor moves by the skipped time.
@@ -18,7 +19,7 @@ interface Anchor {
 export interface Shortened {
 	/** Number of skipped or shortened intervals. */
 	readonly count: number
-	/** Total time that was skipped, in milliseconds of the recording. */
+	/** Total time that was skipped, in milliseconds of recorded time. */
 	readonly ms: number
 }
 
@@ -29,16 +30,16 @@ export class Pacer {
 	#speed: number
 	/** Pair of corresponding times: when the clock is at `atMs`, the recording is at `tsMs`. */
 	#anchor: Anchor | undefined
-	/** Latest time requested since the anchor was last set. */
+	/** Latest time of a record since the anchor was last moved. */
 	#newestMs: number | undefined
 	/**
-	 * Position before the last shortened interval. The next record may show that one wrong time caused the
-	 * interval.
+	 * Position before the last shortened interval. The replay returns to it if the next record shows that one
+	 * wrong time caused the interval.
 	 */
 	#beforeJump: { readonly anchor: Anchor; readonly newestMs: number } | undefined
 	/**
-	 * Size of the step back in time before the last record, if it was less than an hour. The step counts only
-	 * if the next record continues from the earlier time.
+	 * Milliseconds by which the last record is earlier than the one before it, if less than an hour; otherwise
+	 * 0. Counted as a shortened interval only if the next record continues from the earlier time.
 	 */
 	#steppedBackMs = 0
 	#shortened = { count: 0, ms: 0 }
@@ -65,7 +66,7 @@ export class Pacer {
 		return this.#speed
 	}
 
-	/** Changes the speed from the current time on. */
+	/** Changes the speed from now on. */
 	set speed(speed: number) {
 		const tsMs = this.#position()
 		this.#speed = speed
@@ -110,8 +111,8 @@ export class Pacer {
 	}
 
 	/**
-	 * Waits until a record with this time is due. Resolves to the lateness of the record in milliseconds.
-	 * Resolves immediately after a call to {@link stop}.
+	 * Waits until a record with this time is due. Resolves to how late the record is, in milliseconds. Resolves
+	 * to 0 if {@link stop} is called or the record is no longer wanted.
 	 *
 	 * @param waiting Function that is called before each wait with the length of the wait in milliseconds. It
 	 * returns the number of milliseconds until the next call.
@@ -153,9 +154,9 @@ export class Pacer {
 	}
 
 	/**
-	 * Moves the anchor by the skipped time. After a step back, the recording continues from the earlier time,
-	 * unless the next record returns to the later time. In that case, a small step back does not count, because
-	 * records from several clocks may alternate.
+	 * Moves the anchor by the skipped time. If recorded times go backwards, pacing continues from the earlier
+	 * time, unless the next record returns to the later time. In that case, a small step backwards is not
+	 * counted, because records from several clocks may alternate.
 	 */
 	#shorten(tsMs: number): void {
 		this.#returnTo(tsMs)
@@ -181,7 +182,10 @@ export class Pacer {
 		this.#shortened.ms += Math.abs(leftOutMs)
 	}
 
-	/** Continues from the position before a jump, unless the current position is closer to the given time. */
+	/**
+	 * Returns to the position before the last shortened interval, unless the given time is closer to the
+	 * current one.
+	 */
 	#returnTo(tsMs: number): void {
 		const before = this.#beforeJump
 		if (before === undefined || this.#newestMs === undefined) return
@@ -192,7 +196,7 @@ export class Pacer {
 		this.#steppedBackMs = 0
 	}
 
-	/** Returns how long to wait for an interval between two records, in milliseconds of recorded time. */
+	/** Returns how much of an interval between two records to wait for, in milliseconds of recorded time. */
 	#waitedMs(distanceMs: number): number {
 		if (this.#gapMsMax !== undefined) return Math.max(0, Math.min(distanceMs, this.#gapMsMax))
 		return distanceMs >= CLOCK_JUMP_MS ? 0 : Math.max(0, distanceMs)

@@ -23,7 +23,7 @@ import { TargetWriter } from './target-writer.ts'
  * count for `limit` restarts at zero after each seek and each time a looping player returns to the start.
  */
 export interface PlayerOptions extends Omit<ReplayOptions, 'concurrency' | 'key' | 'stopOnError' | 'dryRun'> {
-	/** Whether to start again after the end of the window. Default: false. */
+	/** Whether to start over at the end of the window. Default: false. */
 	readonly loop?: boolean | undefined
 }
 
@@ -58,7 +58,7 @@ export class Player {
 	#from: LogFilter | undefined
 	#until: HistoryPosition | undefined
 	#steps = 0
-	/** Number of records whose delivery was started since the last seek. */
+	/** Number of deliveries started since the last seek. */
 	#taken = 0
 	#arrived: (() => void) | undefined
 	#isStopped = false
@@ -174,9 +174,9 @@ export class Player {
 	}
 
 	/**
-	 * Moves to a position in the window. A player that is playing continues from there and delivers the record
-	 * at that position immediately. A position before the window is treated as its start, and a position after
-	 * the window as its end.
+	 * Moves to a position in the window. If the player is playing, it continues from there and delivers the
+	 * record at that position immediately. A position before the window is treated as its start, and a position
+	 * after the window as its end.
 	 *
 	 * @throws {MeshChainError} `INVALID_OPTION`, or `INVALID_USAGE` after {@link stop}.
 	 */
@@ -298,10 +298,7 @@ export class Player {
 		return this.#isStopped || this.#delivery.isGone
 	}
 
-	/**
-	 * Handles the case where the next record is after the position. Pauses when the recording reaches the
-	 * position.
-	 */
+	/** Pauses when the replay reaches the position, because the next record is after it. */
 	async #reach(until: HistoryPosition, visit: number): Promise<void> {
 		const isStillWanted = () => this.#steps === 0 && visit === this.#visit && this.#until === until
 		if ('tsMs' in until) await this.#pacer.reached(until.tsMs, isStillWanted)

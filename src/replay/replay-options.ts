@@ -45,7 +45,7 @@ export interface ReplayOptions extends LogFilter {
 	readonly concurrency?: number | undefined
 	/**
 	 * Function that returns the key of a record. With `concurrency`, records with the same key stay in order.
-	 * Default: the key consists of the node id and the daemon id of the record.
+	 * Default: the record's node id and daemon id.
 	 */
 	readonly key?: ((record: LogRecord) => unknown) | undefined
 	/**
@@ -69,8 +69,8 @@ export interface ReplayOptions extends LogFilter {
 	/** Interval between calls to `onProgress`. Default: 1,000 ms. */
 	readonly progressIntervalMs?: number | undefined
 	/**
-	 * Chain id in the origin of records that have no origin yet. Applies if the source has no `chainId`.
-	 * Default: `'replay'`.
+	 * Chain id in the origin of records that have no origin yet. Default: the source's `chainId`, or `'replay'`
+	 * if it has none.
 	 */
 	readonly sourceId?: string | undefined
 	/** Clock that paces the replay. Default: `systemClock`. */

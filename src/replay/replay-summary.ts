@@ -9,9 +9,9 @@ export interface ReplaySummary {
 	readonly failed: number
 	/** Number of retries of failed deliveries. */
 	readonly retries: number
-	/** Number of records, or lines in a recording, that are not intended for the target, by reason. */
+	/** Number of records that the filter excluded (`filtered`), and number of skipped lines by reason. */
 	readonly skipped: Readonly<Record<string, number>>
-	/** Number of gaps in the source, and the number of absent records that they represent. */
+	/** Number of gaps in the source, and number of absent records that they cover. */
 	readonly gaps: { readonly count: number; readonly records: number }
 	/** First failure, if any. */
 	readonly firstError: ReplayFailure | undefined
@@ -51,9 +51,9 @@ export interface ReplaySummary {
 export interface ReplayFailure {
 	/** Seq of the record in the source, if known. */
 	readonly seq: number | undefined
-	/** Code of the error, if any. */
+	/** Error code, if any. */
 	readonly code: string | undefined
-	/** Message of the error. */
+	/** Error message. */
 	readonly message: string
 }
 

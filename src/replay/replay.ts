@@ -41,7 +41,7 @@ const AHEAD = 16
  * immediately, so that the replay catches up after a delay.
  *
  * @param source Chain or iterable of records, such as an array, a generator or `readJsonl(path)`. A chain
- * seeks the window.
+ * seeks to the start of the window.
  * @param target Target, or function that receives each record. The target is flushed at the end, but never
  * closed.
  * @returns The summary, even if the signal ends the replay.
@@ -117,7 +117,7 @@ class Replay {
 		return this.#aborted || this.#delivery.isGone || isStopped
 	}
 
-	/** Delivers up to `concurrency` records concurrently, with one queue per key. */
+	/** Delivers up to `concurrency` records at a time, with one queue per key. */
 	async #severalAtATime(): Promise<void> {
 		const { concurrency, key } = this.#options
 		const limit = pLimit(concurrency)
@@ -226,8 +226,7 @@ class Replay {
 }
 
 /**
- * Rethrows an error that the source threw when it was ended, and emits a warning if the source did not end in
- * time.
+ * Rethrows the error if the source failed to end, and emits a warning if it did not end in time.
  *
  * @throws {unknown} The error from the source.
  */

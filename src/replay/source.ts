@@ -1,4 +1,4 @@
-/** The sources that a replay reads in batches: chains and iterables of records. */
+/** Reads the sources of a replay in batches. A source is a chain or an iterable of records. */
 import { type Chain, whatWasGiven } from '../chain/index.ts'
 import { ForeignItems } from '../guard/items.ts'
 import { show } from '../guard/show.ts'

@@ -37,7 +37,7 @@ export class Tally {
 	#nextSeq: number | undefined
 	#toldMs: number
 	#saidFailing = false
-	/** Number of records whose delivery was started. */
+	/** Number of deliveries started. */
 	taken = 0
 
 	constructor(delivery: TargetWriter, options: TallyOptions) {
@@ -57,7 +57,7 @@ export class Tally {
 	 * record is not for the target.
 	 */
 	forTarget(record: LogRecord): LogRecord | undefined {
-		// Gaps from merged chains have an origin, and are also counted.
+		// Gaps from merged chains have an origin, and are counted too.
 		if (record.kind === GAP_KIND) {
 			this.#gaps.count++
 			this.#gaps.records += gapDataOf(record.data)?.count ?? 0
@@ -68,7 +68,7 @@ export class Tally {
 		return { ...record, origin: { chainId: this.#options.sourceId, epoch, seq } }
 	}
 
-	/** Sets the next record, which may have to wait until it is due. */
+	/** Notes the next record, which may not be due yet. */
 	next({ seq }: LogRecord): void {
 		this.#nextSeq = seq
 	}

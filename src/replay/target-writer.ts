@@ -11,7 +11,7 @@ import { callAt, type ReplayClock, waitBy } from './clock.ts'
 import type { ReplayFailure } from './replay-summary.ts'
 import type { ReplayTarget, UndeliveredRecords } from './target.ts'
 
-/** Number of consecutive timeouts after which a target counts as gone. */
+/** Number of consecutive timeouts after which a target is considered gone. */
 const TIMEOUTS_MAX = 3
 
 /** The replay options that apply to deliveries. */
@@ -63,8 +63,8 @@ export class TargetWriter {
 	}
 
 	/**
-	 * Flushes the target. After a failure, the target counts as gone, and the error is recorded if it is the
-	 * first error.
+	 * Flushes the target. If this fails, the target is considered gone, and the error is kept if it is the
+	 * first one.
 	 */
 	async flush(): Promise<void> {
 		try {
@@ -77,8 +77,8 @@ export class TargetWriter {
 	}
 
 	/**
-	 * Adds the records that the target could not keep to the failed count. Returns the seq of the first such
-	 * record, if known.
+	 * Counts the records that the target could not keep as failed, no longer as replayed. Returns the seq of
+	 * the first such record, if known.
 	 */
 	#takeBack(): number | undefined {
 		const undelivered = attempt(() => soundUndelivered(this.#target.undelivered?.()), undefined)
@@ -163,7 +163,8 @@ export class TargetWriter {
 }
 
 /**
- * Returns whether an error is retryable. A retryable error means that the appender cannot commit any records.
+ * Returns whether an error is retryable. A retryable error means that the appender currently cannot commit
+ * any records.
  */
 function isFailing(thrown: unknown): boolean {
 	return isInstance(thrown, LogAppendError) && isRetryable(thrown)

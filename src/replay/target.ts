@@ -7,13 +7,13 @@ import type { LogRecord } from '../model/record.ts'
 
 /** Records that a target accepted but could not keep. */
 export interface UndeliveredRecords {
-	/** Number of these records. */
+	/** Number of records. */
 	readonly records: number
-	/** Seq of the first of these records in the source; undefined if there are none. */
+	/** Seq of the first record in the source; undefined if there are none. */
 	readonly seq: number | undefined
 }
 
-/** Receives the records of a replay, a recording or a copy. */
+/** Receives the records of a replay. */
 export interface ReplayTarget {
 	/** Name of the target in messages. */
 	readonly name?: string
@@ -23,10 +23,10 @@ export interface ReplayTarget {
 	 * records. A `retryable` `LogAppendError` after the last retry has the same meaning.
 	 */
 	write(record: LogRecord): unknown
-	/** Waits until every accepted record has arrived at its destination. May return a promise. */
+	/** Waits until every accepted record has reached its destination. May return a promise. */
 	flush?(): unknown
 	/**
-	 * Returns the accepted records that did not arrive at their destination because a flush failed. If this
+	 * Describes the accepted records that did not reach their destination because a flush failed. If this
 	 * method is absent, all accepted records may be missing.
 	 */
 	undelivered?(): UndeliveredRecords | undefined

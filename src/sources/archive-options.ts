@@ -1,4 +1,4 @@
-/** Validates the options of `SourceManager.archive` and applies the defaults. */
+/** Validates the options for `SourceManager.archive` and applies the defaults. */
 import { canonicalise } from '../codec/canonical.ts'
 import { invalidOption } from '../model/check.ts'
 import {
@@ -13,16 +13,15 @@ import { checkSampleMode, type SampleMode } from './source.ts'
 
 const DETAILS_BYTES_MAX = 16 * 1024
 
-/** Options of `SourceManager.archive`. */
+/** Options for `SourceManager.archive`. */
 export interface ArchiveOptions {
 	/**
-	 * Mode of the source. A policy that matches the name of the source overrides this mode. Default:
-	 * `'monitor'`.
+	 * Mode of the source. A policy that matches the source's name overrides this mode. Default: `'monitor'`.
 	 */
 	readonly mode?: SampleMode | undefined
 	/**
-	 * Names of the extra fields to attach to each sample, at most 256. Ignored if the source cannot follow
-	 * fields. Default: none.
+	 * Names of extra fields to attach to each sample, at most 256. Ignored if the source cannot follow fields.
+	 * Default: none.
 	 */
 	readonly fields?: readonly string[] | undefined
 	/**

@@ -1,7 +1,7 @@
 /** Tracks whether a source is connected. A source is connected once its first sample has arrived. */
 
 /**
- * The connection of a source.
+ * The connection state of a source.
  *
  * - `idle`: the source is not running.
  * - `connecting`: the source has started, but no sample has arrived yet.
@@ -42,7 +42,7 @@ export class Connection {
 		return this.#lostMs
 	}
 
-	/** Whether the next sample is the first one on a connection. */
+	/** Whether the next sample is the first one of a connection. */
 	get isFirst(): boolean {
 		return this.#sinceMs === undefined
 	}

@@ -1,20 +1,20 @@
-/** Counts the samples of one source by their outcome. The counters survive pauses and restarts. */
+/** Counts the samples from one source by outcome. The counters survive pauses and restarts. */
 
 /** Number of samples that were received but not stored, by cause. */
 export interface DroppedCounts {
 	/** Samples that did not fit in the queue. */
 	overflow: number
 	/**
-	 * Samples with a time before 1991, or more than 1,800 s from the current time. The first sample of a
-	 * connection may be older.
+	 * Samples with an invalid time, a time before 1991, or a time more than 1,800 s from the current time. The
+	 * first sample of a connection may be older.
 	 */
 	timestamp: number
-	/** Samples that are older than a sample that is already stored. */
+	/** Samples that are older than a sample that was queued before them. */
 	order: number
-	/** Samples that have no value, or whose value has a different type from the first value. */
+	/** Samples that have no value, or whose value has a different type than the first value. */
 	type: number
 	/**
-	 * Samples that the loop did not accept because it is closed, or because its level or `transform` excludes
+	 * Samples that the loop did not accept, because it was closed, or because its level or `transform` excluded
 	 * them.
 	 */
 	refused: number
@@ -37,12 +37,13 @@ export interface SourceCounts {
 	 */
 	unserializable: number
 	/**
-	 * Number of times that the source had to wait for space in the queue. No samples are lost during a wait.
+	 * Number of times that the source had to wait for space in the queue. A waiting sample is dropped only if
+	 * the subscription ends first.
 	 */
 	waits: number
 	/**
-	 * Number of scan periods in which the source was not read because the previous read was still running or
-	 * the process was busy.
+	 * Number of scan periods in which the source was not read because the previous read had not ended or the
+	 * process was busy.
 	 */
 	missedScans: number
 	/** Estimated upper bound on the size of the stored samples in a chain, in bytes. */
@@ -55,7 +56,7 @@ export interface SourceCounts {
 	disconnects: number
 	/** Time of the last lost connection, in ms since 1970. */
 	lastDisconnectMs: number | undefined
-	/** Total number of failed subscription attempts, failed reads and lost connections. */
+	/** Number of errors, such as failed subscription attempts, failed reads and lost connections. */
 	transientErrors: number
 	/** Message of the last error counted in `transientErrors`. */
 	lastError: string | undefined
@@ -63,7 +64,7 @@ export interface SourceCounts {
 	latestType: string | undefined
 }
 
-/** Returns counters that are all zero. */
+/** Returns the initial counters. */
 export function newCounts(): SourceCounts {
 	return {
 		received: 0,
@@ -83,7 +84,7 @@ export function newCounts(): SourceCounts {
 	}
 }
 
-/** Returns a copy that is not affected by later counts. */
+/** Returns a deep copy of the counters. */
 export function copyOf(counts: SourceCounts): SourceCounts {
 	return { ...counts, dropped: { ...counts.dropped } }
 }

@@ -6,15 +6,15 @@ import type { SourceEntry } from './entry.ts'
 import type { Source } from './source.ts'
 
 /**
- * Recreates a source after a restart. If this function fails, the status of the source contains the error,
- * and the other sources still start.
+ * Recreates a source after a restart. If this function fails during `restore`, the source's status contains
+ * the error message, and the other sources still start.
  */
 export type CreateSource = (entry: SourceEntry) => Source | Promise<Source>
 
 /**
  * Calls `create`, and waits at most `ms` milliseconds for the source.
  *
- * @throws {MeshChainError} `SOURCE_UNAVAILABLE` if `create` takes longer, or any error that `create` throws.
+ * @throws {MeshChainError} `SOURCE_UNAVAILABLE` if `create` takes longer, or any error from `create`.
  */
 export async function createWithin(create: CreateSource, entry: SourceEntry, ms: number): Promise<Source> {
 	const made = await within(settle(create(entry)), ms)

@@ -1,4 +1,4 @@
-/** The registry's entry for a source: its identity, its archive options and its counters. */
+/** The registry's entry for a source: its names, options, state and counters. */
 import type { LogRecord } from '../model/record.ts'
 import type { ConnectionState } from './connection.ts'
 import { newCounts, type SourceCounts } from './counters.ts'
@@ -33,7 +33,7 @@ export interface SourceEntry {
 	readonly policy: string | undefined
 	/** Whether the source is active, paused or stopped. */
 	readonly state: SourceState
-	/** Extra fields that are attached to each sample. */
+	/** Names of the extra fields that are attached to each sample. */
 	readonly fields: readonly string[]
 	/** The `details` option of `archive`, for the code that recreates the source after a restart. */
 	readonly details: unknown
@@ -41,13 +41,13 @@ export interface SourceEntry {
 	readonly connection: ConnectionState
 	/** Time of the first sample of the current connection; undefined if the source is not connected. */
 	readonly connectedSinceMs: number | undefined
-	/** Time at which the connection was lost; undefined after the next sample has arrived. */
+	/** Time at which the connection was lost; undefined if it was never lost or has been regained. */
 	readonly lostMs: number | undefined
 	/** Counters of the source. */
 	readonly counts: Readonly<SourceCounts>
 	/** State of the sample checks. */
 	readonly memory: Readonly<CheckMemory>
-	/** Number of samples received per second between the last two writes of this entry. */
+	/** Number of samples received per second between the last two measurements. */
 	readonly rate: number
 	/** Time at which the source was first archived. */
 	readonly sinceMs: number

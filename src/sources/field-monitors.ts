@@ -11,12 +11,12 @@ import { type MonitorBounds, MonitorTask } from './monitor-task.ts'
 import { readSample } from './read-sample.ts'
 import type { Sample, SampleSink, Source } from './source.ts'
 
-/** The time limits and delays of a monitor. */
+/** The time limits and the retry delay of a field monitor. */
 export interface FieldBounds extends MonitorBounds {
 	readonly retryIntervalMs: number
 }
 
-/** The events that the owner of the fields receives. */
+/** The events that a field monitor reports. */
 export interface FieldEvents {
 	failed(error: string): void
 	/** Reports that a monitor did not end within `ms` milliseconds after its signal was aborted. */
@@ -29,7 +29,7 @@ export class FieldMonitors {
 	readonly #events: FieldEvents
 	readonly #bounds: FieldBounds
 	#names: readonly string[]
-	/** Monitors by field name, in sorted order. */
+	/** Monitors by field name, sorted by name. */
 	#monitors = new Map<string, FieldMonitor>()
 
 	/** @param source Name of the source, for messages. */
@@ -50,8 +50,8 @@ export class FieldMonitors {
 	}
 
 	/**
-	 * Changes the list of names. Fields in both the old and the new list are followed without interruption. New
-	 * fields are followed after a call to {@link start}.
+	 * Changes the list of names. Fields in both the old and the new list are followed without interruption. To
+	 * follow new fields, call {@link start}.
 	 */
 	setNames(names: readonly string[]): void {
 		this.#names = names
@@ -62,7 +62,10 @@ export class FieldMonitors {
 		}
 	}
 
-	/** Starts following every field in the list that is not followed yet, if the source can follow fields. */
+	/**
+	 * Starts following the listed fields that are not followed yet. Does nothing if the source cannot follow
+	 * fields.
+	 */
 	start(source: Source): void {
 		for (const name of this.#names) if (!this.#monitors.has(name)) this.#startOne(source, name)
 		this.#monitors = new Map([...this.#monitors].sort(([a], [b]) => (a < b ? -1 : 1)))
@@ -149,8 +152,8 @@ class FieldMonitor {
 	}
 
 	/**
-	 * Warns when the delay has grown to its maximum. Warns again only if the field has worked since the last
-	 * warning.
+	 * Warns when the delay has grown to its maximum. Warns again only if the field has delivered a value since
+	 * the last warning.
 	 */
 	#warnOnce(cause: unknown, waitMs: number): void {
 		if (this.#hasWarned || !this.#backoff.isAtMax(waitMs)) return

@@ -37,7 +37,7 @@ export interface QueuedSample {
 
 /**
  * Rule that decides which sample is dropped if the queue is full and the source cannot wait. `'newest'` drops
- * the sample that has just arrived. `'oldest'` drops the oldest sample from the same source in the queue.
+ * the sample that has just arrived. `'oldest'` drops the source's oldest sample in the queue.
  */
 export type DropPolicy = 'newest' | 'oldest'
 
@@ -49,14 +49,14 @@ export interface Pipeline extends FieldBounds {
 	readonly drop: DropPolicy
 	/** Notifies the writer that the queue is not empty. */
 	wake(): void
-	/** Resolves when a sample has left the queue. */
+	/** Resolves when a sample has left the queue, or when the signal is aborted. */
 	room(signal: AbortSignal): Promise<void>
 }
 
 /** Estimated size of a record without its data, in bytes. */
 const ROW_BYTES = 24
 
-/** A source, with all of its state in the manager. */
+/** An archived source and its state. */
 export class ManagedSource {
 	readonly name: string
 	readonly details: unknown
@@ -67,7 +67,7 @@ export class ManagedSource {
 	mode: SourceEntry['mode']
 	policy: string | undefined
 	state: SourceState
-	/** Reason why an active source is not running. */
+	/** Reason why `restore` could not start the source; undefined once the source has started. */
 	failure: string | undefined
 	live: LiveValue | undefined
 	aliases: readonly string[]
@@ -92,8 +92,8 @@ export class ManagedSource {
 		this.state = entry.state
 		this.aliases = entry.aliases
 		this.counts = copyOf(entry.counts)
-		// The queue of the process that wrote the entry is lost, and the outcome of the queued samples is
-		// unknown.
+		// Samples that were queued when the entry was written may have been lost, so they do not count as
+		// received.
 		this.counts.received = this.counts.stored + droppedTotal(this.counts)
 		this.checks = new SampleChecks({ ...entry.memory })
 		this.#pipeline = pipeline
@@ -104,7 +104,7 @@ export class ManagedSource {
 		}
 		this.#fields = new FieldMonitors(entry.name, entry.fields, events, pipeline)
 		this.#rate = new RateMeter(entry.rate, this.counts.received)
-		// The source may have been connected when its process was killed, but it is not connected now.
+		// The source may have been connected when the process was killed, but it is not connected now.
 		this.isUnsaved = entry.connection !== 'idle'
 	}
 
@@ -166,7 +166,7 @@ export class ManagedSource {
 		this.#fields.start(source)
 	}
 
-	/** Stops accepting samples from the source. Samples that were delivered earlier are still stored. */
+	/** Stops accepting samples from the source. Samples that are already in the queue are still stored. */
 	async end(): Promise<void> {
 		const ending = [this.#task?.stop(), this.#fields.stop()]
 		this.#task = undefined
@@ -175,7 +175,7 @@ export class ManagedSource {
 		if (this.#task === undefined) this.#letGo()
 	}
 
-	/** Calls the source's own `end`. If the call fails, the error is recorded and has no other effect. */
+	/** Calls the source's own `end`. An error is only recorded. */
 	#letGo(): void {
 		const failed = (cause: unknown) => this.#failed(messageOf(cause))
 		// The function is async so that a synchronous throw also becomes a rejection.
@@ -239,7 +239,7 @@ export class ManagedSource {
 		const { queue } = this.#pipeline
 		while (this.#isWaiting || !queue.hasRoomFor(this.share)) {
 			this.counts.dropped.overflow++
-			// A waiting sample enters the queue before this one, which is therefore dropped.
+			// A waiting sample must enter the queue before this one, so this one is dropped.
 			const isOldest = this.#pipeline.drop === 'oldest' && !this.#isWaiting
 			const oldest = isOldest ? queue.shiftOf(this.share) : undefined
 			if (oldest === undefined) return
@@ -250,8 +250,8 @@ export class ManagedSource {
 
 	#put(sample: Sample, signal: AbortSignal): Promise<void> | undefined {
 		const { queue } = this.#pipeline
-		// A caller that did not wait for the previous sample might not wait for this one either. Otherwise,
-		// waiting samples would accumulate.
+		// If the caller did not wait for the previous sample, this sample is dropped, because waiting samples
+		// could otherwise accumulate.
 		if (this.#isWaiting || queue.hasRoomFor(this.share)) return void this.#push(sample)
 		const queued = this.#receive(sample)
 		if (queued === undefined) return undefined

@@ -22,7 +22,7 @@ import type { FileSystem } from '../platform/file-system.ts'
 import type { DropPolicy } from './managed-source.ts'
 import { Policies, type SourcePolicy } from './policies.ts'
 
-/** Options of a `SourceManager`. */
+/** Options for a `SourceManager`. */
 export interface SourceManagerOptions {
 	/**
 	 * Path of the chain that contains the registry: the archived sources, their options and their counters. The
@@ -43,7 +43,7 @@ export interface SourceManagerOptions {
 	readonly drop?: DropPolicy | undefined
 	/**
 	 * Maximum time that a sample stays in the queue before it is passed to the loop. If the process is killed,
-	 * its queue is lost. Default: 0 ms, which means until the end of the turn.
+	 * the queued samples are lost. Default: 0 ms, which means until the end of the turn.
 	 */
 	readonly flushIntervalMs?: number | undefined
 	/**
@@ -52,8 +52,8 @@ export interface SourceManagerOptions {
 	 */
 	readonly saveIntervalMs?: number | undefined
 	/**
-	 * Time limit for a source to subscribe or answer, and for `create` to return a source. Default: 10,000
-	 * ms.
+	 * Time limit for a source to subscribe or to answer a read, and for `create` to return a source. Default:
+	 * 10,000 ms.
 	 */
 	readonly connectTimeoutMs?: number | undefined
 	/**

@@ -14,7 +14,7 @@ import type { Sample, SampleSink } from './source.ts'
  */
 const HANGING_MAX = 8
 
-/** The events of a monitor. */
+/** The events that a monitor reports. */
 export interface MonitorEvents {
 	push(sample: Sample): void
 	put(sample: Sample, signal: AbortSignal): Promise<void> | undefined
@@ -77,8 +77,8 @@ export class MonitorTask {
 	}
 
 	/**
-	 * Runs one attempt. Resolves to the cause of its end, and never rejects. The cause may be a thenable, which
-	 * must not be awaited.
+	 * Runs one attempt. Resolves to the cause of its end; never rejects. The cause is wrapped in an object,
+	 * because it may be a thenable, which must not be awaited.
 	 */
 	async #attempt(): Promise<{ readonly cause: unknown }> {
 		if (this.#unsettled >= HANGING_MAX) {

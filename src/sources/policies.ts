@@ -20,7 +20,7 @@ export class Policies {
 	readonly #exact = new Map<string, SourcePolicy>()
 	readonly #globs: { readonly policy: SourcePolicy; readonly pattern: RE2JS }[] = []
 
-	/** @throws {MeshChainError} `INVALID_POLICY`. The message contains the invalid policy. */
+	/** @throws {MeshChainError} `INVALID_POLICY`. The message identifies the invalid policy. */
 	constructor(policies: readonly SourcePolicy[]) {
 		if (!Array.isArray(policies)) throw invalid(`policies must be an array, not ${show(policies)}`)
 		const names = new Set<string>()
@@ -34,8 +34,8 @@ export class Policies {
 	}
 
 	/**
-	 * Returns the policy for the exact name. If there is no such policy, returns the first policy with a glob
-	 * that matches. For any glob, the search time is linear in the length of the name.
+	 * Returns the policy for the exact name. Otherwise, returns the first policy whose glob matches, or
+	 * undefined. For any glob, the search time is linear in the length of the name.
 	 */
 	find(name: string): SourcePolicy | undefined {
 		return this.#exact.get(name) ?? this.#globs.find(({ pattern }) => pattern.testExact(name))?.policy

@@ -2,10 +2,10 @@
  * Stores the registry of sources in its own chain. Each record contains the state of one source at the time
  * of the write. The newest record of each source applies.
  *
- * The chain is bounded, so its old files are removed. A source that has not been written for a long time is
+ * Retention removes the chain's old files. A source that has not been written for a long time is therefore
  * written again before its record is removed. Each record contains the seq from which the registry must be
- * read. Opening the registry therefore reads only a few records for each source, regardless of the length of
- * the history.
+ * read. Opening the registry therefore reads at most about 10,000 records, or two for each source if that is
+ * more, regardless of the length of the history.
  */
 import { type Chain, FileChainAppender, openChain } from '../chain/index.ts'
 import { MeshLoop } from '../loop/mesh-loop.ts'
@@ -28,13 +28,13 @@ const WINDOW_RECORDS_MIN = 10_000
 export interface RegistryContents {
 	/** Entries by source name. */
 	readonly entries: ReadonlyMap<string, SourceEntry>
-	/** Seq of the record that contains each entry, by source name, lowest seq first. */
+	/** Seq of each entry's record, by source name, lowest seq first. */
 	readonly seqs: ReadonlyMap<string, number>
 	/** Time of the newest record; undefined for an empty registry. */
 	readonly savedMs: number | undefined
 	/**
-	 * Number of records that were lost because of damage. The affected sources are read from older records or
-	 * are missing.
+	 * Number of lost records, for example because of damage. The affected sources are read from older records
+	 * or are missing.
 	 */
 	readonly missing: number
 }
@@ -109,11 +109,11 @@ export class Registry {
 	readonly #loop: MeshLoop
 	readonly #path: string | undefined
 	readonly #fs: FileSystem | undefined
-	/** Seq of the newest record of each source, oldest first. */
+	/** Seq of each source's newest record, by source name, lowest seq first. */
 	readonly #seqs = new Map<string, number>()
 
 	/**
-	 * @param path Path of the chain. If it is undefined, the registry does not survive the process.
+	 * @param path Path of the chain. If undefined, the registry does not survive the process.
 	 * @throws {MeshChainError} The same errors as `FileChainAppender`, for example `CHAIN_LOCKED` if another
 	 * manager uses the registry.
 	 */

@@ -1,23 +1,23 @@
 /**
- * Checks whether samples can be stored. The checks remember the last time and the type for as long as the
- * source is registered.
+ * Checks whether samples can be stored. The newest time and the type are remembered for as long as the source
+ * is in the registry.
  */
 import { types } from 'node:util'
 import { SAMPLE_TIME_MIN_MS, SAMPLE_TIME_WINDOW_MS } from '../model/limits.ts'
 import { TIME_MAX_MS } from '../platform/time-limits.ts'
 
-/** Reason why a received sample was not stored. */
+/** Reason for dropping a received sample. */
 export type CheckVerdict = 'timestamp' | 'order' | 'type'
 
 /** The state of the checks, which survives pauses and restarts. */
 export interface CheckMemory {
-	/** Time of the last stored sample, from the source's own clock. */
+	/** Newest time among the samples that entered the queue, from the source's own clock. */
 	lastMs: number | undefined
-	/** Type of the first value that had a type. */
+	/** Type of the first value that was not `null`. */
 	type: string | undefined
 }
 
-/** The result of a check: the type of the value, and the cause if the sample is dropped. */
+/** The result of a check: the value's type, and the reason if the sample must be dropped. */
 export interface Judged {
 	readonly verdict: CheckVerdict | undefined
 	readonly type: string | undefined
@@ -34,18 +34,19 @@ export class SampleChecks {
 	/**
 	 * Checks a sample.
 	 *
-	 * @param tsMs Time from the source's own clock; undefined for a source without a clock. Samples without a
-	 * time keep their order of arrival, and the time checks are skipped.
+	 * @param tsMs Time from the source's own clock; undefined for a source without a clock, in which case the
+	 * time checks are skipped.
 	 * @param isFirst Whether this is the first sample since the source connected or reconnected. The time of
-	 * the first sample may be far in the past, because many sources resend their last value. No sample may be
-	 * more than half an hour in the future, because all later samples would be dropped until that time.
+	 * the first sample may be far in the past, because many sources resend their last value. The time of any
+	 * other sample must be within half an hour of the current time. No time may be more than half an hour in
+	 * the future.
 	 */
 	judge(value: unknown, tsMs: unknown, nowMs: number, isFirst: boolean): Judged {
 		const type = typeOf(value)
 		return { type, verdict: this.#judgeTime(tsMs, nowMs, isFirst) ?? this.#judgeType(type) }
 	}
 
-	/** Records a sample that passed the checks. */
+	/** Records a sample that entered the queue. */
 	accept(type: string | undefined, tsMs: number | undefined, nowMs: number): void {
 		if (type !== 'null' && type !== undefined) this.memory.type ??= type
 		if (tsMs === undefined) return

@@ -1,7 +1,7 @@
 /**
- * A queue for the samples of all sources. It is bounded, ordered by arrival, and shared fairly.
+ * A queue for the samples from all sources. It is bounded, ordered by arrival, and shared fairly.
  *
- * The samples of one source may occupy at most 8 times the free space. A source that floods the queue
+ * The samples from one source may occupy at most 8 times the free space. A source that floods the queue
  * therefore occupies at most 8/9 of the queue at any time, and the other sources always have space. The limit
  * is a dynamic threshold, as in Choudhury and Hahne, "Dynamic queue length thresholds for shared-memory
  * packet switches", 1998. The same limit applies to bytes. Invariant: `count` never exceeds `capacity`.

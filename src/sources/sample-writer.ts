@@ -1,7 +1,7 @@
 /**
  * Moves samples from the queue to the loop, in order, and only as fast as the loop's appender accepts them.
  * If the appender is slow or fails, samples wait in the queue rather than in the loop's ring. The queue is
- * bounded and counts its losses.
+ * bounded, and samples that do not fit are counted.
  */
 import { coreOf } from '../loop/core-of.ts'
 import type { MeshLoop } from '../loop/mesh-loop.ts'
@@ -11,17 +11,17 @@ import type { SampleQueue } from './sample-queue.ts'
 /** Kind of the records that contain samples. */
 export const SAMPLE_KIND = 'sample'
 
-/** Number of samples to publish before the free space in the loop is checked again. */
+/** Maximum number of samples to publish before the free space in the loop is checked again. */
 const CHUNK = 1024
 /**
- * Maximum duration of an uninterrupted run, in ms. The limit is a duration and not a count, because a busy
- * machine gives the queue fewer turns.
+ * Maximum duration of an uninterrupted run, in ms. The limit is a duration rather than a count, because the
+ * writer gets fewer turns on a busy machine.
  */
 const TURN_MS = 10
-/** Delay before a full loop is checked again, in ms. */
+/** Delay before checking a full loop again, in ms. */
 const RETRY_MS = 50
 
-/** Writes the samples of a queue into a loop. */
+/** Publishes queued samples to a loop. */
 export class SampleWriter {
 	readonly #loop: MeshLoop
 	readonly #queue: SampleQueue<QueuedSample>
@@ -89,7 +89,10 @@ export class SampleWriter {
 		else this.#later(RETRY_MS)
 	}
 
-	/** Writes samples for one turn. Returns the free space in the loop as of the last check. */
+	/**
+	 * Writes samples for up to {@link TURN_MS} milliseconds. Returns the free space in the loop as of the last
+	 * check.
+	 */
 	#writeForATurn(): number {
 		const endMs = performance.now() + TURN_MS
 		let room = this.#roomInLoop()

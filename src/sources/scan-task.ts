@@ -10,7 +10,7 @@ import { TIMER_MS_MAX } from '../platform/time-limits.ts'
  */
 const HANGING_MAX = 8
 
-/** The read function and the events of a scan. */
+/** The read function of a scan, and the events that the scan reports. */
 export interface ScanEvents {
 	read(signal: AbortSignal): unknown
 	value(value: unknown): void
@@ -105,7 +105,10 @@ export class ScanTask {
 		}
 	}
 
-	/** Reads once. A read that ignores its signal is abandoned, and is counted until it ends. */
+	/**
+	 * Reads once. A read that ignores its signal is abandoned, and counts toward {@link HANGING_MAX} until it
+	 * ends.
+	 */
 	#readUntil(signal: AbortSignal): Promise<unknown> {
 		return new Promise((resolve, reject) => {
 			let isHanging = false

@@ -1,6 +1,6 @@
 /**
- * Passes the samples of many sources through one bounded queue to a loop. Operators can control each source
- * and see its losses.
+ * Passes samples from many sources through one bounded queue to a loop. Operators can control each source and
+ * see its losses.
  */
 import pLimit from 'p-limit'
 import { show } from '../guard/show.ts'
@@ -33,10 +33,9 @@ import { type SourceStatus, statusOf } from './source-status.ts'
 const SAVED_AT_ONCE = 64
 
 /**
- * Archives the samples of many sources. Each sample becomes a record of kind `sample` in the loop. The
- * `daemonId` of the record is the name of the source. Its `data` contains the value, the extra fields and,
- * after a loss, the regained connection. For every source, at any time, received = stored + dropped (by
- * cause) + queued.
+ * Archives samples from many sources. Each sample becomes a record of kind `sample` in the loop. The record's
+ * `daemonId` is the name of the source, and its `data` contains the value, the extra fields and, after a lost
+ * connection, the regained connection. For every source, at any time, received = stored + dropped + queued.
  *
  * All samples pass through one queue, which is bounded in number and in bytes. A source that floods the queue
  * still leaves space for the other sources. Samples leave the queue only as fast as the loop's appender
@@ -100,12 +99,12 @@ export class SourceManager implements AsyncDisposable {
 	}
 
 	/**
-	 * Archives a source. Resolves when the registry contains the source and the first attempt has started. If
-	 * the source cannot be reached yet, the manager retries until it can.
+	 * Archives a source. Resolves when the registry contains the source and the first attempt to subscribe or
+	 * read has started. If the source cannot be reached yet, the manager retries until it succeeds.
 	 *
 	 * @throws {MeshChainError} `SOURCE_EXISTS`, `SOURCE_BUSY`, `INVALID_SOURCE`, `INVALID_OPTION` or
-	 * `SOURCES_CLOSED`. If the registry cannot be written, throws `WRITE_FAILED` or `FLUSH_FAILED`, and the
-	 * source is not archived.
+	 * `SOURCES_CLOSED`, or `INVALID_USAGE` for more than 50,000 sources. If the registry cannot be written,
+	 * throws `WRITE_FAILED` or `FLUSH_FAILED`, and the source is not archived.
 	 */
 	async archive(name: string, source: Source, options: ArchiveOptions = {}): Promise<void> {
 		checkName('the name of a source', name)
@@ -117,6 +116,7 @@ export class SourceManager implements AsyncDisposable {
 		try {
 			await this.#exclusively(name, () => {
 				this.#refuseKnown(name)
+				if (this.#sources.size >= SOURCES_MAX) throw tooMany('manager', SOURCES_MAX, 'sources')
 				const policy = this.#options.policies.find(name)
 				const decided = policy?.mode ?? mode
 				checkSource(name, source, decided)
@@ -155,7 +155,8 @@ export class SourceManager implements AsyncDisposable {
 	 *
 	 * @param given Source to start. Required if the source was archived before a restart and `restore` has not
 	 * been called.
-	 * @throws {MeshChainError} `SOURCE_NOT_FOUND`, `SOURCE_UNAVAILABLE`, `INVALID_SOURCE`
+	 * @throws {MeshChainError} `SOURCE_NOT_FOUND`, `SOURCE_UNAVAILABLE` or `INVALID_SOURCE`, or an error from
+	 * the function passed to `restore`.
 	 */
 	resume(name: string, given?: Source): Promise<void> {
 		return this.#change(name, async (managed) => {
@@ -173,8 +174,8 @@ export class SourceManager implements AsyncDisposable {
 	}
 
 	/**
-	 * Ends a source, and removes the source and its aliases from the registry. If the name is an alias, removes
-	 * only the alias. Stored samples stay in the chain.
+	 * Ends a source and removes it, with its aliases, from the registry. If the name is an alias, removes only
+	 * the alias. Stored samples stay in the chain.
 	 *
 	 * @throws {MeshChainError} `SOURCE_NOT_FOUND`
 	 */
@@ -228,8 +229,8 @@ export class SourceManager implements AsyncDisposable {
 	}
 
 	/**
-	 * Changes the extra fields that are attached to the samples. Fields in both the old and the new list are
-	 * followed without interruption.
+	 * Changes the extra fields that are attached to a source's samples. Fields in both the old and the new list
+	 * are followed without interruption.
 	 *
 	 * @throws {MeshChainError} `SOURCE_NOT_FOUND`, `INVALID_OPTION`
 	 */
@@ -265,7 +266,7 @@ export class SourceManager implements AsyncDisposable {
 		return this.#statuses()
 	}
 
-	/** Returns a report of the sources that need attention and of all losses. */
+	/** Returns a report on the sources that need attention and on all losses. */
 	async report(): Promise<SourceReport> {
 		await this.#open()
 		this.#measureRates()
@@ -273,8 +274,8 @@ export class SourceManager implements AsyncDisposable {
 	}
 
 	/**
-	 * Ends every source, passes the queue to the loop, and writes the registry. Active sources stay active in
-	 * the registry, so that `restore` starts them again. Idempotent.
+	 * Ends every source, passes the queued samples to the loop, and writes the registry. Active sources stay
+	 * active in the registry, so that `restore` starts them again. Idempotent.
 	 *
 	 * @throws {MeshChainError} If the registry cannot be closed.
 	 */
@@ -350,7 +351,7 @@ export class SourceManager implements AsyncDisposable {
 		await source.end()
 	}
 
-	/** Adds and starts a source. Writes the registry first, so that the source is known after a crash. */
+	/** Adds a source, and saves it before starting it, so that the registry contains it even after a crash. */
 	#add(managed: ManagedSource, source: Source): void {
 		this.#sources.set(managed.name, managed)
 		try {
@@ -371,8 +372,8 @@ export class SourceManager implements AsyncDisposable {
 	}
 
 	/**
-	 * Starts a source after a restart. The source may have been paused or forgotten while it waited for its
-	 * turn.
+	 * Starts a source after a restart. The source may have been paused or forgotten before this operation
+	 * began.
 	 */
 	async #restart(managed: ManagedSource, create: CreateSource): Promise<boolean> {
 		let isStarted = false
@@ -398,8 +399,8 @@ export class SourceManager implements AsyncDisposable {
 	}
 
 	/**
-	 * Saves a source. Also saves the sources with records that retention would soon remove, so that retention
-	 * never removes a source.
+	 * Saves a source. Also saves every source whose record retention would soon remove, so that the registry
+	 * never loses a source.
 	 */
 	#save(source: ManagedSource): void {
 		this.#keep(source)
@@ -458,8 +459,6 @@ export class SourceManager implements AsyncDisposable {
 			const advice = 'after a restart, call restore(create) or resume(name, source) to start it'
 			throw new MeshChainError('SOURCE_EXISTS', `${show(name)} is already being archived; ${advice}`)
 		}
-		if (this.#sources.size < SOURCES_MAX) return
-		throw tooMany('manager', SOURCES_MAX, 'sources')
 	}
 }
 

@@ -30,7 +30,7 @@ export interface SourceReport {
 	readonly dropped: Readonly<DroppedCounts>
 	/** Sources with dropped samples, sorted by the number of dropped samples, largest first. */
 	readonly losses: readonly ({ readonly name: string; readonly total: number } & Readonly<DroppedCounts>)[]
-	/** Sources that lost their connection, sorted by the number of lost connections, largest first. */
+	/** Sources that have lost a connection, sorted by the number of lost connections, largest first. */
 	readonly lostConnections: readonly {
 		readonly name: string
 		readonly disconnects: number

@@ -9,7 +9,7 @@ export interface SourceStatus extends SourceEntry {
 	 * waiting to enter it.
 	 */
 	readonly queued: number
-	/** Reason why an active source is not running. */
+	/** Reason why `restore` could not start the source; undefined once the source has started. */
 	readonly failure: string | undefined
 }
 

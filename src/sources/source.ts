@@ -8,23 +8,23 @@ import { TIMER_MS_MAX } from '../platform/time-limits.ts'
 /** One value that a source produced. */
 export interface Sample {
 	/**
-	 * Value of the sample, which can be any data. `null` means that there is currently no value, and is allowed
-	 * for every type. Functions, symbols and `undefined` are not values. A sample with such a value is dropped
-	 * and counted under `type`.
+	 * Value of the sample: any data of the same type as the first value from the source. `null` means that
+	 * there is currently no value, and is always allowed. Functions, symbols and `undefined` are not values.
+	 * Samples that break these rules are dropped and counted under `type`.
 	 */
 	readonly value: unknown
-	/** Time from the source's own clock, in ms since 1970. Default: the time when the sample was received. */
+	/** Time from the source's own clock, in ms since 1970. Default: the time of receipt. */
 	readonly tsMs?: number
 }
 
 /**
- * How samples are obtained. With `'monitor'`, the source pushes samples. With `{ scanIntervalMs }`, the
- * manager reads the source once per interval.
+ * How the manager obtains samples. With `'monitor'`, the source pushes samples. With `{ scanIntervalMs }`,
+ * the manager reads the source once per interval.
  */
 export type SampleMode = 'monitor' | { readonly scanIntervalMs: number }
 
 /**
- * Receives the samples of a source that pushes. Each attempt to subscribe receives a new sink, which ignores
+ * Receives samples from a source that pushes them. Each attempt to subscribe uses a new sink, which ignores
  * samples after the attempt has ended.
  */
 export interface SampleSink {
@@ -49,8 +49,8 @@ export interface SampleSink {
 	 */
 	put(sample: Sample): Promise<void> | undefined
 	/**
-	 * Reports a lost connection that the source restores by itself. The connection is regained when the next
-	 * sample arrives.
+	 * Reports that the connection was lost and that the source will restore it by itself. The connection is
+	 * regained when the next sample arrives.
 	 */
 	lost(cause: unknown): void
 }
@@ -59,28 +59,28 @@ export interface SampleSink {
 export interface Source {
 	/**
 	 * Pushes samples into the sink until the sink's signal is aborted. The returned promise must settle soon
-	 * afterwards, once all resources have been released. If the promise resolves or rejects earlier, the
-	 * connection counts as lost, and the method is called again after a delay.
+	 * afterwards, once all resources have been released. If the promise settles earlier, the connection counts
+	 * as lost, and the method is called again after a delay.
 	 */
 	monitor?(sink: SampleSink): Promise<void>
 	/**
-	 * Returns the current value, or a promise of the value. An error is counted, and the source is read again
-	 * in the next period.
+	 * Returns the current value, or a promise of the value. If the read fails, the error is counted, the
+	 * connection counts as lost, and the source is read again in the next period.
 	 */
 	read?(signal: AbortSignal): unknown
 	/**
 	 * Follows one extra field, in the same way as {@link monitor}. The newest value of the field is attached to
-	 * each sample. Values are not throttled.
+	 * each sample. The manager does not limit the rate of these values.
 	 */
 	monitorField?(field: string, sink: SampleSink): Promise<void>
 	/**
-	 * Releases the resources that `read` uses. Called when the source is paused, stopped or forgotten. A later
-	 * `read` acquires them again.
+	 * Releases the resources that `read` uses. Called when the source is paused, stopped or forgotten, or when
+	 * the manager is closed. A later `read` acquires them again.
 	 */
 	end?(): void
 }
 
-/** Checks a source. @throws {MeshChainError} `INVALID_SOURCE` */
+/** Checks that a source has the method that its mode requires. @throws {MeshChainError} `INVALID_SOURCE` */
 export function checkSource(name: string, source: unknown, mode: SampleMode): Source {
 	const monitor = propertyOf(source, 'monitor')
 	const read = propertyOf(source, 'read')
@@ -95,7 +95,7 @@ export function checkSource(name: string, source: unknown, mode: SampleMode): So
 	throw new MeshChainError('INVALID_SOURCE', text)
 }
 
-/** Checks a mode. @throws {MeshChainError} `INVALID_OPTION` */
+/** Validates a mode and returns a copy. @throws {MeshChainError} `INVALID_OPTION` */
 export function checkSampleMode(mode: unknown): SampleMode {
 	if (mode === 'monitor') return mode
 	const { scanIntervalMs } = (mode ?? {}) as { readonly scanIntervalMs?: unknown }

@@ -25,9 +25,9 @@ export interface ContractOptions<A extends LogChainAppender = LogChainAppender> 
 	 */
 	readonly readBack?: ((appender: A) => readonly LogRecord[] | Promise<readonly LogRecord[]>) | undefined
 	/**
-	 * Makes the appender fail as it does when its medium fails: by throwing, or by not committing records.
-	 * Returns a function that repairs the medium. Without this option, the failure test replaces the methods of
-	 * the appender with methods that throw.
+	 * Makes the appender's medium fail, so that appends throw or records are not committed. Returns a function
+	 * that restores the medium. Without this option, the failure test replaces `append` and `appendBatch` with
+	 * methods that throw.
 	 */
 	readonly breakMedium?: ((appender: A) => () => void) | undefined
 }
@@ -36,7 +36,7 @@ const DURABILITIES = ['none', 'memory', 'os', 'disk', undefined]
 const SETTLE_MS_MAX = 10_000
 
 /**
- * Registers the contract suite for a kind of appender. The suite checks the requirements that a loop places
+ * Registers the contract suite for one type of appender. The suite checks the requirements that a loop places
  * on every `LogChainAppender`.
  *
  * @param create Creates a new, empty appender for each test.
@@ -224,7 +224,7 @@ class Suite<A extends LogChainAppender> {
 		await this.#expectStored(appender, published)
 	}
 
-	/** Requires the appender to have stored the same records in the same order. */
+	/** Asserts that the appender has stored exactly the published records, in order. */
 	async #expectStored(appender: A, published: readonly (LogRecord | undefined)[]): Promise<void> {
 		const stored = await this.#options.readBack?.(appender)
 		if (stored === undefined) return

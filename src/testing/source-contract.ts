@@ -10,7 +10,8 @@ import { checkContract, type TestFunctions } from './appender-contract.ts'
 /** Functions for checks that the suite cannot perform by itself. */
 export interface SourceContractOptions<S extends Source = Source> {
 	/**
-	 * Makes the origin of a monitored source produce one sample. Called repeatedly until a sample arrives.
+	 * Makes a monitored source produce one sample, for example by emitting an event. May be called several
+	 * times, even after monitoring has ended.
 	 */
 	readonly produce?: ((source: S) => unknown) | undefined
 	/**
@@ -23,10 +24,11 @@ export interface SourceContractOptions<S extends Source = Source> {
 const SETTLE_MS_MAX = 10_000
 
 /**
- * Registers the contract suite for a kind of source. The suite checks the requirements that a `SourceManager`
- * places on every `Source`.
+ * Registers the contract suite for one type of source. The suite checks the requirements that a
+ * `SourceManager` places on every `Source`.
  *
- * @param create Creates a new source for each test. The origin of the source must already exist.
+ * @param create Creates a new source for each test. The object or service that provides the values must
+ * already exist.
  *
  * @throws {MeshChainError} `INVALID_OPTION`
  *
@@ -98,7 +100,7 @@ class Suite<S extends Source> {
 		if (source.monitor === undefined) return
 		const sink = new Sink()
 		const ended = source.monitor(sink)
-		await until(() => this.#produced(source, sink) || sink.isOpen, 'opened() or a sample')
+		await until(() => this.#confirms(source, sink), 'opened() or a sample')
 		await sink.abort(ended)
 	}
 
@@ -189,8 +191,8 @@ class Suite<S extends Source> {
 	}
 
 	/**
-	 * Monitors the source until a sample arrives, then ends. Does not wait for a sample if none can be
-	 * produced.
+	 * Monitors the source until a sample arrives, and then aborts. Without `produce`, aborts without waiting
+	 * for a sample.
 	 */
 	async #monitored(source: S): Promise<Sink> {
 		const sink = new Sink()
@@ -198,6 +200,11 @@ class Suite<S extends Source> {
 		await until(() => this.#produced(source, sink), 'a sample')
 		await sink.abort(ended)
 		return sink
+	}
+
+	async #confirms(source: S, sink: Sink): Promise<boolean> {
+		if (sink.isOpen || sink.samples.length > 0) return true
+		return this.#options.produce !== undefined && (await this.#produced(source, sink))
 	}
 
 	async #produced(source: S, sink: Sink): Promise<boolean> {
@@ -233,7 +240,7 @@ class Sink implements SampleSink {
 		this.samples.push(sample)
 	}
 
-	/** A full sink accepts samples only after its signal aborts. */
+	/** If the sink is full, the returned promise resolves only when the signal aborts. */
 	put(sample: Sample): Promise<void> | undefined {
 		this.samples.push(sample)
 		if (!this.#isFull || this.signal.aborted) return undefined
@@ -249,7 +256,7 @@ class Sink implements SampleSink {
 	}
 }
 
-/** Requires a promise to settle within the time limit, whether it resolves or rejects. */
+/** Asserts that a promise resolves or rejects within the time limit. */
 async function settles(promise: Promise<unknown>): Promise<void> {
 	let timer: NodeJS.Timeout | undefined
 	const late = new Promise((_resolve, reject) => {

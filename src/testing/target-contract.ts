@@ -13,12 +13,12 @@ type Target = ReplayTarget | ((record: LogRecord) => unknown)
 
 /** Functions for checks that the suite cannot perform by itself. */
 export interface TargetContractOptions<T extends Target = Target> {
-	/**
-	 * Returns the records that the target received, oldest first. Called after the target is flushed and
-	 * closed.
-	 */
+	/** Returns the records that the target received, oldest first. Called after the target has been closed. */
 	readonly readBack?: ((target: T) => readonly LogRecord[] | Promise<readonly LogRecord[]>) | undefined
-	/** Breaks the other end of the target, for example by killing the program or closing the socket. */
+	/**
+	 * Breaks the destination that the target writes to, for example by killing the program or closing the
+	 * socket.
+	 */
 	readonly breakEnd?: ((target: T) => unknown) | undefined
 }
 
@@ -26,7 +26,7 @@ const RECORDS = 500
 const SOURCE_ID = 'the-source'
 
 /**
- * Registers the contract suite for a kind of replay target. The suite checks the requirements that a replay
+ * Registers the contract suite for one type of replay target. The suite checks the requirements that a replay
  * places on every `ReplayTarget`.
  *
  * @param create Creates a new target for each test.
@@ -147,7 +147,7 @@ class Suite<T extends Target> {
 	}
 }
 
-/** Returns the fields that a target must not change: all fields except seq and epoch. */
+/** Returns the fields that a target must not change: all fields except seq, epoch and chainPending. */
 function essence({ tsMs, level, kind, message, data, daemonId, nodeId, origin }: LogRecord) {
 	return { tsMs, level, kind, message, data, daemonId, nodeId, origin }
 }
@@ -164,7 +164,7 @@ function record(seq: number): LogRecord {
 	return {
 		seq,
 		epoch: 3,
-		// Some records are older than the preceding record.
+		// Some records have an earlier time than the preceding record.
 		tsMs: 1_700_000_000_000 + seq * 10 - (seq % 7) * 100,
 		level: seq % 10 === 0 ? 'error' : 'info',
 		kind: seq % 50 === 0 ? '$checkpoint' : 'order',

@@ -12,18 +12,19 @@
 
 const UNSAFE = String.raw`[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{DI}]`
 
-/** Scripts in which an invisible character decides whether two letters join. */
+/** Scripts in which an invisible character determines whether two letters join. */
 const JOINING_SCRIPTS =
 	String.raw`[\p{Script=Arabic}\p{Script=Syriac}\p{Script=Devanagari}\p{Script=Bengali}` +
 	String.raw`\p{Script=Gurmukhi}\p{Script=Gujarati}\p{Script=Oriya}\p{Script=Tamil}\p{Script=Telugu}` +
 	String.raw`\p{Script=Kannada}\p{Script=Malayalam}\p{Script=Sinhala}\p{Script=Khmer}\p{Script=Myanmar}]`
 
 /**
- * Invisible characters that are part of the spelling and are therefore not escaped. They join the parts of an
- * emoji or, in some scripts, letters.
+ * Invisible characters that are part of the spelling and are therefore not escaped. They select the form of
+ * an emoji, join its parts or, in some scripts, join or separate letters.
  *
- * Invariant: the characters that decide this are never escaped themselves, so that escaping a text twice has
- * the same result as escaping it once. Some invisible characters belong to a script, and some are letters.
+ * Invariant: the neighbouring characters that these patterns test are never escaped themselves, so that
+ * escaping text twice has the same result as escaping it once. Unsafe neighbours are excluded explicitly,
+ * because some invisible characters belong to a script, and some are letters.
  */
 const SPELLING = [
 	String.raw`(?<=[\p{Emoji}\p{Extended_Pictographic}])\ufe0f`,
@@ -32,7 +33,7 @@ const SPELLING = [
 ].join('|')
 
 const IN_TEXT = new RegExp(`(${SPELLING})|${UNSAFE}`, 'gu')
-/** Excludes line breaks, because JSON contains them only between tokens, never within a string. */
+/** Does not match newlines, because JSON contains them only between tokens, never within a string. */
 const IN_JSON = new RegExp(UNSAFE.replace(String.raw`\p{Cc}`, String.raw`\x00-\x09\x0b-\x1f\x7f-\x9f`), 'gu')
 const NAMED: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' }
 
@@ -45,8 +46,8 @@ export function escapeText(text: string): string {
 }
 
 /**
- * Escapes unsafe characters in JSON as `\uXXXX`. The result decodes to the same value, and cannot control a
- * terminal or break a line.
+ * Escapes unsafe characters in JSON as `\uXXXX`. The result decodes to the same value, cannot control a
+ * terminal, and contains newlines only between tokens.
  */
 export function escapeJson(json: string): string {
 	return json.replace(IN_JSON, (char) => {

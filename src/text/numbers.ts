@@ -1,4 +1,4 @@
-/** Formats numbers for people. */
+/** Formats numbers for human readers. */
 
 const UNITS = ['KiB', 'MiB', 'GiB', 'TiB'] as const
 
@@ -16,7 +16,7 @@ export function counted(value: number, one: string, many = `${one}s`): string {
 	return `${count(value)} ${value === 1 ? one : many}`
 }
 
-/** Formats a size as a rounded and an exact number: `1.5 KiB (1,536 bytes)`. */
+/** Formats a size in bytes, preceded by a rounded value from 1 KiB upwards: `1.5 KiB (1,536 bytes)`. */
 export function bytes(value: number): string {
 	const exact = counted(value, 'byte')
 	let scaled = value

@@ -1,5 +1,5 @@
 /**
- * Quotes file names for any POSIX shell, for the commands that messages suggest. No other module quotes file
+ * Quotes file names for POSIX shells, in the commands that messages suggest. No other module quotes file
  * names.
  */
 import { escapeText } from './escape.ts'
@@ -7,18 +7,18 @@ import { escapeText } from './escape.ts'
 const PLAIN = /^[\w@%+=:,./-]+$/
 
 /**
- * Formats a file name or the address of a stream as one word of a command line. The word fits on one line and
- * is safe to print to a terminal. The shell expands it to the original name. The word is quoted if necessary.
- * A name that starts with a dash, such as `-x`, becomes `./-x`, and control characters become `"$(printf
- * …)"`.
+ * Formats a file name or the address of a stream as one word of a command line, quoted if necessary. The word
+ * fits on one line and is safe to print to a terminal. The shell expands it to the original name. A name that
+ * starts with a dash, such as `-x`, becomes `./-x`. A name with characters that are unsafe to print becomes
+ * `"$(printf …)"`.
  */
 export function shellWord(name: string): string {
 	const file = name.startsWith('-') && name !== '-' ? `./${name}` : name
 	if (PLAIN.test(file)) return file
 	if (escapeText(file) === file) return quoted(file)
-	// Command substitution removes trailing line breaks, so they are added separately.
+	// Command substitution removes trailing newlines, so they are added separately.
 	const body = file.replace(/\n+$/, '')
-	// The shell expands each of these to a line break, which is the last character of IFS.
+	// The shell expands each of these to a newline, the last character of the default IFS.
 	// biome-ignore lint/suspicious/noTemplateCurlyInString: a shell expansion
 	const breaks = '"${IFS#??}"'.repeat(file.length - body.length)
 	return body === '' ? breaks : `"$(printf '${[...body].map(formatOf).join('')}')"${breaks}`

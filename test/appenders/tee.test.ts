@@ -37,6 +37,22 @@ describe('TeeAppender', () => {
 		expect(() => new TeeAppender(twice, twice)).toThrow(inUse)
 	})
 
+	test('refuses options that are not known, and anything that is not an appender', () => {
+		const invalid = expect.objectContaining({ code: 'INVALID_OPTION' })
+		for (const last of [{ closeTimeout: 5 }, { closeTimeoutMs: -1 }, null, 5, 'file', []]) {
+			expect(() => new TeeAppender(new NoOpAppender(), last as never)).toThrow(invalid)
+		}
+		expect(new TeeAppender(new NoOpAppender(), {})).toBeInstanceOf(TeeAppender)
+		expect(() => new TeeAppender({})).toThrow(invalid)
+	})
+
+	test('does not take any child if it refuses one', () => {
+		const [free, taken] = [new NoOpAppender(), new NoOpAppender()]
+		new TeeAppender(taken)
+		for (const bad of [taken, 5 as never]) expect(() => new TeeAppender(free, bad)).toThrow()
+		expect(() => new TeeAppender(free)).not.toThrow()
+	})
+
 	test('starts at the highest nextSeq and epoch of its children', () => {
 		const tee = new TeeAppender(
 			{ append() {}, nextSeq: 5, epoch: 7 },

@@ -5,7 +5,7 @@ import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { PassThrough } from 'node:stream'
 import { connect, type NatsConnection } from '@nats-io/transport-node'
-import { afterAll, beforeAll, describe, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import {
 	eventLoopDelay,
 	fromChannel,
@@ -17,6 +17,7 @@ import {
 	fromStream,
 	garbageCollection,
 	memoryUsage,
+	type SampleSink,
 } from '../../src/sources/index.ts'
 import { sourceContract } from '../../src/testing/index.ts'
 import { type NatsServer, startNats } from '../support/nats-server.ts'
@@ -127,6 +128,17 @@ describe('HTTP', () => {
 for (const create of [eventLoopDelay, garbageCollection, memoryUsage]) {
 	describe(create.name, () => sourceContract(() => create(), { describe, test }))
 }
+
+test('a source that never confirms its subscription fails its check', async () => {
+	const cases = new Map<string, () => unknown>()
+	const silent = { monitor: ({ signal }: SampleSink) => once(signal, 'abort').then(() => {}) }
+	sourceContract(() => silent, {
+		describe: (_title: string, define: () => void) => define(),
+		test: (title: string, check: () => unknown) => void cases.set(title, check),
+	})
+	const check = [...cases].find(([title]) => title.startsWith('confirms'))![1]
+	await expect(check()).rejects.toThrow('expected opened() or a sample')
+})
 
 describe('a source that is slow to open', () => {
 	const emitter = new EventEmitter()

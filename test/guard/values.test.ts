@@ -5,6 +5,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { isTime, soundClock } from '../../src/guard/clock.ts'
 import { Abandonable, discard, follow, isThenable, settle, within } from '../../src/guard/promises.ts'
+import { show } from '../../src/guard/show.ts'
 import {
 	attempt,
 	codeOf,
@@ -30,6 +31,20 @@ function isShortText(value: unknown): boolean {
 	return typeof value === 'string' && value.length <= FOREIGN_TEXT_LENGTH_MAX
 }
 
+test.each([
+	[
+		'a function',
+		() => {
+			return 1
+		},
+	],
+	['a symbol', Symbol('a\r\nb')],
+	['an object with a tag', { [Symbol.toStringTag]: 'a\u2028b' }],
+	['a text', 'a\nb'],
+])('is shown on one line: %s', (_what, value) => {
+	expect(show(value)).toMatch(/^[^\r\n\u2028\u2029]{1,80}$/)
+})
+
 describe('a result of foreign code', () => {
 	const unhandled: unknown[] = []
 	const note = () => void unhandled.push('one')
@@ -47,6 +62,7 @@ describe('a result of foreign code', () => {
 	test.each(Object.keys(ODDITIES))('is read without a throw: %s', (name) => {
 		const odd = ODDITIES[name]!()
 		expect(isShortText(messageOf(odd))).toBe(true)
+		expect(/^.{1,80}$/u.test(show(odd))).toBe(true)
 		expect(isShortText(errorNameOf(odd))).toBe(true)
 		expect(codeOf(odd) === undefined || isShortText(codeOf(odd))).toBe(true)
 		for (const key of ['then', 'code', 'message', 'name', 'retryable', 'constructor']) propertyOf(odd, key)

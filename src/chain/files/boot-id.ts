@@ -1,4 +1,7 @@
-/** Identifies the current boot of the machine. Unsynced bytes from before the last boot may be lost. */
+/**
+ * Identifies the current boot of the machine. Bytes that were written before the last boot but not synced may
+ * be lost.
+ */
 import type { FileSystem } from '../../platform/file-system.ts'
 
 const UNKNOWN = new Uint8Array(16)

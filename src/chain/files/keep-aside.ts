@@ -27,7 +27,7 @@ import { segmentPathOf } from './segments.ts'
 const COPY_BYTES = 1024 * 1024
 
 /**
- * Copies the bytes that start at `offset` to a new file beside the chain, and syncs the copy. Returns the
+ * Copies `bytes` bytes, starting at `offset`, to a new file beside the chain, and syncs the copy. Returns the
  * path of the copy.
  */
 export function keepAside(chainPath: string, file: OpenFile, offset: number, bytes: number): string {
@@ -38,8 +38,8 @@ export function keepAside(chainPath: string, file: OpenFile, offset: number, byt
 }
 
 /**
- * Saves the bytes that start at `offset` in another file, then truncates the file at `offset` and syncs it.
- * Returns the path of the other file.
+ * Copies bytes as {@link keepAside} does, then truncates the original file at `offset` and syncs it. Returns
+ * the path of the copy.
  */
 export function cutAndKeepAside(chainPath: string, file: OpenFile, offset: number, bytes: number): string {
 	const keptAt = keepAside(chainPath, file, offset, bytes)
@@ -54,8 +54,8 @@ export function cutOff({ system, fd }: OpenFile, offset: number): void {
 }
 
 /**
- * Copies the first `bytes` of a removed or truncated file to a new sealed file. Returns the path of the
- * sealed file. The header is written again, because it may have been cut off.
+ * Copies the first `bytes` bytes of a lost live file to a new sealed file. Returns the path of the sealed
+ * file. The header is written again, because it may have been cut off.
  */
 export function restoreAsSealed(
 	chainPath: string,
@@ -70,7 +70,7 @@ export function restoreAsSealed(
 	for (let copy = 0; ; copy++) {
 		const sealedPath = segmentPathOf(chainPath, firstSeq, copy)
 		if (exists(system, sealedPath)) {
-			// An earlier attempt created this copy, but the copy's name may not be on disk.
+			// If an earlier attempt created this copy, its directory entry may not have been synced.
 			if (!isCopyOf(system, sealedPath, temporary, bytes)) continue
 			removeQuietly(system, temporary)
 			syncDirectory(system, dirname(chainPath))
@@ -96,7 +96,7 @@ function isCopyOf(system: FileSystem, path: string, other: string, bytes: number
 	)
 }
 
-/** Renames the file at the path of the live file. */
+/** Moves the file at the live file's path to an unused name. Does nothing if there is no file. */
 export function moveAside(system: FileSystem, chainPath: string): void {
 	try {
 		system.renameSync(chainPath, `${chainPath}.replaced-${randomBytes(4).toString('hex')}`)
@@ -113,7 +113,7 @@ interface Bytes {
 interface NewFile {
 	readonly path: string
 	readonly mode: number
-	/** Bytes that replace the start of the copy. */
+	/** Header that replaces the first bytes of the copy. */
 	readonly header?: Uint8Array
 }
 

@@ -25,8 +25,8 @@ const HOLDER_BYTES_MAX = 4096
 export interface HolderText extends LockHolder {
 	readonly threadId: number
 	/**
-	 * Whether the lock is a kernel lock. If it is, a process that acquires the lock has proof that this
-	 * holder is gone.
+	 * Whether the lock is a kernel lock. If so, acquiring the lock proves that this holder has released it or
+	 * died.
 	 */
 	readonly kernel: boolean
 	readonly startTime: string | undefined
@@ -44,7 +44,10 @@ export function lockPathOf(chainPath: string): string {
 	return `${chainPath}.lock`
 }
 
-/** Returns the running process that has a chain open for writing, as far as this process can determine. */
+/**
+ * Returns the holder of a chain's lock. Returns undefined if there is none, or if it has definitely released
+ * the lock or died.
+ */
 export function readHolder(system: FileSystem, chainPath: string): LockHolder | undefined {
 	const holder = readHolderText(system, chainPath)
 	if (holder === undefined || hasLetGo(system, holder)) return undefined
@@ -52,8 +55,8 @@ export function readHolder(system: FileSystem, chainPath: string): LockHolder | 
 }
 
 /**
- * Returns the reason why this process cannot determine whether a writer has the chain open, such as missing
- * permission to read the lock file. Returns undefined if there is no such reason.
+ * Returns the reason why this process cannot open the lock file, and therefore cannot determine whether a
+ * writer has the chain open. Returns undefined if it can open the file, or if there is none.
  */
 export function lockObstacle(system: FileSystem, chainPath: string): string | undefined {
 	const path = lockPathOf(chainPath)
@@ -129,8 +132,8 @@ export function ourselves(system: FileSystem, nowMs: number, kernel: boolean): H
 }
 
 /**
- * Returns whether it is certain that a holder has released the lock. A holder that recorded unwritten records
- * has released the lock, even if its process is still running.
+ * Returns whether a holder has definitely released the lock or died. A holder that recorded its number of
+ * unwritten records has released the lock, even if its process is still running.
  */
 export function hasLetGo(system: FileSystem, holder: HolderText): boolean {
 	return holder.unwritten !== undefined || liveness(system, holder) === 'dead'

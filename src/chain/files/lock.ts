@@ -1,12 +1,13 @@
 /**
  * Ensures that a chain has at most one writer. Where `flock(1)` is available, the lock is a kernel lock: it
- * remains held while its holder is stopped, and the kernel frees it when the holder dies. Elsewhere, the lock
- * is only a file, and cannot be taken while the state of its holder is unknown. In both cases, the lock file
- * names the holder.
+ * stays locked while its holder is suspended, and the kernel releases it when the holder dies. Elsewhere, the
+ * lock is only a file, and cannot be taken over while it is unknown whether its holder is running. In both
+ * cases, the lock file names the holder.
  *
- * Invariants: a lock file appears at its path only after its content is written and the kernel lock is taken,
- * and only if no other file is at that path. A lock file is removed only by its holder, or by the one
- * claimant that has found the holder dead. Therefore a lock never has two holders.
+ * Invariants: where hard links are available, a lock file appears at its path only after its content is
+ * written and the kernel lock is taken, and only if no other file is at that path. A lock file is removed
+ * only by its holder or, after the holder has died, by the one process that has claimed the removal.
+ * Therefore, a lock never has two holders.
  */
 import { show } from '../../guard/show.ts'
 import { MeshChainError } from '../../model/errors.ts'
@@ -42,28 +43,28 @@ const ATTEMPTS_MAX = 16
 const POLL_MS = 50
 
 /**
- * How the previous writer released the lock. `kernel`: the kernel freed its lock. `file`: its lock was only a
- * file, and the writer seems to be dead. `none`: there was no lock file, because the writer had closed the
- * chain or someone had removed the file.
+ * How the previous writer released the lock. `kernel`: the kernel released it. `file`: the lock was only a
+ * file, and the writer appears to be dead. `none`: there was no lock file that named its holder, for example
+ * because the writer had closed the chain or the file had been removed.
  */
 export type Provenance = 'kernel' | 'file' | 'none'
 
 export interface Lock {
 	readonly provenance: Provenance
-	/** Returns whether this holder still has the lock file. The file may have been removed or taken over. */
+	/** Returns whether this holder's lock file is still at its path. It may have been removed or replaced. */
 	isHeld(): boolean
 	/**
-	 * Releases the lock and removes the lock file. If the chain is left unclosed and the lock is a kernel lock,
-	 * the file remains and shows the next writer that the kernel has freed the lock.
+	 * Releases the lock and removes the lock file. If the chain is unclosed and the lock is a kernel lock, the
+	 * file remains, so that the next writer can see that the kernel has released the lock.
 	 *
-	 * @param unwritten the number of records that a failed close could not write. If the lock file remains, it
+	 * @param unwritten Number of records that a failed close could not write. If the lock file remains, it
 	 * records this number.
 	 */
 	release(chain: 'closed' | 'unclosed', unwritten?: number): void
 }
 
 export interface LockOptions {
-	/** Start time that is written to the lock file. */
+	/** Time to record in the lock file as the start of the lock. */
 	readonly nowMs: number
 	/** Maximum time to wait for another writer, in milliseconds. Default: 0. */
 	readonly waitMs?: number | undefined
@@ -75,7 +76,7 @@ export interface LockOptions {
  * Takes the lock of a chain. Waits up to `waitMs` for another writer to release the lock, and blocks the
  * thread during the wait.
  *
- * @throws {MeshChainError} `CHAIN_LOCKED`, with the holder.
+ * @throws {MeshChainError} `CHAIN_LOCKED`. The message names the holder, if it is known.
  */
 export function acquireLock(
 	system: FileSystem,
@@ -125,14 +126,12 @@ function tryLock(system: FileSystem, chainPath: string, nowMs: number, mode: num
 	}
 }
 
-/** The information found so far about the previous holder. */
+/** Information about the previous holder that is kept between attempts. */
 interface Lasting {
 	provenance: Provenance
 }
 
-/**
- * A lock file with a temporary name. Its content is written, and its kernel lock is taken where available.
- */
+/** A complete lock file with a temporary name. Where kernel locks are available, it is already locked. */
 interface Candidate {
 	readonly path: string
 	readonly fd: number
@@ -153,7 +152,7 @@ function prepare(system: FileSystem, chainPath: string, nowMs: number, mode: num
 	}
 }
 
-/** A file found at a path that only holders and claimants use. */
+/** A file found at the path of a lock or of a claim. */
 interface Found {
 	readonly fd: number
 	readonly holder: HolderText | undefined
@@ -161,8 +160,8 @@ interface Found {
 }
 
 /**
- * Returns the file at a path; undefined if there is none. The descriptor stays open for {@link removeDead},
- * unless the lock is held.
+ * Opens a file and examines its lock. Returns undefined if there is no file. Closes the file if the lock is
+ * held, and otherwise keeps it open for {@link removeDead}.
  */
 function inspect(system: FileSystem, path: string): Found | undefined {
 	let fd: number
@@ -176,8 +175,8 @@ function inspect(system: FileSystem, path: string): Found | undefined {
 	try {
 		const outcome = system.lockSync(fd)
 		const holder = outcome === 'held' ? undefined : readTextIn({ system, fd })
-		// A kernel lock is free if this process has just acquired it. A lock that is only a file is free if its
-		// holder has definitely released it or died.
+		// A lock file that does not name a holder is free. A kernel lock was free if this process has just
+		// acquired it. A lock that is only a file is free if its holder has definitely died.
 		const isFree = holder === undefined || (outcome === 'taken' && holder.kernel) || hasLetGo(system, holder)
 		isHeld = outcome === 'held' || !isFree
 		return { fd, holder, isHeld }
@@ -194,10 +193,10 @@ interface Removal {
 }
 
 /**
- * Removes the file that a dead holder left at a path, and no other file. First acquires a claim by linking
- * the caller's lock file to a second name, which only one process at a time can hold. Then checks again that
- * the dead holder's file is still at the path. A claim left by a dead process is removed in the same way.
- * Returns false while a running process has the claim.
+ * Removes the file that a dead holder left at a path, and no other file. First claims the removal by linking
+ * the caller's lock file to a second name, which only one process can create. Then checks that the dead
+ * holder's file is still at the path. A claim left by a dead process is removed in the same way. Returns
+ * false if a running process has the claim.
  */
 function removeDead(system: FileSystem, { lockPath, path, ours }: Removal, { fd }: Found): boolean {
 	try {
@@ -229,8 +228,8 @@ function lockInPlace(system: FileSystem, path: string, text: HolderText, mode: n
 		let lock: Lock | undefined
 		try {
 			if (system.lockSync(fd) !== 'taken') return undefined
-			// If the path no longer refers to this file, the previous holder removed the file after it was opened
-			// here and before it was locked.
+			// If the path no longer refers to this file, the previous holder removed the file after this process
+			// opened it and before this process locked it.
 			if (!isStillNamed({ system, fd }, path)) continue
 			const before = readTextIn({ system, fd })
 			if (before !== undefined && !before.kernel && !hasLetGo(system, before)) return undefined
@@ -246,8 +245,8 @@ function lockInPlace(system: FileSystem, path: string, text: HolderText, mode: n
 }
 
 /**
- * Gives a file another name. Returns false if a file already has that name, or if the file to link was
- * removed as a leftover.
+ * Links a file to another name. Returns false if that name already exists, or if another process has removed
+ * the file as a leftover.
  */
 function linkUnlessThere(system: FileSystem, from: string, to: string): boolean {
 	try {
@@ -264,8 +263,8 @@ function writeText({ system, fd }: OpenFile, text: HolderText): void {
 		system.ftruncateSync(fd, 0)
 		writeFully(system, fd, Buffer.from(`${JSON.stringify(text)}\n`), 0)
 	} catch (error) {
-		// On a full disk, a kernel lock works even if the lock file has no content. A lock that is only a file
-		// does not.
+		// A kernel lock works even if a full disk leaves the lock file empty. A lock that is only a file needs
+		// its content.
 		if (systemCode(error) !== 'ENOSPC' || !text.kernel) throw error
 	}
 }

@@ -1,4 +1,4 @@
-/** Resolves the path of a chain for writing, and builds the error for a chain that cannot be opened. */
+/** Resolves the path at which a chain is opened for writing, and builds the error for a failed opening. */
 import { basename, dirname, join, resolve } from 'node:path'
 import { show } from '../../guard/show.ts'
 import { checkPath } from '../../model/check.ts'
@@ -20,8 +20,8 @@ const ADVICE: Readonly<Record<string, string>> = {
 }
 
 /**
- * Converts any failure to open a chain for writing into an error with advice. Returns a {@link
- * MeshChainError} unchanged.
+ * Converts an error from opening a chain for writing to `CHAIN_UNWRITABLE`, with advice for common causes.
+ * Returns a {@link MeshChainError} unchanged.
  */
 export function openError(path: string, error: unknown): MeshChainError {
 	if (error instanceof MeshChainError) return error
@@ -34,8 +34,8 @@ export function openError(path: string, error: unknown): MeshChainError {
 }
 
 /**
- * Returns the canonical path of a chain for writing. The path is absolute, and symbolic links in its
- * directory are resolved, so that all paths to a chain lead to the same lock. `{pid}` is replaced by the
+ * Returns the canonical path at which to open a chain for writing. The path is absolute, and symbolic links
+ * in its directory are resolved, so all paths to a chain lead to the same lock. `{pid}` is replaced by the
  * process id.
  *
  * @throws {MeshChainError} `INVALID_PATH`, or `CHAIN_UNWRITABLE` if the directory cannot be accessed.

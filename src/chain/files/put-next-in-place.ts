@@ -12,7 +12,7 @@ import { segmentPathOf } from './segments.ts'
  * hard links, a failure between the two steps leaves the old file at both paths, and a second call completes
  * the replacement.
  *
- * @returns the result, and the path of the sealed file.
+ * @returns The result of the replacement, and the path of the sealed file.
  */
 export function putNextInPlace(
 	system: FileSystem,
@@ -21,8 +21,8 @@ export function putNextInPlace(
 	firstSeq: number,
 ): Placed & { readonly sealedPath: string } {
 	const sealedPath = keepName(system, chainPath, firstSeq)
-	// If the replacement of the live file reached the disk before the name of the sealed file, a power loss
-	// would leave the sealed file without a name.
+	// If the new live file reached the disk before the sealed file's name, a power loss would leave the sealed
+	// file without a name.
 	syncDirectory(system, dirname(chainPath))
 	return { sealedPath, ...replaceFile(system, temporary, chainPath) }
 }
@@ -47,7 +47,7 @@ function keepName(system: FileSystem, chainPath: string, firstSeq: number): stri
 	}
 }
 
-/** Returns whether two names refer to the same file. A dangling link refers to no file. */
+/** Returns whether two names refer to the same file. A dangling link does not refer to any file. */
 function isNameOf(system: FileSystem, name: string, path: string): boolean {
 	const file = system.statSync(path)
 	try {

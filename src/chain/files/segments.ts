@@ -1,7 +1,7 @@
 /**
  * Finds and identifies the files of a chain: the live file `node.chain`, and beside it the sealed files
- * `node-<first seq>.chain`. The headers, not the names, determine which files belong to a chain and in what
- * order.
+ * `node-<first seq>.chain`. File names only select candidates. The headers determine which of them belong to
+ * a chain, and in what order.
  */
 import { basename, dirname, extname, join } from 'node:path'
 import { MeshChainError } from '../../model/errors.ts'
@@ -19,30 +19,31 @@ import { HEADER_BYTES } from '../format/header.ts'
 import { type ChainIdentity, identify } from '../scan/identity.ts'
 import { readWatermark } from './watermark-file.ts'
 
-/** Number of bytes at the beginning of a file that identify it. */
+/** Number of bytes to read from the start of a file to identify it. */
 const IDENTITY_BYTES = HEADER_BYTES + ANCHOR_BYTES
 /**
- * Number of bytes to search for an anchor if the identifying bytes are damaged. The distance between anchors
- * is always smaller.
+ * Number of bytes to search for an anchor if the identifying bytes are damaged. Anchors are closer together
+ * than this, except around very large frames.
  */
 const IDENTITY_SEARCH_BYTES = 1024 * 1024
 
 /**
- * Returns the identity of an open file: its chain, segment and first seq. @throws {MeshChainError} the codes
- * of `identify`.
+ * Returns the identity of an open file: its chain, segment and first seq.
+ *
+ * @throws {MeshChainError} The same errors as {@link identify}.
  */
 export function identifyFile({ system, fd }: OpenFile, path: string): ChainIdentity {
 	const first = readFully(system, fd, IDENTITY_BYTES, 0)
 	const identity = identify(first, path, () => readFully(system, fd, IDENTITY_SEARCH_BYTES, 0))
-	// If the header and the first anchor are both unreadable, no other anchor contains the first seq of the
-	// file, but the file name may contain it.
+	// If neither the header nor the first anchor can be read, only the file name can contain the first seq.
 	const named = firstSeqIn(path)
 	return identity.headerDamaged && named < identity.firstSeq ? { ...identity, firstSeq: named } : identity
 }
 
 /**
- * Returns the identity of the file at a path. @throws the errors of {@link identifyFile}, and any file system
- * error.
+ * Returns the identity of the file at a path.
+ *
+ * @throws The same errors as {@link identifyFile}, or any file system error.
  */
 export function identifyAt(system: FileSystem, path: string): ChainIdentity {
 	return withFile(system, path, O_RDONLY, (file) => identifyFile(file, path))
@@ -62,7 +63,7 @@ export function segmentPathOf(chainPath: string, firstSeq: number, copy = 0): st
 	return join(dirname(chainPath), `${stem}-${firstSeq}${copy === 0 ? '' : `.${copy}`}${extension}`)
 }
 
-/** Returns the paths of files that are beside a chain and are named like its sealed files. */
+/** Returns the paths of all files beside a chain that are named like its sealed files. */
 function candidatePaths(chainPath: string, names: readonly string[]): string[] {
 	const extension = extname(chainPath)
 	const stem = basename(chainPath, extension)
@@ -79,10 +80,11 @@ function candidatePaths(chainPath: string, names: readonly string[]): string[] {
 /**
  * Lists the sealed files of a chain, oldest first. Skips files of other chains and files that are not chains.
  * If several files have the same segment number, lists only the file with the shortest name or, if several
- * names are equally short, the one that sorts first. If no id is given, lists the files of the chain that the
- * watermark names. If there is no watermark either, lists the files of the newest chain.
+ * names are equally short, the one that sorts first. Without an id, lists the files of the chain that the
+ * watermark names or, without a watermark, the files of the newest chain.
  *
- * @throws any file system error, if a file that is named like a sealed file cannot be read.
+ * @throws Any file system error from reading the directory or a file that is named like a sealed file. Files
+ * that no longer exist are skipped.
  */
 export function listSegments(
 	system: FileSystem,
@@ -100,8 +102,8 @@ export function listSegments(
 }
 
 /**
- * Reads a file that is named like a sealed file. Returns undefined unless its name contains its first seq,
- * because a file with any other name is a separate chain.
+ * Identifies a file that is named like a sealed file. Returns undefined if the file is not a chain, or if the
+ * seq in its name is not its first seq. In the latter case, it is a separate chain.
  */
 function readSegment(system: FileSystem, path: string): Segment | undefined {
 	try {
@@ -122,8 +124,8 @@ function firstSeqIn(path: string): number {
 }
 
 /**
- * Returns the chain id of the newest file. A file with its own watermark or lock is not part of another
- * chain, and is ignored.
+ * Returns the chain id of the newest file. Ignores files with their own watermark or lock, because they are
+ * separate chains.
  */
 function newestWithin(segments: readonly Segment[], names: readonly string[]): Uint8Array | undefined {
 	const isOwn = ({ path }: Segment) =>
@@ -134,8 +136,8 @@ function newestWithin(segments: readonly Segment[], names: readonly string[]): U
 }
 
 /**
- * Returns the path of the chain to which a sealed file belongs. The path is derived from the file's name and
- * checked against the file at that path. Returns undefined for a separate chain.
+ * Returns the path of the chain to which a sealed file belongs, as derived from the file's name. Returns
+ * undefined unless the file at that path is a later file of the same chain.
  */
 export function ownerOf(system: FileSystem, path: string, identity: ChainIdentity): string | undefined {
 	if (firstSeqIn(path) !== identity.firstSeq) return undefined
@@ -149,7 +151,7 @@ export function ownerOf(system: FileSystem, path: string, identity: ChainIdentit
 }
 
 /**
- * Returns whether a sealed file ends in an anchor that `repairChain` wrote. If so, the complete file belongs
+ * Returns whether a sealed file ends with an anchor that `repairChain` wrote. If so, the entire file belongs
  * to the chain, regardless of the end offset that the next file records.
  */
 export function endsRepaired(
@@ -172,8 +174,8 @@ export function endsRepaired(
 }
 
 /**
- * Returns whether an error means that a listed file is no longer a segment. Retention may have removed the
- * file, or its name may refer to a link, a folder or a socket.
+ * Returns whether an error means that a listed name does not refer to a segment. Retention may have removed
+ * the file, or the name may refer to a link, a folder or a socket.
  */
 function isGone(error: unknown): boolean {
 	return NOT_THERE.includes(systemCode(error) ?? '')

@@ -1,8 +1,8 @@
 /**
  * Stores the durable watermark of a chain in a file beside the chain. The watermark is written after each
  * successful sync. Readers use it to distinguish bytes that are on disk from bytes that have only been
- * written. The watermark never covers bytes that are not on disk. A failed write is counted, reported and
- * retried.
+ * written. The watermark never covers bytes that are not on disk. Failed writes are counted here;
+ * `write/watermark-keeper.ts` reports and retries them.
  */
 import { dirname } from 'node:path'
 import { SEQ_MAX } from '../../model/limits.ts'
@@ -42,15 +42,15 @@ export function readWatermark(
 		const bytes = withFile(system, path, O_RDONLY, ({ fd }) => readFully(system, fd, WATERMARK_BYTES, 0))
 		return decodeWatermark(bytes, chainId)
 	} catch {
-		// Without a readable watermark, nothing is known to be on disk.
+		// Without a readable watermark, no bytes can be assumed to be on disk.
 		return undefined
 	}
 }
 
 /**
  * Returns whether unreadable bytes at `offset` in the last file can be the result of a power loss. This is
- * possible if the watermark does not cover these bytes and the machine was rebooted after the newest anchor
- * before them was written. Writers use the same evidence (write/recovery.ts).
+ * possible if there is a watermark that does not cover these bytes, and the machine was rebooted after the
+ * newest anchor before them was written. Writers use the same evidence (write/recovery.ts).
  */
 export function isUnsyncedAt(
 	{ system, chainPath, identity: { id, segment } }: LastFile,
@@ -70,8 +70,8 @@ interface LastFile {
 }
 
 /**
- * Highest counter that is accepted. No writer ever reaches it. A file with a higher counter is emptied, and
- * the counter restarts at 0.
+ * Highest accepted counter. No writer ever reaches it. A file with a higher counter is emptied, and the
+ * counter restarts at 0.
  */
 const COUNTER_MAX = SEQ_MAX / 2
 
@@ -99,7 +99,9 @@ export class WatermarkFile {
 	 * stays intact.
 	 */
 	#counter: number
-	/** Whether the file and its name are on disk. If not, the watermark cannot reveal a power loss. */
+	/**
+	 * Whether the file and its directory entry have been synced. Until then, a power loss may remove the file.
+	 */
 	#isOnDisk: boolean
 	/** Watermark that could not be written. */
 	#unwritten: Durable | undefined
@@ -121,14 +123,14 @@ export class WatermarkFile {
 		this.#isOnDisk = before !== undefined
 	}
 
-	/** Reason why the last write failed; undefined after a success. */
+	/** Error from the last write; undefined if it succeeded. */
 	get failure(): unknown {
 		return this.#failure
 	}
 
 	/**
 	 * Records how much of a segment is on disk. All earlier segments must also be on disk. Never throws. After
-	 * a failure, the previous watermark is still correct, and {@link retry} or the next call attempts another
+	 * a failure, the previous watermark is still valid, and {@link retry} or the next call attempts another
 	 * write.
 	 */
 	write(durable: Durable): void {
@@ -155,13 +157,16 @@ export class WatermarkFile {
 		if (this.#unwritten !== undefined) this.write(this.#unwritten)
 	}
 
-	/** Stops using a file that was removed. The next write creates a new file. */
+	/**
+	 * Stops using the current file, which may have been removed. The next write opens or creates the file at
+	 * the path.
+	 */
 	forget(): void {
 		this.#letGo()
 		this.#isOnDisk = false
 	}
 
-	/** Attempts once more to write a pending watermark, then closes the file. */
+	/** Retries the last write if it failed, then closes the file. */
 	close(): void {
 		this.retry()
 		this.#letGo()

@@ -12,8 +12,9 @@
  *   47   92 ce ···· c4 10 ····· epoch, boot id of the machine (zeros if it has none)
  *   71   cb ········            written, milliseconds since 1970
  *   80   cb ········            next seq: seq of the first record after this anchor
- *   89   95 5 × cb ········     number of records in the chain so far: trace, debug, info, warn, error
- *   135  93 cb cb ff            since the previous anchor: earliest time (+Infinity: no records), latest time
+ *   89   95 5 × cb ········     number of records in the chain so far, without `$gap` records: trace,
+ *                               debug, info, warn, error
+ *   135  93 cb cb ff            since the previous anchor: earliest time (+Infinity if none), latest time
  *                               (-Infinity), levels present (bits 0 to 4), a `$gap` is present (5), all kinds
  *                               are the application's (6)
  *   155  cb ········            durable: everything in this file below this offset is on disk
@@ -21,17 +22,16 @@
  *   173  96 cb cb cb cb cb ff   offset of the previous anchor (0 in the first anchor of the file); number of
  *                               anchors before this one; jump: offset of one of them (0 in the first anchor),
  *                               and earliest time, latest time and presence since that anchor
- *   220  cb ········            opened: tail bytes that were cut; closed: exit code, -1 for an ordinary
- *                               close; repaired: number of unreadable bytes
+ *   220  cb ········            opened: number of tail bytes that were cut; closed: exit code, -1 for an
+ *                               ordinary close; repaired: number of unreadable bytes
  *   229  c4 20 ················ link: SHA-256 of the previous link, all bytes between the two anchors, and
  *                               bytes 13 to 228 of this anchor
  *   263
  *
  * The jumps form a skew-binary list. By following jumps and single steps back, a reader reaches any earlier
- * anchor in a number of reads that is logarithmic in the number of anchors (Myers, "An applicative
- * random-access stack", 1983). The jump of a sealing anchor, the last anchor of its file, leads to the first
- * anchor, so it covers the complete file. In the first anchor, the SHA-256 of the header takes the place of
- * the previous link.
+ * anchor in a logarithmic number of reads (Myers, "An applicative random-access stack", 1983). The last
+ * anchor of a sealed file is its sealing anchor, whose jump leads to the first anchor and thus covers the
+ * entire file. For the first anchor, the SHA-256 of the header serves as the previous link.
  */
 import { createHash } from 'node:crypto'
 import { SEQ_MAX } from '../../model/limits.ts'
@@ -73,7 +73,7 @@ const BACK_AT = KEPT_FROM_AT + 9
 const DETAIL_AT = BACK_AT + 1 + 5 * 9 + 1
 const LINK_AT = DETAIL_AT + 9
 
-/** The bytes that are identical in all anchors. */
+/** All bytes that are identical in every anchor. */
 const TAGS = tagged(ANCHOR_BYTES, [
 	[0, ...LEAD, 0xce],
 	[BODY_AT, 0xc4, CHAIN_ID_BYTES],
@@ -98,23 +98,20 @@ const TAGS = tagged(ANCHOR_BYTES, [
 const REASONS = ['opened', 'span', 'closed', 'sealed', 'repaired'] as const
 export type AnchorReason = (typeof REASONS)[number]
 
-/**
- * A summary of a stretch of the chain. A reader can use it to rule out that a record in the stretch matches a
- * query.
- */
+/** A summary of a stretch of the chain. A reader uses it to skip stretches that cannot match a query. */
 export interface Extent {
-	/** Earliest and latest time; +Infinity and -Infinity if there are no records. */
+	/** Earliest and latest time, ignoring `$gap` records; +Infinity and -Infinity if no other records exist. */
 	readonly minTsMs: number
 	readonly maxTsMs: number
-	/** A bit for each level, by its position in `LOG_LEVELS`; {@link PRESENCE_GAP}; {@link PRESENCE_PLAIN}. */
+	/** Bits: one per level, at its index in `LOG_LEVELS`, {@link PRESENCE_GAP} and {@link PRESENCE_PLAIN}. */
 	readonly presence: number
 }
 
-/** The stretch contains a `$gap` or unreadable bytes. */
+/** Set if the stretch contains a `$gap` or unreadable bytes. */
 export const PRESENCE_GAP = 1 << 5
 /**
- * No record has a kind that is reserved for mesh-chain. If the bit is unset, such a record may or may not be
- * present, because a writer that does not support the bit never sets it.
+ * Set if no record has a kind that is reserved for mesh-chain. If the bit is unset, such a record may or may
+ * not be present, because a writer that does not support the bit never sets it.
  */
 export const PRESENCE_PLAIN = 1 << 6
 
@@ -124,7 +121,7 @@ export const EMPTY_EXTENT: Extent = Object.freeze({
 	presence: PRESENCE_PLAIN,
 })
 
-/** The extent of a `$gap` or of unreadable bytes. Readers must not skip a stretch with this extent. */
+/** The extent of a `$gap` or of unreadable bytes. Readers must not skip a stretch that contains either. */
 export const GAP_EXTENT: Extent = Object.freeze({ ...EMPTY_EXTENT, presence: PRESENCE_GAP })
 
 /** Returns the extent of one record. */
@@ -153,7 +150,7 @@ export interface Anchor {
 	readonly bootId: Uint8Array
 	readonly writtenMs: number
 	readonly nextSeq: number
-	/** Number of records in the chain so far for each level, in the order of `LOG_LEVELS`. */
+	/** Number of records in the chain so far, without `$gap` records, by level in the order of `LOG_LEVELS`. */
 	readonly levelCounts: readonly number[]
 	/** Extent of the records since the previous anchor. */
 	readonly span: Extent
@@ -178,7 +175,10 @@ export interface Anchor {
 /** The `detail` of an anchor that was written by `close()` rather than at process exit. */
 export const CLOSED_WITHOUT_EXIT = -1
 
-/** The input for an anchor's link: the previous link and every byte between the two anchors. */
+/**
+ * The input for an anchor's link, apart from the anchor itself: the previous link, and all bytes since the
+ * previous anchor.
+ */
 export interface LinkedSpan {
 	readonly previousLink: Uint8Array
 	readonly bytes: Uint8Array
@@ -215,7 +215,7 @@ export function encodeAnchor(
 	return bytes
 }
 
-/** Returns the link that the anchor in `bytes` must have after `span`. */
+/** Computes the link of the anchor in `bytes`, at the end of `span`. */
 function anchorLink(bytes: Uint8Array, span: LinkedSpan): Uint8Array {
 	return createHash('sha256')
 		.update(span.previousLink)
@@ -230,14 +230,14 @@ export function anchorLinkBody(bytes: Uint8Array): Uint8Array {
 }
 
 /**
- * Returns whether the bytes at `pos` begin like an anchor. The rest of the anchor may be missing or wrong.
+ * Returns whether the bytes at `pos` look like the start of an anchor. The rest may be missing or damaged.
  */
 export function looksLikeAnchor(bytes: Uint8Array, pos: number): boolean {
 	for (let index = 0; index < LEAD.length; index++) if (bytes[pos + index] !== LEAD[index]) return false
 	return true
 }
 
-/** The bytes that are identical in every anchor: its lead and the type byte of each field. */
+/** Bytes from {@link TAGS} by which a damaged anchor can be recognised: the lead and most type bytes. */
 const FIXED_BYTES: ReadonlyMap<number, number> = new Map([
 	...[...LEAD, 0xce].map((byte, index) => [index, byte] as const),
 	...[SEGMENT_AT - 1, EPOCH_AT - 1].map((at) => [at, 0x92] as const),
@@ -252,8 +252,8 @@ const FIXED_BYTES: ReadonlyMap<number, number> = new Map([
 const FIXED_BYTES_MIN = 8
 
 /**
- * Returns whether `bytes[pos, end)` begins with the remains of an anchor. This is the case if most of the
- * bytes that are identical in all anchors are present.
+ * Returns whether `bytes[pos, end)` begins with the remains of an anchor. At least {@link FIXED_BYTES_MIN},
+ * and more than half, of the {@link FIXED_BYTES} before `end` must match.
  */
 export function resemblesAnchor(bytes: Uint8Array, pos: number, end: number): boolean {
 	let expected = 0
@@ -266,19 +266,19 @@ export function resemblesAnchor(bytes: Uint8Array, pos: number, end: number): bo
 	return found >= FIXED_BYTES_MIN && found * 2 > expected
 }
 
-/** Returns the position of the next bytes at or after `from` that begin like an anchor, or -1. */
+/** Returns the position of the first anchor lead at or after `from`, or -1. */
 export function findAnchorLead(bytes: Buffer, from: number): number {
 	return bytes.indexOf(LEAD, from)
 }
 
-/** Returns the position of the last bytes at or before `from` that begin like an anchor, or -1. */
+/** Returns the position of the last anchor lead at or before `from`, or -1. */
 export function findAnchorLeadBackward(bytes: Buffer, from: number): number {
 	return from < 0 ? -1 : bytes.lastIndexOf(LEAD, from)
 }
 
 /**
- * Returns the anchor at `offset`, with its chain id and segment, if the anchor verifies on its own. The
- * result can identify a file with a damaged header.
+ * Decodes the anchor at `offset` with the chain id and the segment that it contains. Returns all three, or
+ * undefined if the anchor does not verify. The result can identify a file with a damaged header.
  */
 export function anchorIdentity(
 	bytes: Buffer,
@@ -293,8 +293,8 @@ export function anchorIdentity(
 }
 
 /**
- * Decodes the anchor at `pos` in the bytes and `offset` in the file. Returns undefined if it does not verify
- * there.
+ * Decodes the anchor at `pos` in `bytes`, which is at `offset` in the file. Returns undefined if the anchor
+ * does not verify at that offset.
  */
 export function decodeAnchor(
 	bytes: Buffer,
@@ -339,8 +339,8 @@ function readFields(bytes: Buffer, pos: number, offset: number, reason: AnchorRe
 }
 
 /**
- * Adds to the counts of records by level. The counts stop at the highest value that readers accept, because a
- * writer continues after any anchor that verifies and must not write an anchor that readers refuse.
+ * Adds `added` to the record counts in `sums`. Each count is capped at the highest value that readers accept,
+ * so that a writer that continues after any valid anchor never writes one that readers refuse.
  */
 export function addLevelCounts(sums: number[], added: readonly number[]): void {
 	for (let index = 0; index < sums.length; index++)
@@ -348,9 +348,9 @@ export function addLevelCounts(sums: number[], added: readonly number[]): void {
 }
 
 /**
- * Returns whether the numbers in an anchor are plausible. This must be checked, because a valid checksum does
- * not prove who wrote the anchor. The bounds allow a writer to continue with higher numbers: offsets and
- * ordinals are bounded by the anchor's own offset, which increases with every entry.
+ * Returns whether the numbers in an anchor are plausible. A valid checksum is not sufficient, because another
+ * program may have written the anchor. Offsets and the ordinal are bounded by the anchor's own offset, so a
+ * writer that continues after the anchor stays within these bounds.
  */
 function isPossible(anchor: Anchor): boolean {
 	const { writtenMs, nextSeq, keptFromSeq, previousOffset, jumpOffset, offset, detail } = anchor

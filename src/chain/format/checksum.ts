@@ -1,7 +1,7 @@
 /**
  * The checksum of frames and anchors: a CRC-32 (as in zlib) that is seeded with the chain's id, the segment,
- * and the entry's own offset and length. Bytes that were copied to another position, file or chain therefore
- * never verify. The checksum detects accidental changes, but provides no security.
+ * and the entry's own offset and length. Bytes that were copied to another offset, file or chain therefore do
+ * not verify. The checksum detects accidental changes, but provides no security.
  */
 import { crc32 } from 'node:zlib'
 
@@ -15,7 +15,7 @@ const TABLE = Uint32Array.from({ length: 256 }, (_unused, byte) => {
 	return crc >>> 0
 })
 
-/** `TABLES[256 * zeros + byte]`: the CRC-32 of a byte that is followed by up to three zero bytes. */
+/** `TABLES[256 * zeros + byte]`: the CRC-32 of a byte followed by 0 to 3 zero bytes. */
 const TABLES = new Int32Array(4 * 256)
 for (let byte = 0; byte < 256; byte++) {
 	let crc = TABLE[byte]!
@@ -31,7 +31,7 @@ export function checksum(bytes: Uint8Array, start: number, end: number, crc: num
 	return ~advance(~crc, bytes, start, end) >>> 0
 }
 
-/** Returns the state of a CRC-32 after it has processed more bytes. */
+/** Returns the CRC-32 state that follows `state` after `bytes[start, end)`. */
 function advance(state: number, bytes: Uint8Array, start: number, end: number): number {
 	let next = state
 	let pos = start
@@ -51,7 +51,7 @@ const place = new Uint8Array(12)
 const placeView = new DataView(place.buffer)
 
 /**
- * Returns the common seed of all checksums in one file: the CRC-32 of the chain id (16 bytes) and the segment
+ * Returns the seed that all checksums in a file share: the CRC-32 of the chain id (16 bytes) and the segment
  * (u32), big-endian.
  */
 export function identityChecksum(chainId: Uint8Array, segment: number): number {
@@ -60,8 +60,8 @@ export function identityChecksum(chainId: Uint8Array, segment: number): number {
 }
 
 /**
- * Returns the seed of the checksum at one position in a file: the {@link identityChecksum}, passed as
- * `idChecksum`, continued over the offset (u64) and the length (u32), big-endian.
+ * Returns the seed of one entry's checksum: the file's {@link identityChecksum}, continued over the entry's
+ * offset (u64) and length (u32), big-endian.
  */
 export function entrySeed(idChecksum: number, offset: number, length: number): number {
 	placeView.setUint32(0, Math.floor(offset / 0x1_0000_0000))
@@ -72,27 +72,30 @@ export function entrySeed(idChecksum: number, offset: number, length: number): n
 
 const BLOCK_BYTES = 256
 /**
- * Number of blocks after which the states of older blocks are dropped; enough for two frames of maximum
- * length.
+ * Maximum distance, in blocks, from the oldest stored state to the start of a stretch; enough for two frames
+ * of maximum length.
  */
 const BLOCKS_MAX = (32 * 1024 * 1024) / BLOCK_BYTES
 
 /**
  * Computes checksums of overlapping stretches of one file, each in constant time: about the time that a
- * checksum of 512 bytes takes. The scanner uses this class to search bytes in which every position may claim
- * to be the start of an entry of maximum length.
+ * checksum of 512 bytes takes. The scanner uses this class to search bytes in which every position may look
+ * like the start of an entry of maximum length.
  *
  * CRC-32 is linear: `state(a to c) = state(0 to c) ^ zeros(state(0 to b) ^ state(a to b))`, where `zeros`
- * appends as many zero bytes as lie between `b` and `c`. States are stored at block boundaries, and the
- * remainders at both ends are computed.
+ * appends one zero byte for each byte from `b` to `c`. The states at block boundaries are stored, and the
+ * partial blocks at both ends are computed.
  */
 export class StretchChecksums {
-	/** Boundary of the first state, in blocks from the beginning of the file. */
+	/** Position of the first stored state, in blocks from the beginning of the file. */
 	#first = 0
 	#count = 0
 	#states = new Uint32Array(1024)
 
-	/** Computes the same result as {@link checksum}. The first byte of `bytes` is at `base` in the file. */
+	/**
+	 * Returns the same result as {@link checksum}. The first byte of `bytes` is at the offset `base` in the
+	 * file.
+	 */
 	of(bytes: Uint8Array, base: number, start: number, end: number, crc: number): number {
 		const from = Math.ceil((base + start) / BLOCK_BYTES)
 		const to = Math.floor((base + end) / BLOCK_BYTES)

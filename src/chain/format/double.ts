@@ -1,9 +1,9 @@
 /**
- * Reads and writes the parts of entries that have fixed positions: constant bytes, and float64 values of nine
- * bytes each (tag and value).
+ * Reads and writes the fields at fixed positions in headers, anchors and watermark slots: constant bytes, and
+ * float64 values of nine bytes each (tag and value).
  */
 
-/** The constant bytes of an entry and their positions. */
+/** A template with only the constant bytes set, and the positions of these bytes. */
 export interface Tags {
 	readonly bytes: Buffer
 	readonly places: readonly number[]
@@ -17,7 +17,7 @@ export function tagged(length: number, runs: readonly (readonly number[])[]): Ta
 	return { bytes, places }
 }
 
-/** Returns whether the complete entry at `pos` has these constant bytes. */
+/** Returns whether the bytes at `pos` match all constant bytes of a template. */
 export function hasTags(bytes: Uint8Array, pos: number, tags: Tags): boolean {
 	for (const place of tags.places) if (bytes[pos + place] !== tags.bytes[place]) return false
 	return true

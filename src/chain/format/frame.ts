@@ -1,25 +1,25 @@
 /**
- * Encodes and decodes frames: groups of records that one write commits. Works only on bytes, without I/O.
+ * Encodes and decodes frames: groups of records that are written together. Works only on bytes, without I/O.
  *
  *   0    97                array of 7
  *   1    ce ····           length of the frame in bytes
  *   6    ce ····           CRC-32 of all bytes from byte 11 on, seeded (checksum.ts)
- *   11   ff                flags: levels present (bits 0 to 4), a `$` kind is present (5), all strings are
- *                          ASCII (6)
+ *   11   ff                flags: levels present (bits 0 to 4), a `$` kind is present (5), all strings
+ *                          outside `data` are ASCII (6)
  *   12   epoch             unsigned integer in its shortest form
  *        base seq          seq of the first row; each later seq is one more than the previous one
  *        base time         float64, milliseconds since 1970; each row's time is relative to it
  *        rows              array of rows (codec/row-encoder.ts)
  *
- * A `$gap` is the first row of its frame. Only a frame that starts with a `$gap` may have a base seq more
- * than one above the previous record's seq.
+ * A `$gap` is always the first row of its frame. Only a frame that starts with a `$gap` may have a base seq
+ * more than one above the previous record's seq.
  */
 import { isEpoch, isRecordTime, isSeq } from '../../model/record.ts'
 import { checksum, entrySeed, type StretchChecksums } from './checksum.ts'
 
-/** Size of the fields with fixed positions: array, length, checksum and flags. */
+/** Size of the fields at fixed positions: array header, length, checksum and flags. */
 export const FRAME_FIXED_BYTES = 12
-/** Size of the longest header: fixed part, epoch, seq beyond 32 bits, time, row count. */
+/** Upper bound on the size of a frame header: fixed part, epoch, seq beyond 32 bits, time, row count. */
 export const FRAME_HEADER_BYTES_MAX = FRAME_FIXED_BYTES + 5 + 9 + 9 + 5
 /** Minimum combined size of the base time, the row count and one row of three bytes. */
 const TIME_AND_ROWS_BYTES_MIN = 9 + 1 + 3
@@ -27,7 +27,7 @@ const TIME_AND_ROWS_BYTES_MIN = 9 + 1 + 3
 export const FRAME_BYTES_MIN = FRAME_FIXED_BYTES + 1 + 1 + TIME_AND_ROWS_BYTES_MIN
 /** Maximum number of rows in a frame. */
 export const FRAME_ROWS_MAX = 0xffff
-/** Maximum length of a frame, for readers and writers. */
+/** Maximum length of a frame. Readers treat a greater length as damage. */
 export const FRAME_BYTES_MAX = 16 * 1024 * 1024
 
 export const FLAG_CONTROL = 1 << 5
@@ -42,7 +42,7 @@ export interface FrameHeader {
 	readonly rows: number
 }
 
-/** A verified frame: its header, and the position of its rows in the bytes that were read. */
+/** A decoded frame: its header, and the positions of the frame and its rows. */
 export interface Frame extends FrameHeader {
 	readonly offset: number
 	readonly length: number
@@ -51,7 +51,7 @@ export interface Frame extends FrameHeader {
 	readonly rowsEnd: number
 }
 
-/** Encoded rows that have a known length and can be copied to a buffer. */
+/** The encoded rows of a frame. */
 export interface EncodedRows {
 	readonly length: number
 	copyTo(target: Buffer, pos: number): void
@@ -89,8 +89,8 @@ export function encodeFrame(
 }
 
 /**
- * Adapts a frame that was copied to `target[pos, pos + length)` to its new position. Only the checksum
- * depends on the position.
+ * Updates the checksum of a frame that was copied to `target[pos, pos + length)`. No other byte depends on
+ * the offset or the chain.
  */
 export function relocateFrame(
 	target: Buffer,
@@ -103,12 +103,12 @@ export function relocateFrame(
 	target.writeUInt32BE(checksum(target, pos + 11, pos + length, seed), pos + 7)
 }
 
-/** Returns the number of bytes that {@link encodeFrame} may need. */
+/** Returns the number of bytes that {@link encodeFrame} may need for `rowsBytes` bytes of rows. */
 export function frameBytesMax(rowsBytes: number): number {
 	return FRAME_HEADER_BYTES_MAX + rowsBytes
 }
 
-/** Returns whether the 12 bytes at `pos` begin like a frame. */
+/** Returns whether the 12 bytes at `pos` look like the start of a frame. */
 export function looksLikeFrame(bytes: Uint8Array, pos: number): boolean {
 	return (
 		bytes[pos] === 0x97 &&
@@ -118,23 +118,21 @@ export function looksLikeFrame(bytes: Uint8Array, pos: number): boolean {
 	)
 }
 
-/** Returns whether at least two of the three constant bytes of a frame are in the 7 bytes at `pos`. */
+/** Returns whether at least two of a frame's three constant bytes are in the 7 bytes at `pos`. */
 export function resemblesFrame(bytes: Uint8Array, pos: number): boolean {
 	const found = [bytes[pos] === 0x97, bytes[pos + 1] === 0xce, bytes[pos + 6] === 0xce]
 	return found.filter((isThere) => isThere).length >= 2
 }
 
-/**
- * Returns the length that the frame at `pos` claims to have, or undefined if no frame can have that length.
- */
+/** Returns the length stated in the frame at `pos`, or undefined if no frame can have that length. */
 export function claimedLength(bytes: Buffer, pos: number): number | undefined {
 	const length = bytes.readUInt32BE(pos + 2)
 	return length >= FRAME_BYTES_MIN && length <= FRAME_BYTES_MAX ? length : undefined
 }
 
 /**
- * Decodes the frame of `length` bytes at `pos` in the bytes and `offset` in the file. Returns undefined if
- * the frame does not verify there.
+ * Decodes the frame of `length` bytes at `pos` in `bytes`, which is at `offset` in the file. Returns
+ * undefined if the frame does not verify at that offset.
  *
  * @param stretches Computes each checksum in constant time. Pass it when checking many overlapping frames.
  */
@@ -157,7 +155,10 @@ export function decodeFrame(
 	return readFrameHeader(bytes, pos, pos + length, offset)
 }
 
-/** Reads the header of a frame that may be damaged, without verifying its checksum. */
+/**
+ * Reads the header of a frame that may be damaged, without verifying the checksum. Returns undefined if a
+ * field is invalid.
+ */
 export function readFrameHeader(bytes: Buffer, pos: number, end: number, offset: number): Frame | undefined {
 	if (end - pos < FRAME_BYTES_MIN) return undefined
 	const epoch = readUint(bytes, pos + FRAME_FIXED_BYTES)

@@ -13,8 +13,8 @@
  *   63  c4 20 ················  previous link: link of that file up to that offset; zeros in the first file
  *   97  ce ····                 CRC-32 of bytes 0 to 96
  *
- * The name and the version keep their positions in every later version, so an older reader can distinguish a
- * newer file from a damaged one.
+ * Later format versions keep the name and the version at these offsets, so that an older reader can
+ * distinguish a newer file from a damaged one.
  */
 import { show } from '../../guard/show.ts'
 import { MeshChainError } from '../../model/errors.ts'
@@ -29,7 +29,7 @@ export const CHAIN_ID_BYTES = 16
 export const LINK_BYTES = 32
 
 const NAME = Buffer.from('mesh-chain')
-/** The first bytes of every file of a chain, in every version. */
+/** The first bytes of every file of a chain. In later versions, the first of these bytes may differ. */
 export const CHAIN_LEAD = Buffer.concat([Buffer.from([0x99, 0xa0 | NAME.length]), NAME])
 const VERSION_AT = CHAIN_LEAD.length
 const ID_AT = VERSION_AT + 1
@@ -78,8 +78,8 @@ export function encodeHeader(header: Header): Buffer {
 }
 
 /**
- * The content of the first bytes of a file: a header, part of a header (`prefix`), a damaged header, or
- * something else.
+ * The result of {@link readHeader}: a header, part of a header (`prefix`), a damaged header, or something
+ * else (`foreign`).
  */
 export type HeaderReading =
 	| { readonly kind: 'header'; readonly header: Header }
@@ -107,8 +107,8 @@ export function readHeader(bytes: Buffer, path: string): HeaderReading {
 }
 
 /**
- * Returns whether the numbers in a header are plausible. This must be checked, because a valid checksum does
- * not prove who wrote the header.
+ * Returns whether the numbers in a header are plausible. A valid checksum is not sufficient, because another
+ * program may have written the header.
  */
 function isPossible({ segment, createdMs, firstSeq, previousEnd }: Header): boolean {
 	const isTime = createdMs >= 0 && createdMs <= TIME_MAX_MS
@@ -141,8 +141,8 @@ function isPrefix(bytes: Buffer): boolean {
 }
 
 /**
- * Verifies the checksum of a header of this version. Other versions may store the checksum at another
- * position.
+ * Returns whether a header of this version has a valid checksum. Returns false for other versions, which may
+ * store the checksum elsewhere.
  */
 function crcHolds(bytes: Buffer): boolean {
 	if (bytes[0] !== CHAIN_LEAD[0] || bytes[VERSION_AT] !== FORMAT_VERSION || bytes[CRC_AT] !== 0xce)

@@ -1,7 +1,7 @@
 /**
  * Chooses the earlier anchor that each new anchor points to, so that a reader can reach any anchor in a
- * logarithmic number of reads. `format/anchor.ts` describes this skew-binary list. Each writer of anchors has
- * one instance. Does no I/O.
+ * logarithmic number of reads. The jumps form the skew-binary list that `format/anchor.ts` describes. Each
+ * writer of anchors has its own instance. Does no I/O.
  */
 import { type Anchor, type Extent, joinExtents } from './anchor.ts'
 
@@ -12,14 +12,16 @@ export class Jumps {
 	#path: readonly JumpFields[]
 
 	/**
-	 * Starts from a path of jumps. `path` may end early at an unreadable anchor. In that case, no jump leads
-	 * past that anchor.
+	 * Starts from a path: the newest anchor, the anchor that it points to, and so on. The path may end early,
+	 * before an unreadable anchor. In that case, no new jump leads past the end of the path.
 	 */
 	constructor(path: readonly JumpFields[]) {
 		this.#path = path
 	}
 
-	/** Adds the next anchor, which ends `span`, and returns its jump. */
+	/**
+	 * Adds the next anchor, and returns its ordinal and jump. `span` is the extent since the previous anchor.
+	 */
 	next(offset: number, span: Extent): Pick<Anchor, 'ordinal' | 'jumpOffset' | 'jump'> {
 		const [previous, second, third] = this.#path
 		const ordinal = previous === undefined ? 0 : previous.ordinal + 1
@@ -33,8 +35,8 @@ export class Jumps {
 	}
 
 	/**
-	 * Adds the anchor that seals a file. It points to the first anchor, or to the earliest anchor that can be
-	 * reached.
+	 * Adds the anchor that seals a file. Its jump leads to the first anchor, or to the earliest anchor that can
+	 * be reached.
 	 */
 	seal(offset: number, span: Extent): Pick<Anchor, 'ordinal' | 'jumpOffset' | 'jump'> {
 		const [previous] = this.#path
@@ -49,7 +51,7 @@ export class Jumps {
 	}
 }
 
-/** Returns whether the two newest jumps have the same length, so that the next jump spans both. */
+/** Returns whether the two newest jumps have the same length, in which case the next jump spans both. */
 function isBalanced(first: JumpFields, second: JumpFields, third: JumpFields): boolean {
 	return first.ordinal - second.ordinal === second.ordinal - third.ordinal
 }

@@ -1,15 +1,15 @@
 /**
  * Encodes and decodes the durable watermark, which records how much of a chain is on disk. It is stored
- * beside the chain in `<chain>.durable`. Two slots are written alternately, so one of them is always intact.
- * Works only on bytes, without I/O.
+ * beside the chain in `<chain>.durable`. Its two slots are written alternately, so one of them is always
+ * intact. Works only on bytes, without I/O.
  *
  *   0    98               array of 8
  *   1    a7 "durable"
- *   9    ce ····          CRC-32 of bytes 14 to 86, from 0
+ *   9    ce ····          CRC-32 of bytes 14 to 86, not seeded
  *   14   c4 10 ·········  chain id
  *   32   ce ····          segment
  *   37   ce ····          epoch
- *   42   cb ········      number of slots written before this one; the slot with the highest number counts
+ *   42   cb ········      number of slots written before this one; the slot with the higher number counts
  *   51   cb ········      durable: everything in that segment's file below this offset is on disk, and so are
  *                         all earlier files
  *   60   cb ········      last seq below that offset
@@ -57,7 +57,7 @@ export interface Watermark {
 	readonly bootId: Uint8Array
 }
 
-/** Encodes one slot, and returns its bytes and position. */
+/** Encodes one slot. Returns its bytes and its offset in the watermark file. */
 export function encodeWatermark(watermark: Watermark): { bytes: Buffer; position: number } {
 	const bytes = Buffer.from(TAGS.bytes)
 	bytes.set(watermark.chainId, BODY_AT + 2)

@@ -33,7 +33,7 @@ export interface ChainFile {
 	readonly nextFirstSeq: number | undefined
 	/** Whether a file between this one and the next is missing. */
 	readonly isNextMissing: boolean
-	/** The open file, if the file is already open. The last file of a held listing is always open. */
+	/** Handle of the file, if it is already open. The last file of a held listing is always open. */
 	readonly opened?: OpenSegment
 }
 
@@ -161,7 +161,7 @@ export class ChainFiles {
 
 	/**
 	 * Returns the file at the path of the chain if that file belongs to this chain. Otherwise, returns the
-	 * newest sealed file or, if it is newer, the held file.
+	 * newest sealed file or the held file, whichever is newer.
 	 */
 	#newest(): OpenSegment {
 		if (this.heldIsLive) return this.held
@@ -187,7 +187,8 @@ export class ChainFiles {
 			}
 			return undefined
 		} catch (error) {
-			// Only a file that is known not to belong to this chain may be skipped.
+			// A file that is missing or not a chain can be skipped. Any other error may hide a newer file of this
+			// chain.
 			if (error instanceof MeshChainError || NOT_THERE.includes(systemCode(error) ?? '')) return undefined
 			throw error
 		} finally {

@@ -17,7 +17,7 @@ export interface Batches<T> {
 	at(index: number): readonly T[] | undefined
 }
 
-/** Concatenates all batches. Use it only for small amounts of data. */
+/** Concatenates all batches. Suitable only for small amounts of data. */
 export function inOne<T>(batches: Batches<T>): readonly T[] {
 	if (batches.length === 1) return batches.at(0)!
 	return Array.from({ length: batches.length }, (_unused, index) => batches.at(index)!).flat()
@@ -27,7 +27,7 @@ export function inOne<T>(batches: Batches<T>): readonly T[] {
 export interface View<T> {
 	/** @param anchor the anchor at which the stretch begins; undefined at the beginning of the file. */
 	collector(query: ResolvedQuery, anchor: Anchor | undefined, file: WalkedFile): EntryCollector<T>
-	/** Wraps a gap between two files. */
+	/** Converts a gap between two files to an item. */
 	ofGap(gap: LogRecord): T
 	/** Returns the last seq that an item covers. */
 	lastSeqOf(item: T): number
@@ -64,7 +64,7 @@ export abstract class EntryCollector<T> {
 	}
 
 	/**
-	 * Returns the current state. Another collector of the same file that resumes from this state returns the
+	 * Returns the current state. Another collector for the same file that resumes from this state returns the
 	 * same results for the next entries.
 	 */
 	state(): ContinuityState {
@@ -124,7 +124,7 @@ export class RecordCollector extends EntryCollector<LogRecord> {
 		return this.query.isEverything ? rows : rows.filter((record) => matches(record, this.query))
 	}
 
-	/** Gaps match every level. */
+	/** Returns the index of the lowest level to decode. Gaps match every level. */
 	#levelIndexMinIn(frame: Frame): number {
 		return (frame.flags & FLAG_CONTROL) === 0 ? this.query.levelIndexMin : 0
 	}
@@ -139,8 +139,8 @@ export type FrameOrGap =
 	| { readonly frame?: undefined; readonly gap: LogRecord }
 
 /**
- * The view that returns whole frames, for copying. It applies only the first seq of the query, and ignores
- * the other conditions.
+ * The view that returns whole frames, for copying. It applies only the first and last seq of the query, and
+ * ignores the other conditions.
  */
 export const FRAMES: View<FrameOrGap> = {
 	collector: (query, anchor, file) => new FrameCollector(query, anchor, file),

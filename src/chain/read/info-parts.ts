@@ -1,7 +1,7 @@
 /**
- * Divides a file for `info()`: regions whose anchors contain everything that `info()` reports, and stretches
- * that must be read. An anchor counts the records before it, so the difference between two anchors describes
- * the records between them, provided that no record is missing and no writer opened the chain there.
+ * Divides a file into regions whose anchors contain everything that `info()` reports, and stretches that must
+ * be read. An anchor counts the records before it, so the difference between two anchors describes the
+ * records between them, provided that no record is missing and no writer opened the chain there.
  */
 import { ANCHOR_BYTES, type Anchor, type Extent, PRESENCE_GAP } from '../format/anchor.ts'
 import { HEADER_BYTES } from '../format/header.ts'
@@ -12,7 +12,7 @@ import { extentOf, type Region, splitRegion } from './seek.ts'
 export interface DescribedRegion {
 	readonly lower: Anchor
 	readonly upper: Anchor
-	/** Times of the records in the region. */
+	/** Times, levels and gaps of the records in the region. */
 	readonly extent: Extent
 	/** Number of records in the region by level, in the order of `LOG_LEVELS`. */
 	readonly levelCounts: readonly number[]
@@ -56,7 +56,7 @@ async function* partsOf(file: OpenSegment, newestFirst: readonly Region[]): Asyn
 	}
 }
 
-/** Returns what the two anchors of a region state about it; undefined if the region must be read. */
+/** Describes a region by its two anchors. Returns undefined if the region must be read. */
 function describedBy(region: Region): DescribedRegion | undefined {
 	const { upper, lower } = region
 	const extent = extentOf(region)

@@ -1,4 +1,4 @@
-/** Collects `ChainInfo` in one walk over the entries of a chain, or the anchors of a large chain. */
+/** Collects `ChainInfo` in one walk over the entries of a chain, or over the anchors of a large chain. */
 import { checkBoolean } from '../../model/check.ts'
 import { defineOptions, type OptionRules, withDefault } from '../../model/define-options.ts'
 import { type GapData, isGap, LOG_LEVELS, type LogLevel, type LogRecord } from '../../model/record.ts'
@@ -23,7 +23,7 @@ export const INFO_OPTIONS = defineOptions({
 	full: withDefault(false, checkBoolean),
 } satisfies OptionRules<ChainInfoOptions>)
 
-/** Number of bytes that are always read, so that the info of a small chain covers every frame. */
+/** Number of bytes that are always read, so that `info()` covers every frame of a small chain. */
 const READ_BYTES_MIN = 1024 * 1024
 
 /** @param full whether to read every frame, regardless of the size of the chain. */
@@ -67,7 +67,7 @@ async function walkOne(walk: InfoWalk, files: ChainFiles, listed: ChainFile): Pr
 	}
 }
 
-/** Returns the newest link of a chain. */
+/** Returns the head of a chain, given its newest anchor. */
 export function headOf(identity: ChainIdentity, anchor: Anchor | undefined): ChainHead {
 	return {
 		chainId: identity.idHex,
@@ -111,14 +111,14 @@ class InfoWalk {
 	readonly #severities = new Set<Severity>()
 	#recordsLost = 0
 	#isAllRead = true
-	/** Number of bytes that may still be read where anchors would do. */
+	/** Number of bytes that may still be read even though anchors would suffice. */
 	#readBytesLeft: number
 
 	constructor(readBytesMax: number) {
 		this.#readBytesLeft = readBytesMax
 	}
 
-	/** Returns whether all `bytes` of the next file are to be read. */
+	/** Returns whether to read all `bytes` of the next file. If so, deducts them from the limit. */
 	readsAll(bytes: number): boolean {
 		if (bytes > this.#readBytesLeft) return false
 		this.#readBytesLeft -= bytes

@@ -37,7 +37,7 @@ export async function removedGap(files: ChainFiles, file: ChainFile): Promise<Ga
 	return gapOf(identity.firstSeq, nextFirstSeq - 1, await causeOfAbsence(files, nextFirstSeq), file)
 }
 
-/** Returns the reason why the files with the seqs below `beforeSeq` are missing. */
+/** Returns why the files with seqs below `beforeSeq` are missing. */
 export async function causeOfAbsence(files: ChainFiles, beforeSeq: number): Promise<'retained' | 'damaged'> {
 	return (await keptFromSeq(files)) >= beforeSeq ? 'retained' : 'damaged'
 }

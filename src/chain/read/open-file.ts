@@ -9,10 +9,10 @@ import { readWatermark } from '../files/watermark-file.ts'
 import type { OpenSegment } from '../scan/walk.ts'
 
 /**
- * Opens the live file of a chain, or the newest sealed file if there is no live file. The caller closes the
- * file.
+ * Opens the live file of a chain, or the newest sealed file if there is no live file. The caller must close
+ * the file.
  *
- * @throws {MeshChainError} the codes of `openChain`.
+ * @throws {MeshChainError} The same codes as `openChain`.
  */
 export async function openForReading(path: string, system: FileSystem): Promise<OpenSegment> {
 	const chainPath = resolve(checkPath('a chain', path))
@@ -50,7 +50,7 @@ function lastSealed(system: FileSystem, chainPath: string): Segment | undefined 
 	}
 }
 
-/** Opens one file of a chain. The caller closes the file. */
+/** Opens one file of a chain. The caller must close the file. */
 export async function openFile(path: string, chainPath: string, system: FileSystem): Promise<OpenSegment> {
 	const fd = await openDescriptor(path, system)
 	try {
@@ -78,9 +78,7 @@ async function openDescriptor(path: string, system: FileSystem): Promise<number>
 	}
 }
 
-/**
- * Wraps a system error that occurred during reading in a `MeshChainError`. Returns any other error unchanged.
- */
+/** Wraps a system error from a read in a `MeshChainError`. Returns any other error unchanged. */
 export function asReadError(path: string, error: unknown): unknown {
 	if (error instanceof MeshChainError || systemCode(error) === undefined) return error
 	return unreadable(path, messageOf(error), error)

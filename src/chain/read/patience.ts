@@ -62,7 +62,7 @@ export class Patience {
 		}
 	}
 
-	/** Records a success, which ends the failing state. */
+	/** Ends the failing state after a success. */
 	worked(): void {
 		if (!this.#isFailing) return
 		this.#isFailing = false

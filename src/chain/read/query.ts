@@ -75,7 +75,7 @@ export function mayHold(query: ResolvedQuery, extent: Extent): boolean {
 }
 
 /**
- * Returns true if neither times, levels nor kinds allow any part of a stretch with this extent to be skipped.
+ * Returns whether no part of a stretch with this extent can be skipped because of its times, levels or kinds.
  */
 export function isWithin(query: ResolvedQuery, extent: Extent): boolean {
 	return (

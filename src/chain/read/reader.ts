@@ -1,7 +1,7 @@
 /**
  * Reads a chain: skips stretches and frames that cannot match, decodes the rest frame by frame, and yields a
- * `$gap` for each unreadable part. It never writes, never blocks the writer, and never returns records from
- * an incomplete frame.
+ * `$gap` for each unreadable part. Never writes, never blocks the writer, and never returns records from an
+ * incomplete frame.
  */
 import { show } from '../../guard/show.ts'
 import { MeshChainError } from '../../model/errors.ts'

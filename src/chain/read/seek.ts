@@ -69,7 +69,7 @@ class Seeker {
 	constructor(file: OpenSegment, query: ResolvedQuery) {
 		this.#file = file
 		this.#query = query
-		// A reverse read keeps a stretch, or a window of it, in memory.
+		// A reverse read keeps a stretch, or a window of it, in memory, so its stretches must be short.
 		this.#lookSpansMin = query.reverse ? 2 : LOOK_SPANS_MIN
 	}
 

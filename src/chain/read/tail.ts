@@ -1,7 +1,7 @@
 /**
  * Follows a chain while it is being written. Reads its history first, then new records. Both parts are one
- * walk from entry to entry and from file to file, so no record is lost between them. Polling is sufficient to
- * find everything. `fs.watch` only makes polls happen sooner.
+ * walk from entry to entry and from file to file, so no record is lost between them. Polling alone finds
+ * everything. `fs.watch` only makes polls happen sooner.
  *
  * Invariant: before the walk continues after an entry, it reads that entry again. If the entry is gone, the
  * walk returns to the last anchor that still exists, and does not deliver records twice. While the system
@@ -269,8 +269,8 @@ export class Tail<T> {
 	}
 
 	/**
-	 * Yields all matches after the last processed entry. Yields at least one batch per entry. The batch is
-	 * empty if nothing matches.
+	 * Yields all matches after the last processed entry. Yields at least one batch per entry, which is empty if
+	 * nothing matches.
 	 */
 	async *#newEntries(endMax = Number.POSITIVE_INFINITY): AsyncGenerator<T[]> {
 		this.#refuseWhenClosed()
@@ -440,7 +440,7 @@ export class Tail<T> {
 	}
 }
 
-/** Returns the query for the records that remain after everything before a seq was delivered. */
+/** Returns the query for the records that have not been delivered yet, which start at `seq`. */
 function from(query: ResolvedQuery, seq: number): ResolvedQuery {
 	return seq <= query.fromSeq ? query : { ...query, fromSeq: seq, isEverything: false }
 }

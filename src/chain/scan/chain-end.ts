@@ -1,6 +1,6 @@
 /**
- * Reads the end of a file synchronously, for writers and repairs: everything from the newest anchor on,
- * regardless of size. Never writes, and leaves all decisions to recovery.ts.
+ * Reads the end of a file synchronously, for writers and repairs: everything after the newest anchor,
+ * regardless of its size. Never writes, and leaves all decisions to recovery.ts.
  */
 import { EPOCH_MAX } from '../../model/limits.ts'
 import { LOG_LEVELS } from '../../model/record.ts'
@@ -23,25 +23,31 @@ import { lastAnchorIn, windowsBefore } from './pieces.ts'
 import type { ScanEntry, UnreadableRange } from './scan.ts'
 import { scanRange } from './scan-range.ts'
 
-/** Maximum length of a tail that a writer leaves without an anchor. */
+/** Maximum length of the tail that a writer leaves after its last anchor. */
 const TAIL_BYTES_MAX = 2 * FRAME_BYTES_MAX
 
-/** The end of a file, with all data that a writer needs to continue after it. */
+/** The end of a file, with all data that a writer needs to continue the file. */
 export interface ChainEnd {
 	readonly epoch: number
 	readonly nextSeq: number
 	readonly levelCounts: number[]
 	/** Newest anchor; undefined if no anchor in the file verifies. */
 	readonly anchor: Anchor | undefined
-	/** Valid bytes after the newest anchor, or after the header. */
+	/**
+	 * Bytes after the newest anchor, or after the header, up to {@link end}. Empty if there are more than
+	 * {@link TAIL_BYTES_MAX}.
+	 */
 	readonly tail: Buffer
-	/** Offset of the end of the tail. */
+	/** Offset of {@link suffix}, or the size passed to {@link readChainEnd} if there is no suffix. */
 	readonly end: number
-	/** Extent of the records in the tail. */
+	/** Extent of the records between the newest anchor and {@link end}. */
 	readonly extent: Extent
 	/** Newest anchor, the anchor that it points to, and so on, as far as the anchors can be read. */
 	readonly jumpPath: readonly Anchor[]
-	/** Offset of the first unreadable range in the tail that precedes valid entries. */
+	/**
+	 * Offset of the first unreadable range after the newest anchor, if valid entries follow this range. If the
+	 * tail is too long, the offset at which it starts.
+	 */
 	readonly hole: number | undefined
 	/** Unreadable range at the end of the file. */
 	readonly suffix: UnreadableRange | undefined
@@ -71,8 +77,8 @@ export function readChainEnd(file: OpenFile, size: number, identity: ChainIdenti
 }
 
 /**
- * Returns the highest epoch that may have been opened in a file. An unreadable end may have contained further
- * openings.
+ * Returns the highest epoch that may have started in a file. An unreadable end may have contained the anchors
+ * of further openings.
  */
 export function epochMaxOf({ epoch, suffix }: Pick<ChainEnd, 'epoch' | 'suffix'>): number {
 	const lost = suffix === undefined || suffix.torn ? 0 : Math.floor(suffix.bytes / ANCHOR_BYTES)

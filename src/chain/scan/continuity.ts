@@ -1,7 +1,6 @@
 /**
- * Follows the seqs of a chain and finds missing records. Each unreadable range becomes a gap with a range of
- * seqs. A `$gap` record in the file accounts for the seqs that it covers, so no other gap is created for
- * them.
+ * Follows the seqs of a chain, and returns a gap for each range of missing seqs. A seq is not missing if a
+ * `$gap` record in the file covers it.
  */
 import { SEQ_MAX } from '../../model/limits.ts'
 import { type GapData, gapRecord, type LogRecord } from '../../model/record.ts'
@@ -16,8 +15,8 @@ export interface WalkedFile {
 	readonly firstSeq: number
 	/**
 	 * Returns whether a power loss explains the unreadable bytes at `offset`, given the boot id in the newest
-	 * anchor before them. It is used only for the last file, because the end of an earlier file was handled
-	 * when the next file was started.
+	 * anchor before them. Called only for the last file, because the writer handled the end of an earlier file
+	 * when it started the next one.
 	 */
 	readonly isUnsynced?: (offset: number, bootId: Uint8Array | undefined) => boolean
 	/**
@@ -41,7 +40,8 @@ export class Continuity {
 	nextSeq: number
 	epoch: number
 	/**
-	 * Time of the last entry. A gap has the time of the entry after it, regardless of where the walk started.
+	 * Time of the last entry. A gap has the time of the entry after it, so that its time does not depend on
+	 * where the walk started.
 	 */
 	#tsMs = 0
 	/** Boot id in the newest anchor. */
@@ -61,13 +61,16 @@ export class Continuity {
 		this.#tsMs = anchor?.writtenMs ?? 0
 	}
 
-	/** Moves past an entry, and returns the gap before the entry or in its place. */
+	/**
+	 * Moves past an entry or an unreadable range. Returns the gap before the entry, the gap for the range, or
+	 * undefined.
+	 */
 	entry(entry: ScanEntry): LogRecord<'$gap', GapData> | undefined {
 		if (entry.type === 'frame') return this.frame(entry.frame)
 		return entry.type === 'anchor' ? this.anchor(entry.anchor) : this.bad(entry.place)
 	}
 
-	/** Moves past a frame. Returns the gap before the frame if records are missing without an explanation. */
+	/** Moves past a frame. Returns the gap before the frame if seqs are missing that no `$gap` covers. */
 	frame(frame: Frame): LogRecord<'$gap', GapData> | undefined {
 		const covered = frame.baseSeq > this.nextSeq ? firstCovered(frame) : frame.baseSeq
 		this.#tsMs = frame.baseTsMs
@@ -89,15 +92,15 @@ export class Continuity {
 		return gap
 	}
 
-	/** Moves past an anchor, between which and the last entry no record is missing. */
+	/** Moves to an anchor, past entries that were not read. No record may be missing among them. */
 	skipTo({ nextSeq }: Anchor): void {
 		this.nextSeq = nextSeq
 	}
 
 	/**
-	 * Moves past an unreadable range. If no valid entry follows, returns a gap for the range, based on its
-	 * remains. There is no gap if the range contained no records: a torn entry was never committed, and an
-	 * anchor contains no records.
+	 * Moves past an unreadable range. At the end of the last file, returns a gap based on the range's remains,
+	 * unless a power loss explains the range. A range without records does not become a gap: a torn entry was
+	 * never committed, and an anchor contains no records.
 	 */
 	bad(place: UnreadableRange): LogRecord<'$gap', GapData> | undefined {
 		const isUnsynced = this.isUnsynced(place)
@@ -107,12 +110,12 @@ export class Continuity {
 		return this.upTo(nextSeqAfter(place, this.nextSeq))
 	}
 
-	/** Returns whether a power loss explains an unreadable range. The range must be the next entry. */
+	/** Returns whether a power loss explains an unreadable range. The range must follow the last entry. */
 	isUnsynced({ offset }: UnreadableRange): boolean {
 		return !this.#isFollowed && this.#isUnsynced(offset, this.#bootId)
 	}
 
-	/** Returns the gap before `nextSeq`, the first seq of the next file. */
+	/** Returns the gap before `nextSeq`, for example the first seq of the next file. */
 	upTo(nextSeq: number, cause?: GapData['cause']): LogRecord<'$gap', GapData> | undefined {
 		if (nextSeq <= this.nextSeq) return undefined
 		if (cause !== undefined) this.#cause = cause
@@ -144,15 +147,15 @@ export class Continuity {
 }
 
 /**
- * Returns the next seq after an unreadable end that no power loss explains. Unless the end contained no
- * records, at least one seq is skipped, because records may have been committed there. Writers, readers and
- * repairs all use this function, so they skip the same seqs.
+ * Returns the next seq after an unreadable end that no power loss explains. If the end may have contained
+ * committed records, at least one seq is skipped. Writers, readers and repairs all use this function, so they
+ * skip the same seqs.
  */
 export function nextSeqAfter({ remains }: UnreadableRange, nextSeq: number): number {
 	if (!remains.mayHoldRecords) return nextSeq
 	let next = nextSeq
 	for (const frame of remains.frames) {
-		// If the base seq is damaged, only the number of rows is used.
+		// If the frame does not continue at `next`, its base seq may be damaged, so only its row count is used.
 		const jump = firstCovered(frame) === next ? frame.baseSeq - next : 0
 		next += jump + frame.rows
 	}
@@ -162,7 +165,7 @@ export function nextSeqAfter({ remains }: UnreadableRange, nextSeq: number): num
 
 /**
  * Returns the gap for a frame that verifies but contains rows that are not records. Another program must have
- * written it.
+ * written such a frame.
  */
 export function unreadableRows(frame: Frame): LogRecord<'$gap', GapData> {
 	const { baseSeq: fromSeq, rows: count, epoch, baseTsMs: tsMs } = frame

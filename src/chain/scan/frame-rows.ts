@@ -1,4 +1,4 @@
-/** Reads the rows of a verified frame on demand: its records, the seqs that it covers, and its sums. */
+/** Reads the rows of a frame on demand: its records, the seqs that it covers, and its sums. */
 import { type RowBatches, rowBatches } from '../../codec/row-batches.ts'
 import { GAP_KIND, type GapData, isGap, LOG_LEVELS, type LogRecord, levelIndex } from '../../model/record.ts'
 import { EMPTY_EXTENT, type Extent, extentOf, joinExtents } from '../format/anchor.ts'
@@ -21,7 +21,7 @@ export function rowBlockOf(frame: Frame) {
 
 /**
  * Returns the rows of a frame in batches, optionally only the rows at or above a level. Returns undefined if
- * the rows are not records. The rows of a large frame are decoded on demand, from the bytes of the frame.
+ * any row is not a record. The rows of a large frame are decoded on demand, from the frame's bytes.
  */
 export function rowBatchesOf(frame: Frame, levelIndexMin = 0): RowBatches | undefined {
 	try {
@@ -31,7 +31,7 @@ export function rowBatchesOf(frame: Frame, levelIndexMin = 0): RowBatches | unde
 	}
 }
 
-/** Returns the rows of a frame one by one, or undefined if the rows are not records. */
+/** Returns the rows of a frame one by one, or undefined if any row is not a record. */
 export function rowsOf(frame: Frame): Iterable<LogRecord> | undefined {
 	const batches = rowBatchesOf(frame)
 	if (batches === undefined) return undefined
@@ -43,7 +43,7 @@ function* inBatches(batches: RowBatches): Generator<LogRecord> {
 }
 
 /**
- * Returns the first seq that a frame covers. A `$gap` at the start of the frame also covers the absent seqs
+ * Returns the first seq that a frame covers. A `$gap` at the start of the frame also covers the missing seqs
  * before the base seq.
  */
 export function firstCovered(frame: Frame): number {
@@ -54,8 +54,8 @@ export function firstCovered(frame: Frame): number {
 }
 
 /**
- * Returns the amounts that the rows of a frame add to the sums in anchors. They are zero if the rows are not
- * records.
+ * Returns how much the rows of a frame add to the sums in an anchor. If any row is not a record, the frame
+ * adds nothing.
  */
 export function frameSums(frame: Frame): { readonly levelCounts: number[]; readonly extent: Extent } {
 	const levelCounts = LOG_LEVELS.map(() => 0)

@@ -24,7 +24,7 @@ export interface ChainIdentity {
 	 * Undefined if the header cannot be read.
 	 */
 	readonly previous: { readonly end: number; readonly link: Uint8Array } | undefined
-	/** Whether the header fails to verify. In that case, the identity comes from an anchor. */
+	/** Whether the header is damaged. If so, the identity comes from an anchor. */
 	readonly headerDamaged: boolean
 	/** The header as stored in the file. The first link covers these bytes. */
 	readonly headerBytes: Buffer
@@ -32,7 +32,8 @@ export interface ChainIdentity {
 
 /**
  * @param bytes First bytes of the file: at least a header and an anchor, if the file is that long.
- * @param more Returns more of the first bytes. It is called if neither a header nor an anchor can be read.
+ * @param more Returns a longer beginning of the file. Called if neither a header nor an anchor can be read
+ * from `bytes`.
  * @throws {MeshChainError} `CHAIN_EMPTY` if the file is empty or contains only part of a header, or
  * `NOT_A_CHAIN`, `HEADER_DAMAGED` or `NEWER_VERSION`.
  */
@@ -62,7 +63,7 @@ export function identify(bytes: Buffer, path: string, more: () => Buffer = () =>
 	})
 }
 
-/** Returns the identity that the first valid anchor contains, for a file with a damaged header. */
+/** Derives the identity of a file with a damaged header from its first valid anchor. */
 function fromFirstAnchor(bytes: Buffer, headerBytes: Buffer): ChainIdentity | undefined {
 	let at = findAnchorLead(bytes, HEADER_BYTES)
 	for (; at >= 0; at = findAnchorLead(bytes, at + 1)) {
@@ -87,7 +88,7 @@ function firstSeqIn(bytes: Buffer, chainId: Uint8Array, segment: number): number
 	return 1
 }
 
-/** The fields that are known even if the header is damaged. */
+/** The fields of a header. If the header is damaged, only some of them are known. */
 type KnownHeader = Pick<Header, 'chainId' | 'segment' | 'firstSeq'> &
 	Partial<Pick<Header, 'previousEnd' | 'previousLink'>> & { readonly createdMs: number | undefined }
 

@@ -11,8 +11,9 @@ export const PIECE_BYTES = 256 * 1024
 const WINDOW_BYTES = 64 * 1024
 
 /**
- * Yields the windows of a file below `end`, the last window first. Adjacent windows overlap by one byte less
- * than the length of an anchor, so each anchor lies completely within a window.
+ * Yields windows of a file that cover the bytes from the header to `end`, the last window first. Adjacent
+ * windows overlap by one byte less than the length of an anchor, so each anchor lies completely within one
+ * window.
  */
 export function* windowsBefore(end: number): Generator<{ readonly start: number; readonly end: number }> {
 	for (let windowEnd = end; windowEnd > HEADER_BYTES; ) {
@@ -22,7 +23,7 @@ export function* windowsBefore(end: number): Generator<{ readonly start: number;
 	}
 }
 
-/** Returns the last anchor that verifies within a window, which starts at `offset` in the file. */
+/** Returns the last anchor in a window that verifies. The window starts at `offset` in the file. */
 export function lastAnchorIn(window: Buffer, offset: number, idChecksum: number): Anchor | undefined {
 	let pos = findAnchorLeadBackward(window, window.length - ANCHOR_BYTES)
 	while (pos >= 0) {

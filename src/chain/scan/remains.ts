@@ -1,10 +1,10 @@
 /**
- * Guesses the former content of unverifiable bytes at the end of a file. Nothing here is verified. The result
- * only limits the loss.
+ * Guesses the former content of unverifiable bytes at the end of a file. The result is not verified. It only
+ * determines which seqs are skipped and reported as lost.
  *
  * Invariants: an unreadable end counts as at least one record, unless it is a torn entry or consists only of
- * the remains of anchors. If the head of a frame and its rows indicate different numbers of records, the
- * higher number counts, because skipping a seq is better than assigning one twice.
+ * the remains of anchors. If the header of a frame and its rows indicate different numbers of records, the
+ * higher number is used, because skipping a seq is better than assigning one twice.
  */
 import { RUNS_PAST_END, valueEnd } from '../../codec/structure.ts'
 import { ANCHOR_BYTES, resemblesAnchor } from '../format/anchor.ts'
@@ -25,7 +25,7 @@ export interface Remains {
 	readonly mayHoldRecords: boolean
 }
 
-/** The remains of a range that contained no records, or whose records do not matter. */
+/** The remains of a range that contained no records, or that is not at the end of a file. */
 export const NO_REMAINS: Remains = { frames: [], mayHoldRecords: false }
 /** The remains of a range whose former content is unknown. */
 export const UNKNOWN_REMAINS: Remains = { frames: [], mayHoldRecords: true }
@@ -48,7 +48,7 @@ export function remainsOf(bytes: Buffer, start: number, end: number): Remains {
 	return { frames, mayHoldRecords: !isExplained || frames.length > 0 }
 }
 
-/** Reads a frame in which one field of the head, or any of the rows, may be wrong. */
+/** Reads a frame in which one field of the header, or any of the rows, may be damaged. */
 function frameAt(bytes: Buffer, pos: number, end: number): Frame | undefined {
 	if (end - pos < FRAME_BYTES_MIN || !resemblesFrame(bytes, pos)) return undefined
 	const claimed = claimedLength(bytes, pos)
@@ -80,15 +80,15 @@ function countRows(bytes: Buffer, start: number, end: number, passed: Set<number
 }
 
 /**
- * Finds the rows of a frame without relying on any field of its header: returns the start from which the most
- * rows fill the frame up to its end.
+ * Finds the rows of a frame without relying on its header. Tries every possible start, and returns the one
+ * from which the most rows exactly fill the rest of the frame.
  */
 function findRows(bytes: Buffer, pos: number, end: number): Pick<Frame, 'rowsStart' | 'rows'> | undefined {
 	let found: Pick<Frame, 'rowsStart' | 'rows'> | undefined
 	const passed = new Set<number>()
 	const last = Math.min(pos + FRAME_HEADER_BYTES_MAX, end)
 	for (let rowsStart = pos + FRAME_FIXED_BYTES; rowsStart <= last; rowsStart++) {
-		// A start that is a row boundary in an earlier count yields fewer rows than that count.
+		// A start that is a row boundary in an earlier count cannot yield more rows than that count.
 		if (passed.has(rowsStart)) continue
 		const rows = countRows(bytes, rowsStart, end, passed, last)
 		if (rows > (found?.rows ?? 0)) found = { rowsStart, rows }
@@ -97,8 +97,8 @@ function findRows(bytes: Buffer, pos: number, end: number): Pick<Frame, 'rowsSta
 }
 
 /**
- * Returns whether `bytes[start, end)` is the beginning of an entry and nothing else. Both the structure and,
- * if present, the length must agree, because a single flipped bit cannot corrupt both.
+ * Returns whether `bytes[start, end)` is an entry whose end is missing. Both the structure and, if present,
+ * the length must show this, because a single flipped bit cannot corrupt both.
  */
 export function isTorn(bytes: Buffer, start: number, end: number): boolean {
 	const available = end - start

@@ -1,4 +1,4 @@
-/** Scans a part of a file synchronously, for writers and repairs. Readers use the asynchronous walk.ts. */
+/** Scans a stretch of a file synchronously, for writers and repairs. Readers use the asynchronous walk.ts. */
 import { createHash } from 'node:crypto'
 import { type OpenFile, readFully } from '../../platform/file-system.ts'
 import { ANCHOR_BYTES, type Anchor } from '../format/anchor.ts'
@@ -13,7 +13,7 @@ export interface ByteRange {
 	readonly to: number
 }
 
-/** Calls `take` for each entry and each unreadable range in a part of a file, in order. */
+/** Calls `take` for each entry and each unreadable range in a stretch of a file, in order. */
 export function scanRange(
 	file: OpenFile,
 	idChecksum: number,
@@ -36,8 +36,8 @@ export function scanRange(
 }
 
 /**
- * Returns the offset of the first unreadable range in a part of a file, or undefined if the entire part is
- * readable.
+ * Returns the offset of the first unreadable range in a stretch of a file, or undefined if the entire stretch
+ * is readable.
  */
 export function firstUnreadable(file: OpenFile, idChecksum: number, range: ByteRange): number | undefined {
 	let first: number | undefined
@@ -49,7 +49,7 @@ export function firstUnreadable(file: OpenFile, idChecksum: number, range: ByteR
 
 /**
  * Returns the link of a file up to `to`. This is the link of the newest anchor if that anchor ends at `to`.
- * Otherwise, it is the SHA-256 of that link and the bytes after the anchor.
+ * Otherwise, it is the SHA-256 of that link and the bytes between the anchor and `to`.
  */
 export function linkUpTo(
 	file: OpenFile,

@@ -1,10 +1,10 @@
 /**
- * The only scanner of files. It accepts bytes in pieces of any size, and returns frames, anchors and
- * unreadable ranges. It does no I/O and does not decode rows.
+ * Finds the frames, anchors and unreadable ranges in the bytes of a file. This is the only scanner: readers,
+ * writers and repairs all use it. It accepts pieces of any size, does no I/O, and does not decode rows.
  *
  * Invariants: an entry is returned only if its checksum verifies at its own offset. No length in an
  * unreadable range is trusted: the scanner searches for the next entry byte by byte, and finds every entry
- * that verifies. The search time depends on the number of bytes, not on the lengths that the bytes claim
+ * that verifies. The search time depends on the number of bytes, not on the lengths that they state
  * (`StretchChecksums`). It is at most about 0.1 µs per byte. Memory use is limited to three maximum-size
  * frames and one piece.
  */
@@ -34,11 +34,11 @@ export interface UnreadableRange {
 	/** Whether no valid entry follows the range. */
 	readonly atEnd: boolean
 	/**
-	 * Whether the range is an incomplete entry with a missing end, for example because a process was killed
-	 * during a write. Implies `atEnd`.
+	 * Whether the range is an entry whose end is missing, for example because a process was killed during a
+	 * write. Implies `atEnd`.
 	 */
 	readonly torn: boolean
-	/** Probable former content of the range. It is determined only at the end of a file. */
+	/** Probable former content of the range, determined only at the end of a file. */
 	readonly remains: Remains
 }
 
@@ -61,7 +61,7 @@ export class Scanner {
 	/** Start of the unreadable range in the buffered bytes; -1 if no search is in progress. */
 	#badPos = -1
 	/**
-	 * Number of bytes discarded from the unreadable range. If this is not 0, the range is too long for a torn
+	 * Number of bytes discarded from the unreadable range. If this is not 0, the range is too long to be a torn
 	 * entry.
 	 */
 	#badDropped = 0
@@ -69,10 +69,7 @@ export class Scanner {
 	#stretches: StretchChecksums | undefined
 	/** Total length of the frames that did not verify where an entry was expected. */
 	#checkedInVain = 0
-	/**
-	 * Offset of the next bytes that look like the start of an anchor, found by the look-ahead; -1 if there are
-	 * none.
-	 */
+	/** Offset of the next anchor lead that the look-ahead has found; -1 if it has found none. */
 	#anchorOffset = -1
 	/** Offset up to which the look-ahead for anchors has searched. */
 	#anchorsSoughtTo = 0
@@ -83,11 +80,11 @@ export class Scanner {
 	}
 
 	/**
-	 * Pushes the next piece of the file. The scanner does not copy the piece, so the piece must not change
-	 * before the next push.
+	 * Pushes the next piece of the file. The scanner may use the piece without copying it, so the piece must
+	 * not change before the next push.
 	 *
-	 * @param headroom Number of free bytes before the piece in its underlying buffer, for the rest of earlier
-	 * pieces.
+	 * @param headroom Number of free bytes before the piece in its underlying buffer, for the unprocessed rest
+	 * of earlier pieces.
 	 */
 	push(piece: Buffer, headroom = 0): void {
 		const keepFrom = this.#badPos >= 0 ? this.#badPos : this.#pos
@@ -127,8 +124,8 @@ export class Scanner {
 	}
 
 	/**
-	 * Returns the valid entry at `pos`, or the number of additional bytes needed to decide, or undefined if
-	 * there is no entry.
+	 * Returns the valid entry at `pos`, the number of additional bytes needed to decide, or undefined if the
+	 * bytes are not an entry.
 	 */
 	#entryAt(pos: number): ScanEntry | number | undefined {
 		const bytes = this.#bytes
@@ -184,7 +181,7 @@ export class Scanner {
 		const bytes = this.#bytes
 		const anchor = this.#nextAnchorLead()
 		const end = anchor < 0 ? bytes.length : anchor
-		// This is a loop because one `indexOf` call per byte would be too slow in a long run of this byte.
+		// A loop is used because calling `indexOf` for each 0x97 would be too slow in a long run of this byte.
 		for (let pos = this.#pos; pos < end; pos++) {
 			if (bytes[pos] !== 0x97) continue
 			const partial = bytes.length - pos < FRAME_FIXED_BYTES
@@ -194,8 +191,8 @@ export class Scanner {
 	}
 
 	/**
-	 * Returns the position of the next bytes that look like the start of an anchor, or -1. Each byte is
-	 * searched only once, regardless of how many frames may begin before that position.
+	 * Returns the position of the next anchor lead, or -1. Searches each byte only once, regardless of the
+	 * number of possible frames before that lead.
 	 */
 	#nextAnchorLead(): number {
 		const offset = this.#base + this.#pos

@@ -1,6 +1,6 @@
 /**
- * Runs the scanner over a file without blocking the event loop. Each piece yields groups of entries. The next
- * piece is read while a group is processed.
+ * Runs the scanner over a file without blocking the event loop. Yields the entries of each piece in groups,
+ * and reads the next piece while a group is processed.
  */
 import { show } from '../../guard/show.ts'
 import { MeshChainError } from '../../model/errors.ts'
@@ -10,7 +10,7 @@ import type { ChainIdentity } from './identity.ts'
 import { lastAnchorIn, PIECE_BYTES, windowsBefore } from './pieces.ts'
 import { type ScanEntry, Scanner } from './scan.ts'
 
-/** Size of the free space for the rest of the previous piece, in bytes. Most frames are not longer. */
+/** Size of the free space before a piece, for the rest of the previous piece. Most frames are shorter. */
 const HEADROOM_BYTES = 32 * 1024
 
 /** Maximum number of entries in a group, for pieces with many small entries. */
@@ -25,8 +25,8 @@ export interface OpenSegment extends OpenFile {
 }
 
 /**
- * Yields the entries in the range `[from, to)` of a file in order, in groups. The bytes of a group stay valid
- * until the group after the next one is requested.
+ * Yields the entries in the range `[from, to)` of a file in order, in groups. The bytes of a group are valid
+ * until the next group is requested.
  *
  * @throws {MeshChainError} `CHAIN_TRUNCATED` if the file ends before `to`.
  */
@@ -63,8 +63,8 @@ export async function* walkFile(file: OpenSegment, from: number, to: number): As
 }
 
 /**
- * Two alternating buffers. Each has free space before the piece for the rest of the previous piece, so
- * nothing else has to be copied.
+ * Two alternating buffers. Each has free space before the piece for the rest of the previous piece, so only
+ * that rest has to be copied.
  */
 class PieceBuffers {
 	#held: [Buffer, Buffer] = [Buffer.alloc(0), Buffer.alloc(0)]
@@ -78,7 +78,7 @@ class PieceBuffers {
 	}
 }
 
-/** Reads `length` bytes from `position`, or fewer at the end of the file. */
+/** Reads `length` bytes at `position`, or fewer at the end of the file. */
 export function readPiece(file: OpenFile, length: number, position: number): Promise<Buffer> {
 	return readInto(file, Buffer.allocUnsafeSlow(Math.max(0, length)), position)
 }

@@ -31,7 +31,7 @@ const HASH_PIECE_BYTES = 1024 * 1024
 /** Running totals for all files of a chain. */
 export class Sums {
 	readonly levelCounts = LOG_LEVELS.map(() => 0)
-	/** Whether the counts are known. They are unknown after a lost anchor or a removed file. */
+	/** Whether `levelCounts` is known. It is unknown after a lost anchor or a removed file. */
 	areKnown: boolean
 	frames = 0
 	anchors = 0
@@ -125,7 +125,7 @@ export class FileJudge {
 	/** Returns the end of the file, given that the next file takes over at the offset `end`. */
 	async endAt(end: number): Promise<FileEnd> {
 		const isReadable = !this.#spanIsBroken
-		// These totals do not include records missing since the newest anchor, but the anchors of the next file
+		// These totals do not include records missing since the newest anchor, but the totals in later anchors
 		// do.
 		if (!isReadable) this.#context.sums.areKnown = false
 		const link = this.#anchor?.link ?? headerLink(this.#file.identity)
@@ -317,7 +317,7 @@ export class FileJudge {
 	}
 }
 
-/** Returns the first seq that a gap claims to cover. The data of a gap can have any content. */
+/** Returns the first seq that a gap claims to cover. The data of a gap can contain anything. */
 function claimedFromSeq({ data, seq }: LogRecord<'$gap', GapData>): number {
 	const claimed: unknown = data?.fromSeq
 	return typeof claimed === 'number' && claimed <= seq ? claimed : 1

@@ -2,8 +2,8 @@
  * Collects the findings of a verification, and computes its answer.
  *
  * Invariant: memory use does not grow with the number of findings, because a damaged or forged file can have
- * any number of them. Every finding contributes to the answer and the totals. The first {@link LISTED_MAX}
- * findings of each kind and severity are listed.
+ * any number of them. Every finding affects the answer and is counted in the totals. Only the first
+ * {@link LISTED_MAX} findings of each kind and severity are listed.
  */
 import { answerFor, heavier, isOk, type Severity } from '../answer.ts'
 import type { VerifyFinding, VerifyFindingKind, VerifyReport } from '../chain.ts'
@@ -28,10 +28,7 @@ const SEVERITIES: Readonly<Record<VerifyFindingKind, Severity>> = {
 	repaired: 'note',
 }
 
-/**
- * Kinds of findings that only a person can judge. A repair does not change a file that has one of these
- * findings.
- */
+/** Kinds of findings that only a person can judge, so a repair does not fix them. */
 export const EVIDENCE: readonly VerifyFindingKind[] = ['brokenLink', 'wrongSeq', 'wrongAnchor', 'headMissing']
 
 export interface SeqRange {
@@ -79,7 +76,7 @@ export class ListedFindings {
 	}
 }
 
-/** Called with every finding, listed or not. */
+/** Called with every finding, whether or not it is listed. */
 export type OnFinding = (finding: VerifyFinding, pathBefore: string | undefined) => void
 
 export class Findings {

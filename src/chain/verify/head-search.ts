@@ -2,11 +2,11 @@
  * Compares a chain with a head that was stored elsewhere. That head is the only evidence that cannot be
  * forged by changing the files. Invariant: only an unbroken sequence of links confirms a head. The sequence
  * leads from the anchor with the head's link back to the beginning of the chain, and each link in it was
- * computed and is correct. No claim in an anchor or a gap can replace a link.
+ * recomputed and is correct. No claim in an anchor or a gap can replace a link.
  *
- * Missing files are accepted only if retention removed them, and only before the first remaining file.
- * Nothing proves that retention removed them, so the answer is `cannot be checked`, unless the head already
- * covers the removal.
+ * Missing files are accepted only before the first remaining file, and only if the chain records that
+ * retention removed them. Nothing proves that this record is true, so the answer is `cannot be checked`,
+ * unless the head already covers the removal.
  *
  * If a file is removed during the verification, the sequence of links is broken for every later head, because
  * the files before and after the removed file were not compared. In that case, the answer is

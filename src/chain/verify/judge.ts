@@ -67,7 +67,7 @@ export class Judge {
 	readonly #sums: Sums
 	#file: OpenSegment
 	#size = 0
-	/** Whether bytes at the end of the chain are missing that were known to be on disk. */
+	/** Whether bytes below the watermark are missing at the end of the chain. */
 	#endIsMissing = false
 	#listed: ChainFile
 	#judge: FileJudge
@@ -75,8 +75,8 @@ export class Judge {
 	/** The previous file, if it was removed during the verification. The removal was already reported. */
 	#removedBefore: Removed | undefined
 	/**
-	 * The superseded end of this file, and the superseded ends of earlier files, which are reported with the
-	 * next frame.
+	 * The superseded end of this file, and the superseded ends of earlier files, which are reported when the
+	 * next frame is read.
 	 */
 	#superseded: StaleTail | undefined
 	#unreported: StaleTail[] = []
@@ -157,7 +157,7 @@ export class Judge {
 		if (this.#superseded !== undefined) this.#unreported.push(this.#superseded)
 		this.#superseded = undefined
 		this.#judge.upTo(nextFirstSeq, Math.min(end ?? this.#size, this.#size))
-		// The totals in later anchors include missing records, but these totals do not.
+		// The totals in later anchors include the missing records, but these totals do not.
 		if (end !== undefined && this.#size < end) this.#sums.areKnown = false
 		const isThere = end === undefined || this.#size >= end
 		const { path } = this.#file
@@ -190,7 +190,7 @@ export class Judge {
 
 	/**
 	 * Returns the verdict on an unreadable range. In a sealed file, a crash is never the cause, because a
-	 * writer handles the results of a crash before it starts the next file.
+	 * writer recovers from a crash before it starts the next file.
 	 */
 	#verdictAt(place: UnreadableRange, anchor: Anchor | undefined): RecoveryVerdict {
 		if (this.#listed.nextFirstSeq !== undefined) return 'damaged'
@@ -276,8 +276,8 @@ export class Judge {
 	}
 
 	/**
-	 * Checks the original of a repaired file. Returns `removed` if the repaired file was removed during the
-	 * verification.
+	 * Checks a repaired file against its original. Returns `removed` if the repaired file was removed during
+	 * the verification.
 	 */
 	async #checkOriginalOf({ path }: Judged, seam: Seam | undefined): Promise<OriginalCheck | 'removed'> {
 		let file: OpenSegment
@@ -308,7 +308,7 @@ export class Judge {
 		this.#headSearch.breakAt({ path: this.#file.path, offset: 0 })
 	}
 
-	/** Notes that no link in this file or a later one can be compared with the part before a removed file. */
+	/** Notes that no link connects this file or a later one to the part before a removed file. */
 	#beginAfter({ path, byRetention }: Removed): void {
 		const place = { path, offset: 0 }
 		if (byRetention) this.#headSearch.beginAnewWith(this.#file.identity, place)

@@ -1,6 +1,6 @@
 /**
  * Compares a repaired file with the original that it replaced, `….before-repair-…`. A repair changes all
- * later links in its file, so the next file no longer links to the repaired file. Only the original can show
+ * later links in the file, so the next file no longer links to the repaired file. Only the original can show
  * that the repair removed nothing and added nothing.
  *
  * The original is trusted only to the extent that the next file links to it. If bytes in the original are
@@ -26,8 +26,8 @@ export interface Seam {
 }
 
 /**
- * - `linked`: repairing the original produces the repaired file, and every link in the original was computed
- *   and is correct.
+ * - `linked`: repairing the original produces the repaired file, and every link in the original was
+ *   recomputed and is correct.
  * - `fits`: the same, except that links over unreadable bytes in the original are unknown.
  * - `differs`: the next file links to an original, but that original was changed, or repairing it does not
  *   produce the repaired file.
@@ -44,7 +44,6 @@ const ORIGINALS_MAX = 8
 /**
  * Checks a repaired file against its originals.
  *
- * @param repaired the repaired file.
  * @param seam the seam to the next file; undefined if that file is missing. In that case, nothing links to an
  * original.
  */
@@ -93,7 +92,7 @@ async function openOriginals({ path, chainPath, system, identity }: OpenSegment)
 	return found
 }
 
-/** Returns the end of the part of a file that belongs to the chain: the seam, or the end of the file. */
+/** Returns the offset up to which a file belongs to the chain: the seam, or the end of the file. */
 async function endOf({ system, fd, path, identity }: OpenSegment, seam: Seam | undefined): Promise<number> {
 	const { size } = await system.fstat(fd)
 	if (seam === undefined || size <= seam.end || endsRepaired(system, path, size, identity)) return size
@@ -124,8 +123,7 @@ async function linkOf(
 	}
 	// A repair never changes a file with evidence of a deliberate change.
 	const isChanged = findings.hasAny(EVIDENCE)
-	// The next file continues a repaired file only if the header of the next file records the end of the
-	// repaired file.
+	// The next file continues a repaired file only if its header records the end of that file.
 	const isRepair = endsRepaired(original.system, original.path, size, original.identity)
 	if (isRepair && size !== seam?.end) return 'differs'
 	if (seam === undefined || size < seam.end) return isChanged ? 'differs' : 'unknown'
@@ -199,7 +197,9 @@ async function* readableFrames(
 	return undefined
 }
 
-/** Returns whether two frames are the same. The offset of a frame affects only its checksum. */
+/**
+ * Returns whether two frames have the same content. Ignores their checksums, which depend on their offsets.
+ */
 function isSameFrame(a: Frame, b: Frame): boolean {
 	const contentOf = ({ bytes, rowsEnd, length }: Frame) => bytes.subarray(rowsEnd - length + 11, rowsEnd)
 	return a.length === b.length && contentOf(a).equals(contentOf(b))

@@ -65,7 +65,7 @@ export interface RebuildSource {
 	readonly isUnsynced: (offset: number, bootId: Uint8Array | undefined) => boolean
 	/**
 	 * Called after the new file is on disk and before it replaces the old file. `kept` is the end of the part
-	 * that both files have in common.
+	 * that both files share.
 	 */
 	readonly beforeSwap: (kept: { readonly offset: number; readonly nextSeq: number }) => void
 }
@@ -109,13 +109,13 @@ class Rebuild {
 	readonly #source: RebuildSource
 	readonly #end: number
 	readonly #context: CopyContext
-	/** Epoch at the start of the copied entries. */
+	/** Epoch at the end of the kept part or, if unknown, in the first anchor. */
 	readonly #firstEpoch: number
 	readonly #file: SegmentFile
 	readonly #copier: EntryCopier
-	/** End of the part that the new file and the old file have in common. */
+	/** End of the part that the new file and the old file share. */
 	readonly kept: { readonly offset: number; readonly nextSeq: number }
-	/** Boot id in the newest anchor of the old file so far. */
+	/** Boot id in the newest anchor that has been read from the old file. */
 	#bootId: Uint8Array | undefined
 
 	constructor(source: RebuildSource, target: OpenFile) {
@@ -166,7 +166,7 @@ class Rebuild {
 
 	/**
 	 * Returns the offset of the first entry that the repair changes: an unreadable entry, or an entry that
-	 * follows missing seqs. Returns the end if the repair does not change any entry.
+	 * follows missing seqs. Returns the end of the file if the repair does not change any entry.
 	 */
 	#firstLoss(): number {
 		const { file, identity, isLive } = this.#source

@@ -1,6 +1,6 @@
 /**
- * Decides how a repair handles the findings of a verification. It receives every finding, including findings
- * that a report does not list.
+ * Decides how a repair handles the findings of a verification. Receives every finding, including those that a
+ * report does not list.
  *
  * Invariant: all damage is either fixed permanently, or reported and left for a person to decide. A file with
  * evidence of a deliberate change is left unchanged. If the evidence concerns the seam between two files,

@@ -38,7 +38,7 @@ import { examine, type VerifyOptions, type VerifyProgress } from './verify.ts'
 export interface RepairOptions {
 	/** Whether to report the actions of a repair without performing them. Default: false. */
 	readonly dryRun?: boolean | undefined
-	/** Called after each part of the chain is checked. */
+	/** Called each time another part of the chain has been checked. */
 	readonly onProgress?: ((progress: VerifyProgress) => void) | undefined
 	/** File system. Default: Node's file system. */
 	readonly fs?: FileSystem | undefined
@@ -48,8 +48,8 @@ export interface RepairOptions {
  * Repairs a chain that no writer has open. A second repair has nothing to do. If the process is killed during
  * a repair, every readable record stays readable, and another repair finishes the work.
  *
- * @throws {MeshChainError} the codes of `openChain`, `CHAIN_LOCKED`, `CHAIN_SEALED`, or `REPAIR_FAILED` if a
- * file operation fails.
+ * @throws {MeshChainError} The same codes as `openChain`, `INVALID_OPTION`, `CHAIN_LOCKED`, `CHAIN_SEALED`,
+ * or `REPAIR_FAILED` if a file operation fails.
  */
 export async function repairChain(path: string, options: RepairOptions = {}): Promise<RepairReport> {
 	checkOptionNames(options, ['dryRun', 'onProgress', 'fs'])
@@ -91,7 +91,7 @@ function sourceReport(
 /**
  * Runs `work` while holding the lock.
  *
- * @throws {MeshChainError} `CHAIN_LOCKED`, `REPAIR_FAILED`.
+ * @throws {MeshChainError} `CHAIN_LOCKED`, `CHAIN_SEALED` or `REPAIR_FAILED`.
  */
 async function underLock<T>(
 	path: string,
@@ -110,7 +110,7 @@ async function underLock<T>(
 		try {
 			return await work(held)
 		} finally {
-			// The released lock must not reveal more about the previous writer than it did before.
+			// If the kernel released the lock of the previous writer, the lock file remains as evidence of this.
 			lock.release(lock.provenance === 'kernel' ? 'unclosed' : 'closed')
 		}
 	} catch (error) {
@@ -220,7 +220,7 @@ class FileRepair {
 	 */
 	#writeWatermark(before: Watermark | undefined, offset: number, seq: number): void {
 		const { id, segment } = this.#listed.identity
-		// After this repair, only the watermark records openings that were in the unreadable bytes.
+		// After this repair, only the watermark records openings whose anchors were in the unreadable bytes.
 		const epoch = Math.max(before?.epoch ?? 0, this.#epochMax)
 		const writer = { epoch, bootId: bootId(this.#system) }
 		const mode = this.#system.fstatSync(this.#file.fd).mode & 0o777

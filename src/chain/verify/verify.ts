@@ -32,28 +32,31 @@ export interface VerifyOptions {
 	 * must still contain this head, so a truncation or a rewrite of the part before the head is detected.
 	 */
 	readonly head?: string | undefined
-	/** Called after each part of the chain is checked. */
+	/** Called each time another part of the chain has been checked. */
 	readonly onProgress?: ((progress: VerifyProgress) => void) | undefined
 }
 
 /**
- * Reads a complete chain, and reports every deviation from the state in which a writer leaves a chain. `ok`
- * is false if anything is damaged or cannot be checked. Torn tails, and gaps that the chain itself records,
- * do not make it false.
+ * Reads a complete chain, and reports every deviation from the state in which a writer leaves a chain. The
+ * report's `ok` is false if anything is damaged or cannot be checked. Torn tails, and gaps that the chain
+ * itself records, do not make it false.
  *
  * Memory use does not grow with the size of the chain or the amount of damage. The report lists the first
- * 1,000 findings of each kind and severity, and counts the others in `findingsNotListed`. The answer and all
- * totals include every finding.
+ * 1,000 findings of each kind and severity, and counts the others in `findingsNotListed`. Every finding
+ * affects the answer and is counted in the totals.
  *
- * @throws {MeshChainError} the codes of `openChain`, and `INVALID_OPTION`. Damage is reported as a finding,
- * not as an error.
+ * @throws {MeshChainError} The same codes as `openChain`, or `INVALID_OPTION`. Damage is reported as a
+ * finding, not as an error.
  */
 export async function verifyChain(path: string, options: VerifyOptions = {}): Promise<VerifyReport> {
 	checkOptionNames(options, ['fs', 'signal', 'head', 'onProgress'])
 	return await examine(path, options)
 }
 
-/** Verifies like {@link verifyChain}, and calls `onFinding` with every finding, listed or not. */
+/**
+ * Verifies like {@link verifyChain}, and calls `onFinding` with every finding, whether or not the report
+ * lists it.
+ */
 export async function examine(
 	path: string,
 	options: VerifyOptions,

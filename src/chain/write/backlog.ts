@@ -1,6 +1,6 @@
 /**
  * Keeps records in memory while the live file is full: frames that were encoded for a file but not written to
- * it, and later records. Each file that has room receives some of them, in order.
+ * it, and later records. As soon as a file has room, some of them are moved to it, in order.
  */
 import { EntryCopier } from './copy-entries.ts'
 import type { SegmentFile, Unwritten } from './segment-file.ts'

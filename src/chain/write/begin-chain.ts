@@ -28,7 +28,7 @@ export function continueAfterWatermark(options: OpeningOptions, watermark: Water
 	return { ...begun, watermark, recovery }
 }
 
-/** Creates the only file of a chain. */
+/** Creates a file for a chain that has none. */
 function beginChain(
 	options: OpeningOptions,
 	begin: Pick<FileStart, 'chainId' | 'segment' | 'firstSeq' | 'previousEnd'>,
@@ -50,8 +50,8 @@ function beginChain(
 }
 
 /**
- * Returns the watermark of a chain that had records on disk but has lost its files; undefined if there is
- * none.
+ * Returns the watermark at the path of a chain whose files are lost; undefined if there is none, or if it
+ * shows that no record was on disk.
  */
 export function lostWatermark({ system, path }: OpeningOptions): Watermark | undefined {
 	const watermark = readWatermark(system, path, undefined)

@@ -22,7 +22,7 @@ export class EntryCopier {
 	/** Epoch and time of the last entry. */
 	#at = { epoch: 1, tsMs: 0 }
 	records = 0
-	/** Number of records that new `$gap`s cover. */
+	/** Number of records covered by new `$gap`s. */
 	lost = 0
 	/** Seq of the last lost record. */
 	lostUpTo = 0
@@ -30,8 +30,8 @@ export class EntryCopier {
 	unreadableBytes = 0
 
 	/**
-	 * @param anchorsUnreadable whether to write a `repaired` anchor where bytes, or the rows of a frame,
-	 * cannot be read.
+	 * @param anchorsUnreadable Whether to write a `repaired` anchor where bytes, or the rows of a frame, cannot
+	 * be read.
 	 */
 	constructor(target: SegmentFile, cause: GapCause, anchorsUnreadable = false) {
 		this.#target = target

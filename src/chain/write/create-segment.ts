@@ -1,8 +1,8 @@
 /**
- * Creates the files of a chain. Each file is completed and synced at a temporary path, and then moved to its
+ * Creates the files of a chain. Each file is written and synced at a temporary path, and then moved to its
  * final path.
  *
- * Invariant: no part of a file counts as on disk before the file's name is on disk.
+ * Invariant: no part of a file is acknowledged as on disk before the file's directory entry has been synced.
  */
 import { show } from '../../guard/show.ts'
 import { MeshChainError } from '../../model/errors.ts'
@@ -15,7 +15,7 @@ import { SegmentFile } from './segment-file.ts'
 import { steadyMs } from './steady-time.ts'
 import { startOfFile, type TailStart } from './tail-buffer.ts'
 
-/** The path of the live file, and the mode of new files. */
+/** The path of the live file, and the permissions of new files. */
 export interface LiveFilePath {
 	readonly path: string
 	readonly mode: number
@@ -25,13 +25,13 @@ export interface LiveFilePath {
 export type FileStart = Omit<Header, 'createdMs'> & Pick<TailStart, 'levelCounts' | 'keptFromSeq'>
 
 export interface SegmentMaking<P extends Placed> {
-	/** Writes the content that the file must have before it is put in place. */
+	/** Writes the content that the file must have before it is moved to its final path. */
 	readonly fill: (file: SegmentFile) => void
 	/** Moves the file from its temporary path to its final path. */
 	readonly putInPlace: (temporary: string) => P
 }
 
-/** Creates a file. If the creation fails, no file is left behind. */
+/** Creates a file. On failure, closes and removes the temporary file. */
 export function createSegment<P extends Placed>(
 	context: SegmentContext,
 	live: LiveFilePath,
@@ -63,8 +63,8 @@ export function createSegment<P extends Placed>(
 }
 
 /**
- * Returns the error for a number that has no successor. Openings and rotations never reach that number, so
- * another program must have written the file.
+ * Returns the error for an epoch or a segment number that cannot be incremented. Openings and rotations never
+ * reach the maximum, so another program must have written the file.
  */
 export function exhausted(path: string, what: string): MeshChainError {
 	const text = `${show(path)} has the highest possible ${what}: start a new chain`

@@ -24,7 +24,7 @@ import { ChainWriter } from './writer.ts'
 import { closeError } from './writer-errors.ts'
 import type { ChainWriterStats } from './writer-stats.ts'
 
-/** Number of unwritten bytes above which records are written before the end of the turn. */
+/** Number of unwritten bytes at which records are written before the end of the turn. */
 const WRITE_BYTES_TARGET = 64 * 1024
 
 /** Counters of a {@link FileChainAppender} since it opened the chain, and its current state. */
@@ -34,11 +34,11 @@ export interface FileChainStats extends ChainWriterStats {
 	readonly epoch: number
 	readonly durability: 'os' | 'disk'
 	readonly committedSeq: number
-	/** Reason that records cannot be committed; undefined if they can be committed. */
+	/** Reason why records cannot be committed; undefined if they can. */
 	readonly failure: string | undefined
 	/** Number of records that `close()` could not write. */
 	readonly lostAtClose: number
-	/** Number of times that a full file could not be replaced and the chain continued in that file. */
+	/** Number of times that the chain continued in a full live file because it could not be replaced. */
 	readonly rotationFailures: number
 	/** Number of times that `clock` threw or did not return a time, and `Date.now` was used instead. */
 	readonly clockFailures: number
@@ -49,9 +49,9 @@ export interface FileChainStats extends ChainWriterStats {
  * number of readers.
  *
  * With durability `os`, a record reaches the operating system before Node runs any immediate that was queued
- * after the record's `append`. After that, the record survives if the process is killed. `flush()` writes
- * immediately. `sync()` and `close()` ensure that records are on disk. No record is lost when the process
- * ends normally, calls `process.exit()` or throws an uncaught exception.
+ * after the record's `append`. From then on, the record survives even if the process is killed. `flush()`
+ * writes immediately. `sync()` and `close()` ensure that records are on disk. No record is lost when the
+ * process ends normally, calls `process.exit()` or throws an uncaught exception.
  *
  * If the disk fails after the chain was opened, up to `pendingBytesMax` bytes of records wait in memory. The
  * appender emits one process warning and retries until the disk works again.
@@ -68,8 +68,8 @@ export interface FileChainStats extends ChainWriterStats {
 export class FileChainAppender implements LogChainAppender {
 	readonly path: string
 	/**
-	 * Maximum time that {@link close} waits for the disk, in milliseconds. A loop gives this appender the same
-	 * amount of time to close.
+	 * Maximum time that {@link close} waits for the disk, in milliseconds. A loop also waits up to this time
+	 * when it closes the appender.
 	 */
 	readonly closeTimeoutMs: number
 	readonly closeSyncs = true
@@ -97,10 +97,10 @@ export class FileChainAppender implements LogChainAppender {
 	#lastSync: { readonly writerSync: Promise<void>; readonly handled: Promise<void> } | undefined
 
 	/**
-	 * @param path the path of the chain; `{pid}` is replaced by the process id.
+	 * @param path Path of the chain; `{pid}` is replaced by the process id.
 	 * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_LEVEL`, `INVALID_PATH`, `CHAIN_LOCKED`,
-	 * `CHAIN_UNWRITABLE`, `CHAIN_DAMAGED`, `CHAIN_SEALED`, `NOT_A_CHAIN`, `HEADER_DAMAGED`, `NEWER_VERSION`.
-	 * A file that is not a chain is never changed.
+	 * `CHAIN_UNWRITABLE`, `CHAIN_DAMAGED`, `CHAIN_SEALED`, `CHAIN_EXHAUSTED`, `NOT_A_CHAIN`, `HEADER_DAMAGED`,
+	 * `NEWER_VERSION`. A file that is not a chain is never changed.
 	 */
 	constructor(path: string, options: FileChainOptions = {}) {
 		this.#options = resolveFileChainOptions(options)
@@ -161,7 +161,7 @@ export class FileChainAppender implements LogChainAppender {
 	 * Accepts one record, which stays in memory until it is written.
 	 *
 	 * @throws {LogAppendError} `PENDING_OVERFLOW` (retryable), or `APPENDER_CLOSED`, `SEQ_NOT_INCREASING`,
-	 * `APPEND_FAILED` or `CHAIN_TAKEN_OVER` (not retryable).
+	 * `APPEND_FAILED`, `BATCH_TOO_LARGE`, `CHAIN_EXHAUSTED` or `CHAIN_TAKEN_OVER` (not retryable).
 	 */
 	append(record: LogRecord): void {
 		this.#refuseWhenClosed(record.seq)
@@ -174,8 +174,8 @@ export class FileChainAppender implements LogChainAppender {
 	 * Accepts several records as one frame. After a crash, the chain contains all of them or none. Each seq
 	 * must be one greater than the previous one.
 	 *
-	 * @throws {LogAppendError} the codes of {@link append}, or `BATCH_TOO_LARGE` if the batch exceeds 65,535
-	 * records or 16 MiB. In all cases, no record is accepted.
+	 * @throws {LogAppendError} The same errors as {@link append}. The code is `BATCH_TOO_LARGE` if the batch
+	 * exceeds 65,535 records or 16 MiB. In all cases, no record is accepted.
 	 */
 	appendBatch(records: readonly LogRecord[]): void {
 		if (records.length === 0) return
@@ -206,7 +206,7 @@ export class FileChainAppender implements LogChainAppender {
 	 * Resolves when every record accepted before this call is on disk, regardless of the durability.
 	 *
 	 * @throws {MeshChainError} `WRITE_FAILED`, `CHAIN_TAKEN_OVER` or `SYNC_FAILED`. After `SYNC_FAILED`, each
-	 * later call attempts to create a new file, and fails until the chain continues in that file.
+	 * later call tries to continue the chain in a new file, and fails until that succeeds.
 	 */
 	sync(): Promise<void> {
 		if (this.#closing !== undefined) return this.#closing
@@ -291,7 +291,7 @@ export class FileChainAppender implements LogChainAppender {
 		return true
 	}
 
-	/** Starts the sync that the durability requires after a write. */
+	/** Starts a sync after a write, if the durability requires one. */
 	#syncAsPromised(): void {
 		const { policy } = this.#options
 		const { writtenSeq, durableSeq, unsyncedBytes } = this.#writer
@@ -342,8 +342,8 @@ export class FileChainAppender implements LogChainAppender {
 	}
 
 	/**
-	 * Retries the write. After a failed sync, the chain first moves to a new file. Returns whether everything
-	 * is written.
+	 * Retries the write. After a failed sync, first moves the chain to a new file. Returns whether both
+	 * succeeded.
 	 */
 	#tryAgain(): boolean {
 		let isMoved = true

@@ -45,7 +45,7 @@ export interface FileChainOptions {
 	 * Durability of committed records. With `'os'` (default), a record survives if the process is killed: it
 	 * reaches the operating system before Node runs any immediate that was queued after the record's `append`.
 	 * With `'disk'`, a record survives a power loss: an fdatasync follows each write, with at most one in
-	 * flight. A {@link SyncPolicy} is like `'os'`, but limits the data that a power loss can destroy.
+	 * flight. A {@link SyncPolicy} is like `'os'`, but limits how much data a power loss can destroy.
 	 */
 	readonly durability?: 'os' | 'disk' | SyncPolicy | undefined
 	/** Lowest level at which a record is written before `append` returns. Default: `'error'`. */
@@ -66,9 +66,8 @@ export interface FileChainOptions {
 	 */
 	readonly rotateAgeMs?: number | undefined
 	/**
-	 * Upper bounds on the chain. Retention removes complete sealed files, oldest first, until all bounds are
-	 * met or only the live file is left. `ageMs` is the time since a file was sealed. Default: everything is
-	 * kept.
+	 * Upper bounds on the chain. Retention removes sealed files, oldest first, until all bounds are met or only
+	 * the live file is left. `ageMs` is the time since a file was sealed. Default: everything is kept.
 	 */
 	readonly retain?:
 		| {
@@ -100,8 +99,8 @@ export interface FileChainOptions {
 	 */
 	readonly closeTimeoutMs?: number | undefined
 	/**
-	 * Clock for openings, closings and retention. Default: `Date.now`, which is also used whenever a reading
-	 * of `clock` fails. `clockFailures` counts the failed readings.
+	 * Clock for the times in headers and anchors, and for rotation and retention by age. Default: `Date.now`,
+	 * which is also used whenever a reading of `clock` fails. `clockFailures` counts the failed readings.
 	 */
 	readonly clock?: (() => number) | undefined
 	/** File system, for tests. Default: Node's file system. */
@@ -155,7 +154,7 @@ const FILE_CHAIN_RULES = {
 	mode: withDefault(0o600, checkMode),
 	pendingBytesMax: withDefault(PENDING_BYTES_DEFAULT, wholeNumber(1)),
 	closeTimeoutMs: withDefault(SLOW_CLOSE_TIMEOUT_MS, timerMs()),
-	// `Date.now` is looked up on every call, because a program may have replaced it, as fake timers do.
+	// `Date.now` is looked up for each appender, because a program may have replaced it, as fake timers do.
 	clock: (name, clock) => checkFunction(name, (clock === undefined ? Date.now : clock) as () => number),
 	fs: withDefault(nodeFileSystem, checkFileSystem),
 } satisfies OptionRules<FileChainOptions>

@@ -1,4 +1,4 @@
-/** Checks that the seqs of a chain increase, and creates the `$gap` for missing ones. */
+/** Checks that the seqs of a chain increase, and creates the `$gap` for missing seqs. */
 import { show } from '../../guard/show.ts'
 import { LogAppendError } from '../../model/errors.ts'
 import { type GapData, gapRecord, isGap, isWholeGap, type LogRecord } from '../../model/record.ts'
@@ -27,10 +27,9 @@ export function gapBefore(nextSeq: number, record: LogRecord, path: string): Log
 }
 
 /**
- * Checks that the seqs of a batch are consecutive.
+ * Checks that the seqs of a batch are consecutive, and that only its first record can be a `$gap`.
  *
- * @throws {LogAppendError} `SEQ_NOT_INCREASING` unless each seq is one greater than the previous one. Not
- * retryable.
+ * @throws {LogAppendError} `SEQ_NOT_INCREASING` (not retryable) if either check fails.
  */
 export function checkBatch(records: readonly LogRecord[], path: string): void {
 	const first = records[0]!.seq

@@ -1,7 +1,8 @@
 /**
- * Manages the growing end of a chain: the live file, records that wait for room in it, and the sealed files.
- * It creates a new file on request, and also when a single write would make a file far exceed its bounds. It
- * handles neither locks nor callers that wait for a sync, and receives clock readings only from its caller.
+ * Manages the growing end of a chain: the live file, the records that wait for room in it, and the sealed
+ * files. Creates a new file on request, and also when a single write would make the live file far exceed its
+ * bounds. Does not handle locks or callers that wait for a sync, and gets clock readings only from its
+ * caller.
  *
  * Invariants: a file exceeds {@link OVERFULL_TIMES} times its bounds by at most one frame, unless a sync of
  * the file is in flight, no new file can be created, or the file replaces one that cannot be trusted.
@@ -20,7 +21,7 @@ import type { TailBuffer } from './tail-buffer.ts'
 
 /** Factor by which a file may exceed its bounds before it is replaced during a write. */
 const OVERFULL_TIMES = 2
-/** Delay after an attempt that freed no space on a full disk, in milliseconds. */
+/** Delay after a failed attempt to free space on a full disk, in milliseconds. */
 const MAKE_ROOM_MS = 1_000
 
 export interface LiveEndOptions {
@@ -30,7 +31,7 @@ export interface LiveEndOptions {
 	readonly retain: Retention
 	/** Clock reading from before this opening; -Infinity if unknown. */
 	readonly seenMs: number
-	/** Called when the live file cannot be read back. It must call {@link LiveEnd.moveToNewFile}. */
+	/** Called when the live file cannot be read back. Must call {@link LiveEnd.moveToNewFile}. */
 	readonly onUnreadable: () => void
 	/** Called when a new file has become the live file. */
 	readonly onNext: (file: SegmentFile) => void
@@ -40,7 +41,7 @@ export class LiveEnd {
 	readonly #context: SegmentContext
 	readonly #options: LiveEndOptions
 	readonly #sealed: SealedFiles
-	/** Totals for the files before the live file. */
+	/** Totals for this opening, not counting the current live file. */
 	readonly #before = {
 		frames: 0,
 		anchors: 0,
@@ -93,7 +94,7 @@ export class LiveEnd {
 		return { bytes: written, records, begunMs: identity.createdMs }
 	}
 
-	/** Whether the chain exceeds its retention bounds, and a file can be removed. */
+	/** Whether the chain exceeds its bounds on bytes or records, and a file can be removed. */
 	get isTooLarge(): boolean {
 		return this.#sealed.exceeds(this.live)
 	}
@@ -110,7 +111,7 @@ export class LiveEnd {
 	}
 
 	/**
-	 * Whether the live file must be checked before the next write, because that write syncs the file or
+	 * Whether the live file must be checked before the next write, because that write also syncs the file or
 	 * because there have been many writes since the last check.
 	 */
 	get isLookDue(): boolean {
@@ -118,8 +119,8 @@ export class LiveEnd {
 	}
 
 	/**
-	 * Writes everything. If the disk is full, removes the files that retention allows to be removed, and
-	 * retries the write.
+	 * Writes everything that is pending. If the disk is full, runs retention to free space, and retries the
+	 * write.
 	 */
 	write(): void {
 		for (;;) {
@@ -134,8 +135,8 @@ export class LiveEnd {
 	}
 
 	/**
-	 * Seals the live file, which must have no pending bytes, and creates the next one. Not allowed during a
-	 * sync of the file.
+	 * Seals the live file, which must have no pending bytes, and creates the next one. Must not be called while
+	 * the file is being synced.
 	 */
 	rotate(): void {
 		this.#replaceFile(rotateToNewFile(this.#context, this.#file, this.#options.livePath), 'rotations')
@@ -214,8 +215,8 @@ export class LiveEnd {
 	}
 
 	/**
-	 * Writes more records than fit in one file. The records are divided among several files, and retention
-	 * runs between files.
+	 * Writes more records than fit in one file, by dividing them among several files. Retention runs after each
+	 * new file.
 	 */
 	#drain(): void {
 		for (;;) {
@@ -230,7 +231,7 @@ export class LiveEnd {
 
 	/**
 	 * Moves the unwritten records from the live file to the backlog. Does nothing during a sync, because the
-	 * move requires another sync.
+	 * move requires a sync of its own.
 	 */
 	#park(): void {
 		// The kernel reports a failure only once, so the sync in flight must receive it.
@@ -246,8 +247,8 @@ export class LiveEnd {
 	}
 
 	/**
-	 * Creates the next file. Returns whether the creation succeeded. After any failure except a full disk, the
-	 * chain stays in the live file until the next attempt is due.
+	 * Creates the next file. Returns false if that fails, or if a retry after an earlier failure is not yet
+	 * due. In both cases, the chain stays in the live file. Throws if the disk is full or a sync has failed.
 	 */
 	#isReplaced(): boolean {
 		if (performance.now() < this.#rotateNotBefore) return false
@@ -262,8 +263,8 @@ export class LiveEnd {
 	}
 
 	/**
-	 * Removes files until the chain is within its bounds, given a live file of this size. Returns whether any
-	 * file was removed.
+	 * Removes files until the chain is within its bounds, assuming that the live file has the given size.
+	 * Returns whether any file was removed.
 	 */
 	#retainNow(live: LiveFile): boolean {
 		if (this.#file.isSyncing || this.#sealed.keptFromSeq(live) === undefined) return false
@@ -277,8 +278,8 @@ export class LiveEnd {
 	}
 
 	/**
-	 * Frees space on a full disk by removing the files that retention would remove after all waiting records
-	 * are written.
+	 * Frees space on a full disk by removing the files that retention would remove once all waiting records are
+	 * written. Returns whether any file was removed.
 	 */
 	#makeRoom(): boolean {
 		if (performance.now() < this.#makeRoomNotBefore) return false

@@ -1,9 +1,9 @@
 /**
- * Checks whether a writer still has the live file that it opened. A person or another writer can replace or
- * cut that file.
+ * Checks whether a writer still has the live file that it opened. A person or another writer can remove,
+ * replace or cut that file.
  *
- * Invariant: a live file that is missing any byte that was written to it counts as lost, regardless of its
- * current size.
+ * Invariant: a live file from which written bytes were cut counts as lost, even if it has grown again since
+ * then.
  */
 import { type FileSystem, isSameFile, systemCode } from '../../platform/file-system.ts'
 import { identifyAt, sameId } from '../files/segments.ts'
@@ -11,7 +11,7 @@ import type { ChainIdentity } from '../scan/identity.ts'
 import type { SegmentFile } from './segment-file.ts'
 
 export interface LiveFileLoss {
-	/** Change to the live file that the check found. */
+	/** What happened to the live file. */
 	readonly what:
 		| 'was removed'
 		| 'was truncated'
@@ -23,7 +23,7 @@ export interface LiveFileLoss {
 	readonly records: number
 }
 
-/** Returns the loss of the live file; undefined if the writer still has the file. */
+/** Returns how the live file was lost; undefined if the writer still has the file. */
 export function liveFileLoss(system: FileSystem, path: string, ours: SegmentFile): LiveFileLoss | undefined {
 	const { nextSeq } = ours.tail
 	const records = nextSeq - ours.identity.firstSeq
@@ -37,7 +37,7 @@ export function liveFileLoss(system: FileSystem, path: string, ours: SegmentFile
 		const code = systemCode(error)
 		if (code === 'ENOENT') return { what: 'was removed', records }
 		if (code === 'ELOOP') return { what: 'was replaced by hand', records }
-		// A failed check proves nothing.
+		// If the check itself fails, the file is not considered lost.
 		return undefined
 	}
 	const elsewhere = chainAt(system, path)

@@ -1,6 +1,6 @@
 /**
- * Keeps a chain within its bounds while it is written: runs rotation and retention when they are due, one at
- * a time.
+ * Keeps a chain within its bounds while it is being written: runs rotation and retention when they are due,
+ * one at a time.
  */
 import type { MeshChainError } from '../../model/errors.ts'
 import { RETRY_MS_MAX } from '../../model/limits.ts'
@@ -88,7 +88,7 @@ export class Maintenance {
 		await this.retain(true)
 	}
 
-	/** Schedules a second clock reading if a file is too old only according to the last reading. */
+	/** Schedules another clock reading, which may confirm that a file is too old. */
 	#lookAgain(): void {
 		clearTimeout(this.#lookTimer)
 		this.#lookTimer = setTimeout(() => {

@@ -7,7 +7,7 @@ import type { Action, RecoveryVerdict } from './recovery.ts'
 import type { SegmentContext, WriteCounts } from './segment-context.ts'
 import type { SegmentFile } from './segment-file.ts'
 
-/** The state of the end of a chain when the chain was opened, and the action that was taken. */
+/** The state in which an opening found the end of a chain, and the action that it took. */
 export interface ChainRecovery {
 	/** Verdict on the end of the file. */
 	readonly verdict: RecoveryVerdict
@@ -23,7 +23,8 @@ export interface ChainRecovery {
 	/** Path of the copy of the cut bytes; undefined if nothing was cut. */
 	readonly keptAt: string | undefined
 	/**
-	 * Path of the old live file; undefined if the chain continues in that file, or if the live file was gone.
+	 * New path of the old live file; undefined if the chain continues in that file, or if there was no live
+	 * file.
 	 */
 	readonly sealedAs: string | undefined
 	/** Number of records known to be lost. */
@@ -49,7 +50,7 @@ export interface OpeningOptions {
 	readonly keepUnsynced: boolean
 }
 
-/** Returns the context that is shared by all files of an opening with this epoch. */
+/** Returns the context that all files written in this epoch share. */
 export function contextOf(
 	{ system, clock, counts, keepUnsynced }: OpeningOptions,
 	epoch: number,

@@ -1,7 +1,7 @@
 /**
  * Opens a chain for writing, or creates it. resume-chain.ts handles an existing file, and begin-chain.ts
- * handles a chain without files. The caller holds the lock. An error leaves all records of the chain
- * unchanged. At most, bytes at the end of the chain were saved to another file.
+ * handles a chain without files. The caller holds the lock. A failed opening leaves all records of the chain
+ * unchanged. At most, it has moved unreadable bytes, or a file that is no longer a chain, to another path.
  */
 import { show } from '../../guard/show.ts'
 import { MeshChainError } from '../../model/errors.ts'
@@ -22,7 +22,7 @@ import type { OpenedChain, OpeningOptions } from './opened-chain.ts'
 import { ChainResumption } from './resume-chain.ts'
 
 /**
- * Opens the chain, or creates it.
+ * Opens a chain, or creates it if it does not exist.
  *
  * @throws {MeshChainError} `NOT_A_CHAIN`, `HEADER_DAMAGED`, `NEWER_VERSION`, `CHAIN_UNWRITABLE`,
  * `CHAIN_DAMAGED`, `CHAIN_SEALED`, `CHAIN_EXHAUSTED`.
@@ -44,9 +44,9 @@ export function openForWriting(options: OpeningOptions): OpenedChain {
 }
 
 /**
- * Opens the live file; returns undefined if there is none. A file that is empty or contains only part of a
- * header is saved to another file and removed. A file that is no longer a chain, although the watermark
- * beside it shows that it was one, is renamed.
+ * Opens the live file. Returns undefined if there is none, or if the file had to be removed or renamed. A
+ * file that is empty or contains only part of a header is removed, after its bytes are saved to another file.
+ * A file that is no longer a chain, although the watermark beside it shows that it was one, is renamed.
  */
 function openLiveFile(options: OpeningOptions): OpenFile | undefined {
 	const { system, path, onDamage } = options
@@ -80,7 +80,7 @@ function openLiveFile(options: OpeningOptions): OpenFile | undefined {
 /**
  * Classifies the live file.
  *
- * @throws {MeshChainError} the codes of `identify`, for a file that was never a chain.
+ * @throws {MeshChainError} The same errors as `identify`, unless the file is unfinished or destroyed.
  */
 function stateOf(options: OpeningOptions, file: OpenFile): 'whole' | 'unfinished' | 'destroyed' {
 	try {

@@ -1,10 +1,12 @@
 /**
- * Decides how a writer treats the end of a chain when it opens the chain. Two tables determine the decision,
- * based only on the evidence. Does no I/O; resume-chain.ts carries out the decision.
+ * Decides how a writer treats the end of a chain when it opens the chain. Two tables determine the decision
+ * from the evidence, the lock and the option `onDamage`. Does no I/O; resume-chain.ts carries out the
+ * decision.
  *
- * First rule: bytes that precede a valid entry are never cut. Only a suffix that no valid entry follows may
- * be cut, and only if it can be the result of a killed process or a power loss. The suffix is first saved to
- * another file. Everything else is left unchanged, and the writer continues in a new file.
+ * Main rule: bytes before a valid entry are never cut. Only unreadable bytes at the end of a file may be cut,
+ * and only if they can be the result of a killed process or a power loss. They are first saved to another
+ * file. In all other cases of missing or unreadable bytes, the file is left unchanged, and the writer
+ * continues in a new file or refuses to open the chain.
  *
  * Every possible input of a table matches exactly one row of that table (test/chain/write/recovery.test.ts).
  */
@@ -15,7 +17,7 @@ export interface Evidence {
 	/**
 	 * `whole`: the file ends with a complete entry. `sealed`: that entry is a sealing anchor, so another file
 	 * follows. `fragment`: the file ends with the beginning of an entry. `invalid`: the file ends with other
-	 * bytes.
+	 * unreadable bytes.
 	 */
 	readonly end: 'whole' | 'sealed' | 'fragment' | 'invalid'
 	/** Whether unreadable bytes precede valid entries. */
@@ -91,8 +93,8 @@ export const VERDICTS: readonly Row<Evidence, RecoveryVerdict>[] = [
 export interface Situation {
 	readonly verdict: RecoveryVerdict
 	/**
-	 * `sole`: no other process can be writing this file. `takenOver`: the previous writer was judged dead, or
-	 * its lock was removed, but the kernel has not proved that this writer is gone. It may resume.
+	 * `sole`: no other process can be writing this file. `takenOver`: the previous writer appears to be dead,
+	 * or its lock file was removed, but nothing proves that it is gone. It may resume.
 	 */
 	readonly writer: 'sole' | 'takenOver'
 	readonly onDamage: 'rotate' | 'refuse'
@@ -122,7 +124,7 @@ export const ACTIONS: readonly Row<Situation, Action>[] = [
 	[{ verdict: wrong, onDamage: ['refuse'] }, 'refuse'],
 ]
 
-/** Returns the rows of a table that match an input. There is exactly one. */
+/** Returns the rows of a table that match an input. For valid input, exactly one row matches. */
 export function rowsFor<T extends object, R>(table: readonly Row<T, R>[], given: T): readonly Row<T, R>[] {
 	return table.filter(([pattern]) =>
 		(Object.keys(pattern) as (keyof T)[]).every((key) => pattern[key]?.includes(given[key])),

@@ -1,9 +1,9 @@
 /**
- * Writes a replica of a chain: records keep their seqs and epochs, and an opening continues at the end of the
- * file. Unlike in writer.ts, an opening does not start a new epoch.
+ * Writes a replica of a chain: records keep their seqs and epochs. An opening continues at the end of the
+ * file and, unlike in writer.ts, does not start a new epoch.
  *
- * Invariants: the file at the path always contains everything that was committed. Only complete entries
- * count. Only the holder of the lock writes.
+ * Invariants: the file at the path always contains everything that was committed. Only complete entries are
+ * committed. Only the holder of the lock writes.
  */
 import { show } from '../../guard/show.ts'
 import { MeshChainError, messageOf, unsyncedName } from '../../model/errors.ts'
@@ -46,8 +46,8 @@ import { releaseQuietly, takeLock } from './writer-lock.ts'
 /** Number of buffered bytes that triggers a write. */
 const HELD_BYTES_MAX = 256 * 1024
 /**
- * Number of bytes written between two syncs. It limits how much a power loss can damage and how much an
- * opening scans.
+ * Number of bytes written between two syncs. Limits how much a power loss can damage and how much an opening
+ * scans.
  */
 const UNSYNCED_BYTES_MAX = 16 * 1024 * 1024
 
@@ -59,11 +59,11 @@ export interface ReplicaWriterOptions {
 	readonly fs?: FileSystem | undefined
 }
 
-/** Bytes at the end of the file that do not form valid entries. They are cut before the next write. */
+/** The bytes from the first invalid entry to the end of the file. They are cut before the next write. */
 interface Cut {
 	readonly offset: number
 	readonly bytes: number
-	/** Whether the bytes are the beginning of an incomplete entry, which was never committed. */
+	/** Whether the bytes are only the beginning of an entry, which was never committed. */
 	readonly isTorn: boolean
 }
 
@@ -87,8 +87,8 @@ export class ReplicaWriter {
 	 * Opens the file. If the file does not exist, the first record creates it.
 	 *
 	 * @throws {MeshChainError} `CHAIN_DAMAGED`, `CHAIN_LOCKED`, `CHAIN_UNWRITABLE`, `INVALID_PATH`,
-	 * `CHAIN_MISMATCH` if the file belongs to another chain or has its own writer, or the codes of `identify`
-	 * if the file is not a chain. The file is left unchanged.
+	 * `CHAIN_MISMATCH` if the file belongs to another chain or has its own writer, or the same errors as
+	 * `identify` if the file is not a chain. In all cases, the file is left unchanged.
 	 */
 	constructor(path: string, { chainId, mode = 0o600, fs = nodeFileSystem }: ReplicaWriterOptions) {
 		this.path = writablePath(path, fs)
@@ -106,7 +106,7 @@ export class ReplicaWriter {
 		}
 	}
 
-	/** Epoch of the last record; 0 if there are no records. */
+	/** Epoch of the last record; 0 before the first record of a new file. */
 	get epoch(): number {
 		return this.#context.writer.epoch
 	}
@@ -116,7 +116,9 @@ export class ReplicaWriter {
 		return this.#file?.tail.nextSeq ?? 1
 	}
 
-	/** Whether a {@link rewind} is still uncommitted, so that the file at the path is unchanged. */
+	/**
+	 * Whether a {@link rewind} has not been committed yet. Until then, the file at the path keeps its records.
+	 */
 	get isRewound(): boolean {
 		return this.#temporary !== undefined
 	}
@@ -124,7 +126,7 @@ export class ReplicaWriter {
 	/**
 	 * Appends the next record. The caller ensures that seqs increase and epochs never decrease.
 	 *
-	 * @throws {LogAppendError} if no chain can contain the record.
+	 * @throws {LogAppendError} If no chain can contain the record.
 	 * @throws {MeshChainError} `CHAIN_UNWRITABLE`
 	 */
 	push(record: LogRecord): void {
@@ -139,7 +141,7 @@ export class ReplicaWriter {
 	}
 
 	/**
-	 * Writes everything that is pending, and moves a new file to its path.
+	 * Writes everything that is pending. After a {@link rewind}, also replaces the old file with the new one.
 	 *
 	 * @throws {MeshChainError} `CHAIN_UNWRITABLE`
 	 */
@@ -159,9 +161,9 @@ export class ReplicaWriter {
 	 * Creates a new file that contains only the records before a seq. The next {@link commit} replaces the old
 	 * file with the new one.
 	 *
-	 * @param gone called, in order, with each record that the new file does not contain.
-	 * @throws {MeshChainError} `CHAIN_UNWRITABLE`, or `CHAIN_DAMAGED` if part of the file cannot be read. The
-	 * file is left unchanged.
+	 * @param gone Called, in order, with each record that the new file does not contain.
+	 * @throws {MeshChainError} `CHAIN_UNWRITABLE`, or `CHAIN_DAMAGED` if part of the file cannot be read. In
+	 * both cases, the file at the path keeps its records.
 	 */
 	rewind(seq: number, gone: (record: LogRecord) => void): void {
 		this.commit()
@@ -189,7 +191,8 @@ export class ReplicaWriter {
 	}
 
 	/**
-	 * Writes everything and a closing anchor, and syncs the file. Does nothing if nothing has changed.
+	 * Writes everything and a closing anchor, and syncs the file. Does nothing if there is no file, or if the
+	 * file already ends with a closing anchor.
 	 *
 	 * @throws {MeshChainError} `CHAIN_UNWRITABLE`
 	 */
@@ -249,8 +252,9 @@ export class ReplicaWriter {
 	}
 
 	/**
-	 * Returns the end of the trusted part of the file. In the bytes after the last sync, a killed process may
-	 * have left a torn entry, and a power loss may have left holes.
+	 * Returns the end of the valid part of the file. The bytes after it are cut before the next write. After
+	 * the offset of the last sync, a killed process may have left a torn entry, and a power loss may have left
+	 * holes.
 	 */
 	#endOf(file: OpenFile, identity: ChainIdentity): ChainEnd {
 		const { size } = file.system.fstatSync(file.fd)
@@ -322,7 +326,7 @@ export class ReplicaWriter {
 
 	/**
 	 * Starts an epoch unless it is already open. Every epoch has an opening anchor and a closing anchor. An
-	 * epoch that continues in another process is opened again.
+	 * epoch that another process continues gets a further opening anchor.
 	 */
 	#openEpoch(epoch: number): void {
 		if (this.#isOpen && epoch === this.epoch) return

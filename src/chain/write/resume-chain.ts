@@ -1,6 +1,6 @@
 /**
- * Continues a chain after its newest file: examines the end of that file, obtains a decision from
- * recovery.ts, and carries it out. New records are written to the same file or to a new one.
+ * Continues a chain after its newest file: examines the end of that file, gets a decision from recovery.ts,
+ * and carries it out. New records are written to the same file or to a new one.
  */
 import { dirname } from 'node:path'
 import { show } from '../../guard/show.ts'
@@ -39,7 +39,7 @@ export class ChainResumption {
 	readonly #watermark: Watermark | undefined
 	readonly #context: SegmentContext
 
-	/** @param file the newest file of the chain. The caller closes it, unless the result contains it. */
+	/** @param file Newest file of the chain. The caller closes it, unless the chain continues in it. */
 	constructor(options: OpeningOptions, file: OpenFile) {
 		const { system, path } = options
 		this.#options = options
@@ -148,13 +148,13 @@ export class ChainResumption {
 		const file = new SegmentFile(this.#context, this.#file, this.#identity, start)
 		file.tail.anchor('opened', recovery?.bytes ?? 0)
 		file.write()
-		// A writer that was killed while it created this file may not have synced the file's name.
+		// A writer that was killed while creating this file may not have synced its directory entry.
 		syncDirectory(system, dirname(path))
 		file.syncNow()
 		return this.#opened(file, recovery)
 	}
 
-	/** @param livePath the path of the old file; undefined if it already has its sealed name. */
+	/** @param livePath Path of the old file; undefined if it already has its sealed name. */
 	#inNewFile(verdict: RecoveryVerdict, action: 'next' | 'move', livePath: string | undefined): OpenedChain {
 		const identity = this.#identity
 		const cutAt = action === 'move' ? this.#hole! : this.#size
@@ -208,7 +208,7 @@ export class ChainResumption {
 		return isLost ? nextSeqAfter(suffix, nextSeq) : nextSeq
 	}
 
-	/** Copies every entry that verifies, starting at an offset. Returns the number of missing records. */
+	/** Copies every entry that verifies, starting at offset `from`. Returns the number of lost records. */
 	#copyFrom(from: number, base: ChainEnd, nextSeqMin: number, target: SegmentFile): number {
 		target.tail.anchor('span', 0, base.anchor)
 		const copier = new EntryCopier(target, 'unsynced')

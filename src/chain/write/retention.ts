@@ -1,37 +1,39 @@
 /**
- * Decides which sealed files of a chain to remove: complete files, oldest first, as few as possible. Does no
+ * Decides which sealed files of a chain to remove: whole files, oldest first, as few as possible. Does no
  * I/O: `sealed-files.ts` removes the files, and `maintenance.ts` decides when.
  *
- * Invariant: a single clock reading never makes a file count as old. The start time of a file is also a
- * single reading, and may be wrong by years.
+ * Invariant: a single clock reading is never enough for a file to count as too old. The start time of a file
+ * is also a single reading, and may be wrong by years.
  */
 
 /**
- * Upper bounds on the size, records and age of a chain. Complete sealed files are removed until all bounds
- * are met. The live file is never removed.
+ * Upper bounds on a chain's size, number of records and age. Sealed files are removed, oldest first, until
+ * all bounds are met. The live file is never removed.
  */
 export interface Retention {
 	readonly bytes?: number | undefined
 	readonly records?: number | undefined
-	/** Time between the sealing and the removal of a file, in milliseconds. */
+	/** Maximum time since a file was sealed, in milliseconds. */
 	readonly ageMs?: number | undefined
 }
 
-/** The sealed-file properties that retention uses. */
+/** The properties of a sealed file that retention uses. */
 export interface RetainedFile {
 	readonly path: string
 	readonly firstSeq: number
 	readonly bytes: number
-	/** Number of seqs from the first seq of this file up to the first seq of the next file. */
+	/** Number of seqs from this file's first seq up to, but not including, the next file's first seq. */
 	readonly records: number
 	/** Start time of the file, according to the clock of its writer; undefined if the header is damaged. */
 	readonly begunMs: number | undefined
 }
 
-/** The live-file properties that retention uses. */
+/** The properties of the live file that retention uses. */
 export type LiveFile = Pick<RetainedFile, 'bytes' | 'records' | 'begunMs'>
 
-/** Returns how many of the oldest files to remove. The sealed files are given in order, oldest first. */
+/**
+ * Returns the number of files to remove from the start of `sealed`, which is ordered from oldest to newest.
+ */
 export function countToRemove(
 	sealed: readonly RetainedFile[],
 	live: LiveFile,
@@ -56,9 +58,9 @@ export function countToRemove(
 }
 
 /**
- * Returns the time at which each file except the last was sealed. A file is sealed when the next file starts.
- * Start times that are out of order come from a wrong clock, and are skipped. The current time is not
- * included, because it may be the same reading as the start time of the live file. That reading would count
+ * Returns the times at which all files except the last were sealed. A file is sealed when the next file
+ * starts. Ignores start times that are out of order, because they come from a wrong clock. Ignores the
+ * current time, because it may be the same reading as the start time of the live file, which would then count
  * twice.
  */
 function sealingTimes(files: readonly Pick<RetainedFile, 'begunMs'>[]): number[] {
@@ -75,8 +77,8 @@ function sealingTimes(files: readonly Pick<RetainedFile, 'begunMs'>[]): number[]
 }
 
 /**
- * Returns the indices of the longest sequence of times that never decreases. If there are several such
- * sequences, returns the one with the later times.
+ * Returns the indices of the longest subsequence of times that never decreases. If several are equally long,
+ * returns the one with the later times.
  */
 function mostInOrder(times: readonly number[]): ReadonlySet<number> {
 	if (times.every((ms, index) => index === 0 || times[index - 1]! <= ms)) return new Set(times.keys())

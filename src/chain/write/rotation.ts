@@ -29,9 +29,9 @@ export interface RotationBounds extends FileBounds {
 }
 
 /**
- * Returns whether a file has reached a bound on its size, records or age. A file with a start time that is
- * `ageMs` or more in the future also counts as too old. In that case, the clock was wrong when the file was
- * started or is wrong now, and an extra file is harmless.
+ * Returns whether a file has reached a bound on its size, records or age. A file whose start time is `ageMs`
+ * or more in the future also counts as too old: the clock was wrong when the file was started, or is wrong
+ * now, and an extra file is harmless.
  */
 export function isRotationDue(bounds: RotationBounds, live: LiveFile, clock: () => number): boolean {
 	if (live.bytes >= bounds.bytes || live.records >= bounds.records) return true
@@ -44,7 +44,7 @@ export function isRotationDue(bounds: RotationBounds, live: LiveFile, clock: () 
 
 export interface NextFile {
 	readonly file: SegmentFile
-	/** Path of the old file. */
+	/** Path of the old file, or of the sealed file that was restored from it. */
 	readonly sealedPath: string
 	/** Number of records in the old file that can no longer be read. */
 	readonly lost: number
@@ -84,9 +84,9 @@ export function rotateToNewFile(
 }
 
 /**
- * Creates a new file that starts at the offset up to which the live file is known to be on disk. Everything
- * after that offset is copied from memory or, if memory no longer contains it, from the part of the live file
- * that still verifies.
+ * Creates a new file that continues from the offset up to which the live file is on disk. Everything after
+ * that offset is copied from memory or, if memory no longer contains it, from the part of the live file that
+ * still verifies.
  *
  * @param name `lost` if the live file was removed, replaced, cut or changed. In that case, the valid part of
  * the live file is copied to a new sealed file, and any file at the path is renamed.

@@ -1,6 +1,6 @@
 /**
- * Maintains the list of a chain's sealed files for retention while the chain is written. If retention has no
- * bounds, the files are not read.
+ * Maintains the list of a chain's sealed files for retention while the chain is being written. If retention
+ * has no bounds, the files are not read.
  */
 import { type FileSystem, systemCode } from '../../platform/file-system.ts'
 import { listSegments } from '../files/segments.ts'
@@ -30,7 +30,7 @@ export class SealedFiles {
 	/** Totals for {@link #files}. */
 	#bytes = 0
 	#records = 0
-	/** The reading that can confirm a later one, and the time on the monotonic clock when it was taken. */
+	/** The reading that can confirm a later one, and its time on the monotonic clock. */
 	#seenMs: number
 	#seenAt = Number.NEGATIVE_INFINITY
 	#lastMs = Number.NEGATIVE_INFINITY
@@ -55,14 +55,14 @@ export class SealedFiles {
 		return Object.values(this.#limits).some((limit) => limit !== undefined)
 	}
 
-	/** Adds the live file after it has been sealed. `next` is the file that follows. */
+	/** Adds the live file after it has been sealed. `next` identifies the file that follows it. */
 	add(path: string, { identity, written }: SegmentFile, next: ChainIdentity): void {
 		if (this.#isLimited) this.#push(fileOf(path, identity, written, next))
 	}
 
 	/**
-	 * Records a clock reading. A file is too old only if two readings agree, so a single wrong reading
-	 * removes nothing.
+	 * Records a clock reading. A file is too old only if two readings agree, so a single wrong reading does not
+	 * cause a removal.
 	 */
 	look(nowMs: number): void {
 		const { ageMs } = this.#limits
@@ -86,7 +86,7 @@ export class SealedFiles {
 		return countAt(this.#lastMs) > countAt(this.#nowMs)
 	}
 
-	/** Returns whether the chain exceeds its bounds and a file can be removed. */
+	/** Returns whether the chain exceeds its bounds on bytes or records, and a file can be removed. */
 	exceeds({ bytes, records }: Pick<LiveFile, 'bytes' | 'records'>): boolean {
 		if (this.#files.length === 0) return false
 		const { bytes: bytesMax, records: recordsMax } = this.#limits

@@ -1,4 +1,4 @@
-/** Defines the context that all files of a chain share while they are written. */
+/** Defines the context that all files of a chain share while the chain is being written. */
 import type { FileSystem } from '../../platform/file-system.ts'
 import { bootId } from '../files/boot-id.ts'
 
@@ -9,7 +9,7 @@ export interface RowWriter {
 	readonly clock: () => number
 }
 
-/** System call counts, summed over all files of a chain. */
+/** Numbers of writes and syncs, for all files of a chain together. */
 export interface WriteCounts {
 	writes: number
 	writeFailures: number
@@ -30,7 +30,7 @@ export function newWriteCounts(): WriteCounts {
 }
 
 /**
- * The context of a file for records that already have epochs. The caller sets `writer.epoch` when the epoch
+ * The context for writing records that already have epochs. The caller sets `writer.epoch` when the epoch
  * changes.
  */
 export interface CopyContext extends SegmentContext {

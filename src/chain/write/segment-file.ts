@@ -1,10 +1,11 @@
 /**
  * Appends to one file of a chain, and tracks which bytes are in memory, which have reached the operating
- * system, and which are on disk. It does not depend on locks, policies or other files.
+ * system, and which are on disk. Does not depend on locks, policies or other files.
  *
- * Invariants: bytes are written in order, each at its own offset. Bytes acknowledged as written are never
- * written again. After a failed write, partly written bytes are cut off, and all bytes of the write stay in
- * memory. Records are removed from memory only if everything written to the file can be read.
+ * Invariants: entries are written in order, each at the offset for which it was encoded. Bytes acknowledged
+ * as written are never written again. After a failed write, the part that was written is cut off, and all
+ * bytes of the write stay in memory. Unwritten records are detached from a file only if everything written to
+ * the file can be read back.
  */
 import { messageOf } from '../../model/errors.ts'
 import {
@@ -24,7 +25,9 @@ import type { SegmentContext } from './segment-context.ts'
 import { TailBuffer, type TailStart } from './tail-buffer.ts'
 import { WriteEnds } from './write-ends.ts'
 
-/** Maximum number of bytes in one write. A failed write is retried in full. */
+/**
+ * Maximum number of bytes in one write, unless a single entry is larger. A failed write is retried in full.
+ */
 const WRITE_BYTES_MAX = 256 * 1024
 
 /** The unwritten end of a file, detached from the file. */
@@ -67,8 +70,8 @@ export class SegmentFile {
 	}
 
 	/**
-	 * Creates a new file that contains only a header. No file may exist at the path. If the creation fails, no
-	 * file is left behind.
+	 * Creates a new file that contains only a header. No file may exist at the path. On failure, removes the
+	 * file.
 	 */
 	static create(
 		context: SegmentContext,
@@ -106,7 +109,7 @@ export class SegmentFile {
 		return this.tail.durableOffset
 	}
 
-	/** The last seq below {@link durableOffset}. */
+	/** Last seq below {@link durableOffset}. */
 	get durableSeq(): number {
 		return this.#durableSeq
 	}
@@ -136,15 +139,18 @@ export class SegmentFile {
 	}
 
 	/**
-	 * Returns whether the file, which now has this size, still contains everything that was written. Only this
-	 * writer may cut the file, and it only appends to the file. Therefore, it is sufficient to check the last
-	 * bytes of each write since the last check.
+	 * Returns whether the file, which now has this size, still contains everything that was written. If another
+	 * program cuts the file, the end of the last write before the cut is lost. Therefore, it is sufficient to
+	 * check the last bytes of each write since the last check.
 	 */
 	isWhole(size: number): boolean {
 		return size >= this.#written && this.#witnesses.areIn(this.handle)
 	}
 
-	/** Writes all finished entries. If a write fails halfway, the written bytes are cut off. */
+	/**
+	 * Finishes the open frame and writes all entries. If a write fails halfway, the bytes that it wrote are cut
+	 * off.
+	 */
 	write(): void {
 		// The descriptor may now belong to another file.
 		if (this.#closed) throw Object.assign(new Error('the file is closed'), { code: 'EBADF' })
@@ -156,9 +162,8 @@ export class SegmentFile {
 
 	/**
 	 * Detaches the unwritten records, and syncs everything else. Returns undefined if there are no unwritten
-	 * records. Returns `unreadable`, without changing anything, if the file was changed and cannot be read
-	 * back. In that case, memory contains everything that a new file needs. Not allowed while {@link
-	 * isSyncing}.
+	 * records. Returns `unreadable`, without detaching anything, if the written part of the file cannot be read
+	 * back. Must not be called while {@link isSyncing}.
 	 */
 	part(): Unwritten | 'unreadable' | undefined {
 		const { tail, identity } = this
@@ -167,7 +172,7 @@ export class SegmentFile {
 		const { writer } = this.#context
 		const end = readChainEnd(this.handle, this.#written, identity)
 		if (!this.#isWritten(end)) return 'unreadable'
-		// The detached tail includes written bytes. They are not needed in memory after they are on disk.
+		// The detached tail includes written bytes. Once they are on disk, they need not stay in memory.
 		this.syncNow()
 		this.tail = new TailBuffer(identity, { ...end, keptFromSeq: tail.keptFromSeq }, writer)
 		this.tail.durableOffset = tail.durableOffset
@@ -209,7 +214,8 @@ export class SegmentFile {
 	}
 
 	/**
-	 * Synchronously syncs everything that was written, and acknowledges it. The file's name must be on disk.
+	 * Blocks until everything that was written is synced, and acknowledges it as on disk. The file's directory
+	 * entry must already be synced.
 	 */
 	syncNow(): void {
 		this.putOnDisk()
@@ -217,8 +223,8 @@ export class SegmentFile {
 	}
 
 	/**
-	 * Synchronously syncs everything that was written, without acknowledging it, because the name of a new
-	 * file is not on disk yet.
+	 * Blocks until everything that was written is synced, but does not acknowledge it, because the directory
+	 * entry of a new file may not be synced yet.
 	 */
 	putOnDisk(): void {
 		if (this.#poison !== undefined) throw this.#poison
@@ -229,7 +235,10 @@ export class SegmentFile {
 		}
 	}
 
-	/** Acknowledges everything that was written as on disk. The file's name must also be on disk. */
+	/**
+	 * Acknowledges that everything that was written is on disk. The file's directory entry must already be
+	 * synced.
+	 */
 	acknowledgeWritten(): void {
 		this.acknowledge(this.#written, this.#writtenSeq)
 	}
@@ -240,7 +249,7 @@ export class SegmentFile {
 		return this.#poison
 	}
 
-	/** Acknowledges everything below `offset`, up to `seq`, as on disk. */
+	/** Acknowledges that everything below `offset`, up to `seq`, is on disk. */
 	acknowledge(offset: number, seq: number): void {
 		this.#context.counts.syncs++
 		this.tail.durableOffset = Math.max(this.tail.durableOffset, offset)
@@ -248,8 +257,8 @@ export class SegmentFile {
 	}
 
 	/**
-	 * Closes the file. A sync in flight keeps the descriptor open until the sync ends, because another file
-	 * could otherwise receive the same descriptor.
+	 * Closes the file. If a sync is in flight, the descriptor stays open until the sync ends, because another
+	 * file could otherwise get the same descriptor.
 	 */
 	close(): void {
 		if (this.#closed) return
@@ -262,7 +271,7 @@ export class SegmentFile {
 		return end === this.#written && nextSeq - 1 === this.#writtenSeq && hole === undefined
 	}
 
-	/** Writes a limited number of complete entries, so that a nearly full disk receives as many as fit. */
+	/** Writes a limited number of complete entries, so that a nearly full disk stores as many as fit. */
 	#writeEntries(): void {
 		const { system, fd } = this.handle
 		const { counts } = this.#context

@@ -1,7 +1,7 @@
 /**
- * Keeps the end of a chain in memory: everything since the newest anchor, which is needed for the hash link
- * of the next anchor, and everything that is not yet written. Accepts records, and produces frames and
- * anchors. Does no I/O.
+ * Keeps the end of a chain in memory: all bytes since the newest anchor, because the link of the next anchor
+ * covers them, and all bytes that are not yet written. Accepts records, and produces frames and anchors. Does
+ * no I/O.
  *
  * Invariant: `base <= min(written, spanStart)`, and everything from `base` to `end` is in memory.
  */
@@ -43,8 +43,8 @@ import type { RowWriter } from './segment-context.ts'
 /** Approximate number of bytes between two anchors. */
 const SPAN_BYTES_TARGET = 64 * 1024
 /**
- * Number of rows and number of row bytes at which a frame is finished. Only a larger record or batch exceeds
- * these numbers.
+ * Number of rows and number of row bytes at which a frame is finished. Only a batch, or the last record of a
+ * frame, can exceed these numbers.
  */
 const FRAME_ROWS_TARGET = 250
 const FRAME_BYTES_TARGET = 16 * 1024
@@ -53,7 +53,7 @@ interface BorrowedEntries {
 	readonly bytes: Buffer
 	readonly start: number
 	readonly end: number
-	/** Seq of the last record in the bytes; 0 if they contain no record. */
+	/** Seq of the last record in the bytes. If they contain no record, 0 or the seq of an earlier record. */
 	readonly lastSeq: number
 }
 
@@ -119,7 +119,7 @@ export class TailBuffer {
 		return this.#nextSeq
 	}
 
-	/** End of the last finished entry, as an offset in the file. */
+	/** Offset in the file at which the last finished entry ends. */
 	get end(): number {
 		return this.#end
 	}
@@ -134,7 +134,7 @@ export class TailBuffer {
 		return this.#link
 	}
 
-	/** Number of bytes of rows in the open frame. */
+	/** Number of row bytes in the open frame. */
 	get openBytes(): number {
 		return this.#frame.bytes
 	}
@@ -166,8 +166,8 @@ export class TailBuffer {
 	}
 
 	/**
-	 * Returns all finished entries from an offset on. The byte at that offset must be in memory. The result is
-	 * valid until the next call to any method.
+	 * Returns all finished entries from offset `from` on. The byte at that offset must be in memory. The result
+	 * is valid until the next call to any method.
 	 */
 	heldBorrow(from: number): Buffer {
 		return this.#bytes.subarray(from - this.#base, this.#end - this.#base)
@@ -182,7 +182,7 @@ export class TailBuffer {
 	 * Adds one record to the open frame. A `$gap` starts a new frame, and its seq may be higher than the next
 	 * seq.
 	 *
-	 * @throws {LogAppendError} if the record cannot be added. The error is not retryable, and the record is not
+	 * @throws {LogAppendError} If the record cannot be added. The error is not retryable, and the record is not
 	 * in the frame.
 	 */
 	push(record: LogRecord): void {
@@ -243,8 +243,8 @@ export class TailBuffer {
 	}
 
 	/**
-	 * Adds an anchor after the last finished entry. The open frame must be empty. `as` repeats an anchor from
-	 * another file.
+	 * Adds an anchor after the last finished entry. The open frame must be empty. `as` supplies the epoch, boot
+	 * id and time of an anchor that is copied from another file.
 	 */
 	anchor(reason: AnchorReason, detail: number, as?: Pick<Anchor, 'epoch' | 'bootId' | 'writtenMs'>): void {
 		const jumps = reason === 'sealed' ? this.#jumps.seal(this.#end, this.#extent) : undefined
@@ -345,8 +345,8 @@ class FrameInProgress {
 		if (this.#count === FRAME_ROWS_MAX) throw tooLarge(record.seq, `${FRAME_ROWS_MAX} records`)
 		const isFirst = this.#count === 0
 		const baseTsMs = isFirst ? record.tsMs : this.#baseTsMs
-		this.#rows.encode(record, baseTsMs)
-		if (this.#rows.lengthMax > FRAME_BYTES_MAX - 64) throw tooLarge(record.seq, `${FRAME_BYTES_MAX} bytes`)
+		const fits = this.#rows.encode(record, baseTsMs, FRAME_BYTES_MAX - 64)
+		if (!fits) throw tooLarge(record.seq, `${FRAME_BYTES_MAX} bytes`)
 		if (isFirst) {
 			this.#baseSeq = record.seq
 			this.#baseTsMs = baseTsMs
@@ -364,7 +364,7 @@ class FrameInProgress {
 	/**
 	 * Writes the finished frame to `target`, starting at `pos`. Returns the length of the frame.
 	 *
-	 * @param offset the offset of the frame in its file.
+	 * @param offset Offset of the frame in its file.
 	 */
 	encode(target: Buffer, pos: number, epoch: number, offset: number, idChecksum: number): number {
 		const header = {

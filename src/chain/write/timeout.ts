@@ -19,7 +19,7 @@ export class Timeout {
 	}
 
 	/**
-	 * Settles like the given promise, or rejects with an error without a code if the time limit expires first.
+	 * Settles like `promise`. If the time limit expires first, rejects with an error that does not have a code.
 	 */
 	orThrow<T>(promise: Promise<T>): Promise<T> {
 		return Promise.race([promise, this.#over])

@@ -1,6 +1,6 @@
 /**
- * Keeps the watermark of a chain up to date while the chain is written. A failed write is counted, reported
- * once, and retried by a timer, so that readers do not have to wait for the next record.
+ * Keeps the watermark of a chain up to date while the chain is being written. A failed write is counted,
+ * reported once, and retried on a timer, so that readers do not have to wait for the next record.
  */
 import { show } from '../../guard/show.ts'
 import { messageOf } from '../../model/errors.ts'
@@ -38,7 +38,10 @@ export class WatermarkKeeper {
 		this.#afterWrite()
 	}
 
-	/** Stops using a file that was removed. The next write creates a new file. */
+	/**
+	 * Stops using the current file, which may have been removed. The next write opens or creates the file at
+	 * the path.
+	 */
 	forget(): void {
 		this.#file.forget()
 	}

@@ -1,17 +1,18 @@
 /**
  * Keeps the last bytes of each write to a file in memory, as a witness of that write, until a check finds
  * them in the file. If another program cuts the file and the file then grows again, the cut part contains
- * zeros or other bytes. Only the witness of the last write before the cut reveals the cut.
+ * zeros or new bytes. The witness of the last write before the cut is always in the cut part, so it reveals
+ * the cut.
  */
 import type { OpenFile } from '../../platform/file-system.ts'
 
 const WITNESS_BYTES = 4
-/** Number of writes after which a check is due. It limits the memory for witnesses. */
+/** Number of writes after which a check is due. Limits the memory that witnesses use. */
 const WITNESSES_MAX = 2000
 /** Maximum distance between two witnesses that are read together. */
 const NEAR_BYTES = 4096
 
-/** All files share one buffer, which is safe because a check is never interrupted. */
+/** Buffer for checks. All files can share it, because a check is never interrupted. */
 const window = Buffer.allocUnsafeSlow(64 * 1024)
 
 export class WriteEnds {
@@ -25,8 +26,8 @@ export class WriteEnds {
 	}
 
 	/**
-	 * Adds the last bytes before `end`, which is at `end + shift` in the file. The witness ends with the last
-	 * byte that is not 0, because a hole in a file reads as zeros.
+	 * Adds a witness: the last bytes of `bytes` before `end`, which corresponds to `end + shift` in the file.
+	 * The witness ends with the last byte that is not 0, because a hole in a file reads as zeros.
 	 */
 	add(bytes: Buffer, end: number, shift: number): void {
 		if (this.#count === this.#offsets.length) this.#grow()
@@ -76,7 +77,7 @@ export class WriteEnds {
 	}
 }
 
-/** Reads `length` bytes into the window. Returns whether the read succeeded. */
+/** Reads `length` bytes into the window. Returns false if the file ends earlier. */
 function isRead({ system, fd }: OpenFile, length: number, position: number): boolean {
 	for (let done = 0; done < length; ) {
 		const count = system.readSync(fd, window, done, length - done, position + done)

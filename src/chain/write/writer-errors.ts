@@ -24,10 +24,10 @@ export function takenOverError(
 }
 
 /**
- * Returns the error for written records that are no longer in memory and are lost because the file was cut or
- * changed.
+ * Returns the error for records that are lost because the file was cut or changed after they had been removed
+ * from memory.
  *
- * @param seq the seq of the last lost record.
+ * @param seq Seq of the last lost record.
  */
 export function cutOffError({ path, seq }: At, what: LiveFileLoss['what'], lost: number): MeshChainError {
 	const text =
@@ -54,7 +54,7 @@ export function rotationError(path: string, cause: unknown): MeshChainError {
 	return new MeshChainError('ROTATION_FAILED', text, { path, cause })
 }
 
-/** @param seq the seq of the first record that may be lost. */
+/** @param seq Seq of the first record that may be lost. */
 export function syncError({ path, seq }: At, cause: unknown): MeshChainError {
 	const text =
 		`${show(path)} could not be synced: ${messageOf(cause)}; ` +
@@ -63,7 +63,7 @@ export function syncError({ path, seq }: At, cause: unknown): MeshChainError {
 	return new MeshChainError('SYNC_FAILED', text, { path, seq, cause })
 }
 
-/** @param seq the seq of the first waiting record. */
+/** @param seq Seq of the first waiting record. */
 export function writeError(
 	{ path, seq, offset, waiting }: At & { readonly offset: number; readonly waiting: number },
 	cause: unknown,

@@ -22,14 +22,14 @@ export function takeLock(system: FileSystem, path: string, options: LockOptions)
 	}
 }
 
-/** The lock of a writer. If the lock file is removed, the lock is taken again. */
+/** The lock of a writer. It can be taken again after the lock file was removed. */
 export class WriterLock implements Lock {
 	readonly #system: FileSystem
 	readonly #path: string
 	readonly #mode: number
 	#lock: Lock
 
-	/** @throws {MeshChainError} the codes of {@link takeLock}. */
+	/** @throws {MeshChainError} The same errors as {@link takeLock}. */
 	constructor(system: FileSystem, path: string, options: LockOptions & { readonly mode: number }) {
 		this.#system = system
 		this.#path = path
@@ -45,11 +45,7 @@ export class WriterLock implements Lock {
 		return this.#lock.isHeld()
 	}
 
-	/**
-	 * Releases the lock.
-	 *
-	 * @throws {MeshChainError} `CLOSE_FAILED` if the lock file cannot be removed.
-	 */
+	/** @throws {MeshChainError} `CLOSE_FAILED` if the lock file cannot be removed. */
 	release(chain: 'closed' | 'unclosed', unwritten?: number): void {
 		try {
 			this.#lock.release(chain, unwritten)
@@ -59,9 +55,9 @@ export class WriterLock implements Lock {
 	}
 
 	/**
-	 * Returns whether the writer may continue the chain after the live file was lost. It may continue only if
-	 * no other writer has taken over the chain. For example, a running service continues its chain after `rm`
-	 * has removed the file.
+	 * Returns whether the writer may continue the chain after the live file was lost, and takes the lock again
+	 * if necessary. The writer may continue only if no other writer has taken over the chain. For example, a
+	 * running service continues its chain after `rm` has removed the file.
 	 */
 	outlives({ what }: LiveFileLoss, nowMs: number): boolean {
 		if (what === 'was taken over by another writer') return false
@@ -83,8 +79,8 @@ export class WriterLock implements Lock {
 }
 
 /**
- * Releases the lock after a failed opening. Does not throw, because the error from the opening is clearer.
- * The evidence of how the previous writer released the lock is preserved.
+ * Releases the lock after a failed opening. Never throws, because the error from the opening is more useful.
+ * Preserves the evidence of how the previous writer released the lock.
  */
 export function releaseQuietly(lock: Lock): void {
 	try {

@@ -16,15 +16,15 @@ export interface ChainWriterStats {
 	/** Number of successful writes and syncs. */
 	readonly writes: number
 	readonly syncs: number
-	/** Number of accepted records and bytes that have not reached the operating system. */
+	/** Number of accepted records, and of their bytes, that have not reached the operating system. */
 	readonly pendingRecords: number
 	readonly pendingBytes: number
 	/** Number of failed writes and syncs. */
 	readonly writeFailures: number
 	readonly syncFailures: number
 	/**
-	 * Number of failed writes to the watermark file next to the chain (`….durable`). They are retried. Until a
-	 * retry succeeds, the watermark covers less than is on disk.
+	 * Number of failed writes to the watermark file next to the chain (`….durable`). Failed writes are retried.
+	 * Until a retry succeeds, the watermark covers less than is on disk.
 	 */
 	readonly watermarkFailures: number
 	/** Seq of the last record that has reached the operating system. */
@@ -39,8 +39,8 @@ export interface ChainWriterStats {
 	 */
 	readonly moves: number
 	/**
-	 * Number of times that the chain continued in a new file because the live file had been removed,
-	 * replaced, cut or changed. The content of the old file was restored as a sealed file.
+	 * Number of times that the chain continued in a new file because the live file had been removed, replaced,
+	 * cut or changed. The valid part of the old file was restored as a sealed file.
 	 */
 	readonly regained: number
 	/** Number of records that could not be read back after a failed fsync. A `$gap` covers them. */
@@ -56,8 +56,8 @@ export interface ChainWriterStats {
 	/** Number of records that are not in the chain because another writer took it over. */
 	readonly strayRecords: number
 	/**
-	 * The state of the end of the chain when the chain was opened, and the action that was taken; undefined if
-	 * the end was clean.
+	 * The state in which the opening found the end of the chain, and the action that it took; undefined if the
+	 * end was clean.
 	 */
 	readonly recovery: ChainRecovery | undefined
 }

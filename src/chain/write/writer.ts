@@ -1,11 +1,11 @@
 /**
  * Implements the writer of a chain: adds records to the tail buffer of the live file, writes their bytes to
- * the file, and syncs the file. It creates a new file on request, and when the live file can no longer be
+ * the file, and syncs the file. Creates a new file on request, and when the live file can no longer be
  * trusted. All methods are synchronous except `sync`, `syncAndRotate` and `retain`. file-chain-appender.ts
  * handles turns, timers and policies.
  *
- * Invariants: there is one live file, and only the holder of the lock writes to it. After a failed fsync,
- * records that are only in that file are never acknowledged as on disk.
+ * Invariants: there is one live file, and only the holder of the lock writes to it. After a failed fsync of a
+ * file, records that are only in that file are never acknowledged as on disk.
  */
 import pLimit from 'p-limit'
 import { MeshChainError } from '../../model/errors.ts'
@@ -55,8 +55,7 @@ export class ChainWriter {
 	#syncFailure: MeshChainError | undefined
 	#takenOver: MeshChainError | undefined
 	/**
-	 * Error for lost records if a caller may be waiting for them to be synced. The next sync rejects with this
-	 * error.
+	 * Error for lost records that had not been acknowledged as on disk. The next sync rejects with this error.
 	 */
 	#loss: MeshChainError | undefined
 	#strayRecords = 0
@@ -124,7 +123,7 @@ export class ChainWriter {
 		return this.#end.pendingBytes
 	}
 
-	/** Number of bytes that have reached the operating system but are not known to be on disk. */
+	/** Number of bytes that have reached the operating system but have not been acknowledged as on disk. */
 	get unsyncedBytes(): number {
 		return this.#file.written - this.#file.durableOffset
 	}
@@ -143,7 +142,7 @@ export class ChainWriter {
 		return this.#end.live
 	}
 
-	/** Whether the chain exceeds its retention bounds, and a file can be removed. */
+	/** Whether the chain exceeds its bounds on bytes or records, and a file can be removed. */
 	get isTooLarge(): boolean {
 		return this.#end.isTooLarge
 	}
@@ -154,7 +153,7 @@ export class ChainWriter {
 	}
 
 	/**
-	 * Error that prevents records in this file from being acknowledged as on disk; undefined if there is
+	 * Error that prevents records in the live file from being acknowledged as on disk; undefined if there is
 	 * none.
 	 */
 	get syncFailure(): MeshChainError | undefined {
@@ -175,8 +174,9 @@ export class ChainWriter {
 	/**
 	 * Accepts one record. The caller has checked that there is room.
 	 *
-	 * @returns whether a frame was finished, so that a write may be due.
-	 * @throws {LogAppendError} `SEQ_NOT_INCREASING`, `APPEND_FAILED`, `CHAIN_TAKEN_OVER`.
+	 * @returns Whether a frame was finished, so that a write may be due.
+	 * @throws {LogAppendError} `SEQ_NOT_INCREASING`, `APPEND_FAILED`, `BATCH_TOO_LARGE`, `CHAIN_EXHAUSTED`,
+	 * `CHAIN_TAKEN_OVER`.
 	 */
 	push(record: LogRecord): boolean {
 		if (this.#takenOver !== undefined) this.checkRoom(record.seq)
@@ -226,7 +226,7 @@ export class ChainWriter {
 
 	/**
 	 * Ensures that this writer still has the live file. If the file was removed, replaced, cut or changed, and
-	 * if no other writer has the lock, the chain continues in a new file. In that case, the content of the old
+	 * no other writer has the lock, the chain continues in a new file. In that case, the valid part of the old
 	 * file is restored as a sealed file.
 	 *
 	 * @throws {MeshChainError} `WRITE_FAILED`, `SYNC_FAILED`, or `CHAIN_TAKEN_OVER`, which every later call
@@ -279,9 +279,9 @@ export class ChainWriter {
 	}
 
 	/**
-	 * Syncs synchronously when the process exits. While an fdatasync is in flight, nothing is synced or
-	 * acknowledged. The result of that fdatasync never arrives, and a second one that succeeds could
-	 * acknowledge pages that the first one lost.
+	 * Syncs the live file while the process exits. Does not sync it if an fdatasync is in flight: the result of
+	 * that fdatasync never arrives, and a second one that succeeds could acknowledge pages that the first one
+	 * lost.
 	 */
 	syncOnExit(): void {
 		if (this.#syncFailure !== undefined) this.move()
@@ -308,7 +308,7 @@ export class ChainWriter {
 	}
 
 	/**
-	 * Seals and syncs the live file, then continues in a new file. Not allowed while {@link isSyncing}.
+	 * Seals and syncs the live file, then continues in a new file. Must not be called while {@link isSyncing}.
 	 *
 	 * @throws {MeshChainError} `WRITE_FAILED`, `SYNC_FAILED`, `CHAIN_TAKEN_OVER`, or `ROTATION_FAILED` if the
 	 * live file cannot be replaced. After `ROTATION_FAILED`, the chain continues in that file.
@@ -345,7 +345,7 @@ export class ChainWriter {
 	/**
 	 * Removes the files that retention does not keep, after the chain has recorded their removal on disk.
 	 *
-	 * @param nowMs a clock reading. Files that are too old according to both this reading and the previous one
+	 * @param nowMs Clock reading. Files that are too old according to both this reading and the previous one
 	 * are removed.
 	 */
 	async retain(nowMs?: number): Promise<void> {
@@ -363,7 +363,7 @@ export class ChainWriter {
 		this.write()
 	}
 
-	/** Closes the file and releases the lock. No other method may be called afterwards. */
+	/** Closes the file and releases the lock. Afterwards, only {@link stats} and the getters may be used. */
 	close(isClean: boolean): void {
 		if (this.#closed) return
 		this.#closed = true
@@ -406,7 +406,7 @@ export class ChainWriter {
 
 	#nextFile(file: SegmentFile): void {
 		this.#syncFailure = undefined
-		// Nothing in the file counts as on disk until the file's name is known to be on disk.
+		// Nothing in the file counts as on disk until its directory entry has been synced.
 		if (file.poison !== undefined) throw this.#syncError(file.poison)
 		this.#writeWatermark()
 	}
@@ -442,7 +442,8 @@ export class ChainWriter {
 			file.acknowledge(reached!.offset, reached!.seq)
 			this.#writeWatermark()
 		} else if (this.#syncFailure !== undefined) {
-			// The old file was synced when it was replaced, but the name of the new file may not be on disk.
+			// The old file was synced when it was replaced, but the new file's directory entry may not have been
+			// synced.
 			throw this.#syncFailure
 		}
 		this.#reportLoss()

@@ -5,10 +5,7 @@ import { LogAppendError, messageOf } from '../../model/errors.ts'
 import type { LogRecord } from '../../model/record.ts'
 import type { ReplayTarget, UndeliveredRecords } from '../target.ts'
 
-/**
- * Appends the records of a replay to an appender. During the replay, nothing else may append to that
- * appender.
- */
+/** Passes the records of a replay to an appender. Nothing else may use that appender during the replay. */
 export class AppenderTarget implements ReplayTarget {
 	/** Name of the target in messages. */
 	readonly name = 'the appender'
@@ -32,7 +29,7 @@ export class AppenderTarget implements ReplayTarget {
 	}
 
 	/**
-	 * Appends the record with the appender's next seq and epoch. `origin` preserves the record's identity. Only
+	 * Appends the record with the appender's epoch and next seq. `origin` preserves the record's identity. Only
 	 * one append is in flight at a time. If a replay uses `concurrency`, further records wait in call order.
 	 */
 	write(record: LogRecord): void | Promise<void> {
@@ -41,7 +38,7 @@ export class AppenderTarget implements ReplayTarget {
 		if (appended !== undefined) return this.#inTurn(appended)
 	}
 
-	/** Returns the records that the appender has accepted but not committed. */
+	/** Returns the number and the first seq of the records that the appender has accepted but not committed. */
 	undelivered(): UndeliveredRecords | undefined {
 		if (committedSeqOf(this.#appender) === undefined) return undefined
 		this.#forgetCommitted()
@@ -62,7 +59,7 @@ export class AppenderTarget implements ReplayTarget {
 		await settle(this.#appender.close?.())
 	}
 
-	/** Appends a record. A seq is assigned only if the record is accepted. */
+	/** Appends a record. Advances the seq only if the appender accepts the record. */
 	#append(record: LogRecord): undefined | Promise<void> {
 		this.#refuseWhenFailing(record)
 		const seq = this.#seq + 1

@@ -1,5 +1,5 @@
 /**
- * A source that listens to an event of an `EventEmitter`. The source cannot wait, because `emit` is
+ * A source that listens for an event from an `EventEmitter`. The source cannot wait, because `emit` is
  * synchronous.
  */
 import { type EventEmitter, errorMonitor } from 'node:events'
@@ -12,8 +12,8 @@ import { checkMapping, type MappingOptions, sampleOf } from './mapping.ts'
 
 /**
  * Returns a source that pushes the first argument of each event. An `error`, `close` or `end` event means
- * that the connection is lost. The next sample restores the connection. Errors are only observed, so an
- * emitter without its own error handler still throws.
+ * that the connection is lost. The connection is regained when the next sample arrives. The source only
+ * observes errors, so an emitter without an `error` listener still throws.
  *
  * @throws {MeshChainError} `INVALID_OPTION`
  */

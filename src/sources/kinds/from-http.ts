@@ -4,7 +4,7 @@ import { checkFunction, checkIsObject, checkOptionNames, invalidOption } from '.
 import { MeshChainError, messageOf } from '../../model/errors.ts'
 import type { Source } from '../source.ts'
 
-/** Maximum size of a response body, in bytes. The limit exceeds the capacity of a record. */
+/** Maximum size of a response body, in bytes. The limit equals the maximum size of a record's `data`. */
 const BODY_BYTES_MAX = 1024 * 1024
 
 /** Byte order marks, which override the content type, as in browsers. */
@@ -14,22 +14,23 @@ const BYTE_ORDER_MARKS = [
 	[[0xfe, 0xff], 'utf-16be'],
 ] as const
 
-/** Options of `fromHttp`. */
+/** Options for `fromHttp`. */
 export interface HttpOptions {
 	/** Request headers. Default: none. */
 	readonly headers?: Readonly<Record<string, string>> | undefined
 	/**
-	 * Function that extracts the value from the response body. The function receives a JSON body as parsed
-	 * data, in which integers beyond 2^53 − 1 are bigints. It receives any other body as a string. Default: the
-	 * complete body is the value.
+	 * Function that extracts the value from the response body. A JSON body is passed as parsed data, in which
+	 * integers beyond 2^53 − 1 are bigints. Any other body is passed as a string. Default: the value is the
+	 * complete body.
 	 */
 	readonly value?: ((body: unknown) => unknown) | undefined
 }
 
 /**
- * Returns a source that sends a GET request to a URL. A read fails if the status is not 2xx, if the body is
- * larger than 1 MiB, or if the body contains bytes that are invalid in its charset. The charset is determined
- * by the byte order mark, or otherwise by the content type. Default: UTF-8.
+ * Returns a source that sends a GET request to a URL. A read fails if the status is not 2xx, or if the body
+ * is larger than 1 MiB, contains bytes that are invalid in its charset, or is not valid JSON although its
+ * content type is JSON. The byte order mark determines the charset. Without one, the content type does.
+ * Default: UTF-8.
  *
  * @throws {MeshChainError} `INVALID_OPTION`, for example if the URL contains credentials. Pass credentials in
  * the headers.
@@ -55,8 +56,8 @@ export function fromHttp(url: string | URL, options: HttpOptions = {}): Source {
 /**
  * Sends the request.
  *
- * @throws {Error} If the request fails. The message contains the reason, which errors from `fetch` contain
- * only in their cause.
+ * @throws {Error} If the request fails. The message includes the reason, which `fetch` provides only in the
+ * cause of its error.
  */
 async function answerOf(address: URL, init: RequestInit): Promise<Response> {
 	try {

@@ -5,10 +5,10 @@ import { aborted } from '../../platform/wait.ts'
 import type { SampleSink, Source } from '../source.ts'
 import { checkMapping, type MappingOptions, sampleOf, type ToSample } from './mapping.ts'
 
-/** Options of `fromNats`. */
+/** Options for `fromNats`. */
 export interface NatsOptions extends MappingOptions<NatsMessage> {
 	/**
-	 * Format of the payload, used for decoding if there is no `sample` function. A message that cannot be
+	 * Format in which the payload is decoded. Ignored if there is a `sample` function. A message that cannot be
 	 * decoded is dropped. Default: `'json'`.
 	 */
 	readonly decode?: 'json' | 'text' | 'bytes' | undefined
@@ -22,7 +22,7 @@ export interface NatsMessage {
 	readonly subject: string
 	/** Payload of the message. */
 	readonly data: Uint8Array
-	/** Returns the payload as JSON. */
+	/** Returns the payload, parsed as JSON. */
 	json(): unknown
 	/** Returns the payload as a string. */
 	string(): string
@@ -38,15 +38,14 @@ export interface NatsConnectionLike {
 		subject: string,
 		options: { callback: (error: Error | null, message: NatsMessage) => void; queue?: string },
 	): { readonly closed: Promise<unknown>; unsubscribe(): void }
-	/** Iterates over the status changes of the connection. */
+	/** Returns an iterable over the connection's status changes. */
 	status(): AsyncIterable<{ readonly type: string; readonly server?: unknown }>
 }
 
 /**
- * Returns a source that subscribes to a subject. The connection comes from `connect` in
- * `@nats-io/transport-node`. The caller owns the connection, and should open it with `maxReconnectAttempts:
- * -1`. While the connection is lost, the source is disconnected. The client renews the subscription
- * automatically.
+ * Returns a source that subscribes to a subject. The caller opens the connection with `connect` from
+ * `@nats-io/transport-node`, preferably with `maxReconnectAttempts: -1`, and owns it. While the connection is
+ * lost, the source is disconnected. The NATS client renews the subscription automatically.
  *
  * @throws {MeshChainError} `INVALID_OPTION`
  */
@@ -103,7 +102,7 @@ async function ended(closed: Promise<unknown>): Promise<void> {
 
 type Watcher = (cause: Error) => void
 
-/** One status reader for each connection, shared by all sources that use the connection. */
+/** Watchers by connection. All sources that use a connection share one status reader. */
 const watchers = processWide('nats-watchers', () => new WeakMap<NatsConnectionLike, Set<Watcher>>())
 
 function watch(connection: NatsConnectionLike, watcher: Watcher): () => void {
@@ -111,8 +110,9 @@ function watch(connection: NatsConnectionLike, watcher: Watcher): () => void {
 	if (set === undefined) {
 		set = new Set()
 		watchers.set(connection, set)
-		// A connection delivers messages even if its status changes cannot be read.
-		tell(connection, set).catch(() => {})
+		// The error is ignored, because a connection delivers messages even if its status changes cannot be read.
+		const done = () => void watchers.delete(connection)
+		tell(connection, set).then(done, done)
 	}
 	set.add(watcher)
 	return () => void set.delete(watcher)

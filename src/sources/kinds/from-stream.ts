@@ -28,8 +28,7 @@ export function fromStream<T = unknown>(
 	return {
 		async monitor(sink) {
 			const stream = (await settle(open(sink.signal))) as Readable
-			// The handler is attached after the stream is opened, because the signal may be aborted while the
-			// stream is being opened.
+			// If the signal was aborted while the stream was being opened, the stream is destroyed at once.
 			void aborted(sink.signal).then(() => attempt(() => void methodOf(stream, 'destroy')?.(), undefined))
 			sink.opened()
 			methodOf(stream, 'on')?.('data', (given: unknown) => {

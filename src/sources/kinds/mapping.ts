@@ -1,4 +1,4 @@
-/** Maps an item that a source receives to a sample. */
+/** Converts the items that a source receives into samples. */
 import { hush } from '../../guard/hush.ts'
 import { discard } from '../../guard/promises.ts'
 import { checkFunction, checkOptionNames, ifGiven } from '../../model/check.ts'
@@ -10,7 +10,7 @@ import type { Sample } from '../source.ts'
  */
 export type ToSample<T> = (item: T) => Sample | undefined
 
-/** Options of all sources that receive items. */
+/** Options shared by all sources that receive items. */
 export interface MappingOptions<T> {
 	/**
 	 * Mapping from an item to a sample. Default: the item is the value, and the time of receipt is the time.
@@ -18,7 +18,7 @@ export interface MappingOptions<T> {
 	readonly sample?: ToSample<T> | undefined
 }
 
-/** Checks the options. @throws {MeshChainError} `INVALID_OPTION` */
+/** Checks the options and returns the mapping, if any. @throws {MeshChainError} `INVALID_OPTION` */
 export function checkMapping<T>(
 	options: MappingOptions<T>,
 	others: readonly string[] = [],
@@ -29,7 +29,10 @@ export function checkMapping<T>(
 
 const GARBAGE: Sample = Object.freeze({ value: undefined })
 
-/** Returns the sample for an item; undefined if the item is skipped. */
+/**
+ * Returns the sample for an item; undefined if the item is skipped. If the mapping throws, returns a sample
+ * without a value.
+ */
 export function sampleOf<T>(item: T, toSample: ToSample<T> | undefined): Sample | undefined {
 	if (toSample === undefined) return { value: item }
 	try {

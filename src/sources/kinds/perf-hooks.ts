@@ -14,9 +14,9 @@ import type { Source } from '../source.ts'
 
 /** Timer delays since the last read. */
 export interface EventLoopDelay {
-	/** Mean of the delays. */
+	/** Mean delay. */
 	readonly meanMs: number
-	/** Median of the delays. */
+	/** Median delay. */
 	readonly p50Ms: number
 	/** 99th percentile of the delays. */
 	readonly p99Ms: number
@@ -26,9 +26,9 @@ export interface EventLoopDelay {
 
 /**
  * Returns a source that measures timer delays in this process. If the event loop was blocked for one second,
- * `maxMs` is about 1,000. The time since the last tick also counts, so a read that occurs before the delayed
- * tick already includes the block. In contrast, Node's `monitorEventLoopDelay` misses a block that starts
- * before its first tick after `reset`.
+ * `maxMs` is about 1,000. The time since the last tick also counts, so even a read before the delayed tick
+ * reports the block. In contrast, Node's `monitorEventLoopDelay` misses a block that starts before its first
+ * tick after `reset`.
  *
  * @param options `resolutionMs`: interval of the timer. Default: 10 ms.
  * @throws {MeshChainError} `INVALID_OPTION`
