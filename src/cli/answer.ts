@@ -47,7 +47,7 @@ export function answerText(
 export function headText({ link, seq }: Pick<ChainHead, 'link' | 'seq'>): string {
 	const covered =
 		seq === 0
-			? 'covers no records (a hash link is written about every 64 KiB and at close)'
-			: `covers the records up to seq ${seq}`
-	return `${link}, ${covered}`
+			? 'no hash link covers the records yet; links are written about every 64 KiB and at close'
+			: `hash links cover the records up to seq ${seq}`
+	return `${link} (${covered})`
 }

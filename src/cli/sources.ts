@@ -77,7 +77,7 @@ export const sources: Command = {
 		}
 		await terminal.stdout.write(text)
 		if (registry.entries.length === 0)
-			terminal.stderr.write(printed`mesh-chain: the registry contains no source\n`)
+			terminal.stderr.write(printed`mesh-chain: the registry contains no sources\n`)
 		return tellDamage(registry, terminal) ? STATUS.notOk : STATUS.ok
 	},
 }

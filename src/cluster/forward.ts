@@ -3,7 +3,7 @@
  * cluster is down, forwarding is only delayed.
  */
 import { createHash } from 'node:crypto'
-import { type Chain, FileChain, openChain, openForReading, rowsOf } from '../chain/index.ts'
+import { type Chain, type FileChain, openChain, openFileChain, rowsOf } from '../chain/index.ts'
 import { type ConsumerCursor, CursorFile } from '../consume/cursor-file.ts'
 import { lastOf } from '../consume/epoch-end.ts'
 import { resumeAfter } from '../consume/resume.ts'
@@ -185,7 +185,7 @@ class ChainForwarder implements Forwarder {
 
 	async #run(): Promise<void> {
 		try {
-			this.#chain = new FileChain(await openForReading(this.path, this.#options.fs))
+			this.#chain = await openFileChain(this.path, this.#options.fs)
 			const backoff = new Backoff(RETRY_MS_MIN, RETRY_MS_MAX)
 			while (!this.#isOver) {
 				const { messages } = this.#counts

@@ -26,7 +26,7 @@ import { type Postgres, startPostgres } from '../support/postgres.ts'
 let postgres: Postgres
 beforeAll(async () => {
 	postgres = await startPostgres()
-}, 60_000)
+})
 afterAll(() => postgres?.remove())
 
 const T = 'create table t (n int primary key, v text)'

@@ -166,7 +166,7 @@ test('a server that is killed repeatedly has every record once and in order', as
 	)
 	expect(failing!.length).toBeGreaterThanOrEqual(4)
 	expect(recovered).toHaveLength(failing!.length)
-}, 60_000)
+})
 
 test('the wait for a silent server ends, and records it may have stored are not sent twice', async () => {
 	const server = stoppable()
@@ -188,7 +188,7 @@ test('the wait for a silent server ends, and records it may have stored are not 
 		'in flight',
 		'after it',
 	])
-}, 60_000)
+})
 
 test('the loop works without a server, and all records arrive once there is one', async () => {
 	const server = stoppable()
@@ -208,7 +208,7 @@ test('the loop works without a server, and all records arrive once there is one'
 	const published = loop.snapshot()
 	await loop.close()
 	expect(await stored(appender, await server.url())).toEqual(published)
-}, 60_000)
+})
 
 test.each<Partial<JetStreamOptions>>([{ pendingRecordsMax: 20 }, { pendingBytesMax: 20 * 290 }])(
 	'pending records are bounded by %o: the loop keeps the newest, and a gap stands for the rest',
@@ -274,7 +274,7 @@ test('close() waits for a server that returns in time', async () => {
 	await closed
 	expect(appender.stats()).toMatchObject({ lostAtClose: 0, committedSeq: 1 })
 	expect(await stored(appender, await server.url())).toEqual([record(1)])
-}, 60_000)
+})
 
 test('acknowledged records that the servers lost become a gap and are counted', async () => {
 	const server = stoppable()

@@ -59,7 +59,7 @@ beforeAll(async () => {
 	await forwarder.flushed()
 	await forwarder.close()
 	rmSync(folder, { recursive: true, force: true })
-}, 60_000)
+})
 
 describe('permissions', () => {
 	test('as documented suffice to read, follow and pull', async () => {

@@ -116,7 +116,7 @@ test('sixteen waiting writers get the chain one after another', async () => {
 	expect(all.map(({ seq }) => seq!).sort((a, b) => a - b)).toEqual(all.map((_unused, index) => index + 1))
 	expect(await readAll(path, nodeFileSystem)).toHaveLength(CONTENDERS)
 	expect((await verifyChain(path)).findings).toEqual([])
-}, 120_000)
+})
 
 test('a stopped holder whose lock is removed by force learns it on waking, and harms nothing', async () => {
 	const path = join(temporaryFolder(), 'node.chain')
@@ -132,7 +132,7 @@ test('a stopped holder whose lock is removed by force learns it on waking, and h
 	const found = await readAll(path, nodeFileSystem)
 	expect(found.map(({ message }) => message)).toEqual(['of holder', 'of the next'])
 	expect((await verifyChain(path)).ok).toBe(true)
-}, 60_000)
+})
 
 // Simulates a system without flock, where only the text of the lock file identifies a holder.
 const NO_FLOCK = { PATH: '/nowhere' }
@@ -155,7 +155,7 @@ test('without flock, a reused pid blocks nobody, and a holder of unknown state k
 		// written to again.
 		if (isFree) expect(told).toMatchObject({ segment: 1 })
 	}
-}, 60_000)
+})
 
 /** Simulates containers: each has its own process 1 and sees no process of the other. */
 const CONTAINER = ['unshare', '--pid', '--fork', '--mount-proc', '--kill-child']
@@ -183,7 +183,7 @@ test('of two containers with the same pid on a shared volume, only one has the c
 		expect((await contend(path, 'the next', 0, { within })).code).toBe(kernel ? undefined : 'CHAIN_LOCKED')
 		expect(await readAll(path, nodeFileSystem)).toHaveLength(kernel ? 2 : 1)
 	}
-}, 60_000)
+})
 
 test('a holder without flock keeps its lock against one with it; worker threads are separate', async () => {
 	const path = join(temporaryFolder(), 'node.chain')
@@ -226,7 +226,7 @@ test('a holder without flock keeps its lock against one with it; worker threads 
 	expect((await contend(path, 'one with a kernel')).code).toBe('CHAIN_LOCKED')
 	const found = await readAll(path, nodeFileSystem)
 	checkRecords(found, { acknowledged: 0, published: 0, fs: nodeFileSystem, messageOf: String })
-}, 60_000)
+})
 
 function thisMachine() {
 	const bootId = nodeFileSystem.readFileSync('/proc/sys/kernel/random/boot_id').toString().trim()

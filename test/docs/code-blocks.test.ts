@@ -165,7 +165,7 @@ test('TypeScript examples compile under the strictest options', () => {
 	expect(examples.flatMap(typeErrors)).toEqual([])
 	const wrong = { ...examples[0]!, code: "import { MeshLoop } from 'mesh-chain'\nnew MeshLoop(1)" }
 	expect(typeErrors(wrong)).toHaveLength(1)
-}, 60_000)
+})
 
 describe('README.md', () => {
 	const programs = readme.filter(isJavaScript)

@@ -15,7 +15,7 @@ import { newClient, newPool, type Postgres, startPostgres } from '../support/pos
 let postgres: Postgres
 beforeAll(async () => {
 	postgres = await startPostgres()
-}, 60_000)
+})
 afterAll(() => postgres?.remove())
 
 // biome-ignore lint/suspicious/noExplicitAny: these tests use more than the types of node-postgres cover

@@ -10,7 +10,7 @@ let postgres: Postgres
 beforeAll(async () => {
 	postgres = await startPostgres()
 	process.stdout.write(`${postgres.version}\n`)
-}, 60_000)
+})
 afterAll(() => postgres?.remove())
 
 async function journaled(options: JournalOptions = {}) {

@@ -12,7 +12,7 @@ import { type Disturbance, unreliableNetwork } from '../support/unreliable-netwo
 let postgres: Postgres
 beforeAll(async () => {
 	postgres = await startPostgres()
-}, 60_000)
+})
 afterAll(() => postgres?.remove())
 
 const TABLE = 'create table done (label text, step int)'

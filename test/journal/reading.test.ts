@@ -245,7 +245,7 @@ describe('against Postgres', () => {
 	let postgres: Postgres
 	beforeAll(async () => {
 		postgres = await startPostgres()
-	}, 60_000)
+	})
 	afterAll(() => postgres?.remove())
 
 	const SCHEMA = `

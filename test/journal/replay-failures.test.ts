@@ -15,7 +15,7 @@ import { unreliableNetwork } from '../support/unreliable-network.ts'
 let postgres: Postgres
 beforeAll(async () => {
 	postgres = await startPostgres()
-}, 60_000)
+})
 afterAll(() => postgres?.remove())
 
 const T = 'create table t (n int)'
@@ -97,7 +97,7 @@ test('a silent server is abandoned soon after the timeout, and its statement is 
 		ended: 'end',
 	})
 	await expect.poll(() => network.open).toBe(0)
-}, 30_000)
+})
 
 const sum = (counts: object) => Object.values(counts).reduce((total: number, count) => total + count, 0)
 

@@ -15,7 +15,7 @@ let postgres: Postgres
 beforeAll(async () => {
 	postgres = await startPostgres()
 	process.stdout.write(`${postgres.version}\n`)
-}, 60_000)
+})
 afterAll(() => postgres?.remove())
 
 test('a pgbench run replays into a copy with equal tables and equal answers', async () => {

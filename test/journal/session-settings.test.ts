@@ -10,7 +10,7 @@ import { type Postgres, startPostgres } from '../support/postgres.ts'
 let postgres: Postgres
 beforeAll(async () => {
 	postgres = await startPostgres()
-}, 60_000)
+})
 afterAll(() => postgres?.remove())
 
 const SHOPS = ['one', 'two', 'three']

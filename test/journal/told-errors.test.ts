@@ -22,7 +22,7 @@ beforeAll(async () => {
 		postgres.config,
 		`create table late (n int unique deferrable initially deferred); insert into late values (1)`,
 	)
-}, 60_000)
+})
 afterAll(() => postgres?.remove())
 
 // biome-ignore lint/suspicious/noExplicitAny: these tests use more than the types of node-postgres cover

@@ -11,7 +11,7 @@ import { type Postgres, startPostgres } from '../support/postgres.ts'
 let postgres: Postgres
 beforeAll(async () => {
 	postgres = await startPostgres()
-}, 60_000)
+})
 afterAll(() => postgres?.remove())
 
 const TYPES = `
@@ -128,7 +128,7 @@ test('values of every type are recorded as bound, and replay to equal rows and a
 	const content = await contentOf(source)
 	expect(Object.keys(content)).toHaveLength(types.length)
 	expect(await contentOf(target)).toEqual(content)
-}, 60_000)
+})
 
 async function write(pool: pg.Pool, types: [string, unknown[]][], failures: unknown[]): Promise<void> {
 	for (const [index, [type, values]] of types.entries()) {

@@ -115,7 +115,7 @@ test(`no record is lost at the seam while writers write and rotate (MESH_CHAIN_S
 		found.push(...(await take(tail, written() - found.length)))
 		expectEach(found, nodes)
 	}
-}, 60_000)
+})
 
 test('filters apply to history and to new records', async () => {
 	const folder = temporaryFolder()
@@ -255,7 +255,7 @@ test('an error in one chain ends it with that error, however busy the others are
 	expect(thrown).toMatchObject({ code: 'CHAIN_REPLACED', path: a.appender.path })
 	expect((await tail.next()).done).toBe(true)
 	expect(open.size).toBe(3)
-}, 60_000)
+})
 
 test('closing one chain or all of them during a tail is reported', async () => {
 	const folder = temporaryFolder()

@@ -56,9 +56,7 @@ function resultsAsTheyAre() {
 	return readdirSync(RESULTS).map((name) => [name, statSync(join(RESULTS, name)).mtimeMs])
 }
 
-test('every bench runs and checks its work; a smoke run leaves no results', {
-	timeout: 120_000,
-}, async () => {
+test('every bench runs and checks its work; a smoke run leaves no results', async () => {
 	const before = resultsAsTheyAre()
 	const { status, stdout, stderr } = await bench('--smoke')
 	expect(status, stderr).toBe(0)
@@ -90,7 +88,7 @@ test('two benches at once are refused, because they would measure each other', a
 	expect(stderr).toContain(`another bench is running (process ${process.pid})`)
 })
 
-test('two builds are compared in every workload, with every record', { timeout: 120_000 }, async () => {
+test('two builds are compared in every workload, with every record', async () => {
 	const small = ['--records', '200', '--turn', '100', '--seconds', '0.1', '--runs', '1']
 	const { status, stdout, stderr } = await run(process.execPath, ['bench/compare.mjs', '.', ...small], {
 		cwd: ROOT,

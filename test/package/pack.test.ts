@@ -39,7 +39,7 @@ beforeAll(async () => {
 	writeFileSync(join(folder, 'use.mjs'), `import ${names} from 'mesh-chain'\n${USE}`)
 	writeFileSync(join(folder, 'use.cjs'), `const ${names} = require('mesh-chain'); (async () => { ${USE} })()`)
 	return () => rmSync(folder, { recursive: true, force: true })
-}, 240_000)
+})
 
 test('it contains the intended files and runs no install script', async () => {
 	const { stdout } = await must('tar', ['-tzf', tarball], folder)
@@ -113,9 +113,7 @@ test('the links of its pages lead to files in it', async () => {
 	expect(broken).toEqual([])
 })
 
-test('the Fastify example records answered orders with it, and closes the chain on SIGTERM', {
-	timeout: 240_000,
-}, async () => {
+test('the Fastify example records answered orders with it, and closes the chain on SIGTERM', async () => {
 	const example = join(folder, 'fastify')
 	cpSync(join(ROOT, 'examples/fastify'), example, {
 		recursive: true,

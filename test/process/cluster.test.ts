@@ -61,7 +61,7 @@ test('the same commands read the forwarded chains of two nodes and their files',
 	expect([replayed.status, (await dumpOf(target)).length]).toEqual([0, 20])
 	const { stdout } = await meshChain(['info', `${address}?node=a`, '-o', 'json'])
 	expect(JSON.parse(stdout)).toMatchObject({ records: 20, firstSeq: 1, lastSeq: 20, levels: { info: 20 } })
-}, 60_000)
+})
 
 test('following a stream includes nodes that begin later', async () => {
 	const [first, second] = [await chainOf('a', 3), await chainOf('b', 4)]
@@ -86,7 +86,7 @@ test('following a stream includes nodes that begin later', async () => {
 	const ended = new Promise((resolve) => child.once('close', resolve))
 	child.kill('SIGINT')
 	expect(await ended).toBe(0)
-}, 30_000)
+})
 
 describe('reports errors', () => {
 	const there = () => `${server.url}/nowhere`

@@ -101,7 +101,7 @@ test('zsh completes commands, options and choices', async () => {
 	expect(await inZsh(cwd, 'mesh-chain dump -o n')).toContain('ndjson')
 	expect(await inZsh(cwd, 'mesh-chain sources st')).toContain('status')
 	expect(await inZsh(cwd, 'mesh-chain sources status no')).toContain('node.chain')
-}, 60_000)
+})
 
 test('an unknown shell is refused, with a list of the known ones', async () => {
 	const { status, stderr } = await meshChain(['completion', 'tcsh'])

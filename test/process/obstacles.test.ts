@@ -151,4 +151,4 @@ test('another user never sees a live writer as dead: the state is open or unknow
 		await appender.close()
 		expect(existsSync(`${path}.lock`)).toBe(false)
 	}
-}, 60_000)
+})

@@ -70,4 +70,4 @@ test('under node --watch, each start is an opening of one chain, and earlier one
 	expect((await collect(chain.records())).map(({ message }) => message)).toEqual(['first', 'second'])
 	expect((await chain.info()).epochs.map(({ state }) => state)).toEqual(['closed', 'closed'])
 	await chain.close()
-}, 60_000)
+})

@@ -13,7 +13,7 @@ import { temporaryFolder } from '../support/temporary.ts'
 let postgres: Postgres
 beforeAll(async () => {
 	postgres = await startPostgres()
-}, 60_000)
+})
 afterAll(() => postgres?.remove())
 
 const TABLE = 'create table t (id int primary key, name text)'

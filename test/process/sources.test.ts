@@ -179,7 +179,7 @@ test('a damaged registry gives status 3, and the rest of it is shown', async () 
 test('an empty registry gives status 0, with a message', async () => {
 	const folder = await archived({})
 	const { status, stderr } = await meshChain(['sources', 'status', folder])
-	expect([status, stderr]).toEqual([0, 'mesh-chain: the registry contains no source\n'])
+	expect([status, stderr]).toEqual([0, 'mesh-chain: the registry contains no sources\n'])
 })
 
 test('other files and folders are refused, with advice', async () => {

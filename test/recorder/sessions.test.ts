@@ -299,7 +299,7 @@ describe('a process that is killed', () => {
 		expect(indexes(await killed.eventsSince(0))).toEqual([0, 1])
 		expect(await killed.checkpoints()).toMatchObject([{ id: 'c', state: { done: 1 }, eventIndex: 1 }])
 		expect(indexes(await (await openSession(chain, 'job')).eventsSince(0))).toEqual([0])
-	}, 60_000)
+	})
 })
 
 describe('a chain of several files', () => {

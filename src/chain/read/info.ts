@@ -1,9 +1,7 @@
 /** Collects `ChainInfo` in one walk over the entries of a chain, or over the anchors of a large chain. */
-import { checkBoolean } from '../../model/check.ts'
-import { defineOptions, type OptionRules, withDefault } from '../../model/define-options.ts'
 import { type GapData, isGap, LOG_LEVELS, type LogLevel, type LogRecord } from '../../model/record.ts'
 import { answerFor, type Severity, severityOfRecord } from '../answer.ts'
-import type { ChainHead, ChainInfo, ChainInfoOptions, ChainState, EpochInfo, SegmentInfo } from '../chain.ts'
+import type { ChainHead, ChainInfo, ChainState, EpochInfo, SegmentInfo } from '../chain.ts'
 import { lockObstacle, readHolder, readUnwritten } from '../files/lock-holder.ts'
 import { type Anchor, CLOSED_WITHOUT_EXIT } from '../format/anchor.ts'
 import type { Frame } from '../format/frame.ts'
@@ -18,10 +16,6 @@ import { walkedFile } from './file-query.ts'
 import { type DescribedRegion, infoParts } from './info-parts.ts'
 import { causeOfAbsence, gapBeforeFirst, removedGap } from './missing-files.ts'
 import { wholeFile } from './seek.ts'
-
-export const INFO_OPTIONS = defineOptions({
-	full: withDefault(false, checkBoolean),
-} satisfies OptionRules<ChainInfoOptions>)
 
 /** Number of bytes that are always read, so that `info()` covers every frame of a small chain. */
 const READ_BYTES_MIN = 1024 * 1024

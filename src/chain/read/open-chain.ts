@@ -4,7 +4,7 @@ import type { EventMap } from '../../model/events.ts'
 import { type FileSystem, nodeFileSystem } from '../../platform/file-system.ts'
 import type { Chain } from '../chain.ts'
 import { openForReading } from './open-file.ts'
-import { FileChain } from './reader.ts'
+import type { FileChain } from './reader.ts'
 
 /**
  * Opens a chain for reading, even while a writer has it open. `E` is the event map of the loop that wrote the
@@ -27,7 +27,13 @@ export async function openChain<E extends object = EventMap>(
 ): Promise<Chain<E>> {
 	checkOptionNames(options, ['fs'])
 	const { fs = nodeFileSystem } = options
-	const file = await openForReading(path, checkFileSystem('fs', fs))
-	const chain: Chain = new FileChain(file)
+	const chain: Chain = await openFileChain(path, checkFileSystem('fs', fs))
 	return chain as Chain<E>
+}
+
+/** Opens a chain, for code that also needs its frames. Throws the same errors as {@link openChain}. */
+export async function openFileChain(path: string, fs: FileSystem): Promise<FileChain> {
+	// Loaded when it is used, because most services only write.
+	const { FileChain } = await import('./reader.ts')
+	return new FileChain(await openForReading(path, fs))
 }

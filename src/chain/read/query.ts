@@ -4,14 +4,17 @@
  * entries of a walk, and limit.ts applies the limit and the rule for gaps.
  */
 import { show } from '../../guard/show.ts'
+import { checkBoolean, checkSignal, checkTimerMs, ifGiven } from '../../model/check.ts'
 import { MeshChainError } from '../../model/errors.ts'
 import { type ResolvedFilter, resolveFilter } from '../../model/filter.ts'
 import { isOwnKind } from '../../model/record.ts'
-import type { ChainQuery } from '../chain.ts'
+import type { ChainQuery, TailQuery } from '../chain.ts'
 import { type Extent, PRESENCE_GAP, PRESENCE_PLAIN } from '../format/anchor.ts'
 import { FLAG_CONTROL, type Frame, LEVELS_MASK } from '../format/frame.ts'
 
 const QUERY_KEYS = ['limit', 'reverse', 'gaps'] as const
+const POLL_MS_DEFAULT = 200
+const TAIL_KEYS = ['pollIntervalMs', 'durableOnly', 'signal'] as const
 
 export interface ResolvedQuery extends ResolvedFilter {
 	readonly limit: number
@@ -103,4 +106,24 @@ function isEverything(filter: ResolvedFilter): boolean {
 
 function invalidQuery(key: string, value: unknown, allowed: string): MeshChainError {
 	return new MeshChainError('INVALID_FILTER', `${key} must be ${allowed}, not ${show(value)}`)
+}
+
+export interface ResolvedTail {
+	readonly query: ResolvedQuery
+	readonly pollIntervalMs: number
+	readonly durableOnly: boolean
+	readonly signal: AbortSignal | undefined
+}
+
+/** @throws {MeshChainError} `INVALID_FILTER`, `INVALID_LEVEL`, `INVALID_OPTION` */
+export function resolveTail(query: TailQuery): ResolvedTail {
+	const resolved = resolveQuery(query, TAIL_KEYS)
+	const { pollIntervalMs = POLL_MS_DEFAULT, durableOnly = false, signal } = query
+	checkTimerMs('pollIntervalMs', pollIntervalMs)
+	checkBoolean('durableOnly', durableOnly)
+	ifGiven('signal', signal, checkSignal)
+	if (resolved.reverse || resolved.limit !== Number.POSITIVE_INFINITY) {
+		throw new MeshChainError('INVALID_FILTER', 'a tail has no end, so reverse and limit are not allowed')
+	}
+	return { query: resolved, pollIntervalMs, durableOnly, signal }
 }

@@ -13,12 +13,13 @@ import { anchorBefore, type OpenSegment, walkFile } from '../scan/walk.ts'
 import { ChainFiles } from './chain-files.ts'
 import { FRAMES, type FrameOrGap, RECORDS } from './collectors.ts'
 import { matchingIn, missingStart, walkedFile } from './file-query.ts'
-import { gatherInfo, INFO_OPTIONS, stateOf } from './info.ts'
+import { gatherInfo, stateOf } from './info.ts'
+import { INFO_OPTIONS } from './info-options.ts'
 import { applyGapRule, limitBatches } from './limit.ts'
 import { asReadError } from './open-file.ts'
-import { type ResolvedQuery, resolveQuery } from './query.ts'
+import { type ResolvedQuery, resolveQuery, resolveTail } from './query.ts'
 import { RecordIterator, recordsOf } from './record-iterator.ts'
-import { resolveTail, Tail } from './tail.ts'
+import { Tail } from './tail.ts'
 
 export class FileChain implements Chain {
 	readonly path: string

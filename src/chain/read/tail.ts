@@ -8,11 +8,9 @@
  * lacks a resource, the walk waits at its position.
  */
 import { show } from '../../guard/show.ts'
-import { checkBoolean, checkSignal, checkTimerMs, ifGiven } from '../../model/check.ts'
 import { MeshChainError } from '../../model/errors.ts'
 import { isSameFile, systemCode } from '../../platform/file-system.ts'
 import { Sleeper } from '../../platform/wait.ts'
-import type { TailQuery } from '../chain.ts'
 import { mayBeHeld } from '../files/lock-holder.ts'
 import { readWatermark } from '../files/watermark-file.ts'
 import type { Anchor } from '../format/anchor.ts'
@@ -25,31 +23,8 @@ import { matchingIn, missingStart, walkedFile } from './file-query.ts'
 import { causeOfAbsence, removedGap } from './missing-files.ts'
 import { asReadError } from './open-file.ts'
 import { Patience } from './patience.ts'
-import { type ResolvedQuery, resolveQuery } from './query.ts'
+import type { ResolvedQuery, ResolvedTail } from './query.ts'
 import { findStretches, type Stretch } from './seek.ts'
-
-const POLL_MS_DEFAULT = 200
-const TAIL_KEYS = ['pollIntervalMs', 'durableOnly', 'signal'] as const
-
-export interface ResolvedTail {
-	readonly query: ResolvedQuery
-	readonly pollIntervalMs: number
-	readonly durableOnly: boolean
-	readonly signal: AbortSignal | undefined
-}
-
-/** @throws {MeshChainError} `INVALID_FILTER`, `INVALID_LEVEL`, `INVALID_OPTION` */
-export function resolveTail(query: TailQuery): ResolvedTail {
-	const resolved = resolveQuery(query, TAIL_KEYS)
-	const { pollIntervalMs = POLL_MS_DEFAULT, durableOnly = false, signal } = query
-	checkTimerMs('pollIntervalMs', pollIntervalMs)
-	checkBoolean('durableOnly', durableOnly)
-	ifGiven('signal', signal, checkSignal)
-	if (resolved.reverse || resolved.limit !== Number.POSITIVE_INFINITY) {
-		throw new MeshChainError('INVALID_FILTER', 'a tail has no end, so reverse and limit are not allowed')
-	}
-	return { query: resolved, pollIntervalMs, durableOnly, signal }
-}
 
 export class Tail<T> {
 	readonly #files: ChainFiles

@@ -457,5 +457,5 @@ describe(`random queries (MESH_CHAIN_SEED=${SEED})`, () => {
 		}
 		await chain.close()
 		await appender.close()
-	}, 60_000)
+	})
 })

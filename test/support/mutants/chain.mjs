@@ -157,8 +157,8 @@ export default [
 	},
 	{
 		name: 'a repair does not check again once it has the lock',
-		file: 'src/chain/verify/repair.ts',
-		from: 'const now = await planFor(path, verifyOptions)',
+		file: 'src/chain/verify/repair-files.ts',
+		from: 'const now = await planFor(path, options)',
 		to: 'const now = { plan }',
 		tests: ['test/chain/verify/repair.test.ts'],
 	},

@@ -283,4 +283,25 @@ export default [
 		to: '',
 		tests: ['test/codec/row-encoder.test.ts', 'test/chain/format/crafted-rows.test.ts'],
 	},
+	{
+		name: 'the row of a record that does not fit stays in the frame',
+		file: 'src/codec/row-encoder.ts',
+		from: 'this.#writer.pos = start\n\t\tthis.#ascii = ascii\n\t\treturn false',
+		to: 'return false',
+		tests: ['test/chain/write/refused-records.test.ts'],
+	},
+	{
+		name: 'a plain row that does not fit stays in the frame',
+		file: 'src/codec/row-encoder.ts',
+		from: 'this.#rope.removeLast()',
+		to: '',
+		tests: ['test/chain/write/refused-records.test.ts'],
+	},
+	{
+		name: 'a refused value is shown on several lines',
+		file: 'src/guard/show.ts',
+		from: ".replaceAll(/\\s*[\\r\\n\\u2028\\u2029]\\s*/g, ' ')",
+		to: '',
+		tests: ['test/guard/values.test.ts'],
+	},
 ]

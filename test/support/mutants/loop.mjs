@@ -112,4 +112,11 @@ export default [
 		to: 'return undefined',
 		tests: ['test/journal/redact-statement.test.ts'],
 	},
+	{
+		name: 'a Tee takes some children and then refuses one',
+		file: 'src/appender.ts',
+		from: 'for (const appender of appenders) checkAppender(appender)\n',
+		to: '',
+		tests: ['test/appenders/tee.test.ts'],
+	},
 ]

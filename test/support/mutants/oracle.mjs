@@ -16,7 +16,7 @@ export default [
 	},
 	{
 		name: 'a verification accepts an entry that exceeds its file',
-		file: 'src/chain/verify/verify.ts',
+		file: 'src/chain/verify/examine.ts',
 		from: 'const end = Math.max(HEADER_BYTES, Math.min(size, listed.end ?? size))',
 		to: 'const end = size',
 		tests: ['test/oracle/format-oracle.test.ts'],

@@ -56,4 +56,11 @@ export default [
 		to: 'undefined ??',
 		tests: ['test/sources', 'test/behaviours/channel-manager.test.ts'],
 	},
+	{
+		name: 'the source contract accepts a source that never confirms',
+		file: 'src/testing/source-contract.ts',
+		from: 'await until(() => this.#confirms(source, sink),',
+		to: 'await until(() => true || this.#confirms(source, sink),',
+		tests: ['test/contract/sources.test.ts'],
+	},
 ]
