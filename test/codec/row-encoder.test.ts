@@ -185,6 +185,17 @@ test('a record that cannot be packed leaves no bytes, and the rows around it are
 	expect(bytes).toEqual(Buffer.concat([single, single]))
 })
 
+test('a record that does not fit leaves no bytes, whatever the rows around it are', () => {
+	const property = fc.property(fc.array(record, { maxLength: 6 }), record, record, (before, one, after) => {
+		const encoder = new RowEncoder()
+		for (const each of before) encoder.encode(each, BASE_TS_MS)
+		expect(encoder.encode(one, BASE_TS_MS, 0)).toBe(false)
+		expect(encoder.encode(after, BASE_TS_MS)).toBe(true)
+		expect(finished(encoder)).toEqual(encodeAll([...before, after]))
+	})
+	fc.assert(property, { numRuns: 500 })
+})
+
 test('rows are decoded equally after any earlier rows, valid or malformed', () => {
 	const row = fc.record({
 		each: record,

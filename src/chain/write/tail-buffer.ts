@@ -151,7 +151,7 @@ export class TailBuffer {
 		let lastSeq = 0
 		let pos = start
 		do {
-			const length = looksLikeFrame(bytes, pos) ? (claimedLength(bytes, pos) ?? 0) : ANCHOR_BYTES
+			const length = looksLikeFrame(bytes, pos) ? (claimedLength(bytes, pos) ?? end - pos) : ANCHOR_BYTES
 			if (pos > start && pos + length - start > bytesMax) break
 			const head = readFrameHeader(bytes, pos, pos + length, 0)
 			if (looksLikeFrame(bytes, pos) && head !== undefined) lastSeq = head.baseSeq + head.rows - 1

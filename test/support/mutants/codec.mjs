@@ -295,7 +295,7 @@ export default [
 		file: 'src/codec/row-encoder.ts',
 		from: 'this.#rope.removeLast()',
 		to: '',
-		tests: ['test/chain/write/refused-records.test.ts'],
+		tests: ['test/codec/row-encoder.test.ts'],
 	},
 	{
 		name: 'a refused value is shown on several lines',
