@@ -73,7 +73,7 @@ export class RowEncoder {
 		this.#ropeTsMs = baseTsMs
 		if (this.#rope.add(record, record.tsMs - baseTsMs)) {
 			if (this.lengthMax <= bytesMax) return true
-			this.#rope.removeLast()
+			this.#removeLastFromRope()
 			return false
 		}
 		this.#writeRope()
@@ -92,6 +92,13 @@ export class RowEncoder {
 		this.#writer.pos = start
 		this.#ascii = ascii
 		return false
+	}
+
+	/** Builds the rope again without its last row. This is rare, so {@link encode} keeps nothing for it. */
+	#removeLastFromRope(): void {
+		const kept = this.#rope.records.slice(0, this.#rope.count - 1)
+		this.#rope.clear()
+		for (const record of kept) this.#rope.add(record, record.tsMs - this.#ropeTsMs)
 	}
 
 	#writeRope(): void {

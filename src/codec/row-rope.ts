@@ -37,8 +37,6 @@ export class RowRope {
 	 * characters are above 0x7f.
 	 */
 	#highBytes = 0
-	/** Number of characters before the last row. */
-	#lastStart = 0
 	#nodeId: string | undefined
 	#nodeIdText = ''
 	/**
@@ -75,20 +73,11 @@ export class RowRope {
 		let row = start + middle + body
 		if (columns > 4) row += daemonId === null ? NIL : TEXT_HEADERS[daemonId.length]! + daemonId
 		if (columns > 5) row += this.#nodeText(nodeId!)
-		this.#lastStart = this.#text.length
 		this.#text += row
 		// Counts the header of the array, and one byte for each column except the first two.
 		this.#highBytes += columns - 1
 		this.records[this.count++] = record
 		return true
-	}
-
-	/** Removes the row that {@link add} has just added. */
-	removeLast(): void {
-		const columns = this.#text.charCodeAt(this.#lastStart) & 0xf
-		this.#text = this.#text.slice(0, this.#lastStart)
-		this.#highBytes -= columns - 1
-		this.count--
 	}
 
 	/** Returns the encoded node id, which is cached because it is usually the same as the previous one. */

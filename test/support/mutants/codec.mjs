@@ -293,7 +293,7 @@ export default [
 	{
 		name: 'a plain row that does not fit stays in the frame',
 		file: 'src/codec/row-encoder.ts',
-		from: 'this.#rope.removeLast()',
+		from: 'this.#removeLastFromRope()\n',
 		to: '',
 		tests: ['test/codec/row-encoder.test.ts'],
 	},
