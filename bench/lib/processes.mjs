@@ -11,7 +11,8 @@ const LONGEST_MS = 180_000
 const CHILDREN = join(import.meta.dirname, '..', 'children')
 
 /**
- * Runs `children/NAME.mjs` with a job, and returns the line of JSON that it printed.
+ * Runs `children/NAME.mjs` with a job, and returns the line of JSON that it printed. `job.node` contains
+ * options for Node, and `job.env` additional environment variables.
  *
  * @throws If the child fails, or if the data that it read back differs from the data that it wrote.
  */
@@ -29,9 +30,11 @@ export function runUntilKilled(name, job) {
 }
 
 function spawn(name, job) {
-	const args = ['--expose-gc', join(CHILDREN, `${name}.mjs`), JSON.stringify(job)]
+	const { node = [], env = {} } = job
+	const args = ['--expose-gc', ...node, join(CHILDREN, `${name}.mjs`), JSON.stringify(job)]
 	return spawnSync(process.execPath, args, {
 		encoding: 'utf8',
+		env: { ...process.env, ...env },
 		stdio: ['ignore', 'pipe', 'pipe'],
 		timeout: LONGEST_MS,
 	})

@@ -4,6 +4,10 @@
  */
 export const settings = {
 	'mesh-chain': '`FileChainAppender` with default options (durability `os`)',
+	'mesh-chain without generated code':
+		'`node --disallow-code-generation-from-strings`, so that no function is generated for a shape',
+	'mesh-chain without SHA instructions':
+		'`OPENSSL_ia32cap=:~0x20000000`, so that hash links are computed as on an older processor',
 	'pino sync': '`sync: true`, each line written immediately',
 	'pino flush': '`sync: true`, `minLength: 4096`, `flush()` at the end of each turn',
 	'pino flushSync': 'the same with `flushSync()`, which also syncs to disk',
@@ -16,4 +20,14 @@ export const settings = {
 	'event-storage': 'one `commit` per turn, then `storage.flush()`',
 	hypercore: 'one `append` of a batch per turn, blocks packed by msgpackr',
 	msgpackr: '`useRecords: false`, rows as arrays, in memory only',
+}
+
+/** Ways to run mesh-chain that are slower than the default, as fields of a contender. */
+export const WITHOUT_GENERATED_CODE = {
+	name: 'mesh-chain without generated code',
+	node: ['--disallow-code-generation-from-strings'],
+}
+export const WITHOUT_SHA_INSTRUCTIONS = {
+	name: 'mesh-chain without SHA instructions',
+	env: { OPENSSL_ia32cap: ':~0x20000000' },
 }

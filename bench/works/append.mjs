@@ -5,10 +5,13 @@
 import { join } from 'node:path'
 import { emptyFolder, runChild, runUntilKilled } from '../lib/processes.mjs'
 import { outcome, rounds } from '../lib/rounds.mjs'
+import { WITHOUT_GENERATED_CODE, WITHOUT_SHA_INSTRUCTIONS } from '../lib/settings.mjs'
 
 const TURNS_BEFORE_KILL = 7
 
 const OURS = { name: 'mesh-chain', contender: 'mesh-chain', gzip: true }
+/** Measured beside the default where a turn has many records, and most of the time is spent in JavaScript. */
+const OURS_SLOWER = [WITHOUT_GENERATED_CODE, WITHOUT_SHA_INSTRUCTIONS].map((way) => ({ ...OURS, ...way }))
 const SQLITE = { name: 'better-sqlite3', contender: 'better-sqlite3' }
 const LMDB = { name: 'lmdb', contender: 'lmdb' }
 const LEVEL = { name: 'classic-level', contender: 'classic-level' }
@@ -38,6 +41,11 @@ const WITHOUT_TARGET = [SQLITE, LMDB, EVENT_STORAGE, LEVEL, HYPERCORE, PACK].map
 
 function fasterThanPino(atLeast) {
 	return { ...faster('', atLeast), peers: PINO, label: 'fastest pino' }
+}
+
+/** The same ratio for the slower ways to run mesh-chain. They have no targets. */
+function beside(check) {
+	return OURS_SLOWER.map(({ name }) => ({ ...check, ours: name, atLeast: undefined }))
 }
 
 function smaller(atMost) {
@@ -97,7 +105,9 @@ const SMOKE = { rounds: 1, records: 1_000, warmUpRecords: 100 }
 /** Records with data, which only the peers that are loggers or databases of rows write. */
 function appendData(record, turn, checks, records) {
 	const ways = turn === 1 ? [pino('sync')] : PINO_SETTINGS.map(pino)
-	return append(record, turn, [OURS, ...ways, SQLITE], checks, {
+	const ours = turn === 1000 ? [OURS, ...OURS_SLOWER] : [OURS]
+	const all = turn === 1000 ? [...checks, ...beside(fasterThanPino())] : checks
+	return append(record, turn, [...ours, ...ways, SQLITE], all, {
 		full: { rounds: 5, records, warmUpRecords: records },
 		quick: { rounds: 1, records: records / 5, warmUpRecords: records / 5, kills: false },
 		smoke: { ...SMOKE, records: Math.min(turn * 10, SMOKE.records) },
@@ -123,6 +133,7 @@ const plain = [
 		1000,
 		[
 			OURS,
+			...OURS_SLOWER,
 			pino('sync'),
 			pino('flushSync'),
 			pino('flush'),
@@ -135,6 +146,7 @@ const plain = [
 		],
 		[
 			fasterThanPino(4.5),
+			...beside(fasterThanPino()),
 			faster('better-sqlite3'),
 			faster('lmdb', 10),
 			faster('event-storage', 10),

@@ -1,6 +1,7 @@
 /** Measures reading: all records as objects, with or without data, or only a few matching records. */
 import { emptyFolder, runChild } from '../lib/processes.mjs'
 import { outcome, rounds } from '../lib/rounds.mjs'
+import { WITHOUT_GENERATED_CODE } from '../lib/settings.mjs'
 
 function entry([contender, reader, part]) {
 	return { name: `${contender} ${reader}`, contender, reader, part }
@@ -22,6 +23,8 @@ const WAYS = [
 	['better-sqlite3', 'iterate'],
 ]
 
+const WITHOUT_CODE = { ...entry(WAYS[0]), ...WITHOUT_GENERATED_CODE }
+
 /** Omitted from the search, because they are never the fastest NDJSON readers. */
 const SLOW_WAYS = ['readline events', 'split2']
 
@@ -35,9 +38,10 @@ function withData(record, turn, atLeast) {
 		kind: 'read',
 		record,
 		turn,
-		contenders: WAYS.filter(([, reader]) => !SLOW_WAYS.includes(reader)).map(entry),
+		contenders: [...WAYS.filter(([, reader]) => !SLOW_WAYS.includes(reader)).map(entry), WITHOUT_CODE],
 		checks: [
 			faster('mesh-chain batches', NDJSON, atLeast, 'fastest NDJSON'),
+			faster(WITHOUT_CODE.name, NDJSON, undefined, 'fastest NDJSON'),
 			faster('mesh-chain batches', ['better-sqlite3 iterate']),
 		],
 		sizes: {
