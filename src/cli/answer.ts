@@ -45,9 +45,7 @@ export function answerText(
 
 /** Formats a head, including the records that it covers. */
 export function headText({ link, seq }: Pick<ChainHead, 'link' | 'seq'>): string {
-	const covered =
-		seq === 0
-			? 'no hash link covers the records yet; links are written about every 64 KiB and at close'
-			: `hash links cover the records up to seq ${seq}`
-	return `${link} (${covered})`
+	if (seq === 0)
+		return 'none yet: the first hash link follows after about 64 KiB, or when the chain is closed'
+	return `${link} (hash links cover the records up to seq ${seq})`
 }

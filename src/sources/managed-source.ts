@@ -69,7 +69,6 @@ export class ManagedSource {
 	state: SourceState
 	/** Reason why `restore` could not start the source; undefined once the source has started. */
 	failure: string | undefined
-	live: LiveValue | undefined
 	aliases: readonly string[]
 	/** Whether the entry has changed since it was last saved to the registry. */
 	isUnsaved = false
@@ -82,6 +81,7 @@ export class ManagedSource {
 	/** Regained connection; undefined after a sample that contains it has entered the queue. */
 	#regained: Regained | undefined
 	#isWaiting = false
+	#newest: Received | undefined
 
 	constructor(entry: SourceEntry, pipeline: Pipeline) {
 		this.name = entry.name
@@ -106,6 +106,13 @@ export class ManagedSource {
 		this.#rate = new RateMeter(entry.rate, this.counts.received)
 		// The source may have been connected when the process was killed, but it is not connected now.
 		this.isUnsaved = entry.connection !== 'idle'
+	}
+
+	/** The newest received value; undefined if there is none. */
+	get live(): LiveValue | undefined {
+		if (this.#newest === undefined) return undefined
+		const { value, ownMs, nowMs } = this.#newest
+		return { value, tsMs: ownMs ?? nowMs, receivedMs: nowMs }
 	}
 
 	get isRunning(): boolean {
@@ -290,8 +297,9 @@ export class ManagedSource {
 		}
 		const { value: copy, bytes, markers } = canonicalise(value)
 		counts.unserializable += markers
-		this.live = { value: copy, tsMs: tsMs ?? nowMs, receivedMs: nowMs }
-		return { value: copy, bytes, type, ownMs: tsMs, nowMs }
+		const received = { value: copy, bytes, type, ownMs: tsMs, nowMs }
+		this.#newest = received
+		return received
 	}
 
 	#enqueue({ value, bytes, type, ownMs, nowMs }: Received): void {
