@@ -117,15 +117,22 @@ export const nodeFileSystem: FileSystem = {
  * new names, such as `/proc`.
  */
 function makeDirectory(path: string): void {
+	if (makeLevel(path)) return
+	makeDirectory(dirname(path))
+	// The second failure, for example because the parent has just been removed, is thrown.
+	if (!makeLevel(path)) fs.mkdirSync(path)
+}
+
+/** Creates one directory, unless it exists. Returns false if its parent does not exist. */
+function makeLevel(path: string): boolean {
 	try {
 		fs.mkdirSync(path)
 	} catch (error) {
 		const code = systemCode(error)
-		if (code === 'EEXIST' && fs.statSync(path).isDirectory()) return
-		if (code !== 'ENOENT' || dirname(path) === path) throw error
-		makeDirectory(dirname(path))
-		fs.mkdirSync(path)
+		if (code === 'ENOENT' && dirname(path) !== path) return false
+		if (code !== 'EEXIST' || !fs.statSync(path).isDirectory()) throw error
 	}
+	return true
 }
 
 /**

@@ -57,9 +57,8 @@ export class FileChain implements Chain {
 
 	/**
 	 * Follows the frames after a seq, without decoding them: first the existing frames, then new ones. An
-	 * empty batch means that no more frames are available yet. The bytes of a batch stay valid until the
-	 * batch after the next one is requested. Ends when the signal aborts. Rejects with the same errors as
-	 * {@link tail}.
+	 * empty batch means that no more frames are available yet. The bytes of a batch stay valid until the next
+	 * batch is requested. Ends when the signal aborts. Rejects with the same errors as {@link tail}.
 	 */
 	followFrames(
 		query: Pick<TailQuery, 'afterSeq' | 'pollIntervalMs' | 'signal'>,
