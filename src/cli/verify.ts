@@ -45,11 +45,7 @@ export const verify: Command = {
 function prettyReport(file: string, report: VerifyReport, paint: Paint): Printable[] {
 	const lines = report.findings.map((finding) => findingLine(finding, paint))
 	lines.push(...notListedLines(report.findingsNotListed, ''))
-	const sums = [
-		`${counted(report.records, 'record')} in ${counted(report.frames, 'frame')}`,
-		counted(report.anchors, 'anchor'),
-		bytes(report.bytes),
-	].join(', ')
+	const sums = `${counted(report.records, 'record')}, ${bytes(report.bytes)}`
 	lines.push(printed`${file}: ${answerText(report, paint)}: ${sums}`)
 	if (report.head.link !== '') lines.push(paint('dim', `head ${headText(report.head)}`))
 	return [...lines, ...adviceFor(file, report.findings).map(printable)]
