@@ -184,18 +184,19 @@ describe('a file that another program', () => {
 		expect(appender.stats().lost).toBe(1)
 	})
 
-	const obstacles: readonly [string, (path: string) => unknown][] = [
+	const obstacles: readonly [string, (path: string, chain: string) => unknown][] = [
 		['a folder', (path) => mkdirSync(path)],
 		['a FIFO', (path) => execFileSync('mkfifo', [path])],
 		['a symbolic link to nowhere', (path) => symlinkSync(`${path}.nowhere`, path)],
 		['a device', (path) => symlinkSync('/dev/null', path)],
-		['a chain', async (path) => copyFileSync(await closedChain(), path)],
+		['a chain', (path, chain) => copyFileSync(chain, path)],
 	]
 	test.each(obstacles)('replaced by %s waits until that is gone, and changes nothing', async (_what, put) => {
 		vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
+		const chain = await closedChain()
 		const { path, appender } = started()
 		unlinkSync(path)
-		await put(path)
+		put(path, chain)
 		expect(() => new JsonlAppender(path)).toThrow(expect.objectContaining({ code: 'FILE_UNWRITABLE' }))
 		expect(() => appender.flush()).toThrow(expect.objectContaining({ code: 'WRITE_FAILED' }))
 		expect(() => appender.append(record(4))).toThrow(expect.objectContaining({ retryable: true }))
