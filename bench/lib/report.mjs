@@ -49,6 +49,8 @@ const COLUMNS = {
 
 export function markdown({ machine, versions, mode, works }) {
 	const { cpu, cores, memoryGiB, node, os, fileSystem } = machine
+	// The names of contenders are among the values.
+	const measured = JSON.stringify(works)
 	return [
 		'# Benchmark',
 		'',
@@ -65,7 +67,9 @@ export function markdown({ machine, versions, mode, works }) {
 		...works.flatMap(workTables),
 		'## Settings',
 		'',
-		...Object.entries(settings).map(([name, text]) => `- ${name}: ${text}`),
+		...Object.entries(settings)
+			.filter(([name]) => measured.includes(`"${name}"`))
+			.map(([name, text]) => `- ${name}: ${text}`),
 		'',
 	].join('\n')
 }
