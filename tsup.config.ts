@@ -20,7 +20,7 @@ const ROOT = 'src/index.ts'
 /**
  * Makes the other entries import the root entry. esbuild puts modules that the same entries need into the
  * same file, so everything that the root entry needs is in a few files instead of one for each combination of
- * entries. Node 20 takes about a millisecond to find and load each file.
+ * entries. Finding and loading a file takes time, even if the file is small.
  */
 const fewFiles: NonNullable<Options['esbuildPlugins']>[number] = {
 	name: 'few-files',
