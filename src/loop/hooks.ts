@@ -15,7 +15,7 @@ import { report, warn } from '../platform/diagnostics.ts'
 import type { ResolvedLoopOptions, ScopeFields } from './options.ts'
 import type { Counters } from './stats.ts'
 
-type HookName = 'clock' | 'context' | 'transform'
+type HookName = 'clock' | 'context' | 'transform' | 'serializers' | 'redact'
 
 export class Hooks {
 	readonly #source: object
@@ -29,7 +29,7 @@ export class Hooks {
 	constructor(source: object, counters: Counters, options: ResolvedLoopOptions) {
 		this.#source = source
 		this.#counters = counters
-		this.#clock = options.clock && soundClock(options.clock, (thrown) => this.#hookFailed('clock', thrown))
+		this.#clock = options.clock && soundClock(options.clock, (thrown) => this.failed('clock', thrown))
 		this.#context = options.context
 		this.#transform = options.transform
 	}
@@ -58,7 +58,7 @@ export class Hooks {
 			const own = ownFields(fields)
 			return own.data === undefined ? own : { ...own, data: { ...own.data } }
 		} catch (thrown) {
-			this.#hookFailed('context', thrown)
+			this.failed('context', thrown)
 			return undefined
 		} finally {
 			this.#running.context = false
@@ -94,7 +94,8 @@ export class Hooks {
 		this.#tell('transform', thrown)
 	}
 
-	#hookFailed(hook: HookName, thrown: unknown): void {
+	/** Counts and reports a failure of any hook except `transform`. */
+	failed(hook: HookName, thrown: unknown): void {
 		this.#counters.hookErrors += 1
 		this.#tell(hook, thrown)
 	}

@@ -17,7 +17,7 @@ import type { RecordQueue } from '../outbox/record-queue.ts'
 import { report, warn } from '../platform/diagnostics.ts'
 import { Hooks } from './hooks.ts'
 import { Listeners } from './listeners.ts'
-import type { ResolvedLoopOptions } from './options.ts'
+import type { ResolvedLoopOptions, ScopeFields } from './options.ts'
 import { type Draft, type KeepBelow, RecordBuilder, sizeOf } from './record-builder.ts'
 import { Ring } from './ring.ts'
 import { RingLosses } from './ring-losses.ts'
@@ -117,6 +117,11 @@ export class LoopCore implements SubscriptionHost {
 
 	keepBelow(keep: KeepBelow): () => void {
 		return this.#builder.keepBelow(keep)
+	}
+
+	/** Returns the scope of a new child loop. @throws {MeshChainError} See {@link Scope.child}. */
+	childScope(scope: Scope, fields: ScopeFields): Scope {
+		return scope.child(fields, (own) => this.#builder.childFields(own))
 	}
 
 	publish(line: LogLine, scope: Scope, own = false): LogRecord | undefined {
@@ -222,6 +227,7 @@ export class LoopCore implements SubscriptionHost {
 			...this.#counters,
 			epoch: this.epoch,
 			lastSeq: this.#lastSeq,
+			droppedByKind: this.#builder.droppedByKind,
 			ring: this.#ring.stats(),
 			appender: this.#outbox.stats(),
 		})

@@ -192,7 +192,7 @@ export class MeshLoop<E extends object = EventMap> implements AsyncDisposable {
 	child(fields: ScopeFields): MeshLoop<E> {
 		const { core, scope } = coreOf(this)
 		const child: MeshLoop<E> = Object.create(MeshLoop.prototype)
-		setCore(child, new ScopedCore(core, scope.child(fields), false))
+		setCore(child, new ScopedCore(core, core.childScope(scope, fields), false))
 		return child
 	}
 

@@ -1,5 +1,4 @@
 /** The state of a loop or a child loop: its level, its fields, and whether it is closed. */
-import { canonicalise } from '../codec/canonical.ts'
 import { checkLevel } from '../model/line-check.ts'
 import { LOG_LEVELS, type LogLevel } from '../model/record.ts'
 import { ownFields } from './hooks.ts'
@@ -26,13 +25,12 @@ export class Scope {
 		return new Scope(undefined, checkLevel(level), undefined)
 	}
 
-	/** @throws {MeshChainError} `INVALID_LINE`, `INVALID_ID`, `INVALID_TIME` */
-	child(fields: ScopeFields): Scope {
-		// The data is copied, so that later changes to it have no effect.
-		const { data, ...rest } = ownFields(fields)
-		const own =
-			data === undefined ? rest : { ...rest, data: canonicalise(data).value as ScopeFields['data'] & {} }
-		return new Scope(this, NO_LEVEL, inheritFields(own, this.fields ?? {}))
+	/**
+	 * @param copy Returns the fields with a copy of their data, so that later changes to it have no effect.
+	 * @throws {MeshChainError} `INVALID_LINE`, `INVALID_ID`, `INVALID_TIME`
+	 */
+	child(fields: ScopeFields, copy: (fields: ScopeFields) => ScopeFields): Scope {
+		return new Scope(this, NO_LEVEL, inheritFields(copy(ownFields(fields)), this.fields ?? {}))
 	}
 
 	get levelIndex(): number {
