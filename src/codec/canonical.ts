@@ -10,7 +10,14 @@ import { propertyOf } from '../guard/values.ts'
 import { DATA_BYTES_MAX, DATA_DEPTH_MAX, STATE_DEPTH_MAX } from '../model/limits.ts'
 import { BYTES_PER_UNIT_MAX, HEAD_BYTES, type Marker, NO_FIELDS, ObjectBuilder } from './object-builder.ts'
 import { classOf, hasAny, isPlain, nameOf, tagOf } from './object-class.ts'
-import { errorParts, isCredential, isTransport, WITHHELD, webFormOf, withoutCredentials } from './web-object.ts'
+import {
+	errorParts,
+	isCredential,
+	isTransport,
+	WITHHELD,
+	webFormOf,
+	withoutCredentials,
+} from './web-object.ts'
 
 /**
  * The reasons in markers. The name of the thrown value follows `'threw'`, and the name of the class follows

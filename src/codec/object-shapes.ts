@@ -81,7 +81,9 @@ export function renewObject(
 	const hasSameKeys = !values.includes(REMOVED)
 	const create = hasSameKeys ? shape.generated?.create : undefined
 	const renewed =
-		create === undefined ? renewAny(object, keys, values) : create(renewedValues(object, shape, keys, values), 0)
+		create === undefined
+			? renewAny(object, keys, values)
+			: create(renewedValues(object, shape, keys, values), 0)
 	if (place >= 0) leaveShape(place, renewed, hasSameKeys ? shape : undefined)
 	return renewed
 }

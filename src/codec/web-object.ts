@@ -181,7 +181,9 @@ function isOfHttp(error: object, keys: readonly string[]): boolean {
 	const code = propertyOf(error, 'code')
 	return (
 		keys.some((key) => HTTP_PARTS.includes(key) && isObject(propertyOf(error, key))) ||
-		REQUEST_PARTS.some((key) => keys.includes(key) && isObject(propertyOf(propertyOf(error, key), 'headers'))) ||
+		REQUEST_PARTS.some(
+			(key) => keys.includes(key) && isObject(propertyOf(propertyOf(error, key), 'headers')),
+		) ||
 		'isAxiosError' in error ||
 		(typeof code === 'string' && code.startsWith('HPE_')) ||
 		(statusOf(error) !== undefined && keys.some((key) => WITHHELD_PARTS.includes(key)))

@@ -63,8 +63,8 @@ export class MeshLoop<E extends object = EventMap> implements AsyncDisposable {
 	/**
 	 * Publishes one line.
 	 *
-	 * @returns the record, or undefined if the line is below the level, if `transform` dropped it, or if the
-	 * loop is closed. {@link stats} counts each case separately.
+	 * @returns the record, or undefined if the line is below the level, if `sampling`, `rateLimit` or
+	 * `transform` dropped it, or if the loop is closed. {@link stats} counts each case separately.
 	 * @throws {MeshChainError} `INVALID_LINE`, `INVALID_LEVEL`, `INVALID_KIND`, `INVALID_ID`, `INVALID_TIME`
 	 * for an invalid line, before anything is stamped.
 	 */

@@ -3,6 +3,7 @@
  * program that uses it has registered it under a global symbol, which is the same for every version 1 of its
  * API.
  */
+import { discard } from '../guard/promises.ts'
 import { show } from '../guard/show.ts'
 import { methodOf, propertyOf } from '../guard/values.ts'
 import { MeshChainError } from '../model/errors.ts'
@@ -41,7 +42,10 @@ export function otelContext(
 ): () => ScopeFields | undefined {
 	const activeSpan = api === undefined ? registeredSpan : givenSpan(api)
 	return () => {
-		const context = methodOf(activeSpan() ?? {}, 'spanContext')?.()
+		const span = activeSpan() ?? {}
+		discard(span)
+		const context = methodOf(span, 'spanContext')?.()
+		discard(context)
 		const [traceId, spanId] = [propertyOf(context, 'traceId'), propertyOf(context, 'spanId')]
 		if (typeof traceId !== 'string' || typeof spanId !== 'string') return undefined
 		return TRACE_ID.test(traceId) && SPAN_ID.test(spanId) ? { data: { traceId, spanId } } : undefined
@@ -63,5 +67,6 @@ function registeredSpan(): unknown {
 	const manager = propertyOf(propertyOf(globalThis, GLOBAL_API), 'context')
 	if (manager === undefined) return undefined
 	const active = methodOf(manager, 'active')?.()
+	discard(active)
 	return methodOf(active ?? {}, 'getValue')?.(SPAN_KEY)
 }

@@ -1,8 +1,8 @@
 /** The option `redact` of a loop. */
+import { attempt, isList } from '../guard/values.ts'
 import { checkBoolean, checkIsObject, invalidOption, readOptions } from '../model/check.ts'
 import { MeshChainError } from '../model/errors.ts'
 import { NAME_LENGTH_MAX } from '../model/limits.ts'
-import { isList } from '../guard/values.ts'
 import { toWellFormed } from '../text/well-formed.ts'
 import { type PathStep, parsePath } from './redact-path.ts'
 
@@ -54,8 +54,9 @@ export function resolveRedact(name: string, given: unknown): ResolvedRedactOptio
 
 function resolve(given: Readonly<Record<string, unknown>>): ResolvedRedactOptions | undefined {
 	const { paths, censor, remove } = given
-	if (!isList(paths)) throw invalidOption('paths of redact', paths, 'a list of paths')
-	const parsed = [...paths].map(parsePath)
+	const listed = isList(paths) ? attempt(() => [...paths], undefined) : undefined
+	if (listed === undefined) throw invalidOption('paths of redact', paths, 'a list of paths')
+	const parsed = listed.map(parsePath)
 	const text = typeof censor === 'string' ? checkCensorText(censor) : CENSOR_DEFAULT
 	if (censor !== undefined && typeof censor !== 'string' && typeof censor !== 'function') {
 		throw invalidOption('censor of redact', censor, 'a text or a function')

@@ -33,7 +33,11 @@ export function parsePath(path: unknown): readonly PathStep[] {
 	return steps
 }
 
-function stepAt(path: string, at: number, isFirst: boolean): { readonly step: PathStep; readonly end: number } {
+function stepAt(
+	path: string,
+	at: number,
+	isFirst: boolean,
+): { readonly step: PathStep; readonly end: number } {
 	if (path[at] === '[') {
 		const found = matchAt(BRACKETS, path, at)
 		if (found === undefined) throw notAPath(path, `${where(at)} must be [*], [0] or ["key"]`)

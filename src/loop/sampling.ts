@@ -71,9 +71,7 @@ class Rules<R extends Rule> {
 
 	constructor(rules: readonly R[]) {
 		this.#exact = new Map(rules.filter(({ isPrefix }) => !isPrefix).map((rule) => [rule.kind, rule]))
-		this.#prefixes = rules
-			.filter(({ isPrefix }) => isPrefix)
-			.sort((a, b) => b.kind.length - a.kind.length)
+		this.#prefixes = rules.filter(({ isPrefix }) => isPrefix).sort((a, b) => b.kind.length - a.kind.length)
 	}
 
 	/** Returns the rule for a kind: its own, or the one with the longest matching prefix. */
@@ -115,7 +113,11 @@ export class Sampler {
 	 * @param now Returns the time in milliseconds.
 	 * @param random Returns a number from 0 to below 1. Default: `Math.random`.
 	 */
-	constructor({ sampling = [], rateLimit = [] }: ResolvedSamplerOptions, now: () => number, random = Math.random) {
+	constructor(
+		{ sampling = [], rateLimit = [] }: ResolvedSamplerOptions,
+		now: () => number,
+		random = Math.random,
+	) {
 		this.#sampling = new Rules(sampling)
 		this.#limits = new Rules(rateLimit)
 		this.#buckets = new Map(rateLimit.map((limit) => [limit, new Bucket(limit)]))
@@ -140,7 +142,9 @@ export class Sampler {
 
 	/** Returns the lines that each rule dropped, by the name of the rule in the options. */
 	dropped(): Readonly<Record<string, DroppedCounts>> {
-		return Object.freeze(Object.fromEntries([...this.#dropped].map(([name, counts]) => [name, { ...counts }])))
+		return Object.freeze(
+			Object.fromEntries([...this.#dropped].map(([name, counts]) => [name, { ...counts }])),
+		)
 	}
 
 	#count({ kind, isPrefix }: Rule, cause: DropCause): DropCause {

@@ -60,7 +60,10 @@ export class Serializers {
 	#result(serializer: Serializer, read: () => unknown): unknown {
 		this.#isSerializing = true
 		try {
-			return serializer(read())
+			const value = read()
+			const result = serializer(value)
+			if (result !== value) hush(value)
+			return result
 		} catch (thrown) {
 			this.#counters.unserializable += 1
 			this.#failed(thrown)

@@ -1,5 +1,6 @@
 /** Ready-made serializers for requests, responses and errors. */
 import { requestForm, responseForm } from '../codec/web-object.ts'
+import { hush } from '../guard/hush.ts'
 import { attempt, isList, propertyOf } from '../guard/values.ts'
 import { checkBoolean, invalidOption } from '../model/check.ts'
 import { defineOptions, type OptionRules, withDefault } from '../model/define-options.ts'
@@ -59,7 +60,8 @@ const ERRORS_MAX = 64
  */
 export function requestSerializer(options: WebSerializerOptions = {}): Serializer {
 	const { headers, query } = WEB_OPTIONS.resolve(options)
-	return (request) => (isObject(request) ? withHeaders(requestForm(request, query), request, headers) : request)
+	return (request) =>
+		isObject(request) ? withHeaders(requestForm(request, query), request, headers) : request
 }
 
 /**
@@ -90,6 +92,7 @@ export function errorSerializer(options: ErrorSerializerOptions = {}): Serialize
 
 function errorForm(error: unknown, names: readonly string[], causesLeft: number): unknown {
 	if (!isObject(error)) return error
+	hush(error)
 	const form: Record<string, unknown> = {}
 	for (const name of names) form[name] = propertyOf(error, name)
 	const cause = propertyOf(error, 'cause')
@@ -139,6 +142,7 @@ function isObject(value: unknown): value is object {
 }
 
 function checkNames(option: string, value: unknown): readonly string[] {
-	if (isList(value) && value.every((name) => typeof name === 'string')) return [...value] as string[]
+	const names = isList(value) ? attempt(() => [...value], [0]) : [0]
+	if (names.every((name) => typeof name === 'string')) return names as string[]
 	throw invalidOption(option, value, 'a list of names')
 }

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { Agent, createServer, type IncomingMessage, request as send, type ServerResponse } from 'node:http'
+import { Agent, createServer, type IncomingMessage, type ServerResponse, request as send } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { Readable } from 'node:stream'
 import { describe, expect, onTestFinished, test } from 'vitest'
@@ -70,7 +70,9 @@ describe('messages of node:http', () => {
 	})
 
 	test('that are not complete are never copied field by field', () => {
-		const form = formOf(Object.assign(Object.create({ headers: {} }), { rawHeaders: [SECRET], socket: SECRET }))
+		const form = formOf(
+			Object.assign(Object.create({ headers: {} }), { rawHeaders: [SECRET], socket: SECRET }),
+		)
 		expect(form).toEqual({})
 	})
 })

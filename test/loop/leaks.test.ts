@@ -114,7 +114,10 @@ const DATA: Readonly<Record<string, (secret: string) => unknown>> = {
 	'Maps in Maps': (s) => new Map([['a', new Map([['b', new Map([['api_key', s]])]])]]),
 	'a Set': (s) => new Set([{ secret: s }]),
 	'the result of toJSON': (s) => ({ user: { toJSON: () => ({ accessToken: s, refresh_token: s }) } }),
-	'a class instance': (s) => new (class Login { passphrase = s })(),
+	'a class instance': (s) =>
+		new (class Login {
+			passphrase = s
+		})(),
 	'an object without a prototype': (s) => Object.assign(Object.create(null), { credentials: { key: s } }),
 	'a getter': (s) => Object.defineProperty({}, 'password', { enumerable: true, get: () => s }),
 	'a proxy': (s) => new Proxy({ password: s }, {}),
@@ -126,7 +129,7 @@ const DATA: Readonly<Record<string, (secret: string) => unknown>> = {
 		form.set('password', s)
 		return { form }
 	},
-	'bytes': (s) => ({ token: Buffer.from(s) }),
+	bytes: (s) => ({ token: Buffer.from(s) }),
 	'keys in mixed case': (s) => ({ PassWord: s, ClientSecret: s }),
 	'a body': (s) => ({ body: { user: 'ada', password: s, items: [{ jwt: s }] } }),
 	'a socket': (s) => ({ connection: socketWith(s) }),

@@ -4,8 +4,8 @@ import { canonicalise } from '../../src/codec/canonical.ts'
 import { packDataBorrow } from '../../src/codec/data-packer.ts'
 import { MeshLoop } from '../../src/loop/mesh-loop.ts'
 import type { MeshLoopOptions } from '../../src/loop/options.ts'
-import type { RedactOptions } from '../../src/loop/redact-options.ts'
 import { recordCrashes } from '../../src/loop/record-crashes.ts'
+import type { RedactOptions } from '../../src/loop/redact-options.ts'
 import { DATA_BYTES_MAX } from '../../src/model/limits.ts'
 import { Recorder } from '../../src/recorder/recorder.ts'
 import { SEED } from '../support/counts.ts'
@@ -26,45 +26,95 @@ describe('a path selects', () => {
 		['a whole object', ['a.b'], { a: { b: { c: 1 } }, d: 2 }, { a: { b: CENSORED }, d: 2 }],
 		['nothing that is absent', ['a.b.c', 'x'], { a: { b: 1 } }, { a: { b: 1 } }],
 		['null', ['a'], { a: null }, { a: CENSORED }],
-		['any key', ['*.password'], { a: { password: 1 }, b: { password: 2 }, password: 3 }, {
-			a: { password: CENSORED },
-			b: { password: CENSORED },
-			password: 3,
-		}],
-		['every field with a final *', ['a.*'], { a: { b: 1, c: { d: 2 } } }, { a: { b: CENSORED, c: CENSORED } }],
-		['elements with [*]', ['a[*].b'], { a: [{ b: 1 }, { b: 2, c: 3 }, 4] }, {
-			a: [{ b: CENSORED }, { b: CENSORED, c: 3 }, 4],
-		}],
+		[
+			'any key',
+			['*.password'],
+			{ a: { password: 1 }, b: { password: 2 }, password: 3 },
+			{
+				a: { password: CENSORED },
+				b: { password: CENSORED },
+				password: 3,
+			},
+		],
+		[
+			'every field with a final *',
+			['a.*'],
+			{ a: { b: 1, c: { d: 2 } } },
+			{ a: { b: CENSORED, c: CENSORED } },
+		],
+		[
+			'elements with [*]',
+			['a[*].b'],
+			{ a: [{ b: 1 }, { b: 2, c: 3 }, 4] },
+			{
+				a: [{ b: CENSORED }, { b: CENSORED, c: 3 }, 4],
+			},
+		],
 		['elements with *', ['a.*.b'], { a: [{ b: 1 }] }, { a: [{ b: CENSORED }] }],
 		['one element', ['a[1]', 'b.0'], { a: [1, 2, 3], b: [4] }, { a: [1, CENSORED, 3], b: [CENSORED] }],
 		['elements of the data itself', ['[*].token'], [{ token: 1 }, 2], [{ token: CENSORED }, 2]],
-		['quoted keys', ['["a.b"].c', "d['x y']", 'e[`f`]'], { 'a.b': { c: 1 }, d: { 'x y': 2 }, e: { f: 3 } }, {
-			'a.b': { c: CENSORED },
-			d: { 'x y': CENSORED },
-			e: { f: CENSORED },
-		}],
-		['keys with hyphens', ['headers.set-cookie'], { headers: { 'set-cookie': ['a'] } }, {
-			headers: { 'set-cookie': CENSORED },
-		}],
-		['keys in any case', ['Headers.AUTHORIZATION'], { headers: { Authorization: 'a', authorization: 'b' } }, {
-			headers: { Authorization: CENSORED, authorization: CENSORED },
-		}],
-		['any depth with **', ['**.token'], { token: 1, a: { token: 2, b: [{ c: { token: 3 } }] } }, {
-			token: CENSORED,
-			a: { token: CENSORED, b: [{ c: { token: CENSORED } }] },
-		}],
-		['any depth below a key', ['a.**.token'], { token: 1, a: { token: 2, b: { token: 3 } } }, {
-			token: 1,
-			a: { token: CENSORED, b: { token: CENSORED } },
-		}],
-		['a path after any depth', ['**.a.*.b'], { x: { a: { c: { b: 1 } } }, a: { b: 2 } }, {
-			x: { a: { c: { b: CENSORED } } },
-			a: { b: 2 },
-		}],
-		['values of several paths', ['a', 'b.c', 'b.d'], { a: 1, b: { c: 2, d: 3, e: 4 } }, {
-			a: CENSORED,
-			b: { c: CENSORED, d: CENSORED, e: 4 },
-		}],
+		[
+			'quoted keys',
+			['["a.b"].c', "d['x y']", 'e[`f`]'],
+			{ 'a.b': { c: 1 }, d: { 'x y': 2 }, e: { f: 3 } },
+			{
+				'a.b': { c: CENSORED },
+				d: { 'x y': CENSORED },
+				e: { f: CENSORED },
+			},
+		],
+		[
+			'keys with hyphens',
+			['headers.set-cookie'],
+			{ headers: { 'set-cookie': ['a'] } },
+			{
+				headers: { 'set-cookie': CENSORED },
+			},
+		],
+		[
+			'keys in any case',
+			['Headers.AUTHORIZATION'],
+			{ headers: { Authorization: 'a', authorization: 'b' } },
+			{
+				headers: { Authorization: CENSORED, authorization: CENSORED },
+			},
+		],
+		[
+			'any depth with **',
+			['**.token'],
+			{ token: 1, a: { token: 2, b: [{ c: { token: 3 } }] } },
+			{
+				token: CENSORED,
+				a: { token: CENSORED, b: [{ c: { token: CENSORED } }] },
+			},
+		],
+		[
+			'any depth below a key',
+			['a.**.token'],
+			{ token: 1, a: { token: 2, b: { token: 3 } } },
+			{
+				token: 1,
+				a: { token: CENSORED, b: { token: CENSORED } },
+			},
+		],
+		[
+			'a path after any depth',
+			['**.a.*.b'],
+			{ x: { a: { c: { b: 1 } } }, a: { b: 2 } },
+			{
+				x: { a: { c: { b: CENSORED } } },
+				a: { b: 2 },
+			},
+		],
+		[
+			'values of several paths',
+			['a', 'b.c', 'b.d'],
+			{ a: 1, b: { c: 2, d: 3, e: 4 } },
+			{
+				a: CENSORED,
+				b: { c: CENSORED, d: CENSORED, e: 4 },
+			},
+		],
 		['entries of a Map', ['a.token'], { a: new Map([['token', 1]]) }, { a: { token: CENSORED } }],
 		[
 			'entries of a Map with other keys',
@@ -88,20 +138,42 @@ describe('a path selects', () => {
 				c: { $map: [[1, CENSORED]] },
 			},
 		],
-		['entries that are repeated', ['q.token'], { q: new URLSearchParams('token=a&token=b&page=2') }, {
-			q: {
-				$map: [
-					['token', CENSORED],
-					['token', CENSORED],
-					['page', '2'],
-				],
+		[
+			'entries that are repeated',
+			['q.token'],
+			{ q: new URLSearchParams('token=a&token=b&page=2') },
+			{
+				q: {
+					$map: [
+						['token', CENSORED],
+						['token', CENSORED],
+						['page', '2'],
+					],
+				},
 			},
-		}],
-		['parts of a key of a Map', ['**.token'], new Map([[{ token: 1 }, 2]]), {
-			$map: [[{ token: CENSORED }, 2]],
-		}],
-		['the result of toJSON', ['a.token'], { a: { toJSON: () => ({ token: 1 }) } }, { a: { token: CENSORED } }],
-		['fields of a class instance', ['token'], new (class Login { token = 1 })(), { token: CENSORED }],
+		],
+		[
+			'parts of a key of a Map',
+			['**.token'],
+			new Map([[{ token: 1 }, 2]]),
+			{
+				$map: [[{ token: CENSORED }, 2]],
+			},
+		],
+		[
+			'the result of toJSON',
+			['a.token'],
+			{ a: { toJSON: () => ({ token: 1 }) } },
+			{ a: { token: CENSORED } },
+		],
+		[
+			'fields of a class instance',
+			['token'],
+			new (class Login {
+				token = 1
+			})(),
+			{ token: CENSORED },
+		],
 	])('%s', (_title, paths, data, expected) => {
 		expect(redacted(paths, data)).toEqual(expected)
 	})
@@ -150,12 +222,12 @@ describe('redacted data', () => {
 
 	test('stays within the size of a record, whatever the censor', () => {
 		const loop = loopWith({ paths: ['*[*]'], censor: 'x'.repeat(200) })
-		const record = loop.info('hello', { list: new Array(900_000).fill(null) })
-		const list = (record?.data as { list: unknown[] }).list
+		const data = loop.info('hello', { list: new Array(900_000).fill(null) })?.data
+		const { list } = data as { list: unknown[] }
 		expect(list).toHaveLength(900_000)
 		expect(list[0]).toBe('x'.repeat(200))
 		expect(list.at(-1)).toBeNull()
-		expect(packDataBorrow(record?.data).length).toBeLessThanOrEqual(DATA_BYTES_MAX)
+		expect(packDataBorrow(data).length).toBeLessThanOrEqual(DATA_BYTES_MAX)
 	})
 
 	test('has the same encoding, whether its shape is known or not', () => {
@@ -283,7 +355,11 @@ describe('redaction applies to', () => {
 		['the fields of a child', (loop) => loop.child({ data: { token: secret } }).info('a')],
 		[
 			'the fields of a child of a child',
-			(loop) => loop.child({ data: { token: secret } }).child({ data: {} }).info('a'),
+			(loop) =>
+				loop
+					.child({ data: { token: secret } })
+					.child({ data: {} })
+					.info('a'),
 		],
 		['a child with data of its own', (loop) => loop.child({ data: {} }).info('a', { token: secret })],
 		[
@@ -340,7 +416,10 @@ test('messages are recorded as they are', () => {
 })
 
 test('any number of different keys uses bounded memory and redacts every one', () => {
-	const loop = new MeshLoop(undefined, { redact: ['**.token', 'users.*.card', '**.a.*.*.b'], ringCapacity: 1 })
+	const loop = new MeshLoop(undefined, {
+		redact: ['**.token', 'users.*.card', '**.a.*.*.b'],
+		ringCapacity: 1,
+	})
 	for (let round = 0; round < 40; round++) {
 		const users = Object.fromEntries(
 			Array.from({ length: 500 }, (_unused, at) => [`u${round}-${at}`, { card: 1, token: 2, at }]),

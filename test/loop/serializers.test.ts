@@ -72,7 +72,12 @@ describe('a serializer', () => {
 	})
 
 	test('is called for the error of a crash, but not for the records of a recorder', () => {
-		const loop = loopWith({ error: () => 'serialized', session: () => 'no', state: () => 'no', id: () => 'no' })
+		const loop = loopWith({
+			error: () => 'serialized',
+			session: () => 'no',
+			state: () => 'no',
+			id: () => 'no',
+		})
 		const stop = recordCrashes(loop)
 		process.listeners('uncaughtExceptionMonitor').at(-1)?.(new Error('boom'), 'uncaughtException')
 		stop()

@@ -5,7 +5,8 @@
 import { IncomingMessage, ServerResponse } from 'node:http'
 import { Socket } from 'node:net'
 
-const URL_WITH_SECRET = (secret: string) => `https://user:${secret}@example.com/orders/7?token=${secret}#${secret}`
+const URL_WITH_SECRET = (secret: string) =>
+	`https://user:${secret}@example.com/orders/7?token=${secret}#${secret}`
 
 export function headersWith(secret: string): Record<string, string> {
 	return { Authorization: `Bearer ${secret}`, cookie: `id=${secret}`, 'x-custom': secret, accept: '*/*' }
