@@ -159,6 +159,8 @@ const HTTP_PARTS: readonly string[] = [
 	...['request', 'req', 'response', 'res', 'headers', 'rawHeaders', 'rawPacket', 'socket'],
 ]
 
+const PARTS: ReadonlySet<string> = new Set([...WITHHELD_PARTS, ...REQUEST_PARTS, ...RESPONSE_PARTS])
+
 /**
  * Returns the fields of an error of HTTP that are not recorded as they are, with their replacements. Returns
  * undefined for any other error.
@@ -166,7 +168,7 @@ const HTTP_PARTS: readonly string[] = [
  * @param keys The keys of the error's own fields.
  */
 export function errorParts(error: object, keys: readonly string[]): ReadonlyMap<string, unknown> | undefined {
-	if (keys.length === 0 || !isOfHttp(error, keys)) return undefined
+	if (!keys.some((key) => PARTS.has(key)) || !isOfHttp(error, keys)) return undefined
 	const parts = new Map<string, unknown>()
 	for (const key of keys) {
 		const value = propertyOf(error, key)

@@ -16,7 +16,7 @@ export interface AsyncContext<Fields extends object> {
 	 *
 	 * @throws {MeshChainError} `INVALID_LINE` if the fields are not a plain object.
 	 */
-	run<Args extends readonly unknown[], R>(fields: Fields, fn: (...args: Args) => R, ...args: Args): R
+	run<Args extends unknown[], R>(fields: Fields, fn: (...args: Args) => R, ...args: Args): R
 	/** Returns the fields of the current call; undefined outside `run`. */
 	fields(): Readonly<Partial<Fields>> | undefined
 }
@@ -40,7 +40,7 @@ export function asyncContext<Fields extends object = Record<string, unknown>>():
 	const fields = () => storage.getStore()?.data as Readonly<Partial<Fields>> | undefined
 	return Object.assign(() => storage.getStore(), {
 		fields,
-		run<Args extends readonly unknown[], R>(given: Fields, fn: (...args: Args) => R, ...args: Args): R {
+		run<Args extends unknown[], R>(given: Fields, fn: (...args: Args) => R, ...args: Args): R {
 			if (!isPlainObject(given)) {
 				throw new MeshChainError('INVALID_LINE', `fields must be a plain object, not ${show(given)}`)
 			}

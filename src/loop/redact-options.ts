@@ -54,7 +54,7 @@ export function resolveRedact(name: string, given: unknown): ResolvedRedactOptio
 
 function resolve(given: Readonly<Record<string, unknown>>): ResolvedRedactOptions | undefined {
 	const { paths, censor, remove } = given
-	const listed = isList(paths) ? attempt(() => [...paths], undefined) : undefined
+	const listed = isList(paths) ? attempt<unknown[] | undefined>(() => [...paths], undefined) : undefined
 	if (listed === undefined) throw invalidOption('paths of redact', paths, 'a list of paths')
 	const parsed = listed.map(parsePath)
 	const text = typeof censor === 'string' ? checkCensorText(censor) : CENSOR_DEFAULT

@@ -159,7 +159,8 @@ export class Sampler {
 /** Checks the option `sampling`. @throws {MeshChainError} `INVALID_OPTION` */
 export function resolveSampling(name: string, given: unknown): readonly SamplingOfKind[] | undefined {
 	return rulesOf(name, given, (what, rule) => {
-		const { rate, levelMax } = typeof rule === 'number' ? { rate: rule } : fieldsOf(what, rule, RATE_NAMES)
+		const { rate, levelMax } =
+			typeof rule === 'number' ? { rate: rule, levelMax: undefined } : fieldsOf(what, rule, RATE_NAMES)
 		if (typeof rate !== 'number' || !(rate >= 0 && rate <= 1)) {
 			throw invalidOption(`rate of ${what}`, rate, 'a number from 0 to 1')
 		}

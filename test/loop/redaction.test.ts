@@ -7,6 +7,7 @@ import type { MeshLoopOptions } from '../../src/loop/options.ts'
 import { recordCrashes } from '../../src/loop/record-crashes.ts'
 import type { RedactOptions } from '../../src/loop/redact-options.ts'
 import { DATA_BYTES_MAX } from '../../src/model/limits.ts'
+import { BlackBox } from '../../src/recorder/black-box.ts'
 import { Recorder } from '../../src/recorder/recorder.ts'
 import { SEED } from '../support/counts.ts'
 import { reports, warnings } from './observed.ts'
@@ -394,6 +395,15 @@ describe('redaction applies to', () => {
 			kind: '$crash',
 			data: { error: { message: 'boom', token: CENSORED }, origin: 'uncaughtException' },
 		})
+	})
+
+	test('lines in a black box', () => {
+		const loop = new MeshLoop(undefined, { redact, level: 'info' })
+		const box = new BlackBox(loop)
+		loop.debug('held', { token: secret, b: 1 })
+		box.trigger('now')
+		const [held] = loop.snapshot({ kind: '$blackbox' })
+		expect(held?.data).toMatchObject({ lines: [{ message: 'held', data: { token: CENSORED, b: 1 } }] })
 	})
 
 	test('the state in a checkpoint, but not its identity', () => {
