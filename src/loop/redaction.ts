@@ -75,7 +75,7 @@ export class Redaction {
 			if (key === '$map' && Array.isArray(field)) renewed = this.#pairs(field, state)
 			else {
 				const next = state.field(key)
-				if (next === undefined) continue
+				if (next === undefined || endsAt(field, next)) continue
 				renewed = this.#at(key, field, next)
 			}
 			if (Object.is(renewed, field)) continue
@@ -91,7 +91,7 @@ export class Redaction {
 		let renewed: unknown[] | undefined
 		for (let index = 0; index < array.length; index++) {
 			const next = state.element(index)
-			if (next === undefined) continue
+			if (next === undefined || endsAt(array[index], next)) continue
 			const element = this.#at(index, array[index], next)
 			if (Object.is(element, array[index])) continue
 			renewed ??= [...array]
@@ -172,6 +172,11 @@ export class Redaction {
 			this.#isCensoring = false
 		}
 	}
+}
+
+/** Returns whether nothing at or below a value can be selected. Most values end here, at the least cost. */
+function endsAt(value: unknown, state: PathState): boolean {
+	return !state.isSelected && (typeof value !== 'object' || value === null)
 }
 
 function isFields(value: unknown): value is Record<string, unknown> {
