@@ -4,11 +4,15 @@
  * units (json-line.ts).
  */
 import { toJson } from '../codec/json-dialect.ts'
+import { isFatal } from '../model/level.ts'
 import type { LogLevel, LogRecord } from '../model/record.ts'
 import { lineOfJson } from './json-line.ts'
+import type { JsonFields } from './json-object.ts'
 import { isMap, type LineFormat } from './line-format.ts'
 
 const NUMBERS: Readonly<Record<LogLevel, number>> = { trace: 10, debug: 20, info: 30, warn: 40, error: 50 }
+/** Number of the level `fatal`, which a record stores as `error` with `data.level`. */
+const FATAL_NUMBER = 60
 
 /** The format of pino. It also reads lines from other JSON loggers without loss. */
 export const pinoFormat: LineFormat = {
@@ -22,9 +26,11 @@ export const pinoFormat: LineFormat = {
 	 * Writes the fields of `data` next to the other fields, as pino does. If the name of a field is already
 	 * in use, or if `data` is not a map, writes `data` as a single field instead.
 	 */
-	write({ kind, level, message, tsMs, daemonId, nodeId, data }: LogRecord) {
+	write(record: LogRecord) {
+		const { kind, level, message, tsMs, daemonId, nodeId } = record
+		const data = isFatal(record) ? withoutLevel(record.data as JsonFields) : record.data
 		const own = {
-			level: NUMBERS[level],
+			level: isFatal(record) ? FATAL_NUMBER : NUMBERS[level],
 			time: tsMs,
 			...(kind === 'log' ? {} : { kind }),
 			...(daemonId === null ? {} : { daemonId }),
@@ -33,6 +39,11 @@ export const pinoFormat: LineFormat = {
 		const fields = isMap(data) && !isTaken(data) ? data : data === undefined ? {} : { data }
 		return toJson({ ...own, ...fields, msg: message })
 	},
+}
+
+/** Returns data without the level that the number 60 represents. */
+function withoutLevel({ level: _level, ...data }: JsonFields): unknown {
+	return Object.keys(data).length === 0 ? undefined : data
 }
 
 /** Field names that have a meaning to readers of this format. */

@@ -3,9 +3,8 @@
  * lines, `serializers` replace values before data is copied, and `redact` replaces values in the copy.
  */
 import type { Canonical } from '../codec/canonical.ts'
-import type { LogLevel, LogLine } from '../model/record.ts'
+import type { LogLine } from '../model/record.ts'
 import type { Hooks } from './hooks.ts'
-import { inheritLine } from './inherited-fields.ts'
 import type { ResolvedLoopOptions, ScopeFields } from './options.ts'
 import { Redaction } from './redaction.ts'
 import { type DroppedCounts, Sampler } from './sampling.ts'
@@ -40,9 +39,14 @@ export class LineRules {
 		return isUsed ? new LineRules(options, hooks, counters) : undefined
 	}
 
+	/** Whether {@link drops} or {@link serialized} have any effect. */
+	get changeLines(): boolean {
+		return this.#sampler !== undefined || this.#serializers !== undefined
+	}
+
 	/** Returns whether a line is dropped, and counts it. */
-	drops(kind: unknown, level: LogLevel): boolean {
-		const cause = this.#sampler?.drop(kind, level)
+	drops(kind: unknown, rank: number): boolean {
+		const cause = this.#sampler?.drop(kind, rank)
 		if (cause === undefined) return false
 		this.#counters[cause] += 1
 		return true
@@ -53,11 +57,10 @@ export class LineRules {
 		return this.#sampler?.dropped()
 	}
 
-	/** Returns a line with the results of the serializers. Reads each field of the line once. */
+	/** Returns a line with the results of the serializers. The fields of the line must be readable. */
 	serialized(line: LogLine): LogLine {
-		if (this.#serializers === undefined) return line
-		const copy = inheritLine(line, {}, {})
-		return copy.data === undefined ? copy : { ...copy, data: this.#serializers.serialized(copy.data) }
+		if (this.#serializers === undefined || line.data === undefined) return line
+		return { ...line, data: this.#serializers.serialized(line.data) }
 	}
 
 	/** Returns the fields of `context` or of a child loop with the results of the serializers. */

@@ -5,15 +5,25 @@
 import { type Canonical, canonicalise, marker } from '../codec/canonical.ts'
 import { cutMessage } from '../codec/message.ts'
 import { hush } from '../guard/hush.ts'
+import { messageOf } from '../guard/values.ts'
 import { MeshChainError } from '../model/errors.ts'
+import { lineRankOf } from '../model/level.ts'
 import { MESSAGE_LENGTH_MAX } from '../model/limits.ts'
-import { checkFieldsOfLine, checkIsLine, checkLevel, checkLine } from '../model/line-check.ts'
-import type { LogLevel, LogLine, LogRecord, PublisherId, RecordOrigin } from '../model/record.ts'
+import { checkFieldsOfLine, checkLevel, checkLine } from '../model/line-check.ts'
+import {
+	type LogLevel,
+	type LogLine,
+	type LogRecord,
+	levelIndex,
+	type PublisherId,
+	type RecordOrigin,
+} from '../model/record.ts'
 import { isWellFormed, toWellFormed } from '../text/well-formed.ts'
 import { type Hooks, toWholeMs } from './hooks.ts'
 import { inheritLine } from './inherited-fields.ts'
 import { LineRules } from './line-rules.ts'
 import type { ResolvedLoopOptions, ScopeFields } from './options.ts'
+import { hasOnlyLineFields, regularLine } from './regular-line.ts'
 import type { DroppedCounts } from './sampling.ts'
 import type { Scope } from './scope.ts'
 import type { Counters } from './stats.ts'
@@ -38,6 +48,7 @@ export type KeepBelow = (draft: Draft | undefined) => void
 
 const KIND_DEFAULT = 'log'
 const LEVEL_DEFAULT = 'info'
+const INFO_RANK = levelIndex(LEVEL_DEFAULT)
 const NO_FIELDS: ScopeFields = Object.freeze({})
 const CRASH_KIND = '$crash'
 const NOTHING_DROPPED: Readonly<Record<string, DroppedCounts>> = Object.freeze({})
@@ -69,24 +80,35 @@ export class RecordBuilder {
 
 	/**
 	 * Builds the draft of a line. Returns undefined if the line is below the level, or if `sampling`,
-	 * `rateLimit` or `transform` dropped it. Each case is counted.
+	 * `rateLimit` or `transform` dropped it. Each case is counted. Never throws.
 	 *
-	 * @throws {MeshChainError} `INVALID_LINE`, `INVALID_LEVEL`, `INVALID_KIND`, `INVALID_ID`, `INVALID_TIME`
+	 * @param isRegular Whether the line is an object literal that has only fields of lines.
 	 */
-	draft(line: LogLine, scope: Scope): Draft | undefined {
-		checkIsLine(line)
+	draft(line: unknown, scope: Scope, isRegular: boolean): Draft | undefined {
 		// Each field of a line is read once, so that the published value is the value that was checked.
-		const level = line.level ?? LEVEL_DEFAULT
-		if (!this.passes(level, scope)) {
+		const level = levelOf(line, isRegular)
+		if (level === undefined) return this.#draftOdd(line, scope)
+		return this.#draftRegular(line as LogLine, level, levelIndex(level), scope)
+	}
+
+	/** Builds the draft of a line with unknown or invalid fields. */
+	#draftOdd(given: unknown, scope: Scope): Draft | undefined {
+		const { line, rank, invalid } = regularLine(given)
+		if (invalid !== undefined) this.#hooks.lineInvalid(invalid)
+		return this.#draftRegular(line, line.level ?? LEVEL_DEFAULT, rank, scope)
+	}
+
+	#draftRegular(line: LogLine, level: LogLevel, rank: number, scope: Scope): Draft | undefined {
+		if (!this.#passes(rank, scope)) {
 			if (this.#keep !== undefined) this.#keepBelow(line, level, scope, this.#keep)
 			return undefined
 		}
-		if (this.#rules?.drops(line.kind, level)) return undefined
-		const own = this.#rules === undefined ? line : this.#rules.serialized(line)
-		const full = this.#hasContext || scope.fields !== undefined ? this.#merge(own, scope) : own
+		const own = this.#rules === undefined ? line : this.#ruled(this.#rules, line, rank)
+		if (own === undefined) return undefined
+		const full = this.#hasContext || scope.fields !== undefined ? this.#mergeAny(own, scope) : own
 		return this.#hooks.hasTransform
 			? this.#transformed(full, level, scope, false)
-			: this.#build(full, level, false)
+			: this.#buildAny(full, level)
 	}
 
 	/** Whether lines below the level are built and passed to a black box. */
@@ -147,9 +169,17 @@ export class RecordBuilder {
 			: this.#build(full, level, true)
 	}
 
-	/** Returns whether a level is at or above the scope's level, and counts the line if not. */
-	passes(level: LogLevel, scope: Scope): boolean {
-		if (checkLevel(level) >= scope.levelIndex) return true
+	/**
+	 * Returns whether a level is at or above the scope's level, and counts the line if not. A value that is no
+	 * level counts as `info`.
+	 */
+	passes(level: unknown, scope: Scope): boolean {
+		const rank = lineRankOf(level)
+		return this.#passes(rank < 0 ? INFO_RANK : rank, scope)
+	}
+
+	#passes(rank: number, scope: Scope): boolean {
+		if (rank >= scope.rankMin) return true
 		this.#counters.belowLevel += 1
 		return false
 	}
@@ -172,6 +202,31 @@ export class RecordBuilder {
 		return canonical
 	}
 
+	/** Returns a line with the results of the serializers; undefined if a rule drops it. Never throws. */
+	#ruled(rules: LineRules, line: LogLine, rank: number): LogLine | undefined {
+		if (!rules.changeLines) return line
+		const own = this.#readable(line)
+		return rules.drops(own.kind, rank) ? undefined : rules.serialized(own)
+	}
+
+	/** Returns a copy of a line, whose fields may be unreadable. */
+	#readable(line: LogLine): LogLine {
+		try {
+			return inheritLine(line, NO_FIELDS, NO_FIELDS)
+		} catch (thrown) {
+			return this.#regular(line, thrown)
+		}
+	}
+
+	/** Merges a line whose fields may be unreadable. */
+	#mergeAny(line: LogLine, scope: Scope): LogLine {
+		try {
+			return this.#merge(line, scope)
+		} catch (thrown) {
+			return this.#merge(this.#regular(line, thrown), scope)
+		}
+	}
+
 	#transformed(
 		line: LogLine,
 		level: LogLevel,
@@ -179,23 +234,45 @@ export class RecordBuilder {
 		own: boolean,
 		anyLevel = own,
 	): Draft | undefined {
+		const valid = own ? line : this.#valid(line)
 		try {
-			const result = this.#hooks.transform(withDefaults(line, level))
+			const result = this.#hooks.transform(withDefaults(valid, level))
 			if (result === null) {
 				this.#counters.transformDropped += 1
 				return undefined
 			}
 			const newLevel = result.level ?? LEVEL_DEFAULT
-			if (anyLevel) checkLevel(newLevel)
-			else if (!this.passes(newLevel, scope)) return undefined
+			checkLevel(newLevel)
+			if (!anyLevel && !this.passes(newLevel, scope)) return undefined
 			return this.#build(result, newLevel, own)
 		} catch (thrown) {
-			// If the line was already invalid before `transform`, the publisher is at fault, so this check throws.
-			const before = withDefaults(line, level)
-			checkLine(before, own)
 			this.#hooks.transformFailed(thrown)
-			return this.#build(withoutPayload(before), level, own)
+			return this.#build(withoutPayload(withDefaults(valid, level)), level, own)
 		}
+	}
+
+	/** Returns the line, or a line with its invalid fields in the data. */
+	#valid(line: LogLine): LogLine {
+		try {
+			checkLine(line, false)
+			return line
+		} catch (thrown) {
+			return this.#regular(line, thrown)
+		}
+	}
+
+	/** Builds a line whose fields may be invalid. */
+	#buildAny(line: LogLine, level: LogLevel): Draft {
+		try {
+			return this.#build(line, level, false)
+		} catch (thrown) {
+			return this.#build(this.#regular(line, thrown), level, false)
+		}
+	}
+
+	#regular(line: LogLine, thrown: unknown): LogLine {
+		this.#hooks.lineInvalid(messageOf(thrown))
+		return regularLine(line).line
 	}
 
 	#build(line: LogLine, level: LogLevel, own: boolean): Draft {
@@ -283,6 +360,19 @@ function newDraft(
 		origin,
 	}
 	return data === undefined ? record : { ...record, data }
+}
+
+/** Returns the level of a line; undefined if the line has unknown fields, or a level that no record has. */
+function levelOf(line: unknown, isRegular: boolean): LogLevel | undefined {
+	try {
+		if (!isRegular && !hasOnlyLineFields(line)) return undefined
+		const { level = LEVEL_DEFAULT } = line as LogLine
+		if (levelIndex(level) >= 0) return level
+		hush(level)
+	} catch (thrown) {
+		hush(thrown)
+	}
+	return undefined
 }
 
 /** Returns the line to pass to `transform`, with all defaults that do not depend on the loop. */

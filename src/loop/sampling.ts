@@ -5,16 +5,15 @@
 import { show } from '../guard/show.ts'
 import { checkIsObject, checkWholeNumber, invalidOption, readOption, readOptions } from '../model/check.ts'
 import { MeshChainError, messageOf } from '../model/errors.ts'
+import { invalidLevel, type LogLevelInput, lineRankOf } from '../model/level.ts'
 import { NAME_LENGTH_MAX } from '../model/limits.ts'
-import { invalidLevel } from '../model/line-check.ts'
-import { type LogLevel, levelIndex } from '../model/record.ts'
 
 /** Which part of the lines of a kind is published. */
 export interface SamplingRule {
 	/** Probability that a line is published, from 0 to 1. */
 	readonly rate: number
 	/** Highest level to which the rule applies. Default: `'info'`. */
-	readonly levelMax?: LogLevel | undefined
+	readonly levelMax?: LogLevelInput | undefined
 }
 
 /** How many lines of a kind are published. */
@@ -24,7 +23,7 @@ export interface RateLimit {
 	/** Maximum number of lines at once, after a pause. Whole number from 1. Default: `perSecond`, rounded up. */
 	readonly burst?: number | undefined
 	/** Highest level to which the limit applies. Default: `'info'`. */
-	readonly levelMax?: LogLevel | undefined
+	readonly levelMax?: LogLevelInput | undefined
 }
 
 /** The lines that one rule of `sampling` or `rateLimit` dropped. */
@@ -39,6 +38,7 @@ interface Rule {
 	/** The kind, or the start of the kinds. */
 	readonly kind: string
 	readonly isPrefix: boolean
+	/** Highest rank to which the rule applies. */
 	readonly levelMax: number
 }
 
@@ -60,7 +60,7 @@ export interface ResolvedSamplerOptions {
 /** Why a line was dropped. */
 export type DropCause = keyof DroppedCounts
 
-const LEVEL_MAX_DEFAULT: LogLevel = 'info'
+const LEVEL_MAX_DEFAULT = 'info'
 const KIND_DEFAULT = 'log'
 
 /** The rules of one option, by kind. */
@@ -125,18 +125,21 @@ export class Sampler {
 		this.#random = random
 	}
 
-	/** Returns why a line is dropped, and counts it; undefined if the line is published. */
-	drop(kindGiven: unknown, level: LogLevel): DropCause | undefined {
+	/**
+	 * Returns why a line is dropped, and counts it; undefined if the line is published.
+	 *
+	 * @param rank Rank of the line's level.
+	 */
+	drop(kindGiven: unknown, rank: number): DropCause | undefined {
 		const kind = kindGiven ?? KIND_DEFAULT
 		// A kind that is not valid is refused later, and mesh-chain's own records are never dropped.
 		if (typeof kind !== 'string' || kind.startsWith('$')) return undefined
-		const index = levelIndex(level)
 		const sampling = this.#sampling.for(kind)
-		if (sampling !== undefined && index <= sampling.levelMax && this.#random() >= sampling.rate) {
+		if (sampling !== undefined && rank <= sampling.levelMax && this.#random() >= sampling.rate) {
 			return this.#count(sampling, 'sampledOut')
 		}
 		const limit = this.#limits.for(kind)
-		if (limit === undefined || index > limit.levelMax) return undefined
+		if (limit === undefined || rank > limit.levelMax) return undefined
 		return this.#buckets.get(limit)!.take(limit, this.#now()) ? undefined : this.#count(limit, 'rateLimited')
 	}
 
@@ -225,8 +228,7 @@ function checkKindName(name: string, key: string): void {
 }
 
 function checkLevelMax(level: unknown): number {
-	if (level === undefined) return levelIndex(LEVEL_MAX_DEFAULT)
-	const index = levelIndex(level)
-	if (index < 0) throw invalidLevel(level)
-	return index
+	const rank = lineRankOf(level ?? LEVEL_MAX_DEFAULT)
+	if (rank < 0 || level === null) throw invalidLevel(level)
+	return rank
 }

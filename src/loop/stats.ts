@@ -18,6 +18,11 @@ export interface LoopCounts {
 	readonly rateLimited: number
 	/** Calls to `clock`, `context`, a serializer or a censor that threw or returned an invalid value. */
 	readonly hookErrors: number
+	/**
+	 * Lines that were not objects, or had a field with an invalid value. Their records contain the value: as
+	 * the message, or in the data.
+	 */
+	readonly invalidLines: number
 	/** `{ $unserializable }` markers in published data. */
 	readonly unserializable: number
 	/** Values in data that `redact` replaced or removed. */
@@ -80,6 +85,7 @@ export function newCounters(): Counters {
 		sampledOut: 0,
 		rateLimited: 0,
 		hookErrors: 0,
+		invalidLines: 0,
 		unserializable: 0,
 		redacted: 0,
 		replacedSurrogates: 0,

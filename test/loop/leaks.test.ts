@@ -45,6 +45,7 @@ const REDACTION: MeshLoopOptions = {
 		request: requestSerializer(),
 		res: responseSerializer(),
 		response: responseSerializer(),
+		error: errorSerializer(),
 		err: errorSerializer(),
 	},
 	context,

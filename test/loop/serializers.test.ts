@@ -66,9 +66,12 @@ describe('a serializer', () => {
 		const error = new Error('no')
 		for (const key of ['error', 'err']) {
 			const loop = loopWith({ [key]: (given: unknown) => ({ is: given === error }) })
-			expect(loop.error('a', error)?.data).toEqual({ is: true })
-			expect(loop.error('a', { [key]: error })?.data).toEqual({ [key]: { is: true } })
+			expect(loop.publish({ data: error })?.data).toEqual({ is: true })
+			expect(loop.info('a', { [key]: error })?.data).toEqual({ [key]: { is: true } })
 		}
+		const loop = loopWith({ error: (given) => ({ is: given === error }) })
+		expect(loop.error(error)?.data).toEqual({ error: { is: true } })
+		expect(loop.child({ b: 1 }).error('a', error)?.data).toEqual({ b: 1, error: { is: true } })
 	})
 
 	test('is called for the error of a crash, but not for the records of a recorder', () => {

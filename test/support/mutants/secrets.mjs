@@ -157,7 +157,7 @@ export default [
 	{
 		name: 'secrets: errors are dropped by a rule for all kinds',
 		file: 'src/loop/sampling.ts',
-		from: 'if (limit === undefined || index > limit.levelMax) return undefined',
+		from: 'if (limit === undefined || rank > limit.levelMax) return undefined',
 		to: 'if (limit === undefined) return undefined',
 		tests: ['test/loop/sampling.test.ts'],
 	},
