@@ -93,6 +93,7 @@ export { type LineLevel, type LogLevelInput, type LogLevelMin, parseLevel } from
 export type {
 	CheckpointRecord,
 	CrashData,
+	ExitData,
 	OwnEvents,
 	SessionRecord,
 } from './model/own-events.ts'
