@@ -3,8 +3,10 @@
  */
 import type { Readable } from 'node:stream'
 import { FileChainAppender } from '../chain/index.ts'
-import { lineOfJson } from '../jsonl/json-line.ts'
-import { type ByteLine, LineSplitter } from '../jsonl/line-splitter.ts'
+import type { LogReading } from '../jsonl/formats.ts'
+import { JoiningSplitter } from '../jsonl/joining-splitter.ts'
+import type { ByteLine } from '../jsonl/line-splitter.ts'
+import { PART_BYTES_MAX, TextLines } from '../jsonl/text-lines.ts'
 import { MeshLoop } from '../loop/mesh-loop.ts'
 import { RETRY_MS_MAX, RETRY_MS_MIN } from '../model/limits.ts'
 import { checkLine } from '../model/line-check.ts'
@@ -13,15 +15,13 @@ import { Backoff } from '../platform/backoff.ts'
 import { wait } from '../platform/wait.ts'
 import { counted } from '../text/numbers.ts'
 import { shellWord } from '../text/shell-word.ts'
-import { isWellFormed } from '../text/well-formed.ts'
 import { chainPath } from './chain-path.ts'
 import { type Command, type Invocation, usage } from './command.ts'
 import { STATUS, statusTexts } from './exit-status.ts'
 import { printed } from './printable.ts'
 import type { Output } from './terminal.ts'
+import { logReadingOf, TEXT_OPTIONS } from './text-options.ts'
 
-/** Maximum number of bytes from a line that one record stores. */
-const PART_BYTES_MAX = 64 * 1024
 /** Silence after which an incomplete line is recorded as a part and passed on, because it may be a prompt. */
 const SILENCE_MS = 100
 /** Number of lines between two flushes. The ring of the loop must be able to hold that many lines. */
@@ -47,6 +47,7 @@ export const record: Command = {
 		{ long: 'kind', value: 'KIND', defaultText: 'log', help: 'kind for lines without a kind' },
 		{ long: 'daemon', value: 'ID', help: 'daemon ID for lines without a daemon ID' },
 		{ long: 'node', value: 'ID', help: 'node ID for lines without a node ID' },
+		...TEXT_OPTIONS,
 	],
 	statuses: statusTexts({
 		ok: 'all input was recorded, even if a signal ended the recording',
@@ -55,13 +56,14 @@ export const record: Command = {
 	async run(invocation, terminal) {
 		const { file } = invocation
 		const defaults = defaultsOf(invocation)
+		const reading = logReadingOf(invocation, terminal)
 		if (terminal.stdinIsTerminal) {
 			throw usage(
 				'stdin is a terminal: pipe the output of a program into record, as in ' +
 					`node app.js | mesh-chain record ${shellWord(file)}`,
 			)
 		}
-		const recorder = new LineRecorder(openLoop(chainPath(file)), defaults)
+		const recorder = new LineRecorder(openLoop(chainPath(file)), defaults, reading)
 		// Ctrl-C reaches every process in the pipeline, so the program may still print its last lines.
 		const interrupted = terminal.interrupted({ sigintsPassed: 1 })
 		const passing = invocation.flag('quiet') ? undefined : terminal.stdout
@@ -97,10 +99,11 @@ async function recordAll(
 		for (;;) {
 			const next = chunks.next()
 			// An incomplete line can be a prompt only if it is passed on to a user.
-			const isWaiting = passing !== undefined && recorder.isWithinLine
+			const isWaiting = recorder.isHolding || (passing !== undefined && recorder.isWithinLine)
 			let step = isWaiting ? await orSilence(next) : await next
 			if (step === undefined) {
-				await recorder.cutLine(interrupted)
+				if (passing === undefined) await recorder.releaseLines(interrupted)
+				else await recorder.cutLine(interrupted)
 				await passing?.pass(recorder.takeRecorded())
 				step = await next
 			}
@@ -150,24 +153,32 @@ function defaultsOf(invocation: Invocation): LogLine {
 class LineRecorder {
 	readonly #loop: MeshLoop
 	readonly #defaults: LogLine
-	readonly #splitter = new LineSplitter(PART_BYTES_MAX)
-	readonly #utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
-	readonly #counts = { lines: 0, parts: 0, binary: 0, unterminated: 0 }
+	readonly #splitter: JoiningSplitter
+	readonly #lines: TextLines
+	readonly #counts = { lines: 0, parts: 0, unterminated: 0 }
 	/** Bytes that {@link takeRecorded} has not returned yet. Some of them may not be in a record yet. */
 	#received: Buffer[] = []
 	#recordedBytes = 0
 
-	constructor(loop: MeshLoop, defaults: LogLine) {
+	constructor(loop: MeshLoop, defaults: LogLine, { times, isJoining }: LogReading) {
 		this.#loop = loop
+		this.#splitter = new JoiningSplitter(PART_BYTES_MAX, isJoining)
+		this.#lines = new TextLines(times)
 		this.#defaults = defaults
 	}
 
 	/**
-	 * Whether the input contained partial lines, bytes that are not UTF-8, or a last line without a newline.
+	 * Whether the input contained partial lines, bytes that are not UTF-8, a last line without a newline, or a
+	 * joined line that reached a limit.
 	 */
 	get isOdd(): boolean {
-		const { parts, binary, unterminated } = this.#counts
-		return parts + binary + unterminated > 0
+		const { parts, unterminated } = this.#counts
+		return parts + unterminated + this.#lines.binary + this.#splitter.cutJoins > 0
+	}
+
+	/** Whether complete lines are held, because the next line may belong to them. */
+	get isHolding(): boolean {
+		return this.#splitter.isHolding
 	}
 
 	/**
@@ -183,7 +194,12 @@ class LineRecorder {
 		await this.#publishAll(this.#splitter.push(bytes), interrupted)
 	}
 
-	/** Records the incomplete line as a part. */
+	/** Records the held lines. */
+	async releaseLines(interrupted: AbortSignal): Promise<void> {
+		await this.#publishAll(this.#splitter.release(), interrupted)
+	}
+
+	/** Records the held lines, and the incomplete line as a part. */
 	async cutLine(interrupted: AbortSignal): Promise<void> {
 		await this.#publishAll(this.#splitter.cut(), interrupted)
 	}
@@ -226,13 +242,16 @@ class LineRecorder {
 	}
 
 	summary(): string {
-		const { lines, parts, binary, unterminated } = this.#counts
+		const { lines, parts, unterminated } = this.#counts
+		const { binary } = this.#lines
+		const { cutJoins } = this.#splitter
 		const odd = [
 			parts === 0
 				? ''
 				: `${counted(parts, 'part')} of lines that were interrupted by a pause ` +
 					`or are longer than ${PART_BYTES_MAX / 1024} KiB`,
 			binary === 0 ? '' : `${counted(binary, 'line')} recorded as bytes because of invalid UTF-8`,
+			cutJoins === 0 ? '' : `${counted(cutJoins, 'joined line')} cut at the size limit`,
 			unterminated === 0 ? '' : 'the last line has no newline',
 		].filter(Boolean)
 		return `${counted(lines, 'line')} recorded${odd.length === 0 ? '' : `; ${odd.join('; ')}`}`
@@ -259,32 +278,6 @@ class LineRecorder {
 		if (line.part <= 1) this.#counts.lines++
 		if (line.part > 0) this.#counts.parts++
 		if (line.end === '' && line.isLast) this.#counts.unterminated++
-		this.#loop.publish({ ...this.#defaults, ...this.#lineOf(line) })
-	}
-
-	#lineOf(line: ByteLine): LogLine {
-		const text = this.#textOf(line.bytes)
-		const notes: Record<string, unknown> = {}
-		if (line.part > 0) notes['part'] = line.part
-		if (line.part > 0 && line.isLast) notes['last'] = true
-		if (line.end === '\r\n') notes['eol'] = '\r\n'
-		if (line.end === '' && line.isLast) notes['unterminated'] = true
-		if (text === undefined) {
-			this.#counts.binary++
-			return { message: line.bytes.toString(), data: { ...notes, bytes: line.bytes } }
-		}
-		const json = line.part === 0 ? lineOfJson(text) : undefined
-		const noted = Object.keys(notes).length > 0
-		if (json === undefined) return noted ? { message: text, data: notes } : { message: text }
-		return noted ? { ...json, data: { ...(json.data as object | undefined), ...notes } } : json
-	}
-
-	#textOf(bytes: Buffer): string | undefined {
-		try {
-			const text = this.#utf8.decode(bytes)
-			return isWellFormed(text) ? text : undefined
-		} catch {
-			return undefined
-		}
+		this.#loop.publish({ ...this.#defaults, ...this.#lines.lineOf(line) })
 	}
 }
