@@ -111,8 +111,8 @@ export class FormatDetector {
 	}
 
 	/**
-	 * The candidate that matches the most objects so far, or the strongest candidate if it matches any. If there
-	 * are no objects, the format of plain text, if the lines are text.
+	 * The candidate that matches the most objects so far, or the strongest candidate if it matches any. If
+	 * there are no objects, the format of plain text, if the lines are text.
 	 */
 	get format(): LineFormat {
 		const { formats, strongest, text } = this.#format

@@ -3,8 +3,8 @@ import { LineJoiner } from './line-joiner.ts'
 import { type ByteLine, LineSplitter } from './line-splitter.ts'
 
 /**
- * Works like a {@link LineSplitter}. If it joins lines, it also holds complete lines until the next line shows
- * whether it continues them, or until {@link release} is called.
+ * Works like a {@link LineSplitter}. If it joins lines, it also holds complete lines until the next line
+ * shows whether it continues them, or until {@link release} is called.
  */
 export class JoiningSplitter {
 	readonly #splitter: LineSplitter

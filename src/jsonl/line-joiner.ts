@@ -1,6 +1,6 @@
 /**
- * Joins the lines of stack traces and printed objects, so that each becomes one record. A joined line contains
- * its lines with their line ends, so every byte is returned exactly once and in order.
+ * Joins the lines of stack traces and printed objects, so that each becomes one record. A joined line
+ * contains its lines with their line ends, so every byte is returned exactly once and in order.
  */
 import { headOf, isSecondOfTwo } from '../plain-text/heads.ts'
 import { jsonObjectOf } from './json-object.ts'
@@ -22,7 +22,7 @@ const PYTHON_EXCEPTION = /^[A-Za-z_][\w.]{0,200}(?:: |:?$)/
 const PYTHON_CHAIN = /^(?:During handling of the above exception|The above exception was the direct cause)/
 const GO = /^(?:panic: |fatal error: |goroutine \d+ \[|SIG[A-Z]+: )/
 const GO_LINE =
-	/^(?:goroutine \d|\[signal |\[originating from |created by |exit status \d|runtime stack:|\.\.\.|[^\s(]{1,200}\()/
+	/^(?:goroutine \d|\[signal |\[orig|created by |exit status \d|runtime stack:|\.{3}|[^\s(]{1,200}\()/
 const NODE = /^(?:\/|file:\/\/|node:|[A-Z]:\\)\S.{0,500}:\d+$/
 const NODE_END = /^Node\.js v\d/
 const JAVA_EXCEPTION = /^[\w$.]{0,300}\.[\w$]{0,100}(?:Exception|Error|Throwable|Failure)(?::|$)/

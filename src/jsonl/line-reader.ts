@@ -274,7 +274,9 @@ function canonicalRecord(given: LogRecord): Canonical {
 	return { record, isAltered: canonical.markers + canonical.replaced > 0 || record.message !== message }
 }
 
-/** Returns data that states that a line has no time. Data with a field of that name becomes a field itself. */
+/**
+ * Returns data that states that a line has no time. Data with a field of that name becomes a field itself.
+ */
 function withoutTime(data: unknown): JsonFields {
 	if (data === undefined) return { noTime: true }
 	return isMap(data) && !Object.hasOwn(data, 'noTime') ? { noTime: true, ...data } : { noTime: true, data }

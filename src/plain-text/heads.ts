@@ -1,6 +1,7 @@
 /**
- * The heads of plain text lines: what precedes the message in the layouts of common programs. A head gives the
- * time and the level of a line. The line itself is not changed. Each reader takes a bounded number of steps.
+ * The heads of plain text lines: what precedes the message in the layouts of common programs. A head gives
+ * the time and the level of a line. The line itself is not changed. Each reader takes a bounded number of
+ * steps.
  */
 import { timeOfDecimal } from '../model/calendar.ts'
 import { levelOfName, levelOfSyslog, type NamedLevel } from '../model/level-names.ts'
@@ -28,7 +29,10 @@ const COLORS = /\u001b\[[\d;]{0,16}m/g
 const PRIORITY = /^<(\d{1,3})>(?:1 )?/
 const COMPOSE = /^[\w.-]{1,64} {1,32}\| /
 const CRI = /^ (?:stdout|stderr) [FP] /
-const GLOG = /^([IWEF])(?:(\d{4})(?=\d{4}))?(\d\d)(\d\d) (\d\d):(\d\d):(\d\d)\.(\d{1,6}) {1,7}\d{1,10} [^\s\]]{1,256}\]/
+const GLOG = new RegExp(
+	String.raw`^([IWEF])(?:(\d{4})(?=\d{4}))?(\d\d)(\d\d) (\d\d):(\d\d):(\d\d)\.(\d{1,6})` +
+		String.raw` {1,7}\d{1,10} [^\s\]]{1,256}\]`,
+)
 const ANDROID_LETTER = /^(?: {1,5}\w{1,16}){1,3} ([VDIWEFA]) |^ ([VDIWEFA])\/[^:]{0,128}:/
 const ANDROID_BRIEF = /^([VDIWEFA])\/[\w.$-]{2,64} {0,32}(?:\( {0,8}\d{1,8}\))?:(?: |$)/
 const ANDROID_PROCESS = /^([VDIWEFA])\( {0,8}\d{1,8}\) /
@@ -57,7 +61,8 @@ const NPM_LEVELS: Readonly<Record<string, NamedLevel>> = {
 }
 const AUDIT = /^(?:node=\S{1,255} )?type=\w{1,64} msg=audit\((\d{9,10})\.(\d{3}):\d{1,10}\)/
 const RELATIVE = /^(?:\d{1,12} {1,12}|\[\d{1,10}\.\d{1,9}s\])\[/
-const CLUSTER = /^[-A-Z0-9_]{1,32} (\d{9,10}) \d{4}\.\d\d\.\d\d \S{1,128} |^\d{1,9}(?: \S{1,64}){3} (\d{9,10}) -?\d /
+const CLUSTER =
+	/^[-A-Z0-9_]{1,32} (\d{9,10}) \d{4}\.\d\d\.\d\d \S{1,128} |^\d{1,9}(?: \S{1,64}){3} (\d{9,10}) -?\d /
 const CLUSTER_LEVEL = / (?:RAS|NULL) [A-Z_]{1,32} (INFO|WARNING|ERROR|SEVERE|FATAL|FAILURE) /
 /** The name of a file that precedes each line, as `grep` prints it. */
 const FILE_NAME = /^[\w./-]{1,128}\.log[\w.:-]{0,64}?[: ] {0,2}(?=\[?\d{4}[-/]\d\d[-/]\d\d[ T])/

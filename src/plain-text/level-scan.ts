@@ -1,6 +1,6 @@
 /**
- * Finds the level of a plain text line: at the start of its text, or among the fields between its time and its
- * message. A word in the message, such as `no error`, is not a level.
+ * Finds the level of a plain text line: at the start of its text, or among the fields between its time and
+ * its message. A word in the message, such as `no error`, is not a level.
  */
 import { levelOfName, type NamedLevel } from '../model/level-names.ts'
 
@@ -22,8 +22,8 @@ const UPPER = new Set(
 /** Lower-case and capitalised words that are levels if a separator follows. */
 const LOWER = new Set(
 	(
-		'trace debug verbose info information notice warn warning error err crit critical alert emerg emergency ' +
-		'fatal panic silly trce dbug fail'
+		'trace debug verbose info information notice warn warning error err crit critical alert emerg ' +
+		'emergency fatal panic silly trce dbug fail'
 	).split(' '),
 )
 /** Part of a line in which a level is sought, from the end of the time. */

@@ -28,7 +28,9 @@ const ABBREVIATIONS: Readonly<Record<string, number>> = {
 }
 const ABBREVIATION = `(?:${Object.keys(ABBREVIATIONS).join('|')})`
 /** An offset follows the time directly, or after a space if it has four digits. */
-const ZONE = String.raw`(?:(?<zone> ?(?:Z|UTC|GMT)|[+-]\d\d(?::?\d\d)?| [+-]\d\d:?\d\d| ${ABBREVIATION})(?![\w:]))?`
+const ZONE =
+	String.raw`(?:(?<zone> ?(?:Z|UTC|GMT)|[+-]\d\d(?::?\d\d)?| [+-]\d\d:?\d\d| ${ABBREVIATION})` +
+	String.raw`(?![\w:]))?`
 
 const anchored = (pattern: string) => new RegExp(pattern, 'iy')
 
@@ -77,7 +79,8 @@ const SPARK: Notation = [
 /** A date with `AM` or `PM` has the order of the United States. */
 const AMERICAN: Notation = [
 	anchored(
-		String.raw`(?<month>\d?\d)/(?<day>\d?\d)/(?<year>\d{4}),? ${CLOCK_1}${FRACTION}[ \u202f](?<half>[AP])\.?M`,
+		String.raw`(?<month>\d?\d)/(?<day>\d?\d)/(?<year>\d{4}),? ${CLOCK_1}${FRACTION}` +
+			String.raw`[ \u202f](?<half>[AP])\.?M`,
 	),
 	clockTime,
 ]

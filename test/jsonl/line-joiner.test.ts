@@ -29,6 +29,7 @@ test.each([
 	['JSON lines', '{"msg":"a"}\n  b\n{"msg":"c"}\n', ['{"msg":"a"}', '  b', '{"msg":"c"}']],
 	['an error after an error', '[error] a\nError: b\n    at c\n', ['[error] a\nError: b\n    at c']],
 	['an error after anything else', '[info] a\nError: b\n    at c\n', ['[info] a', 'Error: b\n    at c']],
+	['a line with a time', '/srv/a.js:1\n2026-01-31 14:05:09 b\n', ['/srv/a.js:1', '2026-01-31 14:05:09 b']],
 	['other line ends', 'a\r\n b\r\nc', ['a\r\n b', 'c']],
 ])('%s', (_name, text, expected) => {
 	expect(texts(text)).toEqual(expected)

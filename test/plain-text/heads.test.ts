@@ -99,6 +99,7 @@ test('a line of a megabyte is read as fast as its first kilobyte, whatever it re
 	pieces.push('a=', 'a="', 'a=\\"', '[a]', '\u001b[', '\u001b[31m', 'ERROR', '2026-', '/', '<34>', 'x: ', ', ')
 	const lines = pieces.map((piece) => piece.repeat(Math.ceil(1_048_576 / piece.length)))
 	// With a search that depends on the length, one of these lines alone would take minutes.
-	for (let round = 0; round < 50; round++) for (const line of lines) headOf(line)
-	expect(lines[0]!.length).toBe(1_048_576)
+	for (let round = 0; round < 20; round++) for (const line of lines) headOf(line)
+	expect(read(`a=${'x'.repeat(900)} level=error`)[1]).toBe('error')
+	expect(read(`a=${'x'.repeat(1100)} level=error`)[1]).toBeUndefined()
 })

@@ -61,7 +61,8 @@ describe('record', () => {
 	test('takes over the time and the level of plain lines, and keeps every line', async () => {
 		const text =
 			'2026-01-31 14:05:09,000 - shop - WARNING - slow\n<34>1 2026-01-31T13:05:09Z h su - - - no\nplain\n'
-		const { status, stdout, stderr, records } = await recordText(text, '--tz', 'Europe/Berlin', '--level', 'debug')
+		const options = ['--tz', 'Europe/Berlin', '--level', 'debug']
+		const { status, stdout, stderr, records } = await recordText(text, ...options)
 		expect([status, stdout]).toEqual([0, text])
 		expect(records.slice(0, 2)).toMatchObject([
 			{ tsMs: AT, level: 'warn' },

@@ -22,7 +22,7 @@ export default [
 		name: 'text lines: the fields of an access log are levels',
 		file: 'src/plain-text/heads.ts',
 		from: 'return found === undefined ? undefined : { time: found.time }',
-		to: 'return found === undefined ? undefined : { time: found.time, level: levelAfterTime(text, found.end) }',
+		to: 'return found === undefined ? undefined : { ...found, level: levelAfterTime(text, found.end) }',
 		tests: heads,
 	},
 	{
