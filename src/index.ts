@@ -80,6 +80,7 @@ export type { HistoryPosition } from './model/history-position.ts'
 export type {
 	CheckpointRecord,
 	CrashData,
+	ExitData,
 	OwnEvents,
 	SessionRecord,
 } from './model/own-events.ts'
