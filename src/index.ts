@@ -47,6 +47,7 @@ export { otelFormat } from './jsonl/otel-format.ts'
 export { pinoFormat } from './jsonl/pino-format.ts'
 export { type JsonlRecords, readJsonl } from './jsonl/read-jsonl.ts'
 export { recordFormat } from './jsonl/record-format.ts'
+export { type TextFormatOptions, textFormat } from './jsonl/text-format.ts'
 export { type AsyncContext, asyncContext } from './loop/async-context.ts'
 export { type CloseOnSignalOptions, closeOnSignal } from './loop/close-on-signal.ts'
 export { MeshLoop } from './loop/mesh-loop.ts'
@@ -93,6 +94,7 @@ export { type LineLevel, type LogLevelInput, type LogLevelMin, parseLevel } from
 export type {
 	CheckpointRecord,
 	CrashData,
+	ExitData,
 	OwnEvents,
 	SessionRecord,
 } from './model/own-events.ts'
