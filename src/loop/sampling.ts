@@ -34,7 +34,7 @@ export interface DroppedCounts {
 	readonly rateLimited: number
 }
 
-interface Rule {
+export interface Rule {
 	/** The kind, or the start of the kinds. */
 	readonly kind: string
 	readonly isPrefix: boolean
@@ -42,11 +42,13 @@ interface Rule {
 	readonly levelMax: number
 }
 
-interface SamplingOfKind extends Rule {
+/** A resolved rule of `sampling`. */
+export interface SamplingOfKind extends Rule {
 	readonly rate: number
 }
 
-interface LimitOfKind extends Rule {
+/** A resolved rule of `rateLimit`. */
+export interface LimitOfKind extends Rule {
 	readonly perSecond: number
 	readonly burst: number
 }

@@ -74,13 +74,17 @@ export class Serializers {
 	}
 }
 
-/** Returns a copy of the fields. A getter that throws is kept, so that only its field becomes a marker. */
+/** Returns a copy of the fields. If one of them throws, all are read later, so that only it becomes a marker. */
 function copyOf(data: Fields): Record<string, unknown> {
 	try {
 		return { ...data }
 	} catch (thrown) {
 		hush(thrown)
-		return attempt(() => Object.defineProperties({}, Object.getOwnPropertyDescriptors(data)), {})
+		const copy: Record<string, unknown> = {}
+		for (const key of attempt<readonly string[]>(() => Object.keys(data), [])) {
+			Object.defineProperty(copy, key, { get: () => data[key], enumerable: true, configurable: true })
+		}
+		return copy
 	}
 }
 

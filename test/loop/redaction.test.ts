@@ -7,6 +7,7 @@ import type { MeshLoopOptions } from '../../src/loop/options.ts'
 import { recordCrashes } from '../../src/loop/record-crashes.ts'
 import type { RedactOptions } from '../../src/loop/redact-options.ts'
 import { DATA_BYTES_MAX } from '../../src/model/limits.ts'
+import type { LogRecord } from '../../src/model/record.ts'
 import { BlackBox } from '../../src/recorder/black-box.ts'
 import { Recorder } from '../../src/recorder/recorder.ts'
 import { SEED } from '../support/counts.ts'
@@ -192,7 +193,7 @@ describe('a path selects', () => {
 describe('redacted data', () => {
 	test('is frozen, and shares everything that no path selects', () => {
 		const appended: unknown[] = []
-		const loop = new MeshLoop({ append: ({ data }) => void appended.push(data) } as never, {
+		const loop = new MeshLoop({ append: ({ data }: LogRecord) => void appended.push(data) } as never, {
 			redact: ['a.secret', 'list[*].secret'],
 		})
 		const data = loop.info('hello', { a: { secret: 1, b: {} }, list: [{ secret: 2 }, { c: 3 }] })?.data as {

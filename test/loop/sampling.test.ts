@@ -4,6 +4,7 @@ import type { MeshLoopOptions } from '../../src/loop/options.ts'
 import { resolveRateLimit, resolveSampling, Sampler } from '../../src/loop/sampling.ts'
 import { LOG_LEVELS, type LogLevel } from '../../src/model/record.ts'
 import { randomFrom, SEED } from '../support/counts.ts'
+import { warnings } from './observed.ts'
 
 const INFO = LOG_LEVELS.indexOf('info')
 const loopWith = (options: MeshLoopOptions) => new MeshLoop(undefined, options)
@@ -72,6 +73,7 @@ describe('sampling', () => {
 	})
 
 	test('a line that is not valid or not readable is published or dropped, and never throws', () => {
+		warnings()
 		const loop = loopWith({ sampling: { noise: 0 } })
 		const unreadable = Object.defineProperty({ message: 'a' }, 'kind', {
 			enumerable: true,

@@ -179,8 +179,7 @@ describe('the canonical form of a type, and of its values', () => {
 		expectTypeOf<Canonical<Socket>>().toBeUnknown()
 		expectTypeOf<Canonical<Agent>>().toBeUnknown()
 		const headers = canonical(new Headers({ cookie: 'a' }))
-		const cookie: unknown = '$map' in headers ? undefined : headers['cookie']
-		expect(cookie).toEqual({ $unserializable: 'withheld' })
+		expect(Object.values(headers)).toEqual([{ $unserializable: 'withheld' }])
 	})
 
 	test('a list of entries is an object, or pairs if a key is repeated', () => {
