@@ -2,18 +2,20 @@
  * Implements `mesh-chain record`, which records the output of a program in a chain and passes the output on.
  */
 import { FileChainAppender, type FileChainOptions } from '../chain/index.ts'
-import { lineOfJson } from '../jsonl/json-line.ts'
-import { type ByteLine, LineSplitter } from '../jsonl/line-splitter.ts'
+import type { LogReading } from '../jsonl/formats.ts'
+import { JoiningSplitter } from '../jsonl/joining-splitter.ts'
+import type { ByteLine } from '../jsonl/line-splitter.ts'
+import { PART_BYTES_MAX, TextLines } from '../jsonl/text-lines.ts'
 import { MeshLoop } from '../loop/mesh-loop.ts'
 import { MeshChainError, messageOf } from '../model/errors.ts'
+import { type LineLevel, parseLevel } from '../model/level.ts'
 import { RETRY_MS_MAX, RETRY_MS_MIN } from '../model/limits.ts'
 import { checkLine } from '../model/line-check.ts'
-import { type LogLevel, type LogLine, parseLevel } from '../model/record.ts'
+import type { LogLine } from '../model/record.ts'
 import { Backoff } from '../platform/backoff.ts'
 import { wait } from '../platform/wait.ts'
 import { counted } from '../text/numbers.ts'
 import { shellWord } from '../text/shell-word.ts'
-import { isWellFormed } from '../text/well-formed.ts'
 import { chainPath } from './chain-path.ts'
 import { type Command, type Invocation, usage } from './command.ts'
 import { statusTexts } from './exit-status.ts'
@@ -22,15 +24,17 @@ import { FilePace } from './record/file-pace.ts'
 import { recordInput } from './record/record-input.ts'
 import { recordProgram } from './record/record-program.ts'
 import type { Terminal } from './terminal.ts'
+import { logReadingOf, TEXT_OPTIONS } from './text-options.ts'
 
-/** Maximum number of bytes from a line that one record stores. */
-const PART_BYTES_MAX = 64 * 1024
+/** Fields of lines that do not set them. */
+type Defaults = Omit<LogLine, 'level'> & { readonly level?: LineLevel | undefined }
+
 /** Maximum number of lines between two flushes. The ring of the loop must be able to hold that many lines. */
 const LINES_PER_FLUSH = 1_000
 /** Nothing reads the ring of this loop, so it can be small. */
 const RING_BYTES_MAX = 1024 * 1024
 /** Level for lines without a level on stderr. Many programs write all of their messages to stderr. */
-const STDERR_LEVEL: LogLevel = 'warn'
+const STDERR_LEVEL: LineLevel = 'warn'
 
 export const record: Command = {
 	name: 'record',
@@ -65,6 +69,7 @@ export const record: Command = {
 		{ long: 'kind', value: 'KIND', defaultText: 'log', help: 'kind for lines without a kind' },
 		{ long: 'daemon', value: 'ID', help: 'daemon ID for lines without a daemon ID' },
 		{ long: 'node', value: 'ID', help: 'node ID for lines without a node ID' },
+		...TEXT_OPTIONS,
 		...CHAIN_OPTIONS,
 	],
 	statuses: statusTexts({
@@ -82,7 +87,8 @@ export const record: Command = {
 		if (program === undefined) checkInput(invocation, terminal)
 		const appender = new FileChainAppender(chainPath(file), options)
 		const loop = new MeshLoop(appender, { ringBytesMax: RING_BYTES_MAX })
-		const common = { durability: options.durability, pace: new FilePace(appender, options) }
+		const reading = logReadingOf(invocation, terminal)
+		const common = { reading, durability: options.durability, pace: new FilePace(appender, options) }
 		const recorders = {
 			stdout: new LineRecorder(loop, defaults, common),
 			stderr: new LineRecorder(loop, stderrDefaults, { ...common, stream: 'stderr' }),
@@ -105,9 +111,9 @@ function checkInput(invocation: Invocation, terminal: Terminal): void {
 	)
 }
 
-function defaultsOf(invocation: Invocation): LogLine {
+function defaultsOf(invocation: Invocation): Defaults {
 	const kind = invocation.text('kind')
-	const defaults: LogLine = {
+	const defaults: Defaults = {
 		...levelOf(invocation, 'level'),
 		...(kind === undefined ? {} : { kind }),
 		...idsOf(invocation),
@@ -125,7 +131,7 @@ function idsOf(invocation: Invocation): Pick<LogLine, 'daemonId' | 'nodeId'> {
 	}
 }
 
-function levelOf(invocation: Invocation, option: string, fallback?: LogLevel): { level?: LogLevel } {
+function levelOf(invocation: Invocation, option: string, fallback?: LineLevel): { level?: LineLevel } {
 	const level = invocation.text(option)
 	if (level === undefined) return fallback === undefined ? {} : { level: fallback }
 	try {
@@ -141,6 +147,8 @@ export interface LineRecorderOptions {
 	readonly stream?: 'stderr'
 	/** Durability of the chain. With `'disk'`, bytes count as recorded when they are on disk. */
 	readonly durability?: FileChainOptions['durability']
+	/** How the lines are read. */
+	readonly reading: LogReading
 	/** Waits for the rotations of the chain. */
 	readonly pace: FilePace
 }
@@ -151,29 +159,37 @@ export interface LineRecorderOptions {
  */
 export class LineRecorder {
 	readonly #loop: MeshLoop
-	readonly #defaults: LogLine
+	readonly #defaults: Defaults
 	readonly #options: LineRecorderOptions
 	readonly #linesPerFlush: number
-	readonly #splitter = new LineSplitter(PART_BYTES_MAX)
-	readonly #utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
-	readonly #counts = { lines: 0, parts: 0, binary: 0, unterminated: 0 }
+	readonly #splitter: JoiningSplitter
+	readonly #lines: TextLines
+	readonly #counts = { lines: 0, parts: 0, unterminated: 0 }
 	/** Bytes that {@link takeRecorded} has not returned yet. Some of them may not be in a record yet. */
 	#received: Buffer[] = []
 	#recordedBytes = 0
 
-	constructor(loop: MeshLoop, defaults: LogLine, options: LineRecorderOptions) {
+	constructor(loop: MeshLoop, defaults: Defaults, options: LineRecorderOptions) {
 		this.#loop = loop
 		this.#defaults = defaults
 		this.#options = options
+		this.#splitter = new JoiningSplitter(PART_BYTES_MAX, options.reading.isJoining)
+		this.#lines = new TextLines(options.reading.times)
 		this.#linesPerFlush = Math.min(LINES_PER_FLUSH, options.pace.recordsMax)
 	}
 
 	/**
-	 * Whether the input contained partial lines, bytes that are not UTF-8, or a last line without a newline.
+	 * Whether the input contained partial lines, bytes that are not UTF-8, a last line without a newline, or a
+	 * joined line that reached a limit.
 	 */
 	get isOdd(): boolean {
-		const { parts, binary, unterminated } = this.#counts
-		return parts + binary + unterminated > 0
+		const { parts, unterminated } = this.#counts
+		return parts + unterminated + this.#lines.binary + this.#splitter.cutJoins > 0
+	}
+
+	/** Whether complete lines are held, because the next line may belong to them. */
+	get isHolding(): boolean {
+		return this.#splitter.isHolding
 	}
 
 	/**
@@ -189,7 +205,12 @@ export class LineRecorder {
 		await this.#publishAll(this.#splitter.push(bytes), interrupted)
 	}
 
-	/** Records the incomplete line as a part. */
+	/** Records the held lines. */
+	async releaseLines(interrupted: AbortSignal): Promise<void> {
+		await this.#publishAll(this.#splitter.release(), interrupted)
+	}
+
+	/** Records the held lines, and the incomplete line as a part. */
 	async cutLine(interrupted: AbortSignal): Promise<void> {
 		await this.#publishAll(this.#splitter.cut(), interrupted)
 	}
@@ -203,7 +224,7 @@ export class LineRecorder {
 		return recorded
 	}
 
-	/** Publishes the incomplete line at the end of the input, if there is one. */
+	/** Publishes the held lines and the incomplete line at the end of the input. */
 	end(): void {
 		for (const line of this.#splitter.end()) this.#publish(line)
 	}
@@ -237,13 +258,16 @@ export class LineRecorder {
 	}
 
 	summary(): string {
-		const { lines, parts, binary, unterminated } = this.#counts
+		const { lines, parts, unterminated } = this.#counts
+		const { binary } = this.#lines
+		const { cutJoins } = this.#splitter
 		const odd = [
 			parts === 0
 				? ''
 				: `${counted(parts, 'part')} of lines that were interrupted by a pause ` +
 					`or are longer than ${PART_BYTES_MAX / 1024} KiB`,
 			binary === 0 ? '' : `${counted(binary, 'line')} recorded as bytes because of invalid UTF-8`,
+			cutJoins === 0 ? '' : `${counted(cutJoins, 'joined line')} cut at the size limit`,
 			unterminated === 0 ? '' : 'the last line has no newline',
 		].filter(Boolean)
 		return `${counted(lines, 'line')} recorded${odd.length === 0 ? '' : `; ${odd.join('; ')}`}`
@@ -287,32 +311,10 @@ export class LineRecorder {
 		this.#loop.publish({ ...this.#defaults, ...this.#lineOf(line) })
 	}
 
-	#lineOf(line: ByteLine): LogLine {
-		const text = this.#textOf(line.bytes)
-		const notes: Record<string, unknown> = {}
-		if (line.part > 0) notes['part'] = line.part
-		if (line.part > 0 && line.isLast) notes['last'] = true
-		if (line.end === '\r\n') notes['eol'] = '\r\n'
-		if (line.end === '' && line.isLast) notes['unterminated'] = true
-		const source = this.#options.stream === undefined ? undefined : { stream: this.#options.stream }
-		if (text === undefined) {
-			this.#counts.binary++
-			return { message: line.bytes.toString(), data: { ...source, ...notes, bytes: line.bytes } }
-		}
-		const json = line.part === 0 ? lineOfJson(text) : undefined
-		const noted = source !== undefined || Object.keys(notes).length > 0
-		if (json === undefined)
-			return noted ? { message: text, data: { ...source, ...notes } } : { message: text }
+	#lineOf(given: ByteLine): LogLine {
+		const line = this.#lines.lineOf(given)
+		const { stream } = this.#options
 		// A field `stream` of the line itself takes precedence.
-		return noted ? { ...json, data: { ...source, ...(json.data as object | undefined), ...notes } } : json
-	}
-
-	#textOf(bytes: Buffer): string | undefined {
-		try {
-			const text = this.#utf8.decode(bytes)
-			return isWellFormed(text) ? text : undefined
-		} catch {
-			return undefined
-		}
+		return stream === undefined ? line : { ...line, data: { stream, ...(line.data as object | undefined) } }
 	}
 }

@@ -2,6 +2,7 @@
 import {
 	defineOptions,
 	type OptionRules,
+	optional,
 	optionalFunction,
 	type ResolvedOptions,
 	timerMs,
@@ -9,22 +10,23 @@ import {
 	wholeNumberOrInfinity,
 	withDefault,
 } from '../model/define-options.ts'
+import { checkLevelMin, type LogLevelInput, levelAt } from '../model/level.ts'
 import {
 	CLOSE_TIMEOUT_MS_DEFAULT,
 	NESTED_DELIVERIES_DEFAULT,
 	NESTED_DEPTH_DEFAULT,
 	RING_CAPACITY_DEFAULT,
 } from '../model/limits.ts'
-import { checkId, invalidLevel } from '../model/line-check.ts'
-import {
-	type LineFields,
-	type LogLevel,
-	type LogLine,
-	levelIndex,
-	type PublisherId,
-} from '../model/record.ts'
+import { checkId } from '../model/line-check.ts'
+import type { LineFields, LogLine, PublisherId } from '../model/record.ts'
+import { type RedactOptions, resolveRedact } from './redact-options.ts'
+import { type RateLimit, resolveRateLimit, resolveSampling, type SamplingRule } from './sampling.ts'
+import { resolveSerializers, type Serializer } from './serializers.ts'
 
-/** Fields that a `context` hook or a child loop adds to each line. */
+/**
+ * Fields that a `context` hook or a child loop adds to each line. Any other field, such as `requestId`, is
+ * added to the line's data.
+ */
 export interface ScopeFields extends LineFields {
 	/** Data to merge into the line's data, key by key. The line's own keys take precedence. */
 	readonly data?: Readonly<Record<string, unknown>> | undefined
@@ -35,10 +37,11 @@ export interface MeshLoopOptions {
 	/** `nodeId` for lines that do not set one. Default: null. */
 	readonly nodeId?: PublisherId | null | undefined
 	/**
-	 * Lowest level to publish. Lines below this level are counted but not published. For an external string,
-	 * use `parseLevel(process.env.LOG_LEVEL ?? 'info')`, which returns a level or throws. Default: `'trace'`.
+	 * Lowest level to publish: a level in any case, `'fatal'`, `'silent'`, or one of pino's numbers, such as 40.
+	 * Lines below this level are counted but not published. `process.env.LOG_LEVEL` can be passed as it is.
+	 * Default: `'trace'`.
 	 */
-	readonly level?: LogLevel | undefined
+	readonly level?: LogLevelInput | undefined
 	/** Maximum number of records in the ring. Whole number from 1. Default: 2,048. */
 	readonly ringCapacity?: number | undefined
 	/**
@@ -56,7 +59,7 @@ export interface MeshLoopOptions {
 	 * it throws, the line is published without these fields, and the failure is counted. The fields of a child
 	 * loop and of the line itself take precedence.
 	 */
-	readonly context?: (() => ScopeFields | undefined) | undefined
+	readonly context?: (() => ScopeFields | Readonly<Record<string, unknown>> | undefined) | undefined
 	/**
 	 * Hook that receives each line before it is published and returns the line to publish instead, for example
 	 * a copy without secrets. If it returns null, the line is dropped and counted. If it throws, or returns a
@@ -64,6 +67,32 @@ export interface MeshLoopOptions {
 	 * failure is counted.
 	 */
 	readonly transform?: ((line: LogLine) => LogLine | null) | undefined
+	/**
+	 * Values in data that are never recorded: paths such as `req.headers.authorization`, `*.password` or
+	 * `**.token`, or paths with a censor. Applies to the data of every record, including the fields of errors,
+	 * of a child loop and of `context`. Message texts are recorded as they are. Default: no redaction.
+	 */
+	readonly redact?: readonly string[] | RedactOptions | undefined
+	/**
+	 * Functions that choose what is recorded of the value of a key in data, such as `{ req: requestSerializer()
+	 * }`. They are called for the top-level keys of a line's data, of a child loop and of `context`, before
+	 * `transform`. If a serializer throws, a marker replaces its value, and the failure is counted. An error
+	 * that is the whole data of a line is passed to the serializer for `error` or `err`. Default: none.
+	 */
+	readonly serializers?: Readonly<Record<string, Serializer | undefined>> | undefined
+	/**
+	 * Part of the lines to publish, by kind: a probability from 0 to 1, or a {@link SamplingRule}. The name of
+	 * a rule is a kind, the start of kinds followed by `*`, or `*`; the longest one applies. Lines at `warn`
+	 * and `error` are always published, unless the rule has a higher `levelMax`. Dropped lines are counted in
+	 * `sampledOut`. Default: every line.
+	 */
+	readonly sampling?: Readonly<Record<string, number | SamplingRule | undefined>> | undefined
+	/**
+	 * Maximum number of lines to publish per second, by kind, measured with the loop's clock. Rules are named
+	 * as in `sampling`, and apply to the lines that `sampling` selects. All kinds of one rule share its limit.
+	 * Dropped lines are counted in `rateLimited`. Default: no limit.
+	 */
+	readonly rateLimit?: Readonly<Record<string, RateLimit | undefined>> | undefined
 	/**
 	 * Maximum depth of nested publishing: the number of listeners between a record and the outermost publisher.
 	 * A record beyond this depth is kept and counted as `recursionCut`, but not delivered to listeners. The
@@ -86,12 +115,16 @@ export interface MeshLoopOptions {
 
 const LOOP_RULES = {
 	nodeId: withDefault<PublisherId | null>(null, checkNodeId),
-	level: withDefault<LogLevel>('trace', checkLevel),
+	level: withDefault<LogLevelInput>('trace', checkLevel),
 	ringCapacity: withDefault(RING_CAPACITY_DEFAULT, wholeNumber(1)),
 	ringBytesMax: withDefault(Number.POSITIVE_INFINITY, wholeNumberOrInfinity(1)),
 	clock: optionalFunction<NonNullable<MeshLoopOptions['clock']>>(),
 	context: optionalFunction<NonNullable<MeshLoopOptions['context']>>(),
 	transform: optionalFunction<NonNullable<MeshLoopOptions['transform']>>(),
+	redact: optional(resolveRedact),
+	serializers: optional(resolveSerializers),
+	sampling: optional(resolveSampling),
+	rateLimit: optional(resolveRateLimit),
 	nestedDepthMax: withDefault(NESTED_DEPTH_DEFAULT, wholeNumber(1)),
 	nestedDeliveriesMax: withDefault(NESTED_DELIVERIES_DEFAULT, wholeNumber(1)),
 	closeTimeoutMs: withDefault(CLOSE_TIMEOUT_MS_DEFAULT, timerMs()),
@@ -116,7 +149,6 @@ function checkNodeId(name: string, nodeId: unknown): PublisherId | null {
 	return nodeId as PublisherId | null
 }
 
-function checkLevel(_name: string, level: unknown): LogLevel {
-	if (levelIndex(level) < 0) throw invalidLevel(level)
-	return level as LogLevel
+function checkLevel(_name: string, level: unknown): LogLevelInput {
+	return levelAt(checkLevelMin(level))
 }

@@ -2,17 +2,29 @@
  * Builds drafts from lines. A draft is a complete record except for its `seq`. All application code (context,
  * transform, clock, getters in data) runs here and may publish records, so the seq is assigned later.
  */
-import { canonicalise, marker } from '../codec/canonical.ts'
+import { type Canonical, canonicalise, marker } from '../codec/canonical.ts'
 import { cutMessage } from '../codec/message.ts'
 import { hush } from '../guard/hush.ts'
+import { messageOf } from '../guard/values.ts'
 import { MeshChainError } from '../model/errors.ts'
+import { lineRankOf } from '../model/level.ts'
 import { MESSAGE_LENGTH_MAX } from '../model/limits.ts'
-import { checkFieldsOfLine, checkIsLine, checkLevel, checkLine } from '../model/line-check.ts'
-import type { LogLevel, LogLine, LogRecord, PublisherId, RecordOrigin } from '../model/record.ts'
+import { checkFieldsOfLine, checkLevel, checkLine } from '../model/line-check.ts'
+import {
+	type LogLevel,
+	type LogLine,
+	type LogRecord,
+	levelIndex,
+	type PublisherId,
+	type RecordOrigin,
+} from '../model/record.ts'
 import { isWellFormed, toWellFormed } from '../text/well-formed.ts'
 import { type Hooks, toWholeMs } from './hooks.ts'
 import { inheritLine } from './inherited-fields.ts'
-import type { ScopeFields } from './options.ts'
+import { LineRules } from './line-rules.ts'
+import type { ResolvedLoopOptions, ScopeFields } from './options.ts'
+import { hasOnlyLineFields, regularLine } from './regular-line.ts'
+import type { DroppedCounts } from './sampling.ts'
 import type { Scope } from './scope.ts'
 import type { Counters } from './stats.ts'
 
@@ -36,7 +48,10 @@ export type KeepBelow = (draft: Draft | undefined) => void
 
 const KIND_DEFAULT = 'log'
 const LEVEL_DEFAULT = 'info'
+const INFO_RANK = levelIndex(LEVEL_DEFAULT)
 const NO_FIELDS: ScopeFields = Object.freeze({})
+const CRASH_KIND = '$crash'
+const NOTHING_DROPPED: Readonly<Record<string, DroppedCounts>> = Object.freeze({})
 /** Estimated size of a record without its message and data. */
 const RECORD_BYTES = 128
 
@@ -46,38 +61,54 @@ export class RecordBuilder {
 	readonly #nodeId: PublisherId | null
 	readonly #hasContext: boolean
 	readonly #epoch: number
+	readonly #rules: LineRules | undefined
 	#keep: KeepBelow | undefined
 
-	constructor(
-		hooks: Hooks,
-		counters: Counters,
-		options: { readonly nodeId: PublisherId | null; readonly context: unknown; readonly epoch: number },
-	) {
+	constructor(hooks: Hooks, counters: Counters, options: ResolvedLoopOptions & { readonly epoch: number }) {
 		this.#hooks = hooks
 		this.#counters = counters
 		this.#nodeId = this.#id(options.nodeId)
 		this.#epoch = options.epoch
 		this.#hasContext = options.context !== undefined
+		this.#rules = LineRules.of(options, hooks, counters)
+	}
+
+	/** Lines dropped by each rule of `sampling` and `rateLimit`. */
+	get droppedByKind(): Readonly<Record<string, DroppedCounts>> {
+		return this.#rules?.droppedByKind ?? NOTHING_DROPPED
 	}
 
 	/**
-	 * Builds the draft of a line. Returns undefined if the line is below the level or `transform` dropped it.
-	 * Each case is counted.
+	 * Builds the draft of a line. Returns undefined if the line is below the level, or if `sampling`,
+	 * `rateLimit` or `transform` dropped it. Each case is counted. Never throws.
 	 *
-	 * @throws {MeshChainError} `INVALID_LINE`, `INVALID_LEVEL`, `INVALID_KIND`, `INVALID_ID`, `INVALID_TIME`
+	 * @param isRegular Whether the line is an object literal that has only fields of lines.
 	 */
-	draft(line: LogLine, scope: Scope): Draft | undefined {
-		checkIsLine(line)
+	draft(line: unknown, scope: Scope, isRegular: boolean): Draft | undefined {
 		// Each field of a line is read once, so that the published value is the value that was checked.
-		const level = line.level ?? LEVEL_DEFAULT
-		if (!this.passes(level, scope)) {
+		const level = levelOf(line, isRegular)
+		if (level === undefined) return this.#draftOdd(line, scope)
+		return this.#draftRegular(line as LogLine, level, levelIndex(level), scope)
+	}
+
+	/** Builds the draft of a line with unknown or invalid fields. */
+	#draftOdd(given: unknown, scope: Scope): Draft | undefined {
+		const { line, rank, invalid } = regularLine(given)
+		if (invalid !== undefined) this.#hooks.lineInvalid(invalid)
+		return this.#draftRegular(line, line.level ?? LEVEL_DEFAULT, rank, scope)
+	}
+
+	#draftRegular(line: LogLine, level: LogLevel, rank: number, scope: Scope): Draft | undefined {
+		if (!this.#passes(rank, scope)) {
 			if (this.#keep !== undefined) this.#keepBelow(line, level, scope, this.#keep)
 			return undefined
 		}
-		const full = this.#hasContext || scope.fields !== undefined ? this.#merge(line, scope) : line
+		const own = this.#rules === undefined ? line : this.#ruled(this.#rules, line, rank)
+		if (own === undefined) return undefined
+		const full = this.#hasContext || scope.fields !== undefined ? this.#mergeAny(own, scope) : own
 		return this.#hooks.hasTransform
 			? this.#transformed(full, level, scope, false)
-			: this.#build(full, level, false)
+			: this.#buildAny(full, level)
 	}
 
 	/** Whether lines below the level are built and passed to a black box. */
@@ -108,7 +139,7 @@ export class RecordBuilder {
 	#keepBelow(line: LogLine, level: LogLevel, scope: Scope, keep: KeepBelow): void {
 		let draft: Draft | undefined
 		try {
-			const full = this.#merge(line, scope)
+			const full = this.#merge(this.#rules?.serialized(line) ?? line, scope)
 			draft = this.#hooks.hasTransform
 				? this.#transformed(full, level, scope, false, true)
 				: this.#build(full, level, false)
@@ -130,22 +161,70 @@ export class RecordBuilder {
 			...(daemonId === undefined ? {} : { daemonId }),
 			...(nodeId === undefined ? {} : { nodeId }),
 		}
-		const full = inheritLine(line, ids, NO_FIELDS)
+		const own = line.kind === CRASH_KIND ? (this.#rules?.serialized(line) ?? line) : line
+		const full = inheritLine(own, ids, NO_FIELDS)
 		const { level = LEVEL_DEFAULT } = full
 		return this.#hooks.hasTransform
 			? this.#transformed(full, level, scope, true)
 			: this.#build(full, level, true)
 	}
 
-	/** Returns whether a level is at or above the scope's level, and counts the line if not. */
-	passes(level: LogLevel, scope: Scope): boolean {
-		if (checkLevel(level) >= scope.levelIndex) return true
+	/**
+	 * Returns whether a level is at or above the scope's level, and counts the line if not. A value that is no
+	 * level counts as `info`.
+	 */
+	passes(level: unknown, scope: Scope): boolean {
+		const rank = lineRankOf(level)
+		return this.#passes(rank < 0 ? INFO_RANK : rank, scope)
+	}
+
+	#passes(rank: number, scope: Scope): boolean {
+		if (rank >= scope.rankMin) return true
 		this.#counters.belowLevel += 1
 		return false
 	}
 
 	#merge(line: LogLine, scope: Scope): LogLine {
-		return inheritLine(line, scope.fields ?? NO_FIELDS, this.#hooks.context() ?? NO_FIELDS)
+		const context = this.#hooks.context() ?? NO_FIELDS
+		return inheritLine(line, scope.fields ?? NO_FIELDS, this.#rules?.serializedFields(context) ?? context)
+	}
+
+	/** Returns the fields of a child loop, with a canonical copy of their data. */
+	childFields(fields: ScopeFields): ScopeFields {
+		const { data } = this.#rules?.serializedFields(fields) ?? fields
+		return data === undefined ? fields : { ...fields, data: this.#copied(data).value as typeof data }
+	}
+
+	#copied(data: unknown): Canonical {
+		const canonical = canonicalise(data)
+		this.#counters.unserializable += canonical.markers
+		this.#counters.replacedSurrogates += canonical.replaced
+		return canonical
+	}
+
+	/** Returns a line with the results of the serializers; undefined if a rule drops it. Never throws. */
+	#ruled(rules: LineRules, line: LogLine, rank: number): LogLine | undefined {
+		if (!rules.changeLines) return line
+		const own = this.#readable(line)
+		return rules.drops(own.kind, rank) ? undefined : rules.serialized(own)
+	}
+
+	/** Returns a copy of a line, whose fields may be unreadable. */
+	#readable(line: LogLine): LogLine {
+		try {
+			return inheritLine(line, NO_FIELDS, NO_FIELDS)
+		} catch (thrown) {
+			return this.#regular(line, thrown)
+		}
+	}
+
+	/** Merges a line whose fields may be unreadable. */
+	#mergeAny(line: LogLine, scope: Scope): LogLine {
+		try {
+			return this.#merge(line, scope)
+		} catch (thrown) {
+			return this.#merge(this.#regular(line, thrown), scope)
+		}
 	}
 
 	#transformed(
@@ -155,23 +234,45 @@ export class RecordBuilder {
 		own: boolean,
 		anyLevel = own,
 	): Draft | undefined {
+		const valid = own ? line : this.#valid(line)
 		try {
-			const result = this.#hooks.transform(withDefaults(line, level))
+			const result = this.#hooks.transform(withDefaults(valid, level))
 			if (result === null) {
 				this.#counters.transformDropped += 1
 				return undefined
 			}
 			const newLevel = result.level ?? LEVEL_DEFAULT
-			if (anyLevel) checkLevel(newLevel)
-			else if (!this.passes(newLevel, scope)) return undefined
+			checkLevel(newLevel)
+			if (!anyLevel && !this.passes(newLevel, scope)) return undefined
 			return this.#build(result, newLevel, own)
 		} catch (thrown) {
-			// If the line was already invalid before `transform`, the publisher is at fault, so this check throws.
-			const before = withDefaults(line, level)
-			checkLine(before, own)
 			this.#hooks.transformFailed(thrown)
-			return this.#build(withoutPayload(before), level, own)
+			return this.#build(withoutPayload(withDefaults(valid, level)), level, own)
 		}
+	}
+
+	/** Returns the line, or a line with its invalid fields in the data. */
+	#valid(line: LogLine): LogLine {
+		try {
+			checkLine(line, false)
+			return line
+		} catch (thrown) {
+			return this.#regular(line, thrown)
+		}
+	}
+
+	/** Builds a line whose fields may be invalid. */
+	#buildAny(line: LogLine, level: LogLevel): Draft {
+		try {
+			return this.#build(line, level, false)
+		} catch (thrown) {
+			return this.#build(this.#regular(line, thrown), level, false)
+		}
+	}
+
+	#regular(line: LogLine, thrown: unknown): LogLine {
+		this.#hooks.lineInvalid(messageOf(thrown))
+		return regularLine(line).line
 	}
 
 	#build(line: LogLine, level: LogLevel, own: boolean): Draft {
@@ -198,9 +299,8 @@ export class RecordBuilder {
 		if (data === undefined) {
 			return newDraft(bytes, epoch, tsMs, level, kind, message, undefined, daemonId, nodeId, origin)
 		}
-		const canonical = canonicalise(data)
-		this.#counters.unserializable += canonical.markers
-		this.#counters.replacedSurrogates += canonical.replaced
+		const copied = this.#copied(data)
+		const canonical = this.#rules === undefined ? copied : this.#rules.redacted(copied, kind)
 		const size = bytes + canonical.bytes
 		return newDraft(size, epoch, tsMs, level, kind, message, canonical.value, daemonId, nodeId, origin)
 	}
@@ -260,6 +360,19 @@ function newDraft(
 		origin,
 	}
 	return data === undefined ? record : { ...record, data }
+}
+
+/** Returns the level of a line; undefined if the line has unknown fields, or a level that no record has. */
+function levelOf(line: unknown, isRegular: boolean): LogLevel | undefined {
+	try {
+		if (!isRegular && !hasOnlyLineFields(line)) return undefined
+		const { level = LEVEL_DEFAULT } = line as LogLine
+		if (levelIndex(level) >= 0) return level
+		hush(level)
+	} catch (thrown) {
+		hush(thrown)
+	}
+	return undefined
 }
 
 /** Returns the line to pass to `transform`, with all defaults that do not depend on the loop. */

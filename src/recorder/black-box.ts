@@ -7,8 +7,9 @@ import { checkLoop, coreOf } from '../loop/core-of.ts'
 import type { MeshLoop } from '../loop/mesh-loop.ts'
 import { type Draft, sizeOf } from '../loop/record-builder.ts'
 import { checkFunction, checkOptionNames, checkWholeNumber, ifGiven, invalidOption } from '../model/check.ts'
+import { type LineLevel, lineRankOf, parseLevel, rankOfRecord } from '../model/level.ts'
 import type { BlackBoxData, BlackBoxLine } from '../model/own-events.ts'
-import { type LogLevel, type LogRecord, levelIndex, parseLevel } from '../model/record.ts'
+import type { LogRecord } from '../model/record.ts'
 
 /** Kind of the records that contain the lines of a black box. */
 export const BLACK_BOX_KIND = '$blackbox'
@@ -37,7 +38,7 @@ export interface BlackBoxOptions {
 	 * Lowest level at which a record triggers a write; `'none'` if no level triggers a write. Default:
 	 * `'error'`, which is also the level of `$crash` records.
 	 */
-	readonly level?: LogLevel | 'none' | undefined
+	readonly level?: LineLevel | 'none' | undefined
 	/** Function that returns true if a record below `level` should also trigger a write. Default: none. */
 	readonly when?: ((record: LogRecord) => boolean) | undefined
 }
@@ -100,7 +101,7 @@ interface Held {
 export class BlackBox {
 	readonly #loop: MeshLoop
 	readonly #bounds: { readonly linesMax: number; readonly bytesMax: number; readonly ageMsMax: number }
-	readonly #levelIndex: number
+	readonly #rankMin: number
 	readonly #when: ((record: LogRecord) => boolean) | undefined
 	readonly #letGo: () => void
 	#held: Held[] = []
@@ -126,7 +127,7 @@ export class BlackBox {
 			ageMsMax: checkWholeNumber('ageMsMax', ageMsMax, 1),
 		}
 		if (bytesMax > BYTES_MAX) throw invalidOption('bytesMax', bytesMax, `at most ${BYTES_MAX}`)
-		this.#levelIndex = level === 'none' ? Number.POSITIVE_INFINITY : levelIndex(parseLevel(level))
+		this.#rankMin = level === 'none' ? Number.POSITIVE_INFINITY : lineRankOf(parseLevel(level))
 		this.#when = ifGiven('when', when, checkFunction)
 		this.#letGo = coreOf(loop).keepBelow((draft) => this.#keep(draft))
 		loop.on('*', this.#onRecord)
@@ -161,7 +162,7 @@ export class BlackBox {
 
 	readonly #onRecord = (record: LogRecord): void => {
 		if (record.kind === BLACK_BOX_KIND || this.#first === this.#held.length) return
-		const isAtLevel = levelIndex(record.level) >= this.#levelIndex
+		const isAtLevel = rankOfRecord(record) >= this.#rankMin
 		if (!isAtLevel && !this.#isWanted(record)) return
 		this.#write(record.message, record.seq)
 	}

@@ -14,6 +14,7 @@ const LAYERS: readonly (readonly string[])[] = [
 	['outbox'],
 	['codec'],
 	['appender.ts'],
+	['plain-text'],
 	['model'],
 	['guard'],
 	['platform'],

@@ -109,18 +109,21 @@ export class StreamRecording {
 		return this.#idle()
 	}
 
-	/** Waits for more bytes. Records an incomplete line that may be a prompt after a silence. */
+	/** Waits for more bytes. After a silence, records held lines and an incomplete line that may be a prompt. */
 	async #idle(): Promise<StreamEnd | undefined> {
 		// An incomplete line can be a prompt only if it is passed on to a user.
 		const mayBePrompt = this.#passing.isOn && this.#recorder.isWithinLine && !this.#isCut
-		const silenceMs = mayBePrompt ? SILENCE_MS : TIMER_MS_MAX
+		const isWaiting = mayBePrompt || this.#recorder.isHolding
+		const silenceMs = isWaiting ? SILENCE_MS : TIMER_MS_MAX
 		const drainMs = Math.max(0, this.#drainUntilMs - performance.now())
 		if (await this.#event(Math.min(silenceMs, drainMs))) return undefined
 		// Nothing has arrived, so the pipe is empty.
 		if (performance.now() >= this.#drainUntilMs) return 'open'
-		if (!mayBePrompt) return undefined
-		this.#isCut = true
-		await this.#recorder.cutLine(this.#stop)
+		if (!isWaiting) return undefined
+		if (this.#passing.isOn) {
+			this.#isCut = true
+			await this.#recorder.cutLine(this.#stop)
+		} else await this.#recorder.releaseLines(this.#stop)
 		this.#passRecorded()
 		return undefined
 	}
