@@ -86,10 +86,7 @@ function formatOf(invocation: Invocation, reading: LogReading): LineFormat {
 	return readableFormats(reading).find(({ name }) => name === given) ?? detectedFormat(reading)
 }
 
-function summaryText(
-	summary: ImportSummary,
-	path: string,
-): Printable {
+function summaryText(summary: ImportSummary, path: string): Printable {
 	const { restored, records, absent, altered, noTime, cut, skipped, skippedLines, outOfOrder } = summary
 	const [first] = skippedLines
 	const parts = [

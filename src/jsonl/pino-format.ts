@@ -41,14 +41,14 @@ function write(record: LogRecord): string {
 	const isFatal = level === 'error' && isMap(record.data) && record.data['level'] === 'fatal'
 	const data = isFatal ? withoutLevel(record.data as JsonFields) : record.data
 	const own = {
-			level: isFatal ? FATAL_NUMBER : NUMBERS[level],
-			time: tsMs,
-			...(kind === 'log' ? {} : { kind }),
-			...(daemonId === null ? {} : { daemonId }),
-			...(nodeId === null ? {} : { nodeId }),
-		}
-		const fields = isMap(data) && !isTaken(data) ? data : data === undefined ? {} : { data }
-		return toJson({ ...own, ...fields, msg: message })
+		level: isFatal ? FATAL_NUMBER : NUMBERS[level],
+		time: tsMs,
+		...(kind === 'log' ? {} : { kind }),
+		...(daemonId === null ? {} : { daemonId }),
+		...(nodeId === null ? {} : { nodeId }),
+	}
+	const fields = isMap(data) && !isTaken(data) ? data : data === undefined ? {} : { data }
+	return toJson({ ...own, ...fields, msg: message })
 }
 
 function withoutLevel({ level: _level, ...data }: JsonFields): JsonFields | undefined {

@@ -191,9 +191,7 @@ function goPanic(text: string): Head | undefined {
 
 function audit(text: string): Head | undefined {
 	const [, seconds, milliseconds] = AUDIT.exec(text) ?? []
-	return seconds === undefined
-		? undefined
-		: { time: { tsMs: Number(seconds) * 1000 + Number(milliseconds) } }
+	return seconds === undefined ? undefined : { time: { tsMs: Number(seconds) * 1000 + Number(milliseconds) } }
 }
 
 function cluster(text: string): Head | undefined {

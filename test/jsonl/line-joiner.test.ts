@@ -37,8 +37,21 @@ test.each([
 
 test('no byte is lost or moved, in pieces of any size, and the pieces do not matter', () => {
 	const line = fc.oneof(
-		fc.constantFrom('', ' ', '\tat a.b(C.java:1)', 'Error: x', '2026-01-31 14:05:09 ERROR x {', '}', '{"a":1}'),
-		fc.constantFrom('Traceback (most recent call last):', 'KeyError: 1', 'panic: x', 'goroutine 1 [running]:'),
+		fc.constantFrom(
+			'',
+			' ',
+			'\tat a.b(C.java:1)',
+			'Error: x',
+			'2026-01-31 14:05:09 ERROR x {',
+			'}',
+			'{"a":1}',
+		),
+		fc.constantFrom(
+			'Traceback (most recent call last):',
+			'KeyError: 1',
+			'panic: x',
+			'goroutine 1 [running]:',
+		),
 		fc.constantFrom('/srv/app.js:1', 'Node.js v22.1.0', 'Caused by: x', 'x'.repeat(1500)),
 		fc.string({ unit: 'binary', maxLength: 20 }),
 	)

@@ -77,7 +77,7 @@ export default [
 	{
 		name: 'joined lines: a line with a time continues a stack trace',
 		file: 'src/jsonl/line-joiner.ts',
-		from: "if (!/^\\s/.test(text) && headOf(text).time !== undefined) return false\n",
+		from: 'if (!/^\\s/.test(text) && headOf(text).time !== undefined) return false\n',
 		to: '',
 		tests: joiner,
 	},
