@@ -1,5 +1,5 @@
 /**
- * The heads of plain text lines: what precedes the message in the layouts of common programs. A head gives
+ * Line heads of plain text lines: what precedes the message in the layouts of common programs. A head gives
  * the time and the level of a line. The line itself is not changed. Each reader takes a bounded number of
  * steps.
  */
