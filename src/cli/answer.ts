@@ -4,7 +4,7 @@ import { counted } from '../text/numbers.ts'
 import type { Invocation, OptionSpec } from './command.ts'
 import { STATUS } from './exit-status.ts'
 import type { Printable } from './printable.ts'
-import type { Paint, Style } from './terminal.ts'
+import type { Paint, Style } from '../pretty/paint.ts'
 
 /** The option that makes lost records an error, even if the chain accounts for them. */
 export const STRICT_OPTION: OptionSpec = {

@@ -9,8 +9,10 @@ import { shellWord } from '../text/shell-word.ts'
 import { usage } from './command.ts'
 import { stateText } from './info.ts'
 import { linesOf, type Printable, printablePath, printed } from './printable.ts'
-import type { Paint, Terminal } from './terminal.ts'
-import { formatAgo, formatTime } from './times.ts'
+import type { Paint } from '../pretty/paint.ts'
+import { formatTime } from '../pretty/format-time.ts'
+import type { Terminal } from './terminal.ts'
+import { formatAgo } from './times.ts'
 
 const REGISTRY_NAME = 'sources.chain'
 

@@ -15,6 +15,7 @@ import type {
 } from '../journal/statement-report.ts'
 import { MeshChainError, messageOf } from '../model/errors.ts'
 import { count, counted } from '../text/numbers.ts'
+import { formatTime } from '../pretty/format-time.ts'
 import { parseDuration } from './amounts.ts'
 import { type Command, type Invocation, usage } from './command.ts'
 import { interruptedStatus, STATUS, statusTexts } from './exit-status.ts'
@@ -25,7 +26,6 @@ import { linesOf, type Printable, printableJson, printed } from './printable.ts'
 import { StatusLine } from './progress.ts'
 import { SelectedSource } from './selected-source.ts'
 import type { Paint } from './terminal.ts'
-import { formatTime } from './times.ts'
 
 /** Maximum number of entries in each list of the pretty report. */
 const SHOWN_MAX = 20

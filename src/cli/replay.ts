@@ -13,6 +13,7 @@ import type { ReplayTarget } from '../replay/target.ts'
 import { ProcessTarget } from '../replay/targets/process-target.ts'
 import { count, counted } from '../text/numbers.ts'
 import { shellWord } from '../text/shell-word.ts'
+import { formatTime } from '../pretty/format-time.ts'
 import { STRICT_OPTION, statusFor } from './answer.ts'
 import { type Command, type Invocation, usage } from './command.ts'
 import { interruptedStatus, STATUS, statusTexts } from './exit-status.ts'
@@ -34,7 +35,6 @@ import {
 } from './selected-source.ts'
 import { TO_OPTION, targetOf } from './targets.ts'
 import type { Terminal } from './terminal.ts'
-import { formatTime } from './times.ts'
 
 export const replay: Command = {
 	name: 'replay',

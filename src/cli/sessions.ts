@@ -10,8 +10,9 @@ import { statusTexts } from './exit-status.ts'
 import { isJson, paintOf, REPORT_OPTIONS } from './output-options.ts'
 import { type Printable, printableJson, printed, together } from './printable.ts'
 import { tellEnd } from './printing.ts'
-import type { Paint, Terminal } from './terminal.ts'
-import { formatTime } from './times.ts'
+import type { Paint } from '../pretty/paint.ts'
+import { formatTime } from '../pretty/format-time.ts'
+import type { Terminal } from './terminal.ts'
 
 interface Row extends SessionInfo {
 	readonly events: number

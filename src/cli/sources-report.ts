@@ -2,10 +2,10 @@
 import { type DroppedCounts, droppedTotal } from '../sources/counters.ts'
 import type { SourceReport } from '../sources/source-report.ts'
 import { bytes, count } from '../text/numbers.ts'
+import { formatTime } from '../pretty/format-time.ts'
 import { joined, type Printable, printed, together } from './printable.ts'
 import { type Column, table } from './table.ts'
 import type { Paint } from './terminal.ts'
-import { formatTime } from './times.ts'
 
 /** Maximum number of names and table rows in the pretty report; `-o json` lists all of them. */
 const SHOWN_MAX = 20

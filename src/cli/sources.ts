@@ -10,6 +10,7 @@ import type { SourceEntry } from '../sources/entry.ts'
 import { modeText } from '../sources/source.ts'
 import { sourceReport } from '../sources/source-report.ts'
 import { count } from '../text/numbers.ts'
+import { formatTime } from '../pretty/format-time.ts'
 import { type Command, nearest, usage } from './command.ts'
 import { STATUS, statusTexts } from './exit-status.ts'
 import { isJson, paintOf, REPORT_OPTIONS } from './output-options.ts'
@@ -26,7 +27,6 @@ import {
 import { causesText, prettyReport } from './sources-report.ts'
 import { type Cell, type Column, table } from './table.ts'
 import type { Paint } from './terminal.ts'
-import { formatTime } from './times.ts'
 
 const WORDS = ['status', 'report'] as const
 

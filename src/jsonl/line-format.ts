@@ -119,14 +119,6 @@ export function lineBy(format: LineFormat, record: LogRecord): string | undefine
 	)
 }
 
-/**
- * Returns whether data is a map. A format can write the fields of a map next to the other fields of a record.
- */
-export function isMap(data: unknown): data is JsonFields {
-	if (typeof data !== 'object' || data === null || Array.isArray(data)) return false
-	return !(data instanceof Date || data instanceof Uint8Array)
-}
-
 /** A set of candidate formats. The first lines of a file determine which candidate is used. */
 export interface UndecidedFormat extends LineFormat {
 	/**

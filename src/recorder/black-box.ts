@@ -7,11 +7,8 @@ import { checkLoop, coreOf } from '../loop/core-of.ts'
 import type { MeshLoop } from '../loop/mesh-loop.ts'
 import { type Draft, sizeOf } from '../loop/record-builder.ts'
 import { checkFunction, checkOptionNames, checkWholeNumber, ifGiven, invalidOption } from '../model/check.ts'
-import type { BlackBoxData, BlackBoxLine } from '../model/own-events.ts'
+import { BLACK_BOX_KIND, type BlackBoxData, type BlackBoxLine } from '../model/own-events.ts'
 import { type LogLevel, type LogRecord, levelIndex, parseLevel } from '../model/record.ts'
-
-/** Kind of the records that contain the lines of a black box. */
-export const BLACK_BOX_KIND = '$blackbox'
 
 /**
  * Maximum total size of the lines in one record, in bytes. Leaves space for the other fields of the record's

@@ -1,0 +1,9 @@
+/** Recognises maps among canonical values. */
+
+/**
+ * Returns whether data is a map. A format can write the fields of a map next to the other fields of a record.
+ */
+export function isMap(data: unknown): data is Readonly<Record<string, unknown>> {
+	if (typeof data !== 'object' || data === null || Array.isArray(data)) return false
+	return !(data instanceof Date || data instanceof Uint8Array)
+}

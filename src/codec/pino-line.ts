@@ -1,0 +1,30 @@
+/** Encodes records as lines of pino: `{"level":30,"time":1714200000123,"msg":…}`. */
+import type { LogLevel, LogRecord } from '../model/record.ts'
+import { isMap } from './data-map.ts'
+import { toJson } from './json-dialect.ts'
+
+const NUMBERS: Readonly<Record<LogLevel, number>> = { trace: 10, debug: 20, info: 30, warn: 40, error: 50 }
+
+/**
+ * Returns a record as one line of pino. Writes the fields of `data` next to the other fields, as pino does.
+ * If the name of a field is already in use, or if `data` is not a map, writes `data` as a single field
+ * instead.
+ */
+export function pinoLine({ kind, level, message, tsMs, daemonId, nodeId, data }: LogRecord): string {
+	const own = {
+		level: NUMBERS[level],
+		time: tsMs,
+		...(kind === 'log' ? {} : { kind }),
+		...(daemonId === null ? {} : { daemonId }),
+		...(nodeId === null ? {} : { nodeId }),
+	}
+	const fields = isMap(data) && !isTaken(data) ? data : data === undefined ? {} : { data }
+	return toJson({ ...own, ...fields, msg: message })
+}
+
+/** Field names that have a meaning to readers of this format. */
+const TAKEN = ['level', 'time', 'kind', 'event', 'daemonId', 'nodeId', 'msg', 'message', 'data']
+
+function isTaken(data: Readonly<Record<string, unknown>>): boolean {
+	return TAKEN.some((name) => Object.hasOwn(data, name))
+}
