@@ -79,6 +79,7 @@ export type {
 } from './model/events.ts'
 export type { LogFilter, TextPattern } from './model/filter.ts'
 export type { HistoryPosition } from './model/history-position.ts'
+export { type LineLevel, type LogLevelInput, type LogLevelMin, parseLevel } from './model/level.ts'
 export type {
 	CheckpointRecord,
 	CrashData,
@@ -95,7 +96,6 @@ export {
 	type LogLine,
 	type LogRecord,
 	type PublisherId,
-	parseLevel,
 	type RecordOrigin,
 } from './model/record.ts'
 export type { LostCounts, OutboxStats } from './outbox/outbox-stats.ts'

@@ -11,8 +11,8 @@ import {
 	wholeNumber,
 	withDefault,
 } from '../model/define-options.ts'
+import { checkLevelMin, type LogLevelInput } from '../model/level.ts'
 import { CONSOLE_CLOSE_TIMEOUT_MS_DEFAULT, CONSOLE_QUEUE_BYTES_DEFAULT } from '../model/limits.ts'
-import { LOG_LEVELS, type LogLevel } from '../model/record.ts'
 import { type FileSystem, nodeFileSystem } from '../platform/file-system.ts'
 import type { TextStream } from './stream-output.ts'
 
@@ -23,8 +23,11 @@ export interface ConsoleOptions {
 	 * `'stdout'`, and `process.stderr` means `'stderr'`. Default: `'stdout'`.
 	 */
 	readonly stream?: 'stdout' | 'stderr' | NodeJS.WritableStream | undefined
-	/** Lowest level to write. `$gap` records are always written. Default: `'trace'`. */
-	readonly level?: LogLevel | undefined
+	/**
+	 * Lowest level to write, in any form that a loop accepts. `'silent'` writes nothing. `$gap` records are
+	 * always written. Default: `'trace'`.
+	 */
+	readonly level?: LogLevelInput | undefined
 	/**
 	 * Whether records are written for people instead of as JSON Lines. Default: whether the stream is a
 	 * terminal.
@@ -56,7 +59,7 @@ export interface ConsoleOptions {
 
 const CONSOLE_OPTIONS = defineOptions({
 	stream: withDefault('stdout', checkStream),
-	level: withDefault('trace', oneOf(...LOG_LEVELS)),
+	level: withDefault(0, (_name, level) => checkLevelMin(level)),
 	pretty: optional(checkBoolean),
 	format: withDefault('mesh-chain', oneOf('mesh-chain', 'pino')),
 	color: optional(checkBoolean),
@@ -68,7 +71,7 @@ const CONSOLE_OPTIONS = defineOptions({
 /** The options of a `ConsoleAppender` with all defaults applied. */
 export type ResolvedConsoleOptions = ReturnType<typeof CONSOLE_OPTIONS.resolve>
 
-/** @throws {MeshChainError} `INVALID_OPTION` */
+/** @throws {MeshChainError} `INVALID_OPTION` or `INVALID_LEVEL` */
 export function resolveConsoleOptions(options: ConsoleOptions): ResolvedConsoleOptions {
 	return CONSOLE_OPTIONS.resolve(options)
 }

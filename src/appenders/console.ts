@@ -8,8 +8,9 @@ import { pinoLine } from '../codec/pino-line.ts'
 import { follow, within } from '../guard/promises.ts'
 import { attempt, codeOf } from '../guard/values.ts'
 import { type ErrorCode, LogAppendError, messageOf } from '../model/errors.ts'
+import { rankOf, rankOfRecord } from '../model/level.ts'
 import { RETRY_MS_MAX, RETRY_MS_MIN } from '../model/limits.ts'
-import { type GapCause, type GapData, gapRecord, isGap, type LogRecord, levelIndex } from '../model/record.ts'
+import { type GapCause, type GapData, gapRecord, isGap, type LogRecord } from '../model/record.ts'
 import { report, warn } from '../platform/diagnostics.ts'
 import { isExiting, onExit } from '../platform/exit-hook.ts'
 import { isMomentary } from '../platform/file-system.ts'
@@ -31,7 +32,7 @@ const FULL_MS_MAX = 50
 const EXIT_STALL_MS = 500
 /** Time allowed for `close` to settle after its own time limit. */
 const CLOSE_MARGIN_MS = 500
-const LEVEL_ALWAYS_WRITTEN = levelIndex('error')
+const RANK_ALWAYS_WRITTEN = rankOf('error')
 /** Errors after which the stream never accepts anything again. */
 const GONE: readonly string[] = [
 	...['EPIPE', 'ECONNRESET', 'ENOTCONN', 'ESHUTDOWN', 'EBADF', 'EIO', 'ENXIO', 'EINVAL'],
@@ -105,7 +106,6 @@ export class ConsoleAppender implements LogChainAppender {
 	readonly closeTimeoutMs: number
 	readonly #options: ResolvedConsoleOptions
 	readonly #name: string
-	readonly #levelIndexMin: number
 	readonly #output: Output
 	readonly #format: (record: LogRecord) => string
 	readonly #queue: LineQueue
@@ -127,12 +127,11 @@ export class ConsoleAppender implements LogChainAppender {
 	#onEmpty: (() => void) | undefined
 	#closing: Promise<void> | undefined
 
-	/** @throws {MeshChainError} `INVALID_OPTION` */
+	/** @throws {MeshChainError} `INVALID_OPTION` or `INVALID_LEVEL` */
 	constructor(options: ConsoleOptions = {}) {
 		this.#options = resolveConsoleOptions(options)
-		const { stream, level, queueBytesMax, closeTimeoutMs, fs } = this.#options
+		const { stream, queueBytesMax, closeTimeoutMs, fs } = this.#options
 		this.closeTimeoutMs = closeTimeoutMs + CLOSE_MARGIN_MS
-		this.#levelIndexMin = levelIndex(level)
 		this.#name = typeof stream === 'string' ? stream : 'the stream'
 		this.#output =
 			typeof stream === 'string' ? openOutput(stream === 'stdout' ? 1 : 2, fs) : new StreamOutput(stream)
@@ -149,8 +148,8 @@ export class ConsoleAppender implements LogChainAppender {
 	 */
 	append(record: LogRecord): void {
 		if (this.#closing !== undefined) throw this.#refusal('the appender is closed', record, 'APPENDER_CLOSED')
-		const level = levelIndex(record.level)
-		if (level < this.#levelIndexMin && !isGap(record)) {
+		const rank = rankOfRecord(record)
+		if (rank < this.#options.level && !isGap(record)) {
 			this.#counts.belowLevel += 1
 			return
 		}
@@ -161,7 +160,7 @@ export class ConsoleAppender implements LogChainAppender {
 		this.#lose('overflow', this.#queue.push(record, this.#lineOf(record)))
 		if (isExiting()) this.#writeLate()
 		else if (this.#isStalled || this.#isWriting) return
-		else if (this.#output.isImmediate && (level >= LEVEL_ALWAYS_WRITTEN || this.#isWriteDue)) this.#pump()
+		else if (this.#output.isImmediate && (rank >= RANK_ALWAYS_WRITTEN || this.#isWriteDue)) this.#pump()
 		else this.#pumpAtTurnEnd()
 	}
 
@@ -339,11 +338,10 @@ export class ConsoleAppender implements LogChainAppender {
 		this.#lost[cause] += count
 		report('gap', { source: this, gap: { ...gap, cause: GAP_CAUSES[cause] } })
 		if (cause === 'closed' || count === 0) return
-		const what = counted(count, 'record')
 		const text =
 			cause === 'overflow'
-				? `is read too slowly: ${what} dropped; further losses are only counted`
-				: `did not accept ${what} within ${this.#options.closeTimeoutMs} ms at close`
+				? `is read too slowly: records starting at seq ${gap.fromSeq} are dropped; losses are only counted`
+				: `did not accept ${counted(count, 'record')} within ${this.#options.closeTimeoutMs} ms at close`
 		this.#sayOnce(cause, 'RECORDS_LOST', text)
 	}
 

@@ -1,17 +1,18 @@
 /** Describes and checks the children of a `TeeAppender`. */
 import { checkAppender, type LogChainAppender } from '../appender.ts'
 import { isPlainObject, propertyOf } from '../guard/values.ts'
-import { ifGiven, invalidOption } from '../model/check.ts'
-import { defineOptions, oneOf, type OptionRules, unchecked } from '../model/define-options.ts'
+import { invalidOption } from '../model/check.ts'
+import { defineOptions, type OptionRules, unchecked, withDefault } from '../model/define-options.ts'
 import { type LogFilter, matches, resolveFilter } from '../model/filter.ts'
-import { LOG_LEVELS, type LogLevel, type LogRecord, levelIndex } from '../model/record.ts'
+import { checkLevelMin, type LogLevelInput, rankOfRecord } from '../model/level.ts'
+import type { LogRecord } from '../model/record.ts'
 
 /** A child of a `TeeAppender` that receives only some of the records. */
 export interface TeeChild {
 	/** The child, of which the `TeeAppender` takes ownership. */
 	readonly appender: LogChainAppender
-	/** Lowest level that the child receives. Default: all levels. */
-	readonly level?: LogLevel | undefined
+	/** Lowest level that the child receives, in any form that a loop accepts. Default: all levels. */
+	readonly level?: LogLevelInput | undefined
 	/**
 	 * Filter, or function that returns whether the child receives a record. The function is called once for
 	 * each record at or above `level`. If it throws or returns a promise, the child receives the record, and
@@ -29,7 +30,7 @@ export interface ResolvedChild {
 
 const CHILD_OPTIONS = defineOptions({
 	appender: unchecked<LogChainAppender>(),
-	level: unchecked<LogLevel>(),
+	level: withDefault(0, (_name, level) => checkLevelMin(level)),
 	filter: unchecked<TeeChild['filter']>(),
 } satisfies OptionRules<TeeChild>)
 
@@ -43,12 +44,11 @@ export function resolveChild(given: LogChainAppender | TeeChild): ResolvedChild 
 	if (!isTeeChild(given)) return { appender: given, selects: undefined }
 	const { appender, level, filter } = CHILD_OPTIONS.resolve(given)
 	checkAppender(appender)
-	const lowest = levelIndex(ifGiven('level', level, oneOf(...LOG_LEVELS)) ?? 'trace')
 	const isWanted = predicateOf(filter)
-	const selects = (record: LogRecord) => levelIndex(record.level) >= lowest && (isWanted?.(record) ?? true)
+	const selects = (record: LogRecord) => rankOfRecord(record) >= level && (isWanted?.(record) ?? true)
 	return {
 		appender: appender as LogChainAppender,
-		selects: lowest === 0 && isWanted === undefined ? undefined : selects,
+		selects: level === 0 && isWanted === undefined ? undefined : selects,
 	}
 }
 

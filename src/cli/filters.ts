@@ -2,7 +2,8 @@
  * Defines the filters that commands share: their options, and the query and the predicate built from them.
  */
 import type { ChainQuery } from '../chain/index.ts'
-import { isGap, type LogRecord, type PublisherId, parseLevel } from '../model/record.ts'
+import { parseLevel } from '../model/level.ts'
+import { isGap, type LogRecord, type PublisherId } from '../model/record.ts'
 import { formatTime } from '../pretty/format-time.ts'
 import { type Invocation, type OptionSpec, usage } from './command.ts'
 import { patternOf } from './pattern.ts'
@@ -21,7 +22,7 @@ export const FILTER_OPTIONS: readonly OptionSpec[] = [
 		long: 'level',
 		short: 'l',
 		value: 'LEVEL',
-		help: 'minimum level: trace, debug, info, warn, error',
+		help: 'minimum level: trace, debug, info, warn, error, fatal',
 	},
 	{
 		long: 'kind',

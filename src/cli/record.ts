@@ -6,9 +6,10 @@ import { FileChainAppender } from '../chain/index.ts'
 import { lineOfJson } from '../jsonl/json-line.ts'
 import { type ByteLine, LineSplitter } from '../jsonl/line-splitter.ts'
 import { MeshLoop } from '../loop/mesh-loop.ts'
+import { type LineLevel, parseLevel } from '../model/level.ts'
 import { RETRY_MS_MAX, RETRY_MS_MIN } from '../model/limits.ts'
 import { checkLine } from '../model/line-check.ts'
-import { type LogLine, parseLevel } from '../model/record.ts'
+import type { LogLine } from '../model/record.ts'
 import { Backoff } from '../platform/backoff.ts'
 import { wait } from '../platform/wait.ts'
 import { counted } from '../text/numbers.ts'
@@ -19,6 +20,9 @@ import { type Command, type Invocation, usage } from './command.ts'
 import { STATUS, statusTexts } from './exit-status.ts'
 import { printed } from './printable.ts'
 import type { Output } from './terminal.ts'
+
+/** Fields of lines that do not set them. */
+type Defaults = Omit<LogLine, 'level'> & { readonly level?: LineLevel | undefined }
 
 /** Maximum number of bytes from a line that one record stores. */
 const PART_BYTES_MAX = 64 * 1024
@@ -128,12 +132,12 @@ async function orSilence<T>(next: Promise<T>): Promise<T | undefined> {
 	return Promise.race([next, silence]).finally(() => clearTimeout(timer))
 }
 
-function defaultsOf(invocation: Invocation): LogLine {
+function defaultsOf(invocation: Invocation): Defaults {
 	const level = invocation.text('level')
 	const kind = invocation.text('kind')
 	const daemonId = invocation.text('daemon')
 	const nodeId = invocation.text('node')
-	const defaults: LogLine = {
+	const defaults: Defaults = {
 		...(level === undefined ? {} : { level: parseLevel(level) }),
 		...(kind === undefined ? {} : { kind }),
 		...(daemonId === undefined ? {} : { daemonId }),
@@ -149,7 +153,7 @@ function defaultsOf(invocation: Invocation): LogLine {
  */
 class LineRecorder {
 	readonly #loop: MeshLoop
-	readonly #defaults: LogLine
+	readonly #defaults: Defaults
 	readonly #splitter = new LineSplitter(PART_BYTES_MAX)
 	readonly #utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 	readonly #counts = { lines: 0, parts: 0, binary: 0, unterminated: 0 }
@@ -157,7 +161,7 @@ class LineRecorder {
 	#received: Buffer[] = []
 	#recordedBytes = 0
 
-	constructor(loop: MeshLoop, defaults: LogLine) {
+	constructor(loop: MeshLoop, defaults: Defaults) {
 		this.#loop = loop
 		this.#defaults = defaults
 	}

@@ -32,7 +32,7 @@ export class ScopedCore {
 	 * regardless of its level, and inherits no data from `context` or a child.
 	 */
 	publishOwn(line: LogLine): LogRecord | undefined {
-		return this.core.publish(line, this.scope, true)
+		return this.core.publishOwn(line, this.scope)
 	}
 
 	/**

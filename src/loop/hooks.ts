@@ -3,16 +3,15 @@
  * failure is counted and reported, and the first failure of each hook emits a warning. A hook that publishes
  * a line is not called for that line.
  */
-import { isTime, type SoundClock, soundClock } from '../guard/clock.ts'
-import { hush, hushAll } from '../guard/hush.ts'
+import { type SoundClock, soundClock } from '../guard/clock.ts'
+import { hush } from '../guard/hush.ts'
 import { discard, isThenable } from '../guard/promises.ts'
 import { show } from '../guard/show.ts'
-import { isPlainObject } from '../guard/values.ts'
 import { MeshChainError, messageOf } from '../model/errors.ts'
-import { checkId, invalidTime } from '../model/line-check.ts'
 import type { LogLine } from '../model/record.ts'
 import { report, warn } from '../platform/diagnostics.ts'
 import type { ResolvedLoopOptions, ScopeFields } from './options.ts'
+import { scopeFields } from './scope-fields.ts'
 import type { Counters } from './stats.ts'
 
 type HookName = 'clock' | 'context' | 'transform'
@@ -25,6 +24,7 @@ export class Hooks {
 	readonly #transform: ResolvedLoopOptions['transform']
 	readonly #running = { context: false, transform: false }
 	readonly #saidFailing = new Set<HookName>()
+	#saidInvalid = false
 
 	constructor(source: object, counters: Counters, options: ResolvedLoopOptions) {
 		this.#source = source
@@ -55,8 +55,17 @@ export class Hooks {
 			const fields = context()
 			if (fields === undefined) return undefined
 			discard(fields)
-			const own = ownFields(fields)
-			return own.data === undefined ? own : { ...own, data: { ...own.data } }
+			if (typeof fields !== 'object' || fields === null) {
+				throw new MeshChainError('INVALID_LINE', `context must return an object, not ${show(fields)}`)
+			}
+			const read = scopeFields(fields)
+			if (read.invalid !== undefined) {
+				this.#hookFailed(
+					'context',
+					new MeshChainError('INVALID_LINE', `context returned fields of which ${read.invalid}`),
+				)
+			}
+			return read.fields
 		} catch (thrown) {
 			this.#hookFailed('context', thrown)
 			return undefined
@@ -94,6 +103,18 @@ export class Hooks {
 		this.#tell('transform', thrown)
 	}
 
+	/** Counts a line with an invalid value, which its record contains, and warns once. */
+	lineInvalid(why: string): void {
+		this.#counters.invalidLines += 1
+		if (this.#saidInvalid) return
+		this.#saidInvalid = true
+		warn(
+			'INVALID_LINE',
+			`a line with an invalid value was published: ${why}; the record contains the value as its message or ` +
+				'in its data; further lines are only counted',
+		)
+	}
+
 	#hookFailed(hook: HookName, thrown: unknown): void {
 		this.#counters.hookErrors += 1
 		this.#tell(hook, thrown)
@@ -114,26 +135,4 @@ export class Hooks {
 /** Rounds a time down to whole milliseconds. A negative time becomes 0. */
 export function toWholeMs(tsMs: number): number {
 	return tsMs > 0 ? Math.floor(tsMs) : 0
-}
-
-/**
- * Checks and returns the fields to merge into a line. Reads each field once, so that the merged value is the
- * value that was checked.
- *
- * @throws {MeshChainError} `INVALID_LINE`, `INVALID_ID`, `INVALID_TIME`, or any error thrown while reading a
- * field.
- */
-export function ownFields(fields: ScopeFields): ScopeFields {
-	if (typeof fields !== 'object' || fields === null) {
-		throw new MeshChainError('INVALID_LINE', `fields must be an object, not ${show(fields)}`)
-	}
-	const { daemonId, nodeId, tsMs, data } = fields
-	hushAll(daemonId, nodeId, tsMs, data)
-	checkId('daemonId', daemonId)
-	checkId('nodeId', nodeId)
-	if (tsMs !== undefined && !isTime(tsMs)) throw invalidTime(tsMs)
-	if (data !== undefined && !isPlainObject(data)) {
-		throw new MeshChainError('INVALID_LINE', `data in fields must be a plain object, not ${show(data)}`)
-	}
-	return { daemonId, nodeId, tsMs, data } as ScopeFields
 }

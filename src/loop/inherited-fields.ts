@@ -42,7 +42,7 @@ function mergeData(own: unknown, child: ScopeFields['data'], context: ScopeField
 		if (isMergeable(own)) return { ...context, ...child, ...own }
 	} catch (thrown) {
 		hush(thrown)
-		// A getter or a proxy threw. The data is not merged, and becomes a marker when it is copied.
+		// A getter threw. The data is not merged, and becomes a marker when it is copied.
 	}
 	return { ...context, ...child, data: own }
 }
@@ -51,9 +51,14 @@ function mergeData(own: unknown, child: ScopeFields['data'], context: ScopeField
  * Returns whether data can be merged key by key. An object with `toJSON` cannot, because it is stored as the
  * result of that method.
  */
-function isMergeable(data: unknown): data is Record<string, unknown> {
+export function isMergeable(data: unknown): data is Record<string, unknown> {
 	if (!isPlainObject(data)) return false
-	const { toJSON } = data
-	hush(toJSON)
-	return typeof toJSON !== 'function'
+	try {
+		const { toJSON } = data
+		hush(toJSON)
+		return typeof toJSON !== 'function'
+	} catch (thrown) {
+		hush(thrown)
+		return false
+	}
 }

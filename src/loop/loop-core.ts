@@ -116,7 +116,7 @@ export class LoopCore implements SubscriptionHost {
 	 * Returns whether a line at this level must be built, and counts the line if not. Called before the line is
 	 * created.
 	 */
-	wants(level: LogRecord['level'], scope: Scope): boolean {
+	wants(level: unknown, scope: Scope): boolean {
 		return this.#isClosed(scope) || this.#builder.keepsBelow || this.#builder.passes(level, scope)
 	}
 
@@ -124,9 +124,25 @@ export class LoopCore implements SubscriptionHost {
 		return this.#builder.keepBelow(keep)
 	}
 
-	publish(line: LogLine, scope: Scope, own = false): LogRecord | undefined {
+	/** Publishes any value as a line. Never throws. */
+	publish(line: unknown, scope: Scope): LogRecord | undefined {
 		if (this.#isClosed(scope)) return this.#afterClose(line)
-		const draft = own ? this.#builder.draftOwn(line, scope) : this.#builder.draft(line, scope)
+		return this.#publish(line, this.#builder.draft(line, scope, false), scope)
+	}
+
+	/** Publishes the line of a logging call, which has only fields of lines. Never throws. */
+	publishCall(line: object, scope: Scope): LogRecord | undefined {
+		if (this.#isClosed(scope)) return this.#afterClose(line)
+		return this.#publish(line, this.#builder.draft(line, scope, true), scope)
+	}
+
+	/** Publishes one of mesh-chain's own lines. */
+	publishOwn(line: LogLine, scope: Scope): LogRecord | undefined {
+		if (this.#isClosed(scope)) return this.#afterClose(line)
+		return this.#publish(line, this.#builder.draftOwn(line, scope), scope)
+	}
+
+	#publish(line: unknown, draft: Draft | undefined, scope: Scope): LogRecord | undefined {
 		if (draft === undefined) return undefined
 		this.#makeRoom(1, sizeOf(draft))
 		// The application code that ran above may have closed the loop.
@@ -148,12 +164,12 @@ export class LoopCore implements SubscriptionHost {
 		return record
 	}
 
-	publishBatch(lines: readonly LogLine[], scope: Scope): LogRecord[] {
+	publishBatch(lines: readonly unknown[], scope: Scope): LogRecord[] {
 		const count = checkIsBatch(lines)
 		if (this.#isClosed(scope)) return this.#batchAfterClose(lines)
 		const drafts: Draft[] = []
 		for (let index = 0; index < count; index++) {
-			const draft = this.#builder.draft(lines[index]!, scope)
+			const draft = this.#builder.draft(lines[index], scope, false)
 			if (draft !== undefined) drafts.push(draft)
 		}
 		if (drafts.length === 0) return []
@@ -301,12 +317,12 @@ export class LoopCore implements SubscriptionHost {
 		throw new MeshChainError('BATCH_TOO_LARGE', `a batch can contain ${bound}, not ${size}`)
 	}
 
-	#batchAfterClose(lines: readonly LogLine[]): LogRecord[] {
+	#batchAfterClose(lines: readonly unknown[]): LogRecord[] {
 		for (const line of lines) this.#afterClose(line)
 		return []
 	}
 
-	#afterClose(line: LogLine): undefined {
+	#afterClose(line: unknown): undefined {
 		this.#counters.publishedAfterClose += 1
 		report('publishedAfterClose', { source: this.#source, line })
 		if (this.#saidClosed) return
@@ -319,7 +335,7 @@ export class LoopCore implements SubscriptionHost {
 }
 
 /** Returns the number of lines. @throws {MeshChainError} `INVALID_LINE`, `BATCH_TOO_LARGE` */
-function checkIsBatch(lines: readonly LogLine[]): number {
+function checkIsBatch(lines: readonly unknown[]): number {
 	if (!Array.isArray(lines)) throw new MeshChainError('INVALID_LINE', 'a batch must be an array of lines')
 	const { length } = lines
 	if (length <= BATCH_RECORDS_MAX) return length

@@ -1,6 +1,7 @@
 /** The public class for loops and their children. It delegates all work to a shared core. */
 import type { LogChainAppender } from '../appender.ts'
 import { NoOpAppender } from '../appenders/no-op.ts'
+import { isPlainObject, propertyOf } from '../guard/values.ts'
 import type {
 	EmitArgs,
 	EmitFields,
@@ -10,14 +11,17 @@ import type {
 	LineOf,
 	RecordOf,
 	RecordOrGap,
+	WellSpelt,
 } from '../model/events.ts'
 import type { LogFilter } from '../model/filter.ts'
-import { checkLevel } from '../model/line-check.ts'
-import { type LineFields, type LogLevel, type LogLine, type LogRecord, levelIndex } from '../model/record.ts'
+import { checkLevelMin, type LineLevel, type LogLevelInput, type LogLevelMin } from '../model/level.ts'
+import type { LineFields, LogRecord } from '../model/record.ts'
 import { coreOf, ScopedCore, setCore } from './core-of.ts'
 import type { Listener } from './listeners.ts'
+import { isPlainCall, lineOfCall } from './log-call.ts'
 import { LoopCore } from './loop-core.ts'
 import { type MeshLoopOptions, resolveLoopOptions, type ScopeFields } from './options.ts'
+import { fieldsOf } from './regular-line.ts'
 import { Scope } from './scope.ts'
 import type { LoopStats } from './stats.ts'
 import type { LoopSubscription } from './subscription.ts'
@@ -30,7 +34,7 @@ const NO_FIELDS: LineFields = Object.freeze({})
  *
  * All publishing methods are synchronous. When `publish` returns, the record has been stamped, added to the
  * ring, and passed to the appender unless earlier records are still pending. An error in an appender,
- * listener or hook never reaches the publisher. Only misuse throws, and it throws before anything is stamped.
+ * listener or hook never reaches the publisher. A wrong argument is recorded, not thrown.
  *
  * `E` is an interface or type that maps an application's kinds to the types of their data. Listeners and
  * readers receive data in its {@link Canonical} form. A typed loop is accepted wherever a plain `MeshLoop`
@@ -58,17 +62,17 @@ export class MeshLoop<E extends object = EventMap> implements AsyncDisposable {
 	constructor(appender: LogChainAppender = new NoOpAppender(), options: MeshLoopOptions = {}) {
 		const resolved = resolveLoopOptions(options)
 		setCore(this, new ScopedCore(new LoopCore(this, appender, resolved), Scope.root(resolved.level), true))
+		bindMethods(this)
 	}
 
 	/**
-	 * Publishes one line.
+	 * Publishes one line. Never throws: a field that no line has, and a field with an invalid value, become
+	 * part of the record's data, under their own name. If `message` is missing, `msg` is the message.
 	 *
 	 * @returns the record, or undefined if the line is below the level, if `transform` dropped it, or if the
 	 * loop is closed. {@link stats} counts each case separately.
-	 * @throws {MeshChainError} `INVALID_LINE`, `INVALID_LEVEL`, `INVALID_KIND`, `INVALID_ID`, `INVALID_TIME`
-	 * for an invalid line, before anything is stamped.
 	 */
-	publish(line: LineOf<E>): LogRecord | undefined {
+	publish<L extends object>(line: L & LineOf<E> & WellSpelt<L>): LogRecord | undefined {
 		const { core, scope } = coreOf(this)
 		return core.publish(line, scope)
 	}
@@ -80,8 +84,7 @@ export class MeshLoop<E extends object = EventMap> implements AsyncDisposable {
 	 * @returns the records for the published lines. See {@link publish} for lines that do not produce a
 	 * record.
 	 * @throws {MeshChainError} `BATCH_TOO_LARGE` if the batch exceeds 1,024 records, 1 MiB or the bounds of
-	 * the ring, or any error that {@link publish} throws for an invalid line. If this method throws, no line
-	 * has been stamped.
+	 * the ring, `INVALID_LINE` if it is not an array. If this method throws, no line has been stamped.
 	 */
 	publishBatch(lines: readonly LineOf<E>[]): LogRecord[] {
 		const { core, scope } = coreOf(this)
@@ -89,56 +92,73 @@ export class MeshLoop<E extends object = EventMap> implements AsyncDisposable {
 	}
 
 	/**
-	 * Publishes a message with kind `log` at level `trace`. Has the same return value and errors as
-	 * {@link publish}.
-	 */
-	trace(message: string, data?: unknown, fields?: LineFields): LogRecord | undefined {
-		return log(this, 'trace', message, data, fields)
-	}
-
-	/**
-	 * Publishes a message with kind `log` at level `debug`. Has the same return value and errors as
-	 * {@link publish}.
-	 */
-	debug(message: string, data?: unknown, fields?: LineFields): LogRecord | undefined {
-		return log(this, 'debug', message, data, fields)
-	}
-
-	/**
-	 * Publishes a message with kind `log` at level `info`. Has the same return value and errors as
-	 * {@link publish}.
-	 */
-	info(message: string, data?: unknown, fields?: LineFields): LogRecord | undefined {
-		return log(this, 'info', message, data, fields)
-	}
-
-	/**
-	 * Publishes a message with kind `log` at level `warn`. Has the same return value and errors as
-	 * {@link publish}.
-	 */
-	warn(message: string, data?: unknown, fields?: LineFields): LogRecord | undefined {
-		return log(this, 'warn', message, data, fields)
-	}
-
-	/**
-	 * Publishes a message with kind `log` at level `error`. Has the same return value and errors as
-	 * {@link publish}. A `FileChainAppender` writes the record before this method returns.
-	 */
-	error(message: string, data?: unknown, fields?: LineFields): LogRecord | undefined {
-		return log(this, 'error', message, data, fields)
-	}
-
-	/**
-	 * Publishes data with a kind. `fields` can set the level and the message.
+	 * Publishes a record with kind `log` at level `trace`. Accepts the arguments that people pass to other
+	 * loggers, and never throws:
+	 *
+	 * - a message, and data;
+	 * - a message with the placeholders of `console.log`, and their values;
+	 * - an object, and a message: the object is the data. Without a message, its `msg` or `message` is the
+	 *   message;
+	 * - an error, alone or after the other arguments: it is stored in `data.error`. Without a message, the
+	 *   message of the error is the message;
+	 * - ids and a time as the third argument: `{ daemonId, nodeId, tsMs }`.
+	 *
+	 * Any other argument is stored in `data.args`. The method can be passed as a function.
 	 *
 	 * @returns the record, or undefined in the same cases as {@link publish}.
-	 * @throws {MeshChainError} the same errors as {@link publish}.
+	 */
+	trace(message?: unknown, ...rest: unknown[]): LogRecord | undefined {
+		return log(this, 'trace', message, rest)
+	}
+
+	/** Publishes a record with kind `log` at level `debug`. See {@link trace} for the arguments. */
+	debug(message?: unknown, ...rest: unknown[]): LogRecord | undefined {
+		return log(this, 'debug', message, rest)
+	}
+
+	/** Publishes a record with kind `log` at level `info`. See {@link trace} for the arguments. */
+	info(message?: unknown, ...rest: unknown[]): LogRecord | undefined {
+		return log(this, 'info', message, rest)
+	}
+
+	/** Publishes a record with kind `log` at level `warn`. See {@link trace} for the arguments. */
+	warn(message?: unknown, ...rest: unknown[]): LogRecord | undefined {
+		return log(this, 'warn', message, rest)
+	}
+
+	/**
+	 * Publishes a record with kind `log` at level `error`. See {@link trace} for the arguments. A
+	 * `FileChainAppender` writes the record before this method returns.
+	 */
+	error(message?: unknown, ...rest: unknown[]): LogRecord | undefined {
+		return log(this, 'error', message, rest)
+	}
+
+	/**
+	 * Publishes a record with kind `log` at level `error`, whose data contains `level: 'fatal'`. See
+	 * {@link trace} for the arguments. Does not end the process.
+	 */
+	fatal(message?: unknown, ...rest: unknown[]): LogRecord | undefined {
+		return log(this, 'fatal', message, rest)
+	}
+
+	/** Does nothing. Frameworks that accept a logger, such as Fastify, expect this method. */
+	silent(..._args: unknown[]): undefined {
+		return undefined
+	}
+
+	/**
+	 * Publishes data with a kind. `fields` can set the level and the message. Never throws.
+	 *
+	 * @returns the record, or undefined in the same cases as {@link publish}.
 	 */
 	emit<K extends keyof E & string>(kind: K, ...dataAndFields: EmitArgs<E[K]>): LogRecord | undefined
 	emit(kind: string, data?: unknown, fields?: EmitFields): LogRecord | undefined {
 		const { core, scope } = coreOf(this)
-		if (!core.wants(fields?.level ?? 'info', scope)) return undefined
-		return core.publish({ ...fields, kind, data }, scope)
+		if (!core.wants(propertyOf(fields, 'level') ?? 'info', scope)) return undefined
+		if (fields === undefined) return core.publishCall({ kind, data }, scope)
+		const given = isPlainObject(fields) ? fieldsOf(fields) : undefined
+		return core.publish({ ...(given ?? { fields }), kind, data }, scope)
 	}
 
 	/**
@@ -183,26 +203,39 @@ export class MeshLoop<E extends object = EventMap> implements AsyncDisposable {
 
 	/**
 	 * Returns a child loop, which shares this loop's ring, appender and listeners, and adds fields to each
-	 * line. Ids and the time are added only if the line does not set them. `data` is merged key by key. If the
-	 * line's data is not a plain object, the merged data contains it under the key `data`. The child uses this
-	 * loop's level until its own level is set. Closing the child does not close this loop.
+	 * line. Ids and the time are added only if the line does not set them. `data` and all other fields, such as
+	 * `requestId`, are merged into the line's data, key by key. If the line's data is not a plain object, the
+	 * merged data contains it under the key `data`. Closing the child does not close this loop. Never throws
+	 * for its fields.
 	 *
-	 * @throws {MeshChainError} `INVALID_LINE`, `INVALID_ID`, `INVALID_TIME`
+	 * @param options `level` is the level of the child. Default: the level of this loop. Other options, which
+	 * frameworks pass for other loggers, are ignored.
+	 * @throws {MeshChainError} `INVALID_LEVEL` for an invalid option.
 	 */
-	child(fields: ScopeFields): MeshLoop<E> {
+	child<F extends object>(
+		fields: F & ScopeFields & WellSpelt<F>,
+		options?: { readonly level?: LogLevelInput | undefined },
+	): MeshLoop<E> {
 		const { core, scope } = coreOf(this)
 		const child: MeshLoop<E> = Object.create(MeshLoop.prototype)
-		setCore(child, new ScopedCore(core, scope.child(fields), false))
+		const inner = scope.child(fields)
+		inner.setLevel(propertyOf(options, 'level') as LogLevelInput | undefined)
+		setCore(child, new ScopedCore(core, inner, false))
+		bindMethods(child)
 		return child
 	}
 
 	/** Lowest level to publish. Lines below this level are counted but not published. */
-	get level(): LogLevel {
+	get level(): LogLevelMin {
 		return coreOf(this).scope.level
 	}
 
-	/** @throws {MeshChainError} `INVALID_LEVEL` */
-	set level(level: LogLevel) {
+	/**
+	 * Accepts the same forms as the option `level`. Undefined means the level of the parent, or `'trace'`.
+	 *
+	 * @throws {MeshChainError} `INVALID_LEVEL`
+	 */
+	set level(level: LogLevelInput | undefined) {
 		coreOf(this).scope.setLevel(level)
 	}
 
@@ -211,8 +244,8 @@ export class MeshLoop<E extends object = EventMap> implements AsyncDisposable {
 	 *
 	 * @throws {MeshChainError} `INVALID_LEVEL`
 	 */
-	isLevelEnabled(level: LogLevel): boolean {
-		return checkLevel(level) >= levelIndex(this.level)
+	isLevelEnabled(level: LogLevelInput): boolean {
+		return checkLevelMin(level) >= coreOf(this).scope.rankMin
 	}
 
 	/**
@@ -291,19 +324,34 @@ export class MeshLoop<E extends object = EventMap> implements AsyncDisposable {
 	}
 }
 
+/** The methods that an application can pass as functions, as in `promise.catch(loop.error)`. */
+const DETACHABLE = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'publish', 'emit', 'child'] as const
+
+/** Binds methods to a loop, including the methods of a subclass. */
+function bindMethods(loop: MeshLoop): void {
+	for (const name of DETACHABLE) {
+		const value = (loop[name] as () => unknown).bind(loop)
+		Object.defineProperty(loop, name, { value, writable: true, configurable: true })
+	}
+}
+
 /**
  * Publishes the line for a level method such as `info`. Sets every field explicitly, because a spread would
  * create lines with different shapes, and V8 optimises best for a single shape.
  */
 function log(
 	loop: object,
-	level: LogLevel,
-	message: string,
-	data: unknown,
-	fields: LineFields | undefined,
+	level: LineLevel,
+	message: unknown,
+	rest: readonly unknown[],
 ): LogRecord | undefined {
 	const { core, scope } = coreOf(loop)
 	if (!core.wants(level, scope)) return undefined
-	const { daemonId, nodeId, tsMs } = fields ?? NO_FIELDS
-	return core.publish({ level, message, data, daemonId, nodeId, tsMs } as LogLine, scope)
+	const data = rest[0]
+	const fields = rest[1]
+	if (rest.length > 2 || !isPlainCall(message, data, fields)) {
+		return core.publish(lineOfCall(level, [message, ...rest]), scope)
+	}
+	const { daemonId, nodeId, tsMs } = (fields as LineFields | undefined) ?? NO_FIELDS
+	return core.publishCall({ level, message, data, daemonId, nodeId, tsMs }, scope)
 }

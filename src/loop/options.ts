@@ -9,22 +9,20 @@ import {
 	wholeNumberOrInfinity,
 	withDefault,
 } from '../model/define-options.ts'
+import { checkLevelMin, type LogLevelInput, levelAt } from '../model/level.ts'
 import {
 	CLOSE_TIMEOUT_MS_DEFAULT,
 	NESTED_DELIVERIES_DEFAULT,
 	NESTED_DEPTH_DEFAULT,
 	RING_CAPACITY_DEFAULT,
 } from '../model/limits.ts'
-import { checkId, invalidLevel } from '../model/line-check.ts'
-import {
-	type LineFields,
-	type LogLevel,
-	type LogLine,
-	levelIndex,
-	type PublisherId,
-} from '../model/record.ts'
+import { checkId } from '../model/line-check.ts'
+import type { LineFields, LogLine, PublisherId } from '../model/record.ts'
 
-/** Fields that a `context` hook or a child loop adds to each line. */
+/**
+ * Fields that a `context` hook or a child loop adds to each line. Any other field, such as `requestId`, is
+ * added to the line's data.
+ */
 export interface ScopeFields extends LineFields {
 	/** Data to merge into the line's data, key by key. The line's own keys take precedence. */
 	readonly data?: Readonly<Record<string, unknown>> | undefined
@@ -35,10 +33,11 @@ export interface MeshLoopOptions {
 	/** `nodeId` for lines that do not set one. Default: null. */
 	readonly nodeId?: PublisherId | null | undefined
 	/**
-	 * Lowest level to publish. Lines below this level are counted but not published. For an external string,
-	 * use `parseLevel(process.env.LOG_LEVEL ?? 'info')`, which returns a level or throws. Default: `'trace'`.
+	 * Lowest level to publish: a level in any case, `'fatal'`, `'silent'`, or one of pino's numbers, such as
+	 * 40. Lines below this level are counted but not published. `process.env.LOG_LEVEL` can be passed as it
+	 * is. Default: `'trace'`.
 	 */
-	readonly level?: LogLevel | undefined
+	readonly level?: LogLevelInput | undefined
 	/** Maximum number of records in the ring. Whole number from 1. Default: 2,048. */
 	readonly ringCapacity?: number | undefined
 	/**
@@ -56,7 +55,7 @@ export interface MeshLoopOptions {
 	 * it throws, the line is published without these fields, and the failure is counted. The fields of a child
 	 * loop and of the line itself take precedence.
 	 */
-	readonly context?: (() => ScopeFields | undefined) | undefined
+	readonly context?: (() => ScopeFields | Readonly<Record<string, unknown>> | undefined) | undefined
 	/**
 	 * Hook that receives each line before it is published and returns the line to publish instead, for example
 	 * a copy without secrets. If it returns null, the line is dropped and counted. If it throws, or returns a
@@ -86,7 +85,7 @@ export interface MeshLoopOptions {
 
 const LOOP_RULES = {
 	nodeId: withDefault<PublisherId | null>(null, checkNodeId),
-	level: withDefault<LogLevel>('trace', checkLevel),
+	level: withDefault<LogLevelInput>('trace', checkLevel),
 	ringCapacity: withDefault(RING_CAPACITY_DEFAULT, wholeNumber(1)),
 	ringBytesMax: withDefault(Number.POSITIVE_INFINITY, wholeNumberOrInfinity(1)),
 	clock: optionalFunction<NonNullable<MeshLoopOptions['clock']>>(),
@@ -116,7 +115,6 @@ function checkNodeId(name: string, nodeId: unknown): PublisherId | null {
 	return nodeId as PublisherId | null
 }
 
-function checkLevel(_name: string, level: unknown): LogLevel {
-	if (levelIndex(level) < 0) throw invalidLevel(level)
-	return level as LogLevel
+function checkLevel(_name: string, level: unknown): LogLevelInput {
+	return levelAt(checkLevelMin(level))
 }

@@ -5,14 +5,24 @@
 import { canonicalise, marker } from '../codec/canonical.ts'
 import { cutMessage } from '../codec/message.ts'
 import { hush } from '../guard/hush.ts'
+import { messageOf } from '../guard/values.ts'
 import { MeshChainError } from '../model/errors.ts'
+import { lineRankOf } from '../model/level.ts'
 import { MESSAGE_LENGTH_MAX } from '../model/limits.ts'
-import { checkFieldsOfLine, checkIsLine, checkLevel, checkLine } from '../model/line-check.ts'
-import type { LogLevel, LogLine, LogRecord, PublisherId, RecordOrigin } from '../model/record.ts'
+import { checkFieldsOfLine, checkLevel, checkLine } from '../model/line-check.ts'
+import {
+	type LogLevel,
+	type LogLine,
+	type LogRecord,
+	levelIndex,
+	type PublisherId,
+	type RecordOrigin,
+} from '../model/record.ts'
 import { isWellFormed, toWellFormed } from '../text/well-formed.ts'
 import { type Hooks, toWholeMs } from './hooks.ts'
 import { inheritLine } from './inherited-fields.ts'
 import type { ScopeFields } from './options.ts'
+import { hasOnlyLineFields, regularLine } from './regular-line.ts'
 import type { Scope } from './scope.ts'
 import type { Counters } from './stats.ts'
 
@@ -36,6 +46,7 @@ export type KeepBelow = (draft: Draft | undefined) => void
 
 const KIND_DEFAULT = 'log'
 const LEVEL_DEFAULT = 'info'
+const INFO_RANK = levelIndex(LEVEL_DEFAULT)
 const NO_FIELDS: ScopeFields = Object.freeze({})
 /** Estimated size of a record without its message and data. */
 const RECORD_BYTES = 128
@@ -62,22 +73,33 @@ export class RecordBuilder {
 
 	/**
 	 * Builds the draft of a line. Returns undefined if the line is below the level or `transform` dropped it.
-	 * Each case is counted.
+	 * Each case is counted. Never throws.
 	 *
-	 * @throws {MeshChainError} `INVALID_LINE`, `INVALID_LEVEL`, `INVALID_KIND`, `INVALID_ID`, `INVALID_TIME`
+	 * @param isRegular Whether the line is an object literal that has only fields of lines.
 	 */
-	draft(line: LogLine, scope: Scope): Draft | undefined {
-		checkIsLine(line)
+	draft(line: unknown, scope: Scope, isRegular: boolean): Draft | undefined {
 		// Each field of a line is read once, so that the published value is the value that was checked.
-		const level = line.level ?? LEVEL_DEFAULT
-		if (!this.passes(level, scope)) {
+		const level = levelOf(line, isRegular)
+		if (level === undefined) return this.#draftOdd(line, scope)
+		return this.#draftRegular(line as LogLine, level, levelIndex(level), scope)
+	}
+
+	/** Builds the draft of a line with unknown or invalid fields. */
+	#draftOdd(given: unknown, scope: Scope): Draft | undefined {
+		const { line, rank, invalid } = regularLine(given)
+		if (invalid !== undefined) this.#hooks.lineInvalid(invalid)
+		return this.#draftRegular(line, line.level ?? LEVEL_DEFAULT, rank, scope)
+	}
+
+	#draftRegular(line: LogLine, level: LogLevel, rank: number, scope: Scope): Draft | undefined {
+		if (!this.#passes(rank, scope)) {
 			if (this.#keep !== undefined) this.#keepBelow(line, level, scope, this.#keep)
 			return undefined
 		}
-		const full = this.#hasContext || scope.fields !== undefined ? this.#merge(line, scope) : line
+		const full = this.#hasContext || scope.fields !== undefined ? this.#mergeAny(line, scope) : line
 		return this.#hooks.hasTransform
 			? this.#transformed(full, level, scope, false)
-			: this.#build(full, level, false)
+			: this.#buildAny(full, level)
 	}
 
 	/** Whether lines below the level are built and passed to a black box. */
@@ -137,15 +159,32 @@ export class RecordBuilder {
 			: this.#build(full, level, true)
 	}
 
-	/** Returns whether a level is at or above the scope's level, and counts the line if not. */
-	passes(level: LogLevel, scope: Scope): boolean {
-		if (checkLevel(level) >= scope.levelIndex) return true
+	/**
+	 * Returns whether a level is at or above the scope's level, and counts the line if not. A value that is no
+	 * level counts as `info`.
+	 */
+	passes(level: unknown, scope: Scope): boolean {
+		const rank = lineRankOf(level)
+		return this.#passes(rank < 0 ? INFO_RANK : rank, scope)
+	}
+
+	#passes(rank: number, scope: Scope): boolean {
+		if (rank >= scope.rankMin) return true
 		this.#counters.belowLevel += 1
 		return false
 	}
 
 	#merge(line: LogLine, scope: Scope): LogLine {
 		return inheritLine(line, scope.fields ?? NO_FIELDS, this.#hooks.context() ?? NO_FIELDS)
+	}
+
+	/** Merges a line whose fields may be unreadable. */
+	#mergeAny(line: LogLine, scope: Scope): LogLine {
+		try {
+			return this.#merge(line, scope)
+		} catch (thrown) {
+			return this.#merge(this.#regular(line, thrown), scope)
+		}
 	}
 
 	#transformed(
@@ -155,23 +194,45 @@ export class RecordBuilder {
 		own: boolean,
 		anyLevel = own,
 	): Draft | undefined {
+		const valid = own ? line : this.#valid(line)
 		try {
-			const result = this.#hooks.transform(withDefaults(line, level))
+			const result = this.#hooks.transform(withDefaults(valid, level))
 			if (result === null) {
 				this.#counters.transformDropped += 1
 				return undefined
 			}
 			const newLevel = result.level ?? LEVEL_DEFAULT
-			if (anyLevel) checkLevel(newLevel)
-			else if (!this.passes(newLevel, scope)) return undefined
+			checkLevel(newLevel)
+			if (!anyLevel && !this.passes(newLevel, scope)) return undefined
 			return this.#build(result, newLevel, own)
 		} catch (thrown) {
-			// If the line was already invalid before `transform`, the publisher is at fault, so this check throws.
-			const before = withDefaults(line, level)
-			checkLine(before, own)
 			this.#hooks.transformFailed(thrown)
-			return this.#build(withoutPayload(before), level, own)
+			return this.#build(withoutPayload(withDefaults(valid, level)), level, own)
 		}
+	}
+
+	/** Returns the line, or a line with its invalid fields in the data. */
+	#valid(line: LogLine): LogLine {
+		try {
+			checkLine(line, false)
+			return line
+		} catch (thrown) {
+			return this.#regular(line, thrown)
+		}
+	}
+
+	/** Builds a line whose fields may be invalid. */
+	#buildAny(line: LogLine, level: LogLevel): Draft {
+		try {
+			return this.#build(line, level, false)
+		} catch (thrown) {
+			return this.#build(this.#regular(line, thrown), level, false)
+		}
+	}
+
+	#regular(line: LogLine, thrown: unknown): LogLine {
+		this.#hooks.lineInvalid(messageOf(thrown))
+		return regularLine(line).line
 	}
 
 	#build(line: LogLine, level: LogLevel, own: boolean): Draft {
@@ -260,6 +321,19 @@ function newDraft(
 		origin,
 	}
 	return data === undefined ? record : { ...record, data }
+}
+
+/** Returns the level of a line; undefined if the line has unknown fields, or a level that no record has. */
+function levelOf(line: unknown, isRegular: boolean): LogLevel | undefined {
+	try {
+		if (!isRegular && !hasOnlyLineFields(line)) return undefined
+		const { level = LEVEL_DEFAULT } = line as LogLine
+		if (levelIndex(level) >= 0) return level
+		hush(level)
+	} catch (thrown) {
+		hush(thrown)
+	}
+	return undefined
 }
 
 /** Returns the line to pass to `transform`, with all defaults that do not depend on the loop. */

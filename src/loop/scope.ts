@@ -1,12 +1,11 @@
 /** The state of a loop or a child loop: its level, its fields, and whether it is closed. */
 import { canonicalise } from '../codec/canonical.ts'
-import { checkLevel } from '../model/line-check.ts'
-import { LOG_LEVELS, type LogLevel } from '../model/record.ts'
-import { ownFields } from './hooks.ts'
+import { checkLevelMin, type LogLevelInput, type LogLevelMin, levelAt } from '../model/level.ts'
 import { inheritFields } from './inherited-fields.ts'
 import type { ScopeFields } from './options.ts'
+import { scopeFields } from './scope-fields.ts'
 
-/** Level index of a scope that uses its parent's level. */
+/** Rank of a scope that uses its parent's level. */
 const NO_LEVEL = -1
 
 export class Scope {
@@ -14,39 +13,46 @@ export class Scope {
 	/** Fields of this scope, merged with those of its ancestors; undefined for a root. */
 	readonly fields: ScopeFields | undefined
 	readonly #parent: Scope | undefined
-	#ownLevelIndex: number
+	#ownRank: number
 
-	private constructor(parent: Scope | undefined, level: number, fields: ScopeFields | undefined) {
+	private constructor(parent: Scope | undefined, rank: number, fields: ScopeFields | undefined) {
 		this.#parent = parent
-		this.#ownLevelIndex = level
+		this.#ownRank = rank
 		this.fields = fields
 	}
 
-	static root(level: LogLevel): Scope {
-		return new Scope(undefined, checkLevel(level), undefined)
+	/** @throws {MeshChainError} `INVALID_LEVEL` */
+	static root(level: LogLevelInput): Scope {
+		return new Scope(undefined, checkLevelMin(level), undefined)
 	}
 
-	/** @throws {MeshChainError} `INVALID_LINE`, `INVALID_ID`, `INVALID_TIME` */
-	child(fields: ScopeFields): Scope {
+	/** Returns the scope of a child. Fields that are no fields of a line become part of the data. */
+	child(fields: unknown): Scope {
 		// The data is copied, so that later changes to it have no effect.
-		const { data, ...rest } = ownFields(fields)
+		const { data, ...rest } = scopeFields(fields).fields
 		const own =
 			data === undefined ? rest : { ...rest, data: canonicalise(data).value as ScopeFields['data'] & {} }
 		return new Scope(this, NO_LEVEL, inheritFields(own, this.fields ?? {}))
 	}
 
-	get levelIndex(): number {
+	/** Lowest rank that is published. */
+	get rankMin(): number {
 		let scope: Scope = this
-		while (scope.#ownLevelIndex === NO_LEVEL && scope.#parent !== undefined) scope = scope.#parent
-		return scope.#ownLevelIndex
+		while (scope.#ownRank === NO_LEVEL && scope.#parent !== undefined) scope = scope.#parent
+		return scope.#ownRank
 	}
 
-	get level(): LogLevel {
-		return LOG_LEVELS[this.levelIndex]!
+	get level(): LogLevelMin {
+		return levelAt(this.rankMin)
 	}
 
-	/** @throws {MeshChainError} `INVALID_LEVEL` */
-	setLevel(level: LogLevel): void {
-		this.#ownLevelIndex = checkLevel(level)
+	/**
+	 * Sets the level. Undefined means the level of the parent, or `trace` without a parent.
+	 *
+	 * @throws {MeshChainError} `INVALID_LEVEL`
+	 */
+	setLevel(level: LogLevelInput | undefined): void {
+		if (level === undefined) this.#ownRank = this.#parent === undefined ? 0 : NO_LEVEL
+		else this.#ownRank = checkLevelMin(level)
 	}
 }

@@ -13,6 +13,11 @@ export interface LoopCounts {
 	readonly transformErrors: number
 	/** Calls to `clock` or `context` that threw or returned an invalid value. */
 	readonly hookErrors: number
+	/**
+	 * Lines that were not objects, or had a field with an invalid value. Their records contain the value: as
+	 * the message, or in the data.
+	 */
+	readonly invalidLines: number
 	/** `{ $unserializable }` markers in published data. */
 	readonly unserializable: number
 	/** Strings in which lone surrogates were replaced. */
@@ -69,6 +74,7 @@ export function newCounters(): Counters {
 		transformDropped: 0,
 		transformErrors: 0,
 		hookErrors: 0,
+		invalidLines: 0,
 		unserializable: 0,
 		replacedSurrogates: 0,
 		truncatedMessages: 0,

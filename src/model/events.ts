@@ -4,8 +4,9 @@
  */
 import type { Canonical } from './canonical-data.ts'
 import type { LogFilter } from './filter.ts'
+import type { LogLevelInput } from './level.ts'
 import type { OwnEvents } from './own-events.ts'
-import type { GapData, LineFields, LogLevel, LogLine, LogRecord, RecordOrigin } from './record.ts'
+import type { GapData, LineFields, LogLine, LogRecord, RecordOrigin } from './record.ts'
 
 /**
  * The event map of an untyped loop or chain. It allows every kind, with data of type `unknown`. Any interface
@@ -62,7 +63,7 @@ export interface KindFilter<K extends string> extends LogFilter {
 /** Fields for the third argument of `emit`. */
 export interface EmitFields extends LineFields {
 	/** Level of the record. Default: `'info'`. */
-	readonly level?: LogLevel | undefined
+	readonly level?: LogLevelInput | undefined
 	/** Message of the record. Default: the kind. */
 	readonly message?: string | undefined
 }
@@ -78,9 +79,51 @@ export type EmitArgs<D> = [undefined] extends [D]
  */
 export type LineOf<E> =
 	IsOpen<E> extends true
-		? LogLine
-		: EventLine<E, keyof E & string> | LogLine<'log'> | (LogLine & { readonly origin: RecordOrigin })
+		? LoopLine
+		: EventLine<E, keyof E & string> | LoopLine<'log'> | (LoopLine & { readonly origin: RecordOrigin })
+
+/** A line for a loop, which also accepts levels in other forms and pino's name of the message. */
+type LoopLine<K extends string = string, D = unknown> = Omit<LogLine<K, D>, 'level'> & {
+	readonly level?: LogLevelInput | undefined
+	/** The message, if `message` is missing. */
+	readonly msg?: string | undefined
+}
 
 type EventLine<E, K extends keyof E & string> = K extends string
-	? LogLine<K, E[K]> & { readonly kind: K } & ([undefined] extends [E[K]] ? unknown : { readonly data: E[K] })
+	? LoopLine<K, E[K]> & { readonly kind: K } & ([undefined] extends [E[K]]
+				? unknown
+				: { readonly data: E[K] })
+	: never
+
+/**
+ * Makes a misspelt field of an object a compile error: a field whose name is almost the name of a field of
+ * lines, such as `mesage` or `nodeID`. Every other field is allowed, and becomes part of the data.
+ */
+export type WellSpelt<T> = { readonly [K in keyof T]: K extends string ? Spelling<K, T[K]> : T[K] }
+
+type Spelling<K extends string, V> = K extends LineFieldName
+	? V
+	: Lowercase<K> extends Lowercase<LineFieldName>
+		? never
+		: K extends `${LongName}s`
+			? V
+			: IsNear<K> extends true
+				? never
+				: V
+
+type LineFieldName = keyof LogLine
+/** Names that are so long that a name with one other letter is a mistake and not another word. */
+type LongName = Exclude<LineFieldName, 'kind' | 'data' | 'tsMs'>
+
+/** Whether one letter is missing, too many, or wrong in a name. */
+type IsNear<K extends string> =
+	K extends Shortened<LongName>
+		? true
+		: Shortened<K> & (LongName | Shortened<LongName>) extends never
+			? false
+			: true
+
+/** The names that remain when one letter is removed. */
+type Shortened<Name extends string, Before extends string = ''> = Name extends `${infer Letter}${infer Rest}`
+	? `${Before}${Rest}` | Shortened<Rest, `${Before}${Letter}`>
 	: never

@@ -6,12 +6,12 @@ import { hush, hushAll } from '../guard/hush.ts'
 import { show } from '../guard/show.ts'
 import { attempt, isInstance, isList, propertyOf } from '../guard/values.ts'
 import { MeshChainError, messageOf } from './errors.ts'
+import { FATAL, invalidLevel, isFatal, type LineLevel } from './level.ts'
 import {
 	isGap,
 	isOwnKind,
 	isTimeBound,
 	LOG_LEVELS,
-	type LogLevel,
 	type LogRecord,
 	levelIndex,
 	type PublisherId,
@@ -30,8 +30,11 @@ export interface TextPattern {
  * the range of seqs, but passes all other conditions.
  */
 export interface LogFilter {
-	/** Lowest accepted level, inclusive. */
-	readonly level?: LogLevel | undefined
+	/**
+	 * Lowest accepted level, inclusive. `'fatal'` accepts the records of lines at level `fatal`, which have the
+	 * level `error` and `data.level` `'fatal'`.
+	 */
+	readonly level?: LineLevel | undefined
 	/** Accepted kind or kinds. `'$*'` means all of mesh-chain's own kinds. */
 	readonly kind?: string | readonly string[] | undefined
 	/** Id of the daemon, compared by value and type. A record without a daemon id does not match. */
@@ -68,6 +71,8 @@ export interface LogFilter {
 export interface ResolvedFilter {
 	/** Lowest level, as an index in `LOG_LEVELS`; 0 accepts all levels. */
 	readonly levelIndexMin: number
+	/** Whether only the records of lines at level `fatal` match. */
+	readonly fatalOnly: boolean
 	readonly kinds: ReadonlySet<string> | undefined
 	/** Whether all of mesh-chain's own kinds also match. */
 	readonly anyOwnKind: boolean
@@ -116,6 +121,7 @@ export function resolveFilter(filter: LogFilter = {}, extraKeys: readonly string
 	const kinds = resolveKinds(filter.kind)
 	return {
 		levelIndexMin: resolveLevelMin(filter.level),
+		fatalOnly: filter.level === FATAL,
 		kinds,
 		anyOwnKind: kinds?.has(ANY_OWN_KIND) ?? false,
 		daemonId: resolveId('daemonId', filter.daemonId),
@@ -170,6 +176,7 @@ export function matches(record: LogRecord, filter: ResolvedFilter): boolean {
 		record.tsMs >= filter.sinceMs &&
 		record.tsMs <= filter.untilMs &&
 		levelIndex(record.level) >= filter.levelIndexMin &&
+		(!filter.fatalOnly || isFatal(record)) &&
 		(filter.kinds === undefined ||
 			filter.kinds.has(record.kind) ||
 			(filter.anyOwnKind && isOwnKind(record.kind))) &&
@@ -219,12 +226,9 @@ function quoted(text: string, unlike: string[]): string {
 
 function resolveLevelMin(level: unknown): number {
 	if (level === undefined) return 0
-	const index = levelIndex(level)
+	const index = levelIndex(level === FATAL ? 'error' : level)
 	if (index >= 0) return index
-	throw new MeshChainError(
-		'INVALID_LEVEL',
-		`no such level: ${show(level)}; valid levels: ${LOG_LEVELS.join(', ')}`,
-	)
+	throw invalidLevel(level, [...LOG_LEVELS, FATAL])
 }
 
 function resolveKinds(kind: unknown): ReadonlySet<string> | undefined {

@@ -2,25 +2,18 @@
 import { isTime } from '../guard/clock.ts'
 import { hushAll } from '../guard/hush.ts'
 import { show } from '../guard/show.ts'
-import { isInstance, isList } from '../guard/values.ts'
 import { TIME_MAX_MS } from '../platform/time-limits.ts'
 import { MeshChainError } from './errors.ts'
+import { invalidLevel } from './level.ts'
 import { NAME_LENGTH_MAX } from './limits.ts'
-import {
-	isEpoch,
-	isSeq,
-	LOG_LEVELS,
-	type LogLine,
-	levelIndex,
-	type PublisherId,
-	type RecordOrigin,
-} from './record.ts'
+import { isEpoch, isSeq, type LogLine, levelIndex, type PublisherId, type RecordOrigin } from './record.ts'
 
 const BIGINT_MIN = -(2n ** 63n)
 const BIGINT_MAX = 2n ** 64n - 1n
 
 /** Checks a line. @throws {MeshChainError} The same errors as {@link checkFieldsOfLine}. */
-export function checkLine({ kind, message, daemonId, nodeId, tsMs, origin }: LogLine, own: boolean): void {
+export function checkLine(line: Omit<LogLine, 'level'>, own: boolean): void {
+	const { kind, message, daemonId, nodeId, tsMs, origin } = line
 	checkFieldsOfLine(kind, message, daemonId, nodeId, tsMs, origin, own)
 }
 
@@ -55,24 +48,11 @@ export function checkFieldsOfLine(
 	}
 }
 
-/** Checks that a line is an object. @throws {MeshChainError} `INVALID_LINE` */
-export function checkIsLine(line: unknown): void {
-	if (typeof line === 'object' && line !== null && !isList(line)) return
-	throw new MeshChainError('INVALID_LINE', `a line must be an object, not ${show(line)}`)
-}
-
 /** Checks a level and returns its index. @throws {MeshChainError} `INVALID_LEVEL` */
 export function checkLevel(level: unknown): number {
 	const index = levelIndex(level)
 	if (index < 0) throw invalidLevel(level)
 	return index
-}
-
-export function invalidLevel(level: unknown): MeshChainError {
-	return new MeshChainError(
-		'INVALID_LEVEL',
-		`no such level: ${show(level)}; valid levels: ${LOG_LEVELS.join(', ')}`,
-	)
 }
 
 /** Checks an id. @throws {MeshChainError} `INVALID_ID`. The message contains the name of the field. */
@@ -101,9 +81,12 @@ export function isId(id: unknown): id is PublisherId {
 
 /** Returns whether an application may publish with this kind. */
 export function isKind(kind: unknown): kind is string {
-	return (
-		typeof kind === 'string' && kind !== '' && kind.length <= NAME_LENGTH_MAX && !/^(?:\*$|\$)/.test(kind)
-	)
+	return isKindOfOrigin(kind) && !kind.startsWith('$')
+}
+
+/** Returns whether a line with an origin may have this kind. */
+export function isKindOfOrigin(kind: unknown): kind is string {
+	return typeof kind === 'string' && kind !== '' && kind.length <= NAME_LENGTH_MAX && kind !== '*'
 }
 
 function checkKind(kind: unknown, dollarAllowed: boolean): void {
@@ -121,11 +104,15 @@ function invalidKind(kind: unknown, why: string): MeshChainError {
 }
 
 function invalidMessage(message: unknown): MeshChainError {
-	const hint = isInstance(message, Error) ? '; pass the Error as data: error("what failed", error)' : ''
-	return new MeshChainError('INVALID_LINE', `a message must be a string, not ${show(message)}${hint}`)
+	return new MeshChainError('INVALID_LINE', `a message must be a string, not ${show(message)}`)
 }
 
-function checkOrigin(origin: RecordOrigin): RecordOrigin {
+/**
+ * Checks an origin and returns a copy of it.
+ *
+ * @throws {MeshChainError} `INVALID_LINE`
+ */
+export function checkOrigin(origin: RecordOrigin): RecordOrigin {
 	const { chainId, epoch, seq } = (origin ?? {}) as Partial<RecordOrigin>
 	const named = typeof chainId === 'string' && chainId !== '' && chainId.length <= NAME_LENGTH_MAX
 	if (named && isEpoch(epoch) && isSeq(seq)) return { chainId, epoch, seq }

@@ -1,7 +1,5 @@
 /** Types and pure functions for lines, records, levels and gaps. */
-import { show } from '../guard/show.ts'
 import { TIME_MAX_MS } from '../platform/time-limits.ts'
-import { MeshChainError } from './errors.ts'
 import { EPOCH_MAX, SEQ_MAX } from './limits.ts'
 
 /** All levels, from the least to the most severe. */
@@ -190,22 +188,6 @@ export function levelIndex(level: unknown): number {
 		default:
 			return -1
 	}
-}
-
-/**
- * Parses a level from an external string, such as an environment variable. Ignores case and accepts
- * `'warning'` for `'warn'`.
- *
- * @throws {MeshChainError} `INVALID_LEVEL`. The message contains the string and all levels.
- */
-export function parseLevel(text: string): LogLevel {
-	const name = String(text).trim().toLowerCase()
-	const level = name === 'warning' ? 'warn' : name
-	if (levelIndex(level) >= 0) return level as LogLevel
-	throw new MeshChainError(
-		'INVALID_LEVEL',
-		`no such level: ${show(text)}; valid levels: ${LOG_LEVELS.join(', ')}`,
-	)
 }
 
 /** Creates the record that replaces absent records. */

@@ -7,8 +7,9 @@ import { checkLoop, coreOf } from '../loop/core-of.ts'
 import type { MeshLoop } from '../loop/mesh-loop.ts'
 import { type Draft, sizeOf } from '../loop/record-builder.ts'
 import { checkFunction, checkOptionNames, checkWholeNumber, ifGiven, invalidOption } from '../model/check.ts'
+import { type LineLevel, lineRankOf, parseLevel, rankOfRecord } from '../model/level.ts'
 import { BLACK_BOX_KIND, type BlackBoxData, type BlackBoxLine } from '../model/own-events.ts'
-import { type LogLevel, type LogRecord, levelIndex, parseLevel } from '../model/record.ts'
+import type { LogRecord } from '../model/record.ts'
 
 /**
  * Maximum total size of the lines in one record, in bytes. Leaves space for the other fields of the record's
@@ -34,7 +35,7 @@ export interface BlackBoxOptions {
 	 * Lowest level at which a record triggers a write; `'none'` if no level triggers a write. Default:
 	 * `'error'`, which is also the level of `$crash` records.
 	 */
-	readonly level?: LogLevel | 'none' | undefined
+	readonly level?: LineLevel | 'none' | undefined
 	/** Function that returns true if a record below `level` should also trigger a write. Default: none. */
 	readonly when?: ((record: LogRecord) => boolean) | undefined
 }
@@ -97,7 +98,7 @@ interface Held {
 export class BlackBox {
 	readonly #loop: MeshLoop
 	readonly #bounds: { readonly linesMax: number; readonly bytesMax: number; readonly ageMsMax: number }
-	readonly #levelIndex: number
+	readonly #rankMin: number
 	readonly #when: ((record: LogRecord) => boolean) | undefined
 	readonly #letGo: () => void
 	#held: Held[] = []
@@ -123,7 +124,7 @@ export class BlackBox {
 			ageMsMax: checkWholeNumber('ageMsMax', ageMsMax, 1),
 		}
 		if (bytesMax > BYTES_MAX) throw invalidOption('bytesMax', bytesMax, `at most ${BYTES_MAX}`)
-		this.#levelIndex = level === 'none' ? Number.POSITIVE_INFINITY : levelIndex(parseLevel(level))
+		this.#rankMin = level === 'none' ? Number.POSITIVE_INFINITY : lineRankOf(parseLevel(level))
 		this.#when = ifGiven('when', when, checkFunction)
 		this.#letGo = coreOf(loop).keepBelow((draft) => this.#keep(draft))
 		loop.on('*', this.#onRecord)
@@ -158,7 +159,7 @@ export class BlackBox {
 
 	readonly #onRecord = (record: LogRecord): void => {
 		if (record.kind === BLACK_BOX_KIND || this.#first === this.#held.length) return
-		const isAtLevel = levelIndex(record.level) >= this.#levelIndex
+		const isAtLevel = rankOfRecord(record) >= this.#rankMin
 		if (!isAtLevel && !this.#isWanted(record)) return
 		this.#write(record.message, record.seq)
 	}

@@ -31,7 +31,6 @@ describe('options', () => {
 	test('refuse a misspelt name and a wrong value, and name it', () => {
 		for (const [name, value] of Object.entries({
 			stream: 'stdin',
-			level: 'loud',
 			pretty: 'yes',
 			format: 'ecs',
 			color: 1,
@@ -44,6 +43,7 @@ describe('options', () => {
 				expect.objectContaining({ code: 'INVALID_OPTION', message: expect.stringContaining(name) }),
 			)
 		}
+		expect(() => new ConsoleAppender({ level: 'loud' })).toThrow(coded('INVALID_LEVEL'))
 		for (const stream of [null, 5, {}, Promise.reject(new Error('no stream'))])
 			expect(() => new ConsoleAppender({ stream: stream as never })).toThrow(coded('INVALID_OPTION'))
 		expect(new ConsoleAppender({ level: undefined, format: undefined }).stats().written).toBe(0)
@@ -132,6 +132,22 @@ describe('writing', () => {
 		expect(pipe.lines).toMatchObject([{ kind: '$gap', seq: 3 }])
 		expect(appender.stats()).toMatchObject({ belowLevel: 1, written: 1 })
 		await appender.close()
+	})
+
+	test.each([
+		['WARN', 3],
+		[40, 3],
+		['fatal', 1],
+		['silent', 0],
+		[undefined, 4],
+	])('accepts the level %s in the forms that a loop accepts', async (level, count) => {
+		const { pipe, loop } = open({ level })
+		loop.info('one')
+		loop.warn('two')
+		loop.error('three')
+		loop.fatal('four')
+		await loop.close()
+		expect(pipe.lines).toHaveLength(count)
 	})
 
 	test('continues a partial write where it stopped', async () => {

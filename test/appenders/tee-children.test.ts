@@ -58,7 +58,7 @@ describe('a level and a filter', () => {
 	test('are checked, and no child is taken if one of them is invalid', () => {
 		const appender = new BufferingAppender()
 		const invalid: readonly [unknown, string][] = [
-			[{ appender, level: 'loud' }, 'INVALID_OPTION'],
+			[{ appender, level: 'loud' }, 'INVALID_LEVEL'],
 			[{ appender, filter: 5 }, 'INVALID_OPTION'],
 			[{ appender, filter: { kinds: 'order' } }, 'INVALID_FILTER'],
 			[{ appender, levels: 'warn' }, 'INVALID_OPTION'],

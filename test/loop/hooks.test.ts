@@ -83,7 +83,7 @@ describe('context', () => {
 		['gives a bad id', () => ({ daemonId: {} })],
 		['gives a bad time', () => ({ tsMs: Number.NaN })],
 		['gives data that is not a plain object', () => ({ data: [1] })],
-	])('one that %s is counted, and the line is published without it', (_title, context) => {
+	])('one that %s is counted, and the line is published', (_title, context) => {
 		warnings()
 		const loop = withContext(context)
 		expect(loop.info('hello', { a: 1 })).toMatchObject({ message: 'hello', data: { a: 1 }, daemonId: null })
@@ -150,11 +150,15 @@ describe('transform', () => {
 		expect(said).toEqual(['HOOK_FAILED'])
 	})
 
-	test('misuse in the original line throws at the publisher, and does not count against transform', () => {
+	test('receives a valid line even if the original line was not, and is not at fault for it', () => {
+		warnings()
 		const loop = withTransform(({ message, ...line }) => ({ ...line, message: message?.toUpperCase() }))
-		expect(() => loop.info(5 as never)).toThrow(expect.objectContaining({ code: 'INVALID_LINE' }))
-		expect(() => loop.publish({ kind: '$mine' })).toThrow(expect.objectContaining({ code: 'INVALID_KIND' }))
-		expect(loop.stats()).toMatchObject({ transformErrors: 0, published: 0 })
+		expect(loop.publish({ kind: '$mine', message: 'hello' })).toMatchObject({
+			kind: 'log',
+			message: 'HELLO',
+			data: { kind: '$mine' },
+		})
+		expect(loop.stats()).toMatchObject({ transformErrors: 0, published: 1, invalidLines: 1 })
 	})
 
 	test('one that lowers the level below the loop’s level drops the line like any other', () => {

@@ -10,6 +10,7 @@ import { closeOnSignal } from '../../src/loop/close-on-signal.ts'
 import { MeshLoop } from '../../src/loop/mesh-loop.ts'
 import { recordCrashes } from '../../src/loop/record-crashes.ts'
 import type { GapRecord } from '../../src/model/events.ts'
+import type { LogLevelMin } from '../../src/model/level.ts'
 import type { GapData, LogLevel, LogLine, LogRecord } from '../../src/model/record.ts'
 import { BlackBox } from '../../src/recorder/black-box.ts'
 import { Recorder } from '../../src/recorder/recorder.ts'
@@ -65,9 +66,19 @@ test('publish accepts lines of the map, plain ones, and lines of another chain',
 	loop.publish({ kind: 'order.typo', data: 5 })
 	// @ts-expect-error the map declares data
 	loop.publish({ kind: 'order.created' })
-	// @ts-expect-error no such field
+	loop.publish({ msg: 'plain', requestId: 'r-1' })
+	loop.publish({ kind: 'order.created', data: created, levels: 3, date: 'a field of the application' })
+	// @ts-expect-error a letter is missing
 	loop.publish({ kind: 'ping', mesage: 'x' })
-	expect(loop.stats().published).toBe(9)
+	// @ts-expect-error a letter too many
+	loop.publish({ message: 'x', leveel: 'warn' })
+	// @ts-expect-error a wrong letter
+	loop.publish({ message: 'x', nodeIt: 7 })
+	// @ts-expect-error a capital letter
+	loop.publish({ message: 'x', TSMS: 7 })
+	// @ts-expect-error a wrong type
+	loop.publish({ message: 'x', daemonId: {} })
+	expect(loop.stats().published).toBe(15)
 })
 
 test('a listener gets data in canonical form, and declared data is present', () => {
@@ -143,8 +154,12 @@ test('a typed loop is accepted wherever a plain one is', async () => {
 	const child: MeshLoop<Events> = loop.child({ daemonId: 'a' })
 	expect(library(child)?.daemonId).toBe('a')
 	const fields = { reqId: 1 }
-	// @ts-expect-error a child adds ids, a time and data; other names would be ignored
-	child.child(fields)
+	expect(child.child(fields).info('x')?.data).toEqual({ reqId: 1 })
+	expect(child.child({ reqId: 2 }).info('x')?.data).toEqual({ reqId: 2 })
+	// @ts-expect-error a capital letter
+	child.child({ nodeID: 'x' })
+	// @ts-expect-error a wrong type
+	child.child({ nodeId: {} })
 })
 
 test('a filter by kind types its result, and one without gives the union', async () => {
@@ -198,6 +213,24 @@ test('a chain yields records of the map of its loop, and gaps', async () => {
 	}
 })
 
+test('calls and options take what people pass to other loggers', () => {
+	const loop = new MeshLoop<Events>()
+	try {
+		throw new Error('no card')
+	} catch (error) {
+		loop.error(error)
+	}
+	loop.error('x', { a: 1 }, new Error('x'))
+	loop.error('x', { a: 1 }, 5)
+	const level: string = 'warn'
+	loop.level = level
+	expectTypeOf(loop.level).toEqualTypeOf<LogLevelMin>()
+	loop.level = process.env['NOT_SET']
+	new MeshLoop(undefined, { level: process.env['NOT_SET'], context: () => ({ requestId: 'r-1' }) })
+	const promise: Promise<unknown> = Promise.reject(new Error('x')).catch(loop.error)
+	void promise
+})
+
 test('options accept undefined, and no unknown names', () => {
 	const { NOT_SET: nodeId } = process.env
 	const level: LogLevel | undefined = undefined
@@ -206,7 +239,6 @@ test('options accept undefined, and no unknown names', () => {
 	new TeeAppender(new NoOpAppender(), { closeTimeoutMs: undefined })
 	new MeshLoop().info('a', undefined, { daemonId: undefined, nodeId: undefined, tsMs: undefined })
 	new MeshLoop().snapshot({ level: undefined, kind: undefined, since: undefined })
-	// @ts-expect-error a text from outside is not a level: parseLevel returns one
 	expect(() => new MeshLoop(undefined, { level: process.env['NOT_SET'] ?? 'loud' })).toThrow('no such level')
 	// @ts-expect-error no such option
 	expect(() => new FileChainAppender('x', { retain: { age: 5 } })).toThrow('no such option')

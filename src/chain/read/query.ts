@@ -48,6 +48,7 @@ export function resolveQuery(query: ChainQuery, extraKeys: readonly string[] = [
 	// objects for a single shape.
 	return {
 		levelIndexMin: filter.levelIndexMin,
+		fatalOnly: filter.fatalOnly,
 		kinds: filter.kinds,
 		anyOwnKind: filter.anyOwnKind,
 		daemonId: filter.daemonId,
