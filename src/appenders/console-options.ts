@@ -4,8 +4,8 @@ import { propertyOf } from '../guard/values.ts'
 import { checkBoolean, checkFileSystem, invalidOption } from '../model/check.ts'
 import {
 	defineOptions,
-	oneOf,
 	type OptionRules,
+	oneOf,
 	optional,
 	timerMs,
 	wholeNumber,

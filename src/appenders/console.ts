@@ -28,8 +28,9 @@ const WRITE_BYTES_TARGET = 64 * 1024
 /** Delays before a full pipe is tried again. */
 const FULL_MS_MIN = 1
 const FULL_MS_MAX = 50
-/** Time that the exit of the process waits for a reader that accepts nothing. */
+/** Time that the exit of the process waits for a reader that accepts nothing, and in total. */
 const EXIT_STALL_MS = 500
+const EXIT_MS_MAX = 2_000
 /** Time allowed for `close` to settle after its own time limit. */
 const CLOSE_MARGIN_MS = 500
 const RANK_ALWAYS_WRITTEN = rankOf('error')
@@ -86,7 +87,7 @@ export interface ConsoleStats {
  * The durability is `none`: a record is committed as soon as it is accepted. `flush` writes as much as the
  * reader accepts at once. It never waits and never throws, because a slow reader must not delay the commits
  * of another child. `close` waits at most `closeTimeoutMs` for the reader. The exit of the process waits
- * until the reader has accepted nothing for 500 ms.
+ * until the reader has accepted nothing for 500 ms, and at most 2 seconds in total.
  *
  * @example
  * ```ts
@@ -232,15 +233,19 @@ export class ConsoleAppender implements LogChainAppender {
 
 	#await(result: unknown): void {
 		this.#isWriting = true
+		const ended = () => {
+			this.#isWriting = false
+			if (this.#isGone) this.#forgetExit()
+		}
 		follow(
 			result,
 			(count) => {
-				this.#isWriting = false
+				ended()
 				this.#wrote(count as number)
 				this.#pump()
 			},
 			(error) => {
-				this.#isWriting = false
+				ended()
 				this.#failed(error)
 			},
 		)
@@ -311,15 +316,16 @@ export class ConsoleAppender implements LogChainAppender {
 	/** Writes the waiting lines while the process exits. The wait for the reader is bounded. */
 	#writeOnExit(): void {
 		this.#isExitHandled = true
+		const limits = { stallMs: EXIT_STALL_MS, untilMs: performance.now() + EXIT_MS_MAX }
 		if (this.#isWriting) {
 			this.#queue.wrote(Number.POSITIVE_INFINITY)
-			this.#output.writeOnExit(new Uint8Array(), EXIT_STALL_MS)
+			this.#output.writeOnExit(new Uint8Array(), limits)
 		}
 		if (this.#isGone) return
 		for (let chunk = this.#queue.next(); ; chunk = this.#queue.next()) {
 			if (chunk === undefined) return
 			const rest = chunk.bytes.subarray(chunk.offset)
-			const count = this.#output.writeOnExit(rest, EXIT_STALL_MS)
+			const count = this.#output.writeOnExit(rest, limits)
 			this.#counts.written += this.#queue.wrote(count)
 			if (count < rest.length) break
 		}
@@ -355,7 +361,12 @@ export class ConsoleAppender implements LogChainAppender {
 		try {
 			return this.#format(record)
 		} catch (error) {
-			throw this.#refusal(`the record cannot be formatted: ${messageOf(error)}`, record, 'APPEND_FAILED', error)
+			throw this.#refusal(
+				`the record cannot be formatted: ${messageOf(error)}`,
+				record,
+				'APPEND_FAILED',
+				error,
+			)
 		}
 	}
 
@@ -377,7 +388,5 @@ function formatFor(options: ResolvedConsoleOptions, isTerminal: boolean): (recor
 		const paint = painter(color)
 		return (record) => String(prettyRecord(record, paint))
 	}
-	return format === 'pino'
-		? (record) => `${pinoLine(record)}\n`
-		: (record) => `${recordToJson(record)}\n`
+	return format === 'pino' ? (record) => `${pinoLine(record)}\n` : (record) => `${recordToJson(record)}\n`
 }

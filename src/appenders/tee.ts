@@ -129,11 +129,9 @@ export class TeeAppender implements LogChainAppender {
 	/**
 	 * @param given the children, optionally followed by options. This appender takes ownership of the children.
 	 * @throws {MeshChainError} `INVALID_OPTION` if there are no children or an option is invalid,
-	 * `INVALID_FILTER`, or `APPENDER_IN_USE` if a child belongs to another loop or appender.
+	 * `INVALID_LEVEL`, `INVALID_FILTER`, or `APPENDER_IN_USE` if a child belongs to another loop or appender.
 	 */
-	constructor(
-		...given: (LogChainAppender | TeeChild)[] | [...(LogChainAppender | TeeChild)[], TeeOptions]
-	) {
+	constructor(...given: (LogChainAppender | TeeChild)[] | [...(LogChainAppender | TeeChild)[], TeeOptions]) {
 		const { children, closeTimeoutMs } = resolveTee(given)
 		this.#closeTimeoutMs = closeTimeoutMs
 		claimAppenders(children.map(({ appender }) => appender))
@@ -276,8 +274,7 @@ export class TeeAppender implements LogChainAppender {
 	}
 
 	#newChild({ appender, selects }: ResolvedChild, index: number, chainId: string | undefined): Child {
-		const selected =
-			selects === undefined ? undefined : new SelectedRecords(appender, selects, this, chainId)
+		const selected = selects === undefined ? undefined : new SelectedRecords(appender, selects, this, chainId)
 		const queue = selected === undefined ? this.#queue : new TeeQueue()
 		const { nextSeq, epoch } = selected?.start ?? this
 		const health = new HealthReporter(this, appender)

@@ -14,8 +14,8 @@ import type {
 	StatementSkipReason,
 } from '../journal/statement-report.ts'
 import { MeshChainError, messageOf } from '../model/errors.ts'
-import { count, counted } from '../text/numbers.ts'
 import { formatTime } from '../pretty/format-time.ts'
+import { count, counted } from '../text/numbers.ts'
 import { parseDuration } from './amounts.ts'
 import { type Command, type Invocation, usage } from './command.ts'
 import { interruptedStatus, STATUS, statusTexts } from './exit-status.ts'

@@ -1,8 +1,9 @@
 /** Formats the output of `mesh-chain sources report` for people. */
+
+import { formatTime } from '../pretty/format-time.ts'
 import { type DroppedCounts, droppedTotal } from '../sources/counters.ts'
 import type { SourceReport } from '../sources/source-report.ts'
 import { bytes, count } from '../text/numbers.ts'
-import { formatTime } from '../pretty/format-time.ts'
 import { joined, type Printable, printed, together } from './printable.ts'
 import { type Column, table } from './table.ts'
 import type { Paint } from './terminal.ts'

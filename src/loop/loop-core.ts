@@ -5,7 +5,14 @@
  * Invariant: no application code runs between stamping a record and appending it. The ring and the appender
  * therefore receive records in order, even if calls to `publish` are nested.
  */
-import { claimAppenders, durabilityOf, failureOf, type LogChainAppender, onNewFileOf, startOf } from '../appender.ts'
+import {
+	claimAppenders,
+	durabilityOf,
+	failureOf,
+	type LogChainAppender,
+	onNewFileOf,
+	startOf,
+} from '../appender.ts'
 import { within } from '../guard/promises.ts'
 import { MeshChainError } from '../model/errors.ts'
 import { type LogFilter, matches, resolveFilter } from '../model/filter.ts'

@@ -31,6 +31,14 @@ const PAUSE_MS = 5
 /** Numbers of the system call `write` on x64, arm64 and 32-bit systems. */
 const WRITE_CALLS: readonly string[] = ['1', '64', '4']
 
+/** Limits of the waits while the process exits. */
+export interface ExitLimits {
+	/** Maximum time during which the reader accepts nothing. */
+	readonly stallMs: number
+	/** End of all waits, as a reading of `performance.now()`. */
+	readonly untilMs: number
+}
+
 /** A destination for text, with one write in flight. */
 export interface Output {
 	readonly isTerminal: boolean
@@ -42,11 +50,10 @@ export interface Output {
 	 */
 	write(bytes: Uint8Array, offset: number): number | PromiseLike<unknown>
 	/**
-	 * Writes the bytes while the process exits, when nothing asynchronous runs any more. Waits until the
-	 * reader has accepted nothing for `stallMs`. Returns the number of bytes that were accepted. Never
-	 * throws.
+	 * Writes the bytes while the process exits, when nothing asynchronous runs any more. Waits for the reader
+	 * within the limits. Returns the number of bytes that were accepted. Never throws.
 	 */
-	writeOnExit(bytes: Uint8Array, stallMs: number): number
+	writeOnExit(bytes: Uint8Array, limits: ExitLimits): number
 	/** Releases the destination, which must have no write in flight. The stream itself stays open. */
 	close(): void
 }
@@ -56,7 +63,9 @@ export function openOutput(fd: 1 | 2, system: FileSystem = nodeFileSystem): Outp
 	const isTerminal = isatty(fd)
 	if (isRegularFile(system, fd)) return new DirectOutput(system, fd, fd, isTerminal)
 	const own = reopened(system, fd)
-	return own === undefined ? new ThreadOutput(system, fd, isTerminal) : new DirectOutput(system, fd, own, isTerminal)
+	return own === undefined
+		? new ThreadOutput(system, fd, isTerminal)
+		: new DirectOutput(system, fd, own, isTerminal)
 }
 
 function isRegularFile(system: FileSystem, fd: number): boolean {
@@ -99,8 +108,8 @@ class DirectOutput implements Output {
 		return this.#system.writeSync(this.#own, bytes, offset, bytes.length - offset, null)
 	}
 
-	writeOnExit(bytes: Uint8Array, stallMs: number): number {
-		return writeUntilStalled(this.#system, this.#own, bytes, stallMs)
+	writeOnExit(bytes: Uint8Array, limits: ExitLimits): number {
+		return writeWithin(this.#system, this.#own, bytes, limits)
 	}
 
 	close(): void {
@@ -142,7 +151,8 @@ class ThreadOutput implements Output {
 		}
 	}
 
-	writeOnExit(bytes: Uint8Array, stallMs: number): number {
+	writeOnExit(bytes: Uint8Array, limits: ExitLimits): number {
+		const { stallMs, untilMs } = limits
 		for (let waitedMs = 0; this.#isWriting && this.#isBlocked(); waitedMs += PAUSE_MS) {
 			if (waitedMs >= stallMs) {
 				this.#shutDown()
@@ -151,12 +161,16 @@ class ThreadOutput implements Output {
 			pause()
 		}
 		if (bytes.length === 0) return 0
-		if (isNonBlocking(this.#system, this.#fd))
-			return writeUntilStalled(this.#system, this.#fd, bytes, stallMs)
+		if (isNonBlocking(this.#system, this.#fd)) return writeWithin(this.#system, this.#fd, bytes, limits)
 		// A blocking write could wait forever, but a process that writes for this one can be killed.
 		const stdio = ['pipe', this.#fd, 'ignore'] as const
-		const limits = { timeout: stallMs, killSignal: 'SIGKILL' } as const
-		const { status } = spawnSync('cat', [], { stdio: [...stdio], input: bytes, ...limits })
+		const timeout = Math.max(1, Math.min(stallMs, Math.ceil(untilMs - performance.now())))
+		const { status } = spawnSync('cat', [], {
+			stdio: [...stdio],
+			input: bytes,
+			timeout,
+			killSignal: 'SIGKILL',
+		})
 		return status === 0 ? bytes.length : 0
 	}
 
@@ -186,11 +200,12 @@ class ThreadOutput implements Output {
 	}
 }
 
-/** Writes without a callback until everything is written, or nothing was accepted for `stallMs`. */
-function writeUntilStalled(system: FileSystem, fd: number, bytes: Uint8Array, stallMs: number): number {
+/** Writes to a descriptor that does not block until everything is written or a limit is reached. */
+function writeWithin(system: FileSystem, fd: number, bytes: Uint8Array, limits: ExitLimits): number {
+	const { stallMs, untilMs } = limits
 	let done = 0
 	let waitedMs = 0
-	while (done < bytes.length && waitedMs < stallMs) {
+	while (done < bytes.length && waitedMs < stallMs && (waitedMs === 0 || performance.now() < untilMs)) {
 		try {
 			const count = system.writeSync(fd, bytes, done, bytes.length - done, null)
 			done += count
@@ -211,7 +226,8 @@ function pause(): number {
 
 function isNonBlocking(system: FileSystem, fd: number): boolean {
 	try {
-		const [, flags] = /^flags:\s*([0-7]+)$/m.exec(String(system.readFileSync(`/proc/self/fdinfo/${fd}`))) ?? []
+		const [, flags] =
+			/^flags:\s*([0-7]+)$/m.exec(String(system.readFileSync(`/proc/self/fdinfo/${fd}`))) ?? []
 		return (Number.parseInt(flags ?? '0', 8) & O_NONBLOCK) !== 0
 	} catch {
 		return false

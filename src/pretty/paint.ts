@@ -17,9 +17,7 @@ export type Style = keyof typeof STYLES
 
 /** Returns a function that paints in colour if `isColored` is true. */
 export function painter(isColored: boolean): Paint {
-	return isColored
-		? (style, value) => colored(STYLES[style], value)
-		: (_style, value) => printable(value)
+	return isColored ? (style, value) => colored(STYLES[style], value) : (_style, value) => printable(value)
 }
 
 /**

@@ -117,8 +117,7 @@ export class ChainSession {
 		for await (const record of this.#chain.records({ kind: CHECKPOINT_KIND, fromSeq, toSeq, gaps: 'skip' })) {
 			const data = checkpointRecordOf(record)
 			if (data === undefined || data.repeats !== undefined || record.origin !== undefined) continue
-			if (data.session === this.info.id)
-				checkpoints.push(checkpointOf(record, data))
+			if (data.session === this.info.id) checkpoints.push(checkpointOf(record, data))
 		}
 		return checkpoints
 	}

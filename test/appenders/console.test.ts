@@ -245,9 +245,9 @@ describe('losses', () => {
 		loop.info('two')
 		await loop.close()
 		expect(appender.stats()).toMatchObject({ written: 0, queued: 0, isClosed: false, lost: { atClose: 2 } })
-		await expect.poll(() => said.map(({ message }) => message)).toEqual([
-			'ConsoleAppender: stdout did not accept 2 records within 20 ms at close',
-		])
+		await expect
+			.poll(() => said.map(({ message }) => message))
+			.toEqual(['ConsoleAppender: stdout did not accept 2 records within 20 ms at close'])
 		expect(() => appender.append(loop.snapshot()[0]!)).toThrow(coded('APPENDER_CLOSED'))
 	})
 
@@ -300,17 +300,28 @@ describe('a stream of the application', () => {
 	})
 
 	test.each([
-		['throws', () => {
-			throw new Error('broken')
-		}],
-		['returns a promise that rejects', (_bytes: Uint8Array, done: (error: Error) => void) => {
-			done(new Error('broken'))
-			return Promise.reject(new Error('broken'))
-		}],
-		['fails with a value that cannot be shown', (_bytes: Uint8Array, done: (error: unknown) => void) =>
-			done({ get code() {
-				throw new Error('unreadable')
-			} })],
+		[
+			'throws',
+			() => {
+				throw new Error('broken')
+			},
+		],
+		[
+			'returns a promise that rejects',
+			(_bytes: Uint8Array, done: (error: Error) => void) => {
+				done(new Error('broken'))
+				return Promise.reject(new Error('broken'))
+			},
+		],
+		[
+			'fails with a value that cannot be shown',
+			(_bytes: Uint8Array, done: (error: unknown) => void) =>
+				done({
+					get code() {
+						throw new Error('unreadable')
+					},
+				}),
+		],
 	])('that %s never makes a publisher throw', async (_name, write) => {
 		heardWarnings()
 		const appender = new ConsoleAppender({ stream: { write } as never, closeTimeoutMs: 1 })

@@ -50,7 +50,10 @@ describe('LineQueue', () => {
 
 	test('counts a dropped gap as the records that it replaces', () => {
 		const queue = newQueue(4)
-		queue.push(gapRecord({ fromSeq: 1, toSeq: 9, count: 9, cause: 'evicted' }, { epoch: 1, tsMs: 0 }), 'gap\n')
+		queue.push(
+			gapRecord({ fromSeq: 1, toSeq: 9, count: 9, cause: 'evicted' }, { epoch: 1, tsMs: 0 }),
+			'gap\n',
+		)
 		queue.push(record(10), 'ten\n')
 		queue.push(record(11), 'two\n')
 		expect(written(queue)).toBe(`${gapText(1, 10, 10)}two\n`)

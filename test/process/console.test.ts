@@ -99,7 +99,10 @@ class Pipe {
 		closeSync(this.#readFd)
 	}
 
-	get records(): { readonly kind: string; readonly data: { readonly index: number; readonly count: number } }[] {
+	get records(): {
+		readonly kind: string
+		readonly data: { readonly index: number; readonly count: number }
+	}[] {
 		return this.text
 			.slice(0, this.text.lastIndexOf('\n') + 1)
 			.split('\n')

@@ -70,10 +70,14 @@ describe('after retention', () => {
 
 	test('a repeated checkpoint is not listed, and the session is found', async () => {
 		const path = `${temporaryFolder()}/node.chain`
-		await written(path, Array.from({ length: 80 }, (_unused, index) => (index % 8 === 7 ? 'sync' : 'event')), {
-			rotateRecords: 10,
-			records: 20,
-		})
+		await written(
+			path,
+			Array.from({ length: 80 }, (_unused, index) => (index % 8 === 7 ? 'sync' : 'event')),
+			{
+				rotateRecords: 10,
+				records: 20,
+			},
+		)
 		await using chain = await openChain(path)
 		const repeats = await collect(chain.records({ kind: '$checkpoint', gaps: 'skip' }))
 		expect(repeats.length).toBeGreaterThan(0)

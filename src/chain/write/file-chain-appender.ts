@@ -260,8 +260,7 @@ export class FileChainAppender implements LogChainAppender {
 		if (this.#fileListeners.size === 0) return
 		queueMicrotask(() => {
 			if (this.#closing !== undefined) return
-			for (const { listener } of this.#fileListeners)
-				discard(attempt<unknown>(() => listener(), undefined))
+			for (const { listener } of this.#fileListeners) discard(attempt<unknown>(() => listener(), undefined))
 		})
 	}
 
