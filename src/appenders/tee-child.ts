@@ -1,6 +1,6 @@
 /** Describes and checks the children of a `TeeAppender`. */
 import { checkAppender, type LogChainAppender } from '../appender.ts'
-import { isPlainObject, propertyOf } from '../guard/values.ts'
+import { attempt, isPlainObject, propertyOf } from '../guard/values.ts'
 import { invalidOption } from '../model/check.ts'
 import { defineOptions, type OptionRules, unchecked, withDefault } from '../model/define-options.ts'
 import { type LogFilter, matches, resolveFilter } from '../model/filter.ts'
@@ -36,7 +36,11 @@ const CHILD_OPTIONS = defineOptions({
 
 /** Returns whether a value describes a child instead of being one. */
 export function isTeeChild(value: unknown): value is TeeChild {
-	return isPlainObject(value) && propertyOf(value, 'append') === undefined && 'appender' in value
+	return (
+		isPlainObject(value) &&
+		propertyOf(value, 'append') === undefined &&
+		attempt(() => 'appender' in value, false)
+	)
 }
 
 /** @throws {MeshChainError} `INVALID_OPTION`, `INVALID_LEVEL` or `INVALID_FILTER` */
