@@ -84,6 +84,7 @@ export type {
 	CheckpointRecord,
 	CrashData,
 	OwnEvents,
+	RepeatedCheckpoint,
 	SessionRecord,
 } from './model/own-events.ts'
 export {
