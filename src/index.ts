@@ -50,12 +50,26 @@ export { otelFormat } from './jsonl/otel-format.ts'
 export { pinoFormat } from './jsonl/pino-format.ts'
 export { type JsonlRecords, readJsonl } from './jsonl/read-jsonl.ts'
 export { recordFormat } from './jsonl/record-format.ts'
+export { type TextFormatOptions, textFormat } from './jsonl/text-format.ts'
+export { type AsyncContext, asyncContext } from './loop/async-context.ts'
 export { type CloseOnSignalOptions, closeOnSignal } from './loop/close-on-signal.ts'
 export { MeshLoop } from './loop/mesh-loop.ts'
 export type { MeshLoopOptions, ScopeFields } from './loop/options.ts'
+export { type OtelTraceApi, otelContext } from './loop/otel-context.ts'
 export { recordCrashes } from './loop/record-crashes.ts'
+export type { Censor, RedactOptions } from './loop/redact-options.ts'
+export type { DroppedCounts, RateLimit, SamplingRule } from './loop/sampling.ts'
+export { SECRET_PATHS } from './loop/secret-paths.ts'
+export type { Serializer } from './loop/serializers.ts'
 export type { LoopStats, RingStats } from './loop/stats.ts'
 export type { LoopSubscription } from './loop/subscription.ts'
+export {
+	type ErrorSerializerOptions,
+	errorSerializer,
+	requestSerializer,
+	responseSerializer,
+	type WebSerializerOptions,
+} from './loop/web-serializers.ts'
 export { type MergedChain, mergeChains } from './merge/merge-chains.ts'
 export type { Canonical, Unserializable } from './model/canonical-data.ts'
 export {
@@ -83,6 +97,7 @@ export { type LineLevel, type LogLevelInput, type LogLevelMin, parseLevel } from
 export type {
 	CheckpointRecord,
 	CrashData,
+	ExitData,
 	OwnEvents,
 	RepeatedCheckpoint,
 	SessionRecord,

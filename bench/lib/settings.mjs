@@ -4,6 +4,7 @@
  */
 export const settings = {
 	'mesh-chain': '`FileChainAppender` with default options (durability `os`)',
+	'mesh-chain with redact': 'the option `redact` with ten paths, four of which begin with `*`',
 	'mesh-chain without generated code':
 		'`node --disallow-code-generation-from-strings`, so that no function is generated for a shape',
 	'mesh-chain without SHA instructions':

@@ -12,6 +12,7 @@ const TURNS_BEFORE_KILL = 7
 const OURS = { name: 'mesh-chain', contender: 'mesh-chain', gzip: true }
 /** Measured beside the default where a turn has many records, and most of the time is spent in JavaScript. */
 const OURS_SLOWER = [WITHOUT_GENERATED_CODE, WITHOUT_SHA_INSTRUCTIONS].map((way) => ({ ...OURS, ...way }))
+const OURS_REDACTING = { ...OURS, name: 'mesh-chain with redact', setting: 'redact' }
 const SQLITE = { name: 'better-sqlite3', contender: 'better-sqlite3' }
 const LMDB = { name: 'lmdb', contender: 'lmdb' }
 const LEVEL = { name: 'classic-level', contender: 'classic-level' }
@@ -103,9 +104,9 @@ function checkPromise(entry, folder, progress) {
 const SMOKE = { rounds: 1, records: 1_000, warmUpRecords: 100 }
 
 /** Records with data, which only the peers that are loggers or databases of rows write. */
-function appendData(record, turn, checks, records) {
+function appendData(record, turn, checks, records, others = []) {
 	const ways = turn === 1 ? [pino('sync')] : PINO_SETTINGS.map(pino)
-	const ours = turn === 1000 ? [OURS, ...OURS_SLOWER] : [OURS]
+	const ours = turn === 1000 ? [OURS, ...OURS_SLOWER, ...others] : [OURS]
 	const all = turn === 1000 ? [...checks, ...beside(fasterThanPino())] : checks
 	return append(record, turn, [...ours, ...ways, SQLITE], all, {
 		full: { rounds: 5, records, warmUpRecords: records },
@@ -118,8 +119,15 @@ const withData = [
 	appendData(
 		'request',
 		1000,
-		[fasterThanPino(3.5), faster('pino sync', 5), faster('better-sqlite3', 3), smaller(0.65)],
+		[
+			fasterThanPino(3.5),
+			faster('pino sync', 5),
+			faster('better-sqlite3', 3),
+			smaller(0.65),
+			{ ...faster('mesh-chain', 0.72), ours: OURS_REDACTING.name },
+		],
 		100_000,
+		[OURS_REDACTING],
 	),
 	appendData('request', 10, [fasterThanPino(2), faster('better-sqlite3')], 50_000),
 	appendData('request', 1, [fasterThanPino(1.1), faster('better-sqlite3')], 25_000),

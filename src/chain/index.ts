@@ -62,7 +62,11 @@ export { type RepairOptions, repairChain } from './verify/repair.ts'
 export { type VerifyOptions, type VerifyProgress, verifyChain } from './verify/verify.ts'
 export { ChainBuilder } from './write/chain-builder.ts'
 export { FileChainAppender, type FileChainStats } from './write/file-chain-appender.ts'
-export type { FileChainOptions, SyncPolicy } from './write/file-chain-options.ts'
+export {
+	type FileChainOptions,
+	resolveFileChainOptions,
+	type SyncPolicy,
+} from './write/file-chain-options.ts'
 export { checkBatch, gapBefore } from './write/gap-before.ts'
 export type { ChainRecovery } from './write/opened-chain.ts'
 export type { RecoveryVerdict } from './write/recovery.ts'

@@ -43,6 +43,8 @@ export interface Command {
 	readonly words?: readonly string[]
 	/** Whether files follow the keyword. */
 	readonly filesFollow?: boolean
+	/** Whether a program and its arguments can follow `--`. */
+	readonly takesProgram?: boolean
 	/** Example command lines, each with a description of its effect. */
 	readonly examples: readonly (readonly [line: string, does: string])[]
 	readonly options: readonly OptionSpec[]
@@ -58,12 +60,16 @@ export class Invocation {
 	readonly #values: Readonly<Record<string, string | boolean | (string | boolean)[] | undefined>>
 	readonly #files: readonly string[]
 	readonly #command: Command
+	/** Program after `--`, followed by its arguments; undefined without `--`. */
+	readonly program: readonly [string, ...string[]] | undefined
 
 	constructor(command: Command, argv: readonly string[]) {
 		this.#command = command
-		const { values, positionals } = parseFor(command, argv)
+		const [own, program] = splitAtProgram(command, joinValues(command, argv))
+		const { values, positionals } = parseFor(command, own)
 		this.#values = values
 		this.#files = positionals
+		this.program = program
 		for (const option of command.options) this.#checkChoice(option)
 	}
 
@@ -142,7 +148,19 @@ export function nearest(name: string, known: readonly string[]): string | undefi
 		: undefined
 }
 
-function parseFor(command: Command, argv: readonly string[]) {
+/** Splits a command line into the arguments of the command, and the program with its arguments. */
+function splitAtProgram(
+	{ name, takesProgram }: Command,
+	argv: readonly string[],
+): [own: readonly string[], program: [string, ...string[]] | undefined] {
+	const separator = takesProgram ? argv.indexOf('--') : -1
+	if (separator < 0) return [argv, undefined]
+	const [program = '', ...args] = argv.slice(separator + 1)
+	if (program !== '') return [argv.slice(0, separator), [program, ...args]]
+	throw usage(`-- must be followed by a program, as in ${name} node.chain -- node app.js`)
+}
+
+function parseFor(command: Command, args: readonly string[]) {
 	const options = Object.fromEntries(
 		command.options.map(({ long, short, value, multiple, pair }) => [
 			long,
@@ -154,7 +172,7 @@ function parseFor(command: Command, argv: readonly string[]) {
 		]),
 	)
 	try {
-		return parseArgs({ args: joinValues(command, argv), options, allowPositionals: true, strict: true })
+		return parseArgs({ args: [...args], options, allowPositionals: true, strict: true })
 	} catch (error) {
 		throw explain(command, error)
 	}

@@ -3,7 +3,15 @@ import { constants } from 'node:os'
 import { isInstance, propertyOf } from '../guard/values.ts'
 
 /** The exit statuses by name. */
-export const STATUS = { ok: 0, nothingMatched: 1, failed: 2, notOk: 3, unchecked: 4 } as const
+export const STATUS = {
+	ok: 0,
+	nothingMatched: 1,
+	failed: 2,
+	notOk: 3,
+	unchecked: 4,
+	notExecutable: 126,
+	notFound: 127,
+} as const
 
 /** Notation in the help for an exit status of 128 plus the signal number. */
 const BY_SIGNAL = '128+N'
@@ -18,6 +26,8 @@ export const STATUS_TABLE: readonly StatusText[] = [
 	[STATUS.failed, 'invalid usage, or a file, stream, database or output failed'],
 	[STATUS.notOk, 'not ok: data is damaged or incomplete, or differs from what was expected'],
 	[STATUS.unchecked, 'cannot be checked: a repair or retention removed data that the check needs'],
+	[STATUS.notExecutable, 'the program of record cannot be executed'],
+	[STATUS.notFound, 'the program of record was not found'],
 	[BY_SIGNAL, 'interrupted by signal N before the work was complete; 130 means Ctrl-C'],
 ]
 
@@ -28,18 +38,27 @@ export function statusTexts(meanings: {
 	readonly notOk?: string
 	readonly unchecked?: string
 	readonly failed: string
+	readonly notExecutable?: string
+	readonly notFound?: string
 	readonly interrupted?: string
 }): readonly StatusText[] {
-	const { ok, nothingMatched, notOk, unchecked, failed, interrupted } = meanings
+	const { ok, nothingMatched, notOk, unchecked, failed, notExecutable, notFound, interrupted } = meanings
 	const all: readonly (readonly [StatusText[0], string | undefined])[] = [
 		[STATUS.ok, ok],
 		[STATUS.nothingMatched, nothingMatched],
 		[STATUS.failed, `invalid usage, or ${failed}`],
 		[STATUS.notOk, notOk],
 		[STATUS.unchecked, unchecked],
+		[STATUS.notExecutable, notExecutable],
+		[STATUS.notFound, notFound],
 		[BY_SIGNAL, interrupted],
 	]
 	return all.flatMap(([status, text]) => (text === undefined ? [] : [[status, text] as const]))
+}
+
+/** Returns the status that a shell reports for a process that is terminated by the signal. */
+export function statusOfSignal(signal: NodeJS.Signals): number {
+	return 128 + constants.signals[signal]
 }
 
 /** Maximum number of nested error causes to search for an interruption. */
@@ -55,9 +74,9 @@ export class Interruption extends Error {
 		this.signal = signal
 	}
 
-	/** The status that a shell reports for a process that is terminated by the signal. */
+	/** Exit status of a command that ends because of the signal. */
 	get status(): number {
-		return 128 + constants.signals[this.signal]
+		return statusOfSignal(this.signal)
 	}
 }
 

@@ -32,16 +32,27 @@ process.exitCode = await run(process.argv.slice(2), {
 	env: process.env,
 	now: Date.now,
 	interrupted,
+	onSignals,
 })
 
-function interrupted({ sigintsPassed } = { sigintsPassed: 0 }): AbortSignal {
+// A command that a signal ended does not wait for a reader of stdout that no longer reads.
+if (process.stdout.writableLength > 0) process.exit()
+
+function interrupted(): AbortSignal {
 	const controller = new AbortController()
-	let left = sigintsPassed
-	const abort = (signal: NodeJS.Signals) => {
-		if (signal === 'SIGINT' && left-- > 0) return
-		for (const name of SIGNALS) process.off(name, abort)
+	const restore = onSignals(SIGNALS, (signal) => {
+		restore()
 		controller.abort(new Interruption(signal))
-	}
-	for (const name of SIGNALS) process.on(name, abort)
+	})
 	return controller.signal
+}
+
+function onSignals(
+	signals: readonly NodeJS.Signals[],
+	receive: (signal: NodeJS.Signals) => void,
+): () => void {
+	for (const signal of signals) process.on(signal, receive)
+	return () => {
+		for (const signal of signals) process.off(signal, receive)
+	}
 }

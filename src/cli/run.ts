@@ -37,7 +37,9 @@ async function dispatch([name, ...rest]: readonly string[], terminal: Terminal):
 		return STATUS.ok
 	}
 	const command = commandNamed((wantsHelp ? rest[0] : name) ?? '')
-	if (wantsHelp || rest.includes('--help') || rest.includes('-h')) {
+	// The arguments after -- can belong to another program.
+	const own = rest.includes('--') ? rest.slice(0, rest.indexOf('--')) : rest
+	if (wantsHelp || own.includes('--help') || own.includes('-h')) {
 		await terminal.stdout.write(printableLines(helpOf(command)))
 		return STATUS.ok
 	}

@@ -25,21 +25,30 @@ export interface Surroundings {
 	/**
 	 * Starts handling interruptions. The first SIGINT, SIGTERM or SIGHUP aborts the returned signal, and the
 	 * next one ends the process. The reason for the abort is an `Interruption`.
-	 *
-	 * @param options `sigintsPassed` is the number of SIGINTs to ignore first.
 	 */
-	readonly interrupted: (options?: { readonly sigintsPassed: number }) => AbortSignal
+	readonly interrupted: () => AbortSignal
+	/**
+	 * Calls `receive` for each of these signals that the process receives, instead of their default effect.
+	 * Returns a function that restores the default effect.
+	 */
+	readonly onSignals: (
+		signals: readonly NodeJS.Signals[],
+		receive: (signal: NodeJS.Signals) => void,
+	) => () => void
 }
 
 /** The environment of a command. */
 export interface Terminal extends Omit<Surroundings, 'stdout' | 'stderr'> {
 	readonly stdout: Output
 	readonly stderr: Messages
+	/** Stderr as an output for bytes of another program. */
+	readonly stderrOutput: Output
 }
 
 /** Creates the terminal for a command from the environment of the program. */
 export function terminalOf(surroundings: Surroundings): Terminal {
-	const { stdout, stderr, stdoutIsTerminal, stderrIsTerminal, env, now, interrupted } = surroundings
+	const { stdout, stderr, stdoutIsTerminal, stderrIsTerminal, env, now, interrupted, onSignals } =
+		surroundings
 	return {
 		// This is a getter, because the first access opens stdin. A command that does not read stdin must not
 		// wait for it.
@@ -49,13 +58,15 @@ export function terminalOf(surroundings: Surroundings): Terminal {
 		get stdinIsTerminal() {
 			return surroundings.stdinIsTerminal
 		},
-		stdout: new Output(stdout),
+		stdout: new Output('stdout', stdout),
 		stderr: new Messages(stderr),
+		stderrOutput: new Output('stderr', stderr),
 		stdoutIsTerminal,
 		stderrIsTerminal,
 		env,
 		now,
 		interrupted,
+		onSignals,
 	}
 }
 
@@ -81,12 +92,14 @@ export class Messages {
 	}
 }
 
-/** Data for stdout. */
+/** Data for stdout, or data of another program for stderr. */
 export class Output {
+	readonly name: 'stdout' | 'stderr'
 	readonly #stream: Writable
 	#failure: Error | undefined
 
-	constructor(stream: Writable) {
+	constructor(name: 'stdout' | 'stderr', stream: Writable) {
+		this.name = name
 		this.#stream = stream
 		stream.on('error', (error) => this.#fail(error))
 	}
@@ -112,7 +125,7 @@ export class Output {
 
 	/** Returns a replay target that writes records as text. */
 	replayTarget(format: (record: LogRecord) => Printable): ReplayTarget {
-		return new StreamTarget(this.#stream, { name: 'stdout', format: (record) => String(format(record)) })
+		return new StreamTarget(this.#stream, { name: this.name, format: (record) => String(format(record)) })
 	}
 
 	async #write(data: string | Uint8Array): Promise<void> {
@@ -124,7 +137,7 @@ export class Output {
 			})
 		})
 		if (this.#failure === undefined || this.isClosed) return
-		const text = `cannot write to stdout: ${messageOf(this.#failure)}`
+		const text = `cannot write to ${this.name}: ${messageOf(this.#failure)}`
 		throw new MeshChainError('OUTPUT_FAILED', text, { cause: this.#failure })
 	}
 

@@ -10,6 +10,14 @@ import { propertyOf } from '../guard/values.ts'
 import { DATA_BYTES_MAX, DATA_DEPTH_MAX, STATE_DEPTH_MAX } from '../model/limits.ts'
 import { BYTES_PER_UNIT_MAX, HEAD_BYTES, type Marker, NO_FIELDS, ObjectBuilder } from './object-builder.ts'
 import { classOf, hasAny, isPlain, nameOf, tagOf } from './object-class.ts'
+import {
+	errorParts,
+	isCredential,
+	isTransport,
+	WITHHELD,
+	webFormOf,
+	withoutCredentials,
+} from './web-object.ts'
 
 /**
  * The reasons in markers. The name of the thrown value follows `'threw'`, and the name of the class follows
@@ -25,6 +33,7 @@ export const MARKER_REASONS = [
 	'not data',
 	'no fields',
 	'threw',
+	'withheld',
 ] as const
 
 export interface Canonical {
@@ -133,7 +142,7 @@ class Copier extends ObjectBuilder {
 				return null
 			case 'function':
 			case 'symbol':
-				return this.#marker(typeof value)
+				return this.#marker(value === WITHHELD ? 'withheld' : typeof value)
 			default:
 				if (value === null) {
 					this.bytes += 1
@@ -177,7 +186,8 @@ class Copier extends ObjectBuilder {
 		return this.#anyFields(value, prototype, depth)
 	}
 
-	#answer(answer: unknown, asked: object, depth: number): unknown {
+	#answer(given: unknown, asked: object, depth: number): unknown {
+		const answer = withoutCredentials(given, asked)
 		if (answer === asked) return this.#anyFields(asked, Object.getPrototypeOf(asked), depth)
 		if (typeof answer !== 'object' || answer === null) return this.copy(answer, depth)
 		if (this.#path.includes(answer)) return this.#marker('cycle')
@@ -203,9 +213,14 @@ class Copier extends ObjectBuilder {
 			return this.#marker('not data', value)
 		if (types.isGeneratorObject(value) || value instanceof WeakRef) return this.#marker('not data')
 		const entries = propertyOf(value, 'entries')
-		if (typeof entries === 'function' && ENTRY_LISTS.includes(tagOf(value) ?? ''))
-			return this.#pairs(this.#entriesOf(value), depth)
-		return undefined
+		if (typeof entries === 'function') {
+			const tag = tagOf(value) ?? ''
+			if (tag === 'Headers') return this.#pairs(this.#entriesOf(value, headerOf), depth)
+			if (ENTRY_LISTS.includes(tag)) return this.#pairs(this.#entriesOf(value), depth)
+		}
+		const form = webFormOf(value)
+		if (form !== undefined) return this.#fields(form, depth)
+		return isTransport(value) ? this.#marker('not data') : undefined
 	}
 
 	/**
@@ -254,8 +269,8 @@ class Copier extends ObjectBuilder {
 		return items
 	}
 
-	#entriesOf(source: object): readonly (readonly [unknown, unknown])[] {
-		return this.#itemsOf(source, entryOf, leastBytesOfEntry)
+	#entriesOf(source: object, read = entryOf): readonly (readonly [unknown, unknown])[] {
+		return this.#itemsOf(source, read, leastBytesOfEntry)
 	}
 
 	/**
@@ -348,7 +363,8 @@ class Copier extends ObjectBuilder {
 	#error(error: Error, depth: number): unknown {
 		const fields = ERROR_FIELDS.filter((key) => key in error)
 		const others = Object.keys(error).filter((key) => !ERROR_FIELDS.includes(key))
-		return this.#listed(error, [...fields, ...others], depth)
+		const source = withParts(error, others)
+		return this.#listed(source, [...fields, ...others], depth)
 	}
 
 	/**
@@ -429,6 +445,24 @@ function leastBytes(value: unknown): number {
 function entryOf(item: unknown): readonly [unknown, unknown] {
 	const [key, value] = item as readonly unknown[]
 	return [key, value]
+}
+
+/** Returns an entry of headers. The value of a header that identifies a user is withheld. */
+function headerOf(item: unknown): readonly [unknown, unknown] {
+	const [name, value] = item as readonly unknown[]
+	return [name, isCredential(name) ? WITHHELD : value]
+}
+
+/** Returns an object with the fields of an error, in which the parts that may contain secrets are replaced. */
+function withParts(error: Error, keys: readonly string[]): object {
+	const parts = errorParts(error, keys)
+	if (parts === undefined) return error
+	const shown = Object.create(null)
+	for (const key of [...ERROR_FIELDS, ...keys]) {
+		const get = () => (error as unknown as Record<string, unknown>)[key]
+		Object.defineProperty(shown, key, parts.has(key) ? { value: parts.get(key) } : { get })
+	}
+	return shown
 }
 
 function leastBytesOfEntry([key, value]: readonly [unknown, unknown]): number {

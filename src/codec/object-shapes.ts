@@ -3,8 +3,8 @@
  * The encoder shares them with the copier that makes data canonical. A record is usually encoded right after
  * its data is copied, so the copier also records the shape of each object that it creates.
  *
- * Invariant: a recorded shape is returned only for the object that the copier created with it. That object is
- * frozen, so its shape cannot have changed.
+ * Invariant: a recorded shape is returned only for the object that was created with it, by the copier or by
+ * {@link renewObject}. That object is frozen, so its shape cannot have changed.
  */
 import type { ByteWriter } from './byte-writer.ts'
 import { Shape, Shapes } from './shapes.ts'
@@ -60,6 +60,57 @@ export function nextPlace(): number {
 export function leaveShape(place: number, object: object, shape: ObjectShape | undefined): void {
 	objects[place] = object
 	shapes[place] = shape ?? NO_SHAPE
+}
+
+/** Stands for a field that {@link renewObject} omits. */
+export const REMOVED = Symbol('removed')
+
+/**
+ * Returns a frozen copy of a canonical object with other values for some of its keys. The copy replaces the
+ * object in the newest copy, so that it is encoded as fast.
+ *
+ * @param values The values for `keys`, in the same order.
+ */
+export function renewObject(
+	object: Readonly<Record<string, unknown>>,
+	keys: readonly string[],
+	values: readonly unknown[],
+): object {
+	const place = objects.indexOf(object)
+	const shape = place < 0 ? NO_SHAPE : shapes[place]!
+	const hasSameKeys = !values.includes(REMOVED)
+	const create = hasSameKeys ? shape.generated?.create : undefined
+	const renewed =
+		create === undefined
+			? renewAny(object, keys, values)
+			: create(renewedValues(object, shape, keys, values), 0)
+	if (place >= 0) leaveShape(place, renewed, hasSameKeys ? shape : undefined)
+	return renewed
+}
+
+function renewedValues(
+	object: Readonly<Record<string, unknown>>,
+	shape: ObjectShape,
+	keys: readonly string[],
+	values: readonly unknown[],
+): readonly unknown[] {
+	return shape.keys.map((key) => {
+		const at = keys.indexOf(key)
+		return at < 0 ? object[key] : values[at]
+	})
+}
+
+function renewAny(
+	object: Readonly<Record<string, unknown>>,
+	keys: readonly string[],
+	values: readonly unknown[],
+): object {
+	const renewed: Record<string, unknown> = { ...object }
+	for (const [at, key] of keys.entries()) {
+		if (values[at] === REMOVED) delete renewed[key]
+		else renewed[key] = values[at]
+	}
+	return Object.freeze(renewed)
 }
 
 /** Begins to encode a value that may be the newest copy. */

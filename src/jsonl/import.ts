@@ -45,6 +45,13 @@ export interface ImportSummary {
 	 */
 	readonly altered: number
 	/**
+	 * Number of records whose lines have no time. Such a record has the time of the import, and `noTime: true`
+	 * in its data.
+	 */
+	readonly noTime: number
+	/** Number of joined lines that were ended because they reached 2,000 lines or 256 KiB. */
+	readonly cut: number
+	/**
 	 * Number of records left out of a new chain: duplicates, records in the wrong order, and records that no
 	 * chain can store.
 	 */
@@ -117,11 +124,11 @@ export async function importJsonl(
 	const counts = exists(fs, path)
 		? await append(lines, path, { ...options, sourceId: sourceId ?? sourceIdOf(source), fs })
 		: await restore(lines, path, { ...options, fs })
-	const { skipped, skippedLines, altered } = lines
-	return { ...counts, skipped: { ...skipped }, skippedLines, altered }
+	const { skipped, skippedLines, altered, noTime, cut } = lines
+	return { ...counts, skipped: { ...skipped }, skippedLines, altered, noTime, cut }
 }
 
-type Counts = Omit<ImportSummary, 'skipped' | 'skippedLines' | 'altered'>
+type Counts = Omit<ImportSummary, 'skipped' | 'skippedLines' | 'altered' | 'noTime' | 'cut'>
 
 async function restore(
 	lines: JsonlRecords,
@@ -158,7 +165,7 @@ function refuseNothing({ skipped, skippedLines }: JsonlRecords, records: number)
 	const first = skippedLines.find(({ reason }) => reason === worst[0])
 	const where = first === undefined ? '' : `, the first on line ${first.line}`
 	const what = `no line is a record (${worst[1]} ${worst[0]}${where}), and no chain was created`
-	throw new MeshChainError('IMPORT_FAILED', `${what}: check that the file contains JSON Lines in this format`)
+	throw new MeshChainError('IMPORT_FAILED', `${what}: check that the file contains lines in this format`)
 }
 
 function isPushed(builder: ChainBuilder, record: LogRecord, history: SingleHistory): boolean {

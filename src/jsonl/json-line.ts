@@ -4,10 +4,11 @@
  * original line exactly, `data` also contains the line as a string. This module is pure and does not use
  * streams.
  */
-import { timeOfNumber, timeOfText } from '../model/calendar.ts'
 import { isId, isKind } from '../model/line-check.ts'
-import { LOG_LEVELS, type LogLevel, type LogLine } from '../model/record.ts'
+import type { LogLevel, LogLine } from '../model/record.ts'
+import { WrittenTimes } from '../plain-text/written-time.ts'
 import { type JsonFields, jsonObjectOf } from './json-object.ts'
+import { LEVEL_FIELDS, MESSAGE_FIELDS, RemainingFields, TIME_FIELDS } from './logger-fields.ts'
 
 type Fields = Record<string, unknown>
 
@@ -17,33 +18,7 @@ type Fields = Record<string, unknown>
  */
 const DEPTH_MAX = 24
 
-const LEVEL_KEYS = ['level', 'severity', 'lvl', 'loglevel'] as const
-const TIME_KEYS = ['time', 'timestamp', 'ts', '@timestamp', 'tsMs', 'date'] as const
-const MESSAGE_KEYS = ['msg', 'message'] as const
 const KIND_KEYS = ['kind', 'event'] as const
-
-const LEVEL_NAMES: ReadonlyMap<string, LogLevel> = new Map([
-	...LOG_LEVELS.map((level) => [level, level] as const),
-	['verbose', 'debug'],
-	['notice', 'info'],
-	['information', 'info'],
-	['warning', 'warn'],
-	['err', 'error'],
-	['fatal', 'error'],
-	['critical', 'error'],
-	['alert', 'error'],
-	['emergency', 'error'],
-	['panic', 'error'],
-])
-
-/** Level numbers in pino and bunyan. */
-const PINO_LEVELS: readonly (readonly [number, LogLevel])[] = [
-	[50, 'error'],
-	[40, 'warn'],
-	[30, 'info'],
-	[20, 'debug'],
-	[10, 'trace'],
-]
 
 /**
  * Maximum length of a line that is compared with its parsed object after whitespace is removed. A longer line
@@ -51,22 +26,28 @@ const PINO_LEVELS: readonly (readonly [number, LogLevel])[] = [
  */
 const COMPARED_LENGTH_MAX = 256 * 1024
 
+/** For callers that have no zone of their own: times without an offset are local. */
+const LOCAL_TIMES = new WrittenTimes()
+
 /**
  * Converts a line to a log line. Returns undefined if the line is not a JSON object, or if the object is
  * nested too deeply.
+ *
+ * @param times Converts times that are written without an offset. Default: local time.
  */
-export function lineOfJson(text: string): LogLine | undefined {
+export function lineOfJson(text: string, times: WrittenTimes = LOCAL_TIMES): LogLine | undefined {
 	const fields = jsonObjectOf(text)
 	if (fields === undefined || isDeeper(fields, DEPTH_MAX)) return undefined
-	const rest: Fields = { ...fields }
+	const remaining = new RemainingFields(fields)
+	const rest = remaining.fields
 	const line: { -readonly [Name in keyof LogLine]: LogLine[Name] } = {}
-	const level = takeLevel(rest)
+	const level = takeLevel(remaining)
 	if (level !== undefined) line.level = level
-	const tsMs = takeTime(rest)
+	const tsMs = takeTime(remaining, times)
 	if (tsMs !== undefined) line.tsMs = tsMs
 	const kind = takeKind(rest)
 	if (kind !== undefined) line.kind = kind
-	const message = takeText(rest, MESSAGE_KEYS)
+	const message = takeMessage(remaining)
 	// If there is a kind but no message, the kind becomes the message. If there is neither, the message is
 	// empty.
 	if (message !== undefined || kind === undefined) line.message = message ?? ''
@@ -97,50 +78,42 @@ function givesBack(fields: JsonFields, text: string): boolean {
 	return again === text.replaceAll(/("(?:[^"\\]|\\.)*")|\s+/g, '$1')
 }
 
-function takeText(rest: Fields, keys: readonly string[]): string | undefined {
-	for (const key of keys) {
-		const value = rest[key]
-		if (typeof value !== 'string') continue
-		delete rest[key]
-		return value
-	}
-	return undefined
+function takeMessage(remaining: RemainingFields): string | undefined {
+	const taken = remaining.find(MESSAGE_FIELDS)
+	if (taken === undefined) return undefined
+	const { path, value, found } = taken
+	// Docker's last part of a line has no newline, unlike its other lines.
+	if (path[0] !== 'log' || value !== found) remaining.remove(path)
+	return found
 }
 
-function takeLevel(rest: Fields): LogLevel | undefined {
-	for (const key of LEVEL_KEYS) {
-		const value = rest[key]
-		if (typeof value === 'string') {
-			const level = LEVEL_NAMES.get(value.toLowerCase())
-			if (level === undefined) continue
-			// Any other level name, such as FATAL, remains in the data.
-			if (level === value.toLowerCase() || value.toLowerCase() === 'warning') delete rest[key]
-			return level
-		}
-		if (typeof value === 'number' && key === 'level') {
-			const [number, level] = PINO_LEVELS.find(([least]) => value >= least) ?? [Number.NaN, 'trace']
-			if (number === value) delete rest[key]
-			return level
-		}
+/** Removes a level that the record's level represents. A level above `error` becomes the field `level`. */
+function takeLevel(remaining: RemainingFields): LogLevel | undefined {
+	const taken = remaining.find(LEVEL_FIELDS)
+	if (taken === undefined) return undefined
+	const { path, found } = taken
+	const { level, name, isExact } = found
+	const { fields } = remaining
+	// Another field `level` without a known level must not be lost.
+	const isTaken = name !== undefined && path[0] !== 'level' && Object.hasOwn(fields, 'level')
+	if (isExact && !isTaken) {
+		remaining.remove(path)
+		if (name !== undefined) fields['level'] = name
 	}
-	return undefined
+	return level
 }
 
-function takeTime(rest: Fields): number | undefined {
-	for (const key of TIME_KEYS) {
-		const value = rest[key]
-		const tsMs = timeOf(value)
-		if (tsMs === undefined || tsMs < 0) continue
-		if (tsMs === value || new Date(tsMs).toISOString() === value) delete rest[key]
-		return tsMs
-	}
-	return undefined
-}
-
-/** Returns the time that a value represents. Ignores a date without a time of day. */
-function timeOf(value: unknown): number | undefined {
-	if (typeof value === 'number') return timeOfNumber(value)
-	return typeof value === 'string' && value.includes(':') ? timeOfText(value) : undefined
+function takeTime(remaining: RemainingFields, times: WrittenTimes): number | undefined {
+	let tsMs: number | undefined
+	// A time that the calendar does not have stays in the data, and the next field is read.
+	const taken = remaining.find(TIME_FIELDS, (time) => {
+		tsMs = times.tsMsOf(time)
+		return tsMs !== undefined
+	})
+	if (taken === undefined || tsMs === undefined) return undefined
+	const { path, value } = taken
+	if (tsMs === value || new Date(tsMs).toISOString() === value) remaining.remove(path)
+	return tsMs
 }
 
 function takeKind(rest: Fields): string | undefined {

@@ -5,6 +5,7 @@ import { show } from '../guard/show.ts'
 import { messageOf, propertyOf } from '../guard/values.ts'
 import type { LogLine, LogRecord } from '../model/record.ts'
 import type { JsonFields } from './json-object.ts'
+import type { ByteLine } from './line-splitter.ts'
 
 /** Reasons why a line is not a record. */
 export const SKIP_REASONS = [
@@ -119,6 +120,19 @@ export function lineBy(format: LineFormat, record: LogRecord): string | undefine
 	)
 }
 
+/** A format that also reads lines that are not JSON objects. It reads every line as a record. */
+export interface TextLineFormat extends LineFormat {
+	/** Whether the lines of a stack trace or a printed object are joined. */
+	readonly isJoining: boolean
+	/** Reads a line, a part of a line, or a joined line. */
+	readLine(line: ByteLine): LogLine
+}
+
+/** Returns whether a format reads lines that are not JSON objects. */
+export function isTextFormat(format: LineFormat): format is TextLineFormat {
+	return typeof propertyOf(format, 'readLine') === 'function'
+}
+
 /** A set of candidate formats. The first lines of a file determine which candidate is used. */
 export interface UndecidedFormat extends LineFormat {
 	/**
@@ -129,6 +143,8 @@ export interface UndecidedFormat extends LineFormat {
 	formatOf(fields: JsonFields): LineFormat
 	/** Candidate that is chosen if any line matches it, regardless of the other lines. */
 	readonly strongest: LineFormat
+	/** Format that is chosen if the first lines are text and none of them is an object. Default: none. */
+	readonly text?: TextLineFormat | undefined
 }
 
 /** Returns whether a format is a set of candidates. */

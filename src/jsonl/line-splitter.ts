@@ -111,6 +111,31 @@ export class LineSplitter {
 	}
 }
 
+/** Divides whole lines into numbered parts, as a {@link LineSplitter} with a smaller limit would. */
+export class LineDivider {
+	readonly #bytesMax: number
+	#part = 0
+
+	/** @param bytesMax Maximum length of a part in bytes; must be at least 8. */
+	constructor(bytesMax: number) {
+		this.#bytesMax = bytesMax
+	}
+
+	/** Yields the parts of a line, or of a part of a longer line. */
+	*divide(line: ByteLine): Generator<ByteLine> {
+		const { bytes } = line
+		let start = 0
+		while (bytes.length - start > this.#bytesMax) {
+			const cut = characterStart(bytes, start + this.#bytesMax)
+			yield { bytes: bytes.subarray(start, cut), end: '', part: ++this.#part, isLast: false }
+			start = cut
+		}
+		const part = line.part === 0 && this.#part === 0 ? 0 : ++this.#part
+		if (line.isLast) this.#part = 0
+		yield { ...line, bytes: bytes.subarray(start), part }
+	}
+}
+
 /** Returns the length without a trailing incomplete character or carriage return. */
 function wholeEnd(bytes: Buffer): number {
 	if (bytes.at(-1) === RETURN) return bytes.length - 1

@@ -43,6 +43,8 @@ const NS_PER_MS = 1_000_000n
  * 17 for error. Numbers above 20 also mean error.
  */
 const NUMBERS_A_LEVEL = 4
+/** Lowest severity number of the level above `error`. */
+const FATAL_NUMBER = 21
 
 /**
  * OpenTelemetry logs as written by the OpenTelemetry file exporter. A line can contain several records.
@@ -90,12 +92,14 @@ function logsOf(
 		...(nodeId === null ? {} : { [NODE_KEY]: nodeId }),
 		...fieldsOf(resource),
 	}
-	const list = data === undefined ? [] : attributesOf(isMap(data) ? data : { data })
+	const isFatal = level === 'error' && isMap(data) && data['level'] === 'fatal'
+	const attributeMap = isFatal ? withoutLevel(data) : isMap(data) ? data : { data }
+	const list = data === undefined ? [] : attributesOf(attributeMap)
 	const attributes = Array.isArray(attributeList) ? attributeList : list
 	const record = {
 		timeUnixNano: String(BigInt(tsMs) * NS_PER_MS),
-		severityNumber: 1 + NUMBERS_A_LEVEL * levelIndex(level),
-		severityText: level.toUpperCase(),
+		severityNumber: isFatal ? FATAL_NUMBER : 1 + NUMBERS_A_LEVEL * levelIndex(level),
+		severityText: isFatal ? 'FATAL' : level.toUpperCase(),
 		...(kind === 'log' ? {} : { eventName: kind }),
 		body: { stringValue: message },
 		...fields,
@@ -165,7 +169,10 @@ function surroundings(resourceLogs: JsonFields, scopeLogs: JsonFields): Surround
 	}
 }
 
-/** Converts a log record to a log line. A line without a time receives the time of the previous record. */
+/**
+ * Converts a log record to a log line. For a severity number above 20, the level is `error`, and `data.level`
+ * is `fatal`, unless an attribute has the name `level`.
+ */
 function lineOf(record: JsonFields, around: Surroundings): LogLine {
 	const { eventName, body, severityNumber } = record
 	const { [DAEMON_KEY]: daemon, [NODE_KEY]: node } = around.resource
@@ -173,7 +180,9 @@ function lineOf(record: JsonFields, around: Surroundings): LogLine {
 	const level = levelOf(severityNumber)
 	const kind = isKind(eventName) ? eventName : undefined
 	const content = contentOf(body)
-	const data = dataOf(record, content, keptOf(record, { tsNs, level, kind }, around))
+	const isFatal = Number(severityNumber) >= FATAL_NUMBER && !('level' in mapOf(record['attributes']))
+	const kept = keptOf(record, { tsNs, level, kind, isFatal }, around)
+	const data = { ...dataOf(record, content, kept), ...(isFatal ? { level: 'fatal' } : {}) }
 	return {
 		...(tsNs === undefined ? {} : { tsMs: Number(tsNs / NS_PER_MS) }),
 		level,
@@ -190,6 +199,7 @@ interface Taken {
 	readonly tsNs: bigint | undefined
 	readonly level: LogLevel
 	readonly kind: string | undefined
+	readonly isFatal: boolean
 }
 
 /**
@@ -198,7 +208,7 @@ interface Taken {
  */
 function keptOf(
 	record: JsonFields,
-	{ tsNs, level, kind }: Taken,
+	{ tsNs, level, kind, isFatal }: Taken,
 	{ resource, rest: around }: Surroundings,
 ): Values {
 	const {
@@ -211,6 +221,8 @@ function keptOf(
 		attributes: _attributes,
 		...rest
 	} = record
+	const usualNumber = isFatal ? FATAL_NUMBER : 1 + NUMBERS_A_LEVEL * levelIndex(level)
+	const usualText = isFatal ? 'FATAL' : level.toUpperCase()
 	const { [DAEMON_KEY]: daemon, [NODE_KEY]: node, ...others } = resource
 	const resourceRest = {
 		...(daemon === undefined || isId(daemon) ? {} : { [DAEMON_KEY]: daemon }),
@@ -221,10 +233,8 @@ function keptOf(
 		...(eventName === undefined || kind !== undefined ? {} : { eventName }),
 		...exactTime(tsNs, timeUnixNano),
 		...(isTimed(record) && observedTimeUnixNano !== undefined ? { observedTimeUnixNano } : {}),
-		...(severityNumber === undefined || severityNumber === 1 + NUMBERS_A_LEVEL * levelIndex(level)
-			? {}
-			: { severityNumber }),
-		...(severityText === undefined || severityText === level.toUpperCase() ? {} : { severityText }),
+		...(severityNumber === undefined || severityNumber === usualNumber ? {} : { severityNumber }),
+		...(severityText === undefined || severityText === usualText ? {} : { severityText }),
 		...rest,
 		...(isEmpty(resourceRest) ? {} : { resource: resourceRest }),
 		...around,
@@ -254,6 +264,10 @@ function dataOf({ attributes }: JsonFields, content: unknown, kept: Values): Val
 		...(hasBody ? { body: content } : {}),
 		...(isEmpty(below) ? {} : { otel: below }),
 	}
+}
+
+function withoutLevel({ level: _level, ...data }: JsonFields): JsonFields {
+	return data
 }
 
 function isTimed({ timeUnixNano }: JsonFields): boolean {

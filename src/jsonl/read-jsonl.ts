@@ -31,6 +31,13 @@ export interface JsonlRecords extends AsyncIterable<LogRecord> {
 	 * note, and lone surrogates are replaced by U+FFFD.
 	 */
 	readonly altered: number
+	/**
+	 * Number of records whose lines have no time. Such a record has the time at which its line was read, and
+	 * `noTime: true` in its data.
+	 */
+	readonly noTime: number
+	/** Number of joined lines that were ended because they reached 2,000 lines or 256 KiB. */
+	readonly cut: number
 }
 
 /**
@@ -86,6 +93,14 @@ class JsonlReading implements JsonlRecords {
 
 	get altered(): number {
 		return this.#reader.altered
+	}
+
+	get noTime(): number {
+		return this.#reader.noTime
+	}
+
+	get cut(): number {
+		return this.#reader.cut
 	}
 
 	get skippedLines(): readonly SkippedLine[] {

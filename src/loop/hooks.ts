@@ -14,7 +14,7 @@ import type { ResolvedLoopOptions, ScopeFields } from './options.ts'
 import { scopeFields } from './scope-fields.ts'
 import type { Counters } from './stats.ts'
 
-type HookName = 'clock' | 'context' | 'transform'
+type HookName = 'clock' | 'context' | 'transform' | 'serializers' | 'redact'
 
 export class Hooks {
 	readonly #source: object
@@ -29,7 +29,7 @@ export class Hooks {
 	constructor(source: object, counters: Counters, options: ResolvedLoopOptions) {
 		this.#source = source
 		this.#counters = counters
-		this.#clock = options.clock && soundClock(options.clock, (thrown) => this.#hookFailed('clock', thrown))
+		this.#clock = options.clock && soundClock(options.clock, (thrown) => this.failed('clock', thrown))
 		this.#context = options.context
 		this.#transform = options.transform
 	}
@@ -60,14 +60,14 @@ export class Hooks {
 			}
 			const read = scopeFields(fields)
 			if (read.invalid !== undefined) {
-				this.#hookFailed(
+				this.failed(
 					'context',
 					new MeshChainError('INVALID_LINE', `context returned fields of which ${read.invalid}`),
 				)
 			}
 			return read.fields
 		} catch (thrown) {
-			this.#hookFailed('context', thrown)
+			this.failed('context', thrown)
 			return undefined
 		} finally {
 			this.#running.context = false
@@ -115,7 +115,8 @@ export class Hooks {
 		)
 	}
 
-	#hookFailed(hook: HookName, thrown: unknown): void {
+	/** Counts and reports a failure of any hook except `transform`. */
+	failed(hook: HookName, thrown: unknown): void {
 		this.#counters.hookErrors += 1
 		this.#tell(hook, thrown)
 	}

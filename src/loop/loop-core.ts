@@ -131,6 +131,11 @@ export class LoopCore implements SubscriptionHost {
 		return this.#builder.keepBelow(keep)
 	}
 
+	/** Returns the scope of a new child loop. */
+	childScope(scope: Scope, fields: unknown): Scope {
+		return scope.child(fields, (own) => this.#builder.childFields(own))
+	}
+
 	/** Publishes any value as a line. Never throws. */
 	publish(line: unknown, scope: Scope): LogRecord | undefined {
 		if (this.#isClosed(scope)) return this.#afterClose(line)
@@ -250,6 +255,7 @@ export class LoopCore implements SubscriptionHost {
 			...this.#counters,
 			epoch: this.epoch,
 			lastSeq: this.#lastSeq,
+			droppedByKind: this.#builder.droppedByKind,
 			ring: this.#ring.stats(),
 			appender: this.#outbox.stats(),
 		})

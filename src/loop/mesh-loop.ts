@@ -69,8 +69,8 @@ export class MeshLoop<E extends object = EventMap> implements AsyncDisposable {
 	 * Publishes one line. Never throws: a field that no line has, and a field with an invalid value, become
 	 * part of the record's data, under their own name. If `message` is missing, `msg` is the message.
 	 *
-	 * @returns the record, or undefined if the line is below the level, if `transform` dropped it, or if the
-	 * loop is closed. {@link stats} counts each case separately.
+	 * @returns the record, or undefined if the line is below the level, if `sampling`, `rateLimit` or
+	 * `transform` dropped it, or if the loop is closed. {@link stats} counts each case separately.
 	 */
 	publish<L extends object>(line: L & LineOf<E> & WellSpelt<L>): LogRecord | undefined {
 		const { core, scope } = coreOf(this)
@@ -218,7 +218,7 @@ export class MeshLoop<E extends object = EventMap> implements AsyncDisposable {
 	): MeshLoop<E> {
 		const { core, scope } = coreOf(this)
 		const child: MeshLoop<E> = Object.create(MeshLoop.prototype)
-		const inner = scope.child(fields)
+		const inner = core.childScope(scope, fields)
 		inner.setLevel(propertyOf(options, 'level') as LogLevelInput | undefined)
 		setCore(child, new ScopedCore(core, inner, false))
 		bindMethods(child)

@@ -2,6 +2,7 @@
 import {
 	defineOptions,
 	type OptionRules,
+	optional,
 	optionalFunction,
 	type ResolvedOptions,
 	timerMs,
@@ -18,6 +19,9 @@ import {
 } from '../model/limits.ts'
 import { checkId } from '../model/line-check.ts'
 import type { LineFields, LogLine, PublisherId } from '../model/record.ts'
+import { type RedactOptions, resolveRedact } from './redact-options.ts'
+import { type RateLimit, resolveRateLimit, resolveSampling, type SamplingRule } from './sampling.ts'
+import { resolveSerializers, type Serializer } from './serializers.ts'
 
 /**
  * Fields that a `context` hook or a child loop adds to each line. Any other field, such as `requestId`, is
@@ -64,6 +68,32 @@ export interface MeshLoopOptions {
 	 */
 	readonly transform?: ((line: LogLine) => LogLine | null) | undefined
 	/**
+	 * Values in data that are never recorded: paths such as `req.headers.authorization`, `*.password` or
+	 * `**.token`, or paths with a censor. Applies to the data of every record, including the fields of errors,
+	 * of a child loop and of `context`. Message texts are recorded as they are. Default: no redaction.
+	 */
+	readonly redact?: readonly string[] | RedactOptions | undefined
+	/**
+	 * Functions that choose what is recorded of the value of a key in data, such as `{ req: requestSerializer()
+	 * }`. They are called for the top-level keys of a line's data, of a child loop and of `context`, before
+	 * `transform`. If a serializer throws, a marker replaces its value, and the failure is counted. An error
+	 * that is the whole data of a line is passed to the serializer for `error` or `err`. Default: none.
+	 */
+	readonly serializers?: Readonly<Record<string, Serializer | undefined>> | undefined
+	/**
+	 * Part of the lines to publish, by kind: a probability from 0 to 1, or a {@link SamplingRule}. The name of
+	 * a rule is a kind, the start of kinds followed by `*`, or `*`; the longest one applies. Lines at `warn`
+	 * and `error` are always published, unless the rule has a higher `levelMax`. Dropped lines are counted in
+	 * `sampledOut`. Default: every line.
+	 */
+	readonly sampling?: Readonly<Record<string, number | SamplingRule | undefined>> | undefined
+	/**
+	 * Maximum number of lines to publish per second, by kind, measured with the loop's clock. Rules are named
+	 * as in `sampling`, and apply to the lines that `sampling` selects. All kinds of one rule share its limit.
+	 * Dropped lines are counted in `rateLimited`. Default: no limit.
+	 */
+	readonly rateLimit?: Readonly<Record<string, RateLimit | undefined>> | undefined
+	/**
 	 * Maximum depth of nested publishing: the number of listeners between a record and the outermost publisher.
 	 * A record beyond this depth is kept and counted as `recursionCut`, but not delivered to listeners. The
 	 * stack does not grow with the depth. Whole number from 1. Default: 10,000.
@@ -91,6 +121,10 @@ const LOOP_RULES = {
 	clock: optionalFunction<NonNullable<MeshLoopOptions['clock']>>(),
 	context: optionalFunction<NonNullable<MeshLoopOptions['context']>>(),
 	transform: optionalFunction<NonNullable<MeshLoopOptions['transform']>>(),
+	redact: optional(resolveRedact),
+	serializers: optional(resolveSerializers),
+	sampling: optional(resolveSampling),
+	rateLimit: optional(resolveRateLimit),
 	nestedDepthMax: withDefault(NESTED_DEPTH_DEFAULT, wholeNumber(1)),
 	nestedDeliveriesMax: withDefault(NESTED_DELIVERIES_DEFAULT, wholeNumber(1)),
 	closeTimeoutMs: withDefault(CLOSE_TIMEOUT_MS_DEFAULT, timerMs()),

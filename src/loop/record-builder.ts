@@ -2,7 +2,7 @@
  * Builds drafts from lines. A draft is a complete record except for its `seq`. All application code (context,
  * transform, clock, getters in data) runs here and may publish records, so the seq is assigned later.
  */
-import { canonicalise, marker } from '../codec/canonical.ts'
+import { type Canonical, canonicalise, marker } from '../codec/canonical.ts'
 import { cutMessage } from '../codec/message.ts'
 import { hush } from '../guard/hush.ts'
 import { messageOf } from '../guard/values.ts'
@@ -21,8 +21,10 @@ import {
 import { isWellFormed, toWellFormed } from '../text/well-formed.ts'
 import { type Hooks, toWholeMs } from './hooks.ts'
 import { inheritLine } from './inherited-fields.ts'
-import type { ScopeFields } from './options.ts'
+import { LineRules } from './line-rules.ts'
+import type { ResolvedLoopOptions, ScopeFields } from './options.ts'
 import { hasOnlyLineFields, regularLine } from './regular-line.ts'
+import type { DroppedCounts } from './sampling.ts'
 import type { Scope } from './scope.ts'
 import type { Counters } from './stats.ts'
 
@@ -48,6 +50,8 @@ const KIND_DEFAULT = 'log'
 const LEVEL_DEFAULT = 'info'
 const INFO_RANK = levelIndex(LEVEL_DEFAULT)
 const NO_FIELDS: ScopeFields = Object.freeze({})
+const CRASH_KIND = '$crash'
+const NOTHING_DROPPED: Readonly<Record<string, DroppedCounts>> = Object.freeze({})
 /** Estimated size of a record without its message and data. */
 const RECORD_BYTES = 128
 
@@ -57,23 +61,26 @@ export class RecordBuilder {
 	readonly #nodeId: PublisherId | null
 	readonly #hasContext: boolean
 	readonly #epoch: number
+	readonly #rules: LineRules | undefined
 	#keep: KeepBelow | undefined
 
-	constructor(
-		hooks: Hooks,
-		counters: Counters,
-		options: { readonly nodeId: PublisherId | null; readonly context: unknown; readonly epoch: number },
-	) {
+	constructor(hooks: Hooks, counters: Counters, options: ResolvedLoopOptions & { readonly epoch: number }) {
 		this.#hooks = hooks
 		this.#counters = counters
 		this.#nodeId = this.#id(options.nodeId)
 		this.#epoch = options.epoch
 		this.#hasContext = options.context !== undefined
+		this.#rules = LineRules.of(options, hooks, counters)
+	}
+
+	/** Lines dropped by each rule of `sampling` and `rateLimit`. */
+	get droppedByKind(): Readonly<Record<string, DroppedCounts>> {
+		return this.#rules?.droppedByKind ?? NOTHING_DROPPED
 	}
 
 	/**
-	 * Builds the draft of a line. Returns undefined if the line is below the level or `transform` dropped it.
-	 * Each case is counted. Never throws.
+	 * Builds the draft of a line. Returns undefined if the line is below the level, or if `sampling`,
+	 * `rateLimit` or `transform` dropped it. Each case is counted. Never throws.
 	 *
 	 * @param isRegular Whether the line is an object literal that has only fields of lines.
 	 */
@@ -96,7 +103,9 @@ export class RecordBuilder {
 			if (this.#keep !== undefined) this.#keepBelow(line, level, scope, this.#keep)
 			return undefined
 		}
-		const full = this.#hasContext || scope.fields !== undefined ? this.#mergeAny(line, scope) : line
+		const own = this.#rules === undefined ? line : this.#ruled(this.#rules, line, rank)
+		if (own === undefined) return undefined
+		const full = this.#hasContext || scope.fields !== undefined ? this.#mergeAny(own, scope) : own
 		return this.#hooks.hasTransform
 			? this.#transformed(full, level, scope, false)
 			: this.#buildAny(full, level)
@@ -130,7 +139,7 @@ export class RecordBuilder {
 	#keepBelow(line: LogLine, level: LogLevel, scope: Scope, keep: KeepBelow): void {
 		let draft: Draft | undefined
 		try {
-			const full = this.#merge(line, scope)
+			const full = this.#merge(this.#rules?.serialized(line) ?? line, scope)
 			draft = this.#hooks.hasTransform
 				? this.#transformed(full, level, scope, false, true)
 				: this.#build(full, level, false)
@@ -152,7 +161,8 @@ export class RecordBuilder {
 			...(daemonId === undefined ? {} : { daemonId }),
 			...(nodeId === undefined ? {} : { nodeId }),
 		}
-		const full = inheritLine(line, ids, NO_FIELDS)
+		const own = line.kind === CRASH_KIND ? (this.#rules?.serialized(line) ?? line) : line
+		const full = inheritLine(own, ids, NO_FIELDS)
 		const { level = LEVEL_DEFAULT } = full
 		return this.#hooks.hasTransform
 			? this.#transformed(full, level, scope, true)
@@ -175,7 +185,37 @@ export class RecordBuilder {
 	}
 
 	#merge(line: LogLine, scope: Scope): LogLine {
-		return inheritLine(line, scope.fields ?? NO_FIELDS, this.#hooks.context() ?? NO_FIELDS)
+		const context = this.#hooks.context() ?? NO_FIELDS
+		return inheritLine(line, scope.fields ?? NO_FIELDS, this.#rules?.serializedFields(context) ?? context)
+	}
+
+	/** Returns the fields of a child loop, with a canonical copy of their data. */
+	childFields(fields: ScopeFields): ScopeFields {
+		const { data } = this.#rules?.serializedFields(fields) ?? fields
+		return data === undefined ? fields : { ...fields, data: this.#copied(data).value as typeof data }
+	}
+
+	#copied(data: unknown): Canonical {
+		const canonical = canonicalise(data)
+		this.#counters.unserializable += canonical.markers
+		this.#counters.replacedSurrogates += canonical.replaced
+		return canonical
+	}
+
+	/** Returns a line with the results of the serializers; undefined if a rule drops it. Never throws. */
+	#ruled(rules: LineRules, line: LogLine, rank: number): LogLine | undefined {
+		if (!rules.changeLines) return line
+		const own = this.#readable(line)
+		return rules.drops(own.kind, rank) ? undefined : rules.serialized(own)
+	}
+
+	/** Returns a copy of a line, whose fields may be unreadable. */
+	#readable(line: LogLine): LogLine {
+		try {
+			return inheritLine(line, NO_FIELDS, NO_FIELDS)
+		} catch (thrown) {
+			return this.#regular(line, thrown)
+		}
 	}
 
 	/** Merges a line whose fields may be unreadable. */
@@ -259,9 +299,8 @@ export class RecordBuilder {
 		if (data === undefined) {
 			return newDraft(bytes, epoch, tsMs, level, kind, message, undefined, daemonId, nodeId, origin)
 		}
-		const canonical = canonicalise(data)
-		this.#counters.unserializable += canonical.markers
-		this.#counters.replacedSurrogates += canonical.replaced
+		const copied = this.#copied(data)
+		const canonical = this.#rules === undefined ? copied : this.#rules.redacted(copied, kind)
 		const size = bytes + canonical.bytes
 		return newDraft(size, epoch, tsMs, level, kind, message, canonical.value, daemonId, nodeId, origin)
 	}

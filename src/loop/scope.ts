@@ -1,5 +1,4 @@
 /** The state of a loop or a child loop: its level, its fields, and whether it is closed. */
-import { canonicalise } from '../codec/canonical.ts'
 import { checkLevelMin, type LogLevelInput, type LogLevelMin, levelAt } from '../model/level.ts'
 import { inheritFields } from './inherited-fields.ts'
 import type { ScopeFields } from './options.ts'
@@ -26,13 +25,13 @@ export class Scope {
 		return new Scope(undefined, checkLevelMin(level), undefined)
 	}
 
-	/** Returns the scope of a child. Fields that are no fields of a line become part of the data. */
-	child(fields: unknown): Scope {
-		// The data is copied, so that later changes to it have no effect.
-		const { data, ...rest } = scopeFields(fields).fields
-		const own =
-			data === undefined ? rest : { ...rest, data: canonicalise(data).value as ScopeFields['data'] & {} }
-		return new Scope(this, NO_LEVEL, inheritFields(own, this.fields ?? {}))
+	/**
+	 * Returns the scope of a child. Fields that are no fields of a line become part of the data.
+	 *
+	 * @param copy Returns the fields with a copy of their data, so that later changes to it have no effect.
+	 */
+	child(fields: unknown, copy: (fields: ScopeFields) => ScopeFields): Scope {
+		return new Scope(this, NO_LEVEL, inheritFields(copy(scopeFields(fields).fields), this.fields ?? {}))
 	}
 
 	/** Lowest rank that is published. */

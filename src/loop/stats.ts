@@ -1,5 +1,6 @@
 /** The statistics that a loop's `stats()` method returns. Every kind of loss has its own counter. */
 import type { OutboxStats } from '../outbox/outbox-stats.ts'
+import type { DroppedCounts } from './sampling.ts'
 
 /** Counts of lines and records since the loop was created. */
 export interface LoopCounts {
@@ -11,7 +12,11 @@ export interface LoopCounts {
 	readonly transformDropped: number
 	/** Records published without message and data because `transform` threw or did not return a line. */
 	readonly transformErrors: number
-	/** Calls to `clock` or `context` that threw or returned an invalid value. */
+	/** Lines that `sampling` did not select. */
+	readonly sampledOut: number
+	/** Lines beyond a `rateLimit`. */
+	readonly rateLimited: number
+	/** Calls to `clock`, `context`, a serializer or a censor that threw or returned an invalid value. */
 	readonly hookErrors: number
 	/**
 	 * Lines that were not objects, or had a field with an invalid value. Their records contain the value: as
@@ -20,6 +25,8 @@ export interface LoopCounts {
 	readonly invalidLines: number
 	/** `{ $unserializable }` markers in published data. */
 	readonly unserializable: number
+	/** Values in data that `redact` replaced or removed. */
+	readonly redacted: number
 	/** Strings in which lone surrogates were replaced. */
 	readonly replacedSurrogates: number
 	/** Messages that were truncated to 262,144 UTF-16 units. */
@@ -60,6 +67,8 @@ export interface LoopStats extends LoopCounts {
 	readonly epoch: number
 	/** Seq of the last stamped record. Before the first record, one less than the appender's `nextSeq`. */
 	readonly lastSeq: number
+	/** Lines dropped by each rule of `sampling` and `rateLimit`, by the name of the rule. */
+	readonly droppedByKind: Readonly<Record<string, DroppedCounts>>
 	readonly ring: RingStats
 	readonly appender: OutboxStats
 }
@@ -73,9 +82,12 @@ export function newCounters(): Counters {
 		belowLevel: 0,
 		transformDropped: 0,
 		transformErrors: 0,
+		sampledOut: 0,
+		rateLimited: 0,
 		hookErrors: 0,
 		invalidLines: 0,
 		unserializable: 0,
+		redacted: 0,
 		replacedSurrogates: 0,
 		truncatedMessages: 0,
 		listenerErrors: 0,

@@ -20,6 +20,7 @@ export interface Unserializable {
  * - any other object, including an `Error` or a class instance, becomes a plain object with its own
  *   enumerable fields; undefined fields and class methods are omitted;
  * - a type with `toJSON` becomes the result type of that method;
+ * - requests, responses, streams and agents have the type `unknown`, because only parts of them are recorded;
  * - functions, symbols, promises, generators and weak collections become an {@link Unserializable} marker.
  *
  * Everything except dates and bytes is frozen. Cycles, invalid dates, and data that is nested too deeply or
@@ -50,6 +51,20 @@ interface EntryList<K, V> {
 	append(...args: never): unknown
 	entries(): Iterable<readonly [K, V]>
 }
+/** Matches `Headers`, in which the values of some headers are withheld. */
+interface HeaderList {
+	getSetCookie(): unknown
+}
+type HeaderPairs =
+	| { readonly [name: string]: string | Unserializable }
+	| MapPairs<string, string | Unserializable>
+/** Messages of HTTP, streams and agents. What is recorded of them depends on their class. */
+type WebObject =
+	| { readonly headers: object; arrayBuffer(): unknown }
+	| { getHeaders(): object }
+	| { pipe(...args: never): unknown; readonly readable: boolean }
+	| { pipe(...args: never): unknown; readonly writable: boolean }
+	| { readonly freeSockets: object }
 /** Objects that are not data. A map has all methods of a `WeakMap`, so maps are tested first. */
 type NotData =
 	| Promise<unknown>
@@ -73,7 +88,9 @@ type CanonicalObject<T extends object> = T extends readonly unknown[]
 					: T extends ArrayBufferView & ArrayLike<infer N extends number | bigint>
 						? readonly N[]
 						: T extends EntryList<infer K, infer V>
-							? CanonicalPairs<K, V> | MapPairs<K, V>
+							? T extends HeaderList
+								? HeaderPairs
+								: CanonicalPairs<K, V> | MapPairs<K, V>
 							: T extends ReadonlyMap<infer K, infer V>
 								? CanonicalPairs<K, V>
 								: T extends ReadonlySet<infer V>
@@ -82,7 +99,9 @@ type CanonicalObject<T extends object> = T extends readonly unknown[]
 										? string
 										: T extends NotData
 											? Unserializable
-											: CanonicalInstance<T>
+											: T extends WebObject
+												? unknown
+												: CanonicalInstance<T>
 
 type CanonicalInstance<T extends object> = T extends { toJSON(...args: never): infer J }
 	? CanonicalAnswer<J>

@@ -12,6 +12,27 @@ export interface CrashData {
 	readonly origin: string
 }
 
+/** The `data` of an `$exit` record, which describes how a program that `mesh-chain record` ran has ended. */
+export interface ExitData {
+	/** The program, followed by its arguments. */
+	readonly command: readonly string[]
+	/** Process id of the program; null if it could not be started. */
+	readonly pid: number | null
+	/**
+	 * Exit status: 128 plus the signal number if a signal terminated the program, 127 if the program was not
+	 * found, 126 if it could not be executed.
+	 */
+	readonly status: number
+	/** Name of the signal that terminated the program; null if it exited or was not started. */
+	readonly signal: string | null
+	/** Time from the start to the end of the program, in milliseconds. */
+	readonly durationMs: number
+	/** Reason why the program could not be started. */
+	readonly error?: string
+	/** Streams that another process still had open when the recording ended. */
+	readonly open?: readonly ('stdout' | 'stderr')[]
+}
+
 interface Recorded {
 	/** Id of the recorder. If several recorders record one loop, each recorder has its own session. */
 	readonly recorder: string
@@ -87,6 +108,7 @@ export interface OwnEvents {
 	/** In a loop, gaps come only from replays. Chain readers and subscriptions also return their own gaps. */
 	readonly $gap: GapData
 	readonly $crash: CrashData
+	readonly $exit: ExitData
 	readonly $session: SessionRecord
 	readonly $checkpoint: CheckpointRecord
 	readonly $blackbox: BlackBoxData

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { parseDuration, parseRetention } from '../../src/cli/amounts.ts'
+import { parseBounds, parseDuration, parseRetention } from '../../src/cli/amounts.ts'
 
 describe('a duration', () => {
 	test.each([
@@ -52,6 +52,47 @@ describe('the amount to keep', () => {
 	])('given as %j is refused', (texts, message) => {
 		expect(() => parseRetention('--retain', texts)).toThrow(
 			expect.objectContaining({ code: 'INVALID_USAGE', message: expect.stringContaining(message) }),
+		)
+	})
+})
+
+describe('bounds', () => {
+	test.each([
+		[[], {}],
+		[['64MiB'], { bytes: 64 * 2 ** 20 }],
+		[['67108864'], { bytes: 64 * 2 ** 20 }],
+		[['1000000records'], { records: 1_000_000 }],
+		[['1 record'], { records: 1 }],
+		[['1GiB,7d', '500 records'], { bytes: 2 ** 30, ageMs: 604_800_000, records: 500 }],
+		[[' 1d , 4096 '], { bytes: 4096, ageMs: 86_400_000 }],
+	] as const)('for %j are %j', (texts, bounds) => {
+		expect(parseBounds('--retain', texts, 4096)).toEqual(bounds)
+	})
+
+	test.each([
+		[['1m', '2m'], 'accepts at most one size, one age and one number of records, not 1m and 2m'],
+		[['1MiB,2GiB'], 'accepts at most one size'],
+		[
+			['1year'],
+			'must be a size such as 64MiB, an age such as 7d, or a number of records such as 1000000records, not "1year"',
+		],
+		[['4095'], 'must be at least 4096 bytes, not "4095"'],
+		[['1KiB'], 'must be at least 4096 bytes, not "1KiB"'],
+		[['0B'], 'must be at least 4096 bytes, not "0B"'],
+		[['0s'], 'not "0s"'],
+		[['0records'], 'not "0records"'],
+		[['-1records'], 'not "-1records"'],
+		[['1.5records'], 'not "1.5records"'],
+		[['99999999999999999records'], 'not "99999999999999999records"'],
+		[['9999999TiB'], 'not "9999999TiB"'],
+		[['1GiB,'], 'not ""'],
+		[[''], 'not ""'],
+	])('given as %j are refused', (texts, message) => {
+		expect(() => parseBounds('--retain', texts, 4096)).toThrow(
+			expect.objectContaining({
+				code: 'INVALID_USAGE',
+				message: expect.stringContaining(message),
+			}),
 		)
 	})
 })

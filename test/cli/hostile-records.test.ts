@@ -223,6 +223,7 @@ async function printedBy(args: readonly string[], isTerminal: boolean) {
 		// Each call advances the clock enough for a progress line.
 		now: () => (now += 1000),
 		interrupted: () => new AbortController().signal,
+		onSignals: () => () => {},
 	})
 	return { status, stdout: texts[0]!(), stderr: texts[1]!() }
 }

@@ -22,6 +22,7 @@ async function onTerminal(args: readonly string[], terminal: { isTerminal?: bool
 		env: { TERM: 'xterm' },
 		now: () => 1_700_000_100_000,
 		interrupted: () => AbortSignal.abort(),
+		onSignals: () => () => {},
 	})
 	return { status, stdout: String(stdout.read() ?? ''), stderr: String(stderr.read() ?? '') }
 }

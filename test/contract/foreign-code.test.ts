@@ -25,6 +25,8 @@ import type { LineFormat, UndecidedFormat } from '../../src/jsonl/line-format.ts
 import { readJsonl } from '../../src/jsonl/read-jsonl.ts'
 import { recordFormat } from '../../src/jsonl/record-format.ts'
 import { MeshLoop } from '../../src/loop/mesh-loop.ts'
+import { otelContext } from '../../src/loop/otel-context.ts'
+import { errorSerializer, requestSerializer, responseSerializer } from '../../src/loop/web-serializers.ts'
 import { BlackBox } from '../../src/recorder/black-box.ts'
 import { Recorder } from '../../src/recorder/recorder.ts'
 import { systemClock } from '../../src/replay/clock.ts'
@@ -311,6 +313,53 @@ const SEAMS: Readonly<
 	'a clock': { covers: ['clock'], run: withOption('clock') },
 	'a context': { covers: ['context'], run: withOption('context') },
 	'a transform': { covers: ['transform'], run: withOption('transform') },
+	'a serializer': {
+		covers: ['serializer'],
+		run: async (act) => {
+			const healthy = new BufferingAppender()
+			await survives(new MeshLoop(healthy, { serializers: { count: odd(act, 1) } }), healthy)
+		},
+	},
+	'the value of a serializer': {
+		covers: [],
+		run: async (act) => {
+			const loop = new MeshLoop(new BufferingAppender(), {
+				serializers: {
+					req: requestSerializer(),
+					res: responseSerializer({ headers: ['a'] }),
+					err: errorSerializer(),
+				},
+			})
+			const odd = (name: string) => getterFor(Object.create({ headers: {}, method: 'GET' }), name, act)
+			for (const name of ['url', 'headers', 'method', 'status', 'socket', 'cause', 'errors', 'getHeader']) {
+				const value = odd(name)
+				expect(loop.info('hello', { req: value, res: value, err: value, plain: value })?.seq).toBeGreaterThan(
+					0,
+				)
+				expect(
+					loop.info('hello', Object.assign(new Error('odd'), { headers: value, req: value })),
+				).toBeDefined()
+			}
+			await loop.close()
+		},
+	},
+	'a censor': {
+		covers: ['censor'],
+		run: async (act) => {
+			const healthy = new BufferingAppender()
+			const redact = { paths: ['count'], censor: odd(act, 'x') }
+			await survives(new MeshLoop(healthy, { redact }), healthy)
+		},
+	},
+	'the API of OpenTelemetry': {
+		covers: ['getActiveSpan', 'spanContext'],
+		run: async (act) => {
+			for (const getActiveSpan of [odd(act, undefined), () => ({ spanContext: act })]) {
+				const healthy = new BufferingAppender()
+				await survives(new MeshLoop(healthy, { context: otelContext({ getActiveSpan } as never) }), healthy)
+			}
+		},
+	},
 	'an append': { covers: ['append'], run: withAppender((act) => ({ append: odd(act, undefined) })) },
 	'an appendBatch': {
 		covers: ['appendBatch'],
@@ -645,7 +694,8 @@ const SEAMS: Readonly<
 				await codedOr(replay([record(1)], () => {}, getterFor({ timeoutMs: 20, retries: 0 }, name, act)))
 			for (const name of ['level', 'kind', 'grep', 'since', 'fromSeq'])
 				codedOrMade(() => new BufferingAppender().captured(getterFor({}, name, act)))
-			for (const name of ['level', 'clock', 'context', 'transform', 'ringCapacity', 'nodeId']) {
+			const names = ['level', 'clock', 'context', 'transform', 'redact', 'serializers', 'sampling', 'nodeId']
+			for (const name of names) {
 				const loop = codedOrMade(() => new MeshLoop(getterFor({}, name, act) as never))
 				await loop?.close()
 			}

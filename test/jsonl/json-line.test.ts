@@ -12,7 +12,7 @@ test.each([
 	[
 		'pino, fatal',
 		'{"level":60,"time":1700000000123,"msg":"down"}',
-		{ level: 'error', message: 'down', tsMs: 1_700_000_000_123, data: { level: 60 } },
+		{ level: 'error', message: 'down', tsMs: 1_700_000_000_123, data: { level: 'fatal' } },
 	],
 	[
 		'pino, a level of its own',

@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process'
 import { appendFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { recordToJson } from '../../src/codec/json-dialect.ts'
 import { eventFormat } from '../../src/jsonl/event-format.ts'
 import type { LineFormat } from '../../src/jsonl/line-format.ts'
@@ -265,11 +265,10 @@ describe('other formats', () => {
 				big: 9_223_372_036_854_775_807n,
 				list: [true, 0.5],
 				map: { k: Uint8Array.of(1, 2) },
+				level: 'fatal',
 				otel: {
 					timeUnixNano: '1544712660300000123',
 					observedTimeUnixNano: '1544712660300000000',
-					severityNumber: 21,
-					severityText: 'FATAL',
 					traceId: '5B8EFFF798038103D269B633813FC60C',
 					resource: { 'host.arch': 'arm64' },
 					scope: { name: 'my.library', version: '1.0.0' },
@@ -424,7 +423,9 @@ test('a pipe is read like a file', async () => {
 	expect((await reading).map(({ seq }) => seq)).toEqual([1, 2])
 })
 
-test('an OpenTelemetry record without a time gets the previous time, and harms no other record', async () => {
+test('an OpenTelemetry record without a time says so, and harms no other record', async () => {
+	vi.spyOn(Date, 'now').mockReturnValue(1_700_000_000_000)
+	onTestFinished(() => void vi.restoreAllMocks())
 	const logRecords = [
 		{ timeUnixNano: '5000000' },
 		{ body: { stringValue: 'untimed' } },
@@ -437,8 +438,8 @@ test('an OpenTelemetry record without a time gets the previous time, and harms n
 	expect(skipped).toEqual({})
 	expect(records.map(({ tsMs, data }) => [tsMs, data])).toEqual([
 		[5, undefined],
-		[5, undefined],
-		[5, { otel: { timeUnixNano: 'noon' } }],
+		[1_700_000_000_000, { noTime: true }],
+		[1_700_000_000_000, { noTime: true, otel: { timeUnixNano: 'noon' } }],
 	])
 })
 

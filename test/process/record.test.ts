@@ -2,37 +2,16 @@
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
-import { openChain } from '../../src/chain/read/open-chain.ts'
-import type { LogRecord } from '../../src/model/record.ts'
-import { meshChain, ROOT, run } from '../support/process.ts'
-import { collect } from '../support/records.ts'
-import { temporaryFolder } from '../support/temporary.ts'
-
-const CLI = join(ROOT, 'dist', 'cli', 'main.js')
-
-function chainPath(): string {
-	return join(temporaryFolder(), 'node.chain')
-}
-
-function start(args: readonly string[], nodeArgs: readonly string[] = []) {
-	const child = spawn(process.execPath, [...nodeArgs, CLI, 'record', ...args], {
-		stdio: ['pipe', 'pipe', 'pipe'],
-	})
-	onTestFinished(() => void child.kill('SIGKILL'))
-	const out: Buffer[] = []
-	const err: Buffer[] = []
-	child.stdout.on('data', (piece: Buffer) => out.push(piece))
-	child.stderr.on('data', (piece: Buffer) => err.push(piece))
-	const ended = once(child, 'close').then(([status, signal]) => ({
-		status,
-		signal,
-		stdout: Buffer.concat(out),
-		stderr: Buffer.concat(err).toString(),
-	}))
-	return { child, ended, passedOn: () => Buffer.concat(out) }
-}
+import { meshChain, run } from '../support/process.ts'
+import {
+	CLI,
+	chainPath,
+	readRecords as read,
+	rebuild,
+	startRecord as start,
+	until,
+} from '../support/recording.ts'
 
 async function recordBytes(input: Uint8Array, ...options: string[]) {
 	const path = chainPath()
@@ -41,31 +20,8 @@ async function recordBytes(input: Uint8Array, ...options: string[]) {
 	return { path, ...(await ended) }
 }
 
-async function read(path: string): Promise<LogRecord[]> {
-	const chain = await openChain(path)
-	onTestFinished(() => chain.close())
-	return collect(chain.records())
-}
-
-/** Rebuilds the bytes of the input from plain records. */
-function rebuild(records: readonly LogRecord[]): Buffer {
-	return Buffer.concat(
-		records.flatMap(({ message, data }) => {
-			const notes = (data ?? {}) as {
-				bytes?: Uint8Array
-				part?: number
-				last?: true
-				eol?: string
-				unterminated?: true
-			}
-			const isOpen = notes.unterminated === true || (notes.part !== undefined && notes.last !== true)
-			return [Buffer.from(notes.bytes ?? message), Buffer.from(isOpen ? '' : (notes.eol ?? '\n'))]
-		}),
-	)
-}
-
-async function until(condition: () => boolean): Promise<void> {
-	while (!condition()) await new Promise((resolve) => setTimeout(resolve, 10))
+async function stateOf(path: string): Promise<string> {
+	return JSON.parse((await meshChain(['info', path, '-o', 'json'])).stdout).state
 }
 
 test('plain lines, JSON lines and pino lines become records, and pass through unchanged', async () => {
@@ -89,7 +45,7 @@ test('plain lines, JSON lines and pino lines become records, and pass through un
 		{ message: 'no', level: 'error', data: { code: 7 } },
 	])
 	expect((await meshChain(['verify', path])).status).toBe(0)
-	expect(JSON.parse((await meshChain(['info', path, '-o', 'json'])).stdout).state).toBe('closed')
+	expect(await stateOf(path)).toBe('closed')
 })
 
 test('no byte of any input is lost: binary, very long lines, no newline at the end', async () => {
@@ -135,39 +91,87 @@ test('a line of 64 MiB takes no more memory than a short one', async () => {
 	expect(characters).toBe(64 << 20)
 })
 
-test('on Ctrl-C it continues until the program has printed its last lines', async () => {
-	const path = chainPath()
-	const { child, ended, passedOn } = start([path])
-	child.stdin.write('before\n')
-	await until(() => passedOn().toString() === 'before\n')
-	child.kill('SIGINT')
-	child.stdin.end('last words\n')
-	expect(await ended).toMatchObject({ status: 0, stdout: Buffer.from('before\nlast words\n') })
-	expect((await read(path)).map(({ message }) => message)).toEqual(['before', 'last words'])
-})
-
-test.each(['SIGTERM', 'SIGHUP'] as const)(
-	'%s ends it with everything recorded and the chain closed',
+test.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)(
+	'on the first %s it continues until the program has printed its last lines',
 	async (signal) => {
 		const path = chainPath()
 		const { child, ended, passedOn } = start([path])
-		child.stdin.write('whole\nhalf')
-		await until(() => passedOn().toString() === 'whole\nhalf')
+		child.stdin.write('before\n')
+		await until(() => passedOn().toString() === 'before\n')
 		child.kill(signal)
-		expect(await ended).toMatchObject({ status: 0, signal: null })
-		expect((await read(path)).map(({ message }) => message)).toEqual(['whole', 'half'])
-		expect(JSON.parse((await meshChain(['info', path, '-o', 'json'])).stdout).state).toBe('closed')
+		child.stdin.end('last words\n')
+		expect(await ended).toMatchObject({ status: 0, stdout: Buffer.from('before\nlast words\n') })
+		expect((await read(path)).map(({ message }) => message)).toEqual(['before', 'last words'])
 	},
 )
 
-test('a second Ctrl-C ends it', async () => {
-	const { child, ended, passedOn } = start([chainPath()])
-	child.stdin.write('x\n')
-	await until(() => passedOn().length > 0)
-	child.kill('SIGINT')
-	await new Promise((resolve) => setTimeout(resolve, 50))
-	child.kill('SIGINT')
-	expect(await ended).toMatchObject({ status: 0, signal: null })
+test.each([
+	['SIGINT', 130],
+	['SIGTERM', 143],
+] as const)(
+	'a second %s ends it with everything that was read recorded and the chain closed',
+	async (signal, expected) => {
+		const path = chainPath()
+		const { child, ended, passedOn, said } = start([path])
+		child.stdin.write('whole\nhalf')
+		await until(() => passedOn().toString() === 'whole\nhalf')
+		child.kill(signal)
+		await until(() => said().includes(`${signal}: waiting for the end of the input`))
+		child.kill(signal)
+		const { status, stderr } = await ended
+		expect([status, stderr]).toEqual([
+			expected,
+			expect.stringContaining('a second signal ended the recording before the input ended'),
+		])
+		expect((await read(path)).map(({ message }) => message)).toEqual(['whole', 'half'])
+		expect(await stateOf(path)).toBe('closed')
+	},
+)
+
+test('a second signal ends it even if the reader of stdout has stopped reading', async () => {
+	const path = chainPath()
+	const { child, ended, passedOn, said } = start([path])
+	child.stdin.on('error', () => {})
+	child.stdin.write('ready\n')
+	await until(() => passedOn().toString() === 'ready\n')
+	child.stdout.pause()
+	child.stdin.write('x'.repeat(4 << 20))
+	child.kill('SIGTERM')
+	await until(() => said().includes('waiting for the end of the input'))
+	child.kill('SIGTERM')
+	await until(() => child.exitCode !== null)
+	child.stdout.resume()
+	expect((await ended).status).toBe(143)
+	expect(await stateOf(path)).toBe('closed')
+})
+
+test('a stop of the process group loses none of the last words of the program', async () => {
+	const path = chainPath()
+	const program = `
+		process.stdout.on('error', () => {})
+		console.log('ready')
+		const timer = setInterval(() => console.log('tick'), 50)
+		process.on('SIGTERM', () => {
+			console.log('draining')
+			setTimeout(() => { clearInterval(timer); console.log('last words') }, 200)
+		})
+	`
+	const pipeline = `trap : TERM; "$0" -e "$1" | "$0" "$2" record "$3"; echo "statuses: \${PIPESTATUS[*]}"`
+	const group = spawn('bash', ['-c', pipeline, process.execPath, program, CLI, path], {
+		detached: true,
+		stdio: ['ignore', 'pipe', 'inherit'],
+	})
+	onTestFinished(() => void group.kill('SIGKILL'))
+	let text = ''
+	group.stdout.on('data', (piece: Buffer) => {
+		text += piece.toString()
+	})
+	await until(() => text.includes('tick'))
+	process.kill(-group.pid!, 'SIGTERM')
+	await once(group, 'close')
+	expect(text).toMatch(/draining\n(?:tick\n)*last words\nstatuses: 0 0\n$/)
+	expect((await read(path)).at(-1)).toMatchObject({ message: 'last words' })
+	expect(await stateOf(path)).toBe('closed')
 })
 
 test('after SIGKILL, every line that was passed on is in the chain', async () => {
@@ -202,7 +206,9 @@ test('a line is in the file before it is passed on', async () => {
 		}
 	`
 	const lines = Array.from({ length: 300 }, (_unused, index) => `line ${index} of the program\n`).join('')
-	const { child, ended } = start([path], ['--import', `data:text/javascript,${encodeURIComponent(spy)}`])
+	const { child, ended } = start([path], {
+		nodeArgs: ['--import', `data:text/javascript,${encodeURIComponent(spy)}`],
+	})
 	child.stdin.end(lines)
 	const { status, stdout, stderr } = await ended
 	expect([status, stderr, stdout.toString()]).toEqual([0, '', lines])
@@ -266,14 +272,30 @@ test.each([
 	expect((await read(path)).map(({ message, data }) => [message, data])).toEqual([['a message', undefined]])
 })
 
-test('a reader that goes away ends it quietly, and everything read is recorded', async () => {
+test('a reader that ends does not end the recording', async () => {
 	const path = chainPath()
-	const pipeline = `seq 1 200000 | "$0" "$1" record "$2" | head -n 3`
-	const { status, stdout, stderr } = await run('bash', ['-c', pipeline, process.execPath, CLI, path])
-	expect([status, stdout, stderr]).toEqual([0, '1\n2\n3\n', ''])
+	const pipeline = `seq 1 200000 | "$0" "$1" record "$2" | head -n 3; echo "statuses: \${PIPESTATUS[*]}"`
+	const { stdout, stderr } = await run('bash', ['-c', pipeline, process.execPath, CLI, path])
+	expect(stdout).toBe('1\n2\n3\nstatuses: 0 0 0\n')
+	expect(stderr).toMatch(
+		/: 200,000 lines recorded; [\d.]+ MiB \([\d,]+ bytes\) not passed on because stdout was closed\n$/,
+	)
 	const records = await read(path)
-	expect(records.slice(0, 3).map(({ message }) => message)).toEqual(['1', '2', '3'])
-	expect(JSON.parse((await meshChain(['info', path, '-o', 'json'])).stdout).state).toBe('closed')
+	expect(records.map(({ message }) => Number(message))).toEqual(
+		Array.from({ length: 200_000 }, (_unused, index) => index + 1),
+	)
+	expect(await stateOf(path)).toBe('closed')
+})
+
+test('an output that fails does not end the recording, and is a failure', async () => {
+	const path = chainPath()
+	const pipeline = 'seq 1 1000 | "$0" "$1" record "$2" > /dev/full'
+	const { status, stderr } = await run('bash', ['-c', pipeline, process.execPath, CLI, path])
+	expect([status, stderr]).toEqual([
+		2,
+		expect.stringContaining('OUTPUT_FAILED: cannot write to stdout: ENOSPC'),
+	])
+	expect(await read(path)).toHaveLength(1000)
 })
 
 test('usage errors are reported before any input is read', async () => {
@@ -283,6 +305,10 @@ test('usage errors are reported before any input is read', async () => {
 		[path, '-l', 'info'],
 		[path, '--kind', '$gap'],
 		[path, '--nodes', 'x'],
+		[path, '--stderr-level', 'warn'],
+		[path, '--rotate', '64MX'],
+		[path, '--retain', '1year'],
+		[path, '--durability', 'memory'],
 		[`${path}.jsonl`],
 	]) {
 		const { child, ended } = start(options)

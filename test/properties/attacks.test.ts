@@ -486,6 +486,7 @@ async function command(args: readonly string[]) {
 		env: {},
 		now: () => 1_700_000_100_000,
 		interrupted: () => AbortSignal.abort(),
+		onSignals: () => () => {},
 	})
 	return { status, stdout: Buffer.concat(written).toString() }
 }

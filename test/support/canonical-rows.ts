@@ -1,4 +1,6 @@
 /** The table of types in docs/FORMAT.md, row by row: the data passed in, and its canonical form. */
+import { Agent } from 'node:http'
+import { Readable } from 'node:stream'
 import { runInNewContext } from 'node:vm'
 
 class Order {
@@ -101,6 +103,27 @@ export const CANONICAL_ROWS: readonly (readonly [string, unknown, unknown])[] = 
 		{ accept: '*/*', 'x-request-id': 'r-1' },
 	],
 	['a subclass of Headers', new Named({ a: '1' }), { a: '1' }],
+	[
+		'a header of a user in Headers',
+		new Headers({ Cookie: 'id=1', accept: '*/*' }),
+		{ accept: '*/*', cookie: marker('withheld') },
+	],
+	['a request', new Request('http://localhost/a?b=1'), { method: 'GET', url: 'http://localhost/a?…' }],
+	['a response', new Response('a', { status: 404 }), { statusCode: 404 }],
+	[
+		'an error of HTTP',
+		Object.assign(new Error('no'), { stack: 'none', status: 404, body: 'text', headers: {} }),
+		{
+			name: 'Error',
+			message: 'no',
+			stack: 'none',
+			status: 404,
+			body: marker('withheld'),
+			headers: marker('withheld'),
+		},
+	],
+	['streams', [Readable.from([]), new Agent()], [marker('not data'), marker('not data')]],
+	['a URL with user information', new URL('http://a:b@localhost/'), 'http://[withheld]@localhost/'],
 	['search parameters', new URLSearchParams('page=2&sort=name'), { page: '2', sort: 'name' }],
 	[
 		'search parameters with a key that is repeated',

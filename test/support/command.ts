@@ -18,6 +18,7 @@ export async function runCommand(args: readonly string[]): Promise<{ status: num
 		env: {},
 		now: () => 0,
 		interrupted: () => new AbortController().signal,
+		onSignals: () => () => {},
 	})
 	return { status, text: Buffer.concat(pieces).toString() }
 }

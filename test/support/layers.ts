@@ -14,6 +14,7 @@ const LAYERS: readonly (readonly string[])[] = [
 	['outbox', 'pretty'],
 	['codec'],
 	['appender.ts'],
+	['plain-text'],
 	['model'],
 	['guard'],
 	['platform'],

@@ -2,6 +2,8 @@
  * `Canonical<T>` is the type of the canonical form of a `T`: `npm run types` checks the types, the tests
  * check the values.
  */
+import type { Agent, IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import { describe, expect, expectTypeOf, test } from 'vitest'
 import { canonicalise } from '../../src/codec/canonical.ts'
 import type { Canonical, Unserializable } from '../../src/model/canonical-data.ts'
@@ -167,6 +169,18 @@ describe('the canonical form of a type, and of its values', () => {
 			'not data',
 			'function',
 		])
+	})
+
+	test('requests, responses and streams are unknown, and headers of users may be markers', () => {
+		expectTypeOf<Canonical<Request>>().toBeUnknown()
+		expectTypeOf<Canonical<Response>>().toBeUnknown()
+		expectTypeOf<Canonical<IncomingMessage>>().toBeUnknown()
+		expectTypeOf<Canonical<ServerResponse>>().toBeUnknown()
+		expectTypeOf<Canonical<Socket>>().toBeUnknown()
+		expectTypeOf<Canonical<Agent>>().toBeUnknown()
+		const headers = canonical(new Headers({ cookie: 'a' }))
+		const cookie: unknown = '$map' in headers ? undefined : headers['cookie']
+		expect(cookie).toEqual({ $unserializable: 'withheld' })
 	})
 
 	test('a list of entries is an object, or pairs if a key is repeated', () => {

@@ -130,6 +130,7 @@ test('typed and plain loops have the kinds of mesh-chain', () => {
 	loop.on('$blackbox', ({ data }) => heard.push(data.lines.length))
 	loop.on('$gap', ({ data }) => heard.push(data.count))
 	new MeshLoop().on('$crash', ({ data }) => data.origin)
+	new MeshLoop().on('$exit', ({ data }) => data.status)
 	const recorder = new Recorder(loop)
 	recorder.start()
 	recorder.checkpoint({ a: 1 })

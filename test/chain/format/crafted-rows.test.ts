@@ -306,6 +306,7 @@ async function outcomeOf(
 		now: () => FORGED_TS_MS,
 		// A tail never ends by itself.
 		interrupted: () => (args[0] === 'tail' ? AbortSignal.abort() : new AbortController().signal),
+		onSignals: () => () => {},
 	})
 	return { status, stderr }
 }
