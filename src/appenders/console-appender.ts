@@ -6,7 +6,7 @@ import type { Durability, LogChainAppender } from '../appender.ts'
 import { recordToJson } from '../codec/json-dialect.ts'
 import { pinoLine } from '../codec/pino-line.ts'
 import { follow, within } from '../guard/promises.ts'
-import { attempt, codeOf } from '../guard/values.ts'
+import { codeOf } from '../guard/values.ts'
 import { type ErrorCode, LogAppendError, messageOf } from '../model/errors.ts'
 import { rankOf, rankOfRecord } from '../model/level.ts'
 import { RETRY_MS_MAX, RETRY_MS_MIN } from '../model/limits.ts'
@@ -265,13 +265,14 @@ export class ConsoleAppender implements LogChainAppender {
 	#failed(error: unknown): void {
 		if (this.#isGone) return
 		this.#isStalled = true
-		if (attempt(() => isMomentary(error), false)) {
+		const code = codeOf(error)
+		if (isMomentary({ code })) {
 			this.#whenNotFull.start()
 			return
 		}
 		this.#counts.failures += 1
 		this.#lastError = messageOf(error)
-		if (GONE.includes(codeOf(error) ?? '')) this.#end()
+		if (GONE.includes(code ?? '')) this.#end()
 		else {
 			this.#sayOnce('failing', 'APPENDER_FAILING', `cannot be written: ${this.#lastError}; lines wait`)
 			this.#afterFailure.start()

@@ -234,8 +234,14 @@ function isNonBlocking(system: FileSystem, fd: number): boolean {
 	}
 }
 
-/** Returns whether a single call in the thread pool is all that keeps the process alive. */
+/**
+ * Returns whether a single call in the thread pool is all that keeps the process alive. Stdout and stderr
+ * do not keep it alive, but Node lists them.
+ */
 function isAlone(): boolean {
-	const [only, ...others] = process.getActiveResourcesInfo()
-	return only === 'FSReqCallback' && others.length === 0
+	const { _getActiveHandles: handlesOf } = process as { _getActiveHandles?: () => { fd?: unknown }[] }
+	const streams = (handlesOf?.call(process) ?? []).filter(({ fd }) => fd === 1 || fd === 2)
+	const resources = process.getActiveResourcesInfo()
+	const calls = resources.filter((name) => name === 'FSReqCallback')
+	return calls.length === 1 && resources.length === 1 + streams.length
 }

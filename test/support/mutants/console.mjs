@@ -52,7 +52,7 @@ export default [
 	{
 		name: 'a full pipe ends the writing of a console',
 		file: 'src/appenders/console-appender.ts',
-		from: 'if (attempt(() => isMomentary(error), false)) {',
+		from: 'if (isMomentary({ code })) {',
 		to: 'if (false) {',
 		tests: ['test/appenders/console.test.ts'],
 	},
