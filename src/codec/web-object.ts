@@ -60,7 +60,7 @@ export function isTransport(value: object): boolean {
 	return 'pipe' in value && ('_readableState' in value || '_writableState' in value)
 }
 
-/** Returns the parts of a request that may be recorded. The request may be of any class, or a plain object. */
+/** Returns the parts of a request that may be recorded. The request can be of any class or a plain object. */
 export function requestForm(request: unknown, withQuery = false): RequestForm {
 	const id = propertyOf(request, 'id')
 	const method = textOf(propertyOf(request, 'method'))
@@ -206,7 +206,7 @@ function isFunction(value: unknown): boolean {
 	return typeof value === 'function'
 }
 
-/** Returns whether a value can contain a secret. The error that caused another error is copied as an error. */
+/** Returns whether a value can contain a secret. An error in a field is copied as an error. */
 function isLarge(value: unknown): boolean {
 	if (typeof value === 'string') return value !== ''
 	return (isObject(value) && !isInstance(value, Error)) || isFunction(value)

@@ -1,6 +1,6 @@
 /**
- * Publishes objects that carry a secret, with the redaction that docs/how-to/without-secrets.md describes, and
- * searches the bytes of the chain for the secret.
+ * Publishes objects that carry a secret, with the redaction that docs/how-to/without-secrets.md describes,
+ * and searches the bytes of the chain for the secret.
  */
 import { randomBytes } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'

@@ -1,6 +1,6 @@
 /**
- * Objects with the shapes that web frameworks and HTTP clients create, each with a secret in every place where
- * one can be. The packages themselves are not needed: only their shapes matter.
+ * Objects with the shapes that web frameworks and HTTP clients create, each with a secret in every place
+ * where one can be. The packages themselves are not needed: only their shapes matter.
  */
 import { IncomingMessage, ServerResponse } from 'node:http'
 import { Socket } from 'node:net'
