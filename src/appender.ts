@@ -70,6 +70,12 @@ export interface LogChainAppender {
 	/** Resolves when every accepted record is on disk. */
 	sync?(): Promise<void>
 	/**
+	 * Calls a listener each time the appender has begun a new file, in a later microtask. Records that the
+	 * listener publishes are in that file or a later one. Returns a function that ends the calls. A
+	 * `Recorder` uses this method to repeat its newest checkpoint in each file.
+	 */
+	onNewFile?(listener: () => void): () => void
+	/**
 	 * Commits and syncs every record, and releases all resources. Idempotent. Later appends fail with
 	 * `retryable: false`.
 	 */
@@ -126,6 +132,18 @@ export function toAppendError(thrown: unknown, seq: number): LogAppendError {
 		typeof ownValueOf(thrown, 'retryable') === 'boolean'
 	if (isKept) return thrown
 	return new LogAppendError(messageOf(thrown), { retryable: isRetryable(thrown), seq, cause: thrown })
+}
+
+/**
+ * Calls a listener each time an appender has begun a new file. Returns a function that ends the calls. Does
+ * nothing if the appender does not write files.
+ */
+export function onNewFileOf(appender: LogChainAppender, listener: () => void): () => void {
+	const undo: unknown = attempt(() => appender.onNewFile?.(listener), undefined)
+	hush(undo)
+	return () => {
+		if (typeof undo === 'function') hush(attempt<unknown>(() => undo(), undefined))
+	}
 }
 
 /** Returns the durability that an appender declares. Default: `memory`. */

@@ -1,8 +1,11 @@
 /** The public API of mesh-chain. Contains only re-exports. */
 export type { Durability, LogChainAppender } from './appender.ts'
 export { BufferingAppender, type BufferingOptions, type WaitOptions } from './appenders/buffering.ts'
+export { ConsoleAppender, type ConsoleLosses, type ConsoleStats } from './appenders/console.ts'
+export type { ConsoleOptions } from './appenders/console-options.ts'
 export { NoOpAppender } from './appenders/no-op.ts'
 export { TeeAppender, type TeeChildStats, type TeeOptions, type TeeStats } from './appenders/tee.ts'
+export type { TeeChild } from './appenders/tee-child.ts'
 export {
 	type Chain,
 	type ChainEndInfo,
@@ -96,6 +99,7 @@ export type {
 	CrashData,
 	ExitData,
 	OwnEvents,
+	RepeatedCheckpoint,
 	SessionRecord,
 } from './model/own-events.ts'
 export {
@@ -112,6 +116,7 @@ export {
 } from './model/record.ts'
 export type { LostCounts, OutboxStats } from './outbox/outbox-stats.ts'
 export { type FileStat, type FileSystem, nodeFileSystem } from './platform/file-system.ts'
+export { type FormatOptions, formatRecord } from './pretty/format-record.ts'
 export { type ReplayClock, systemClock } from './replay/clock.ts'
 export { Player, type PlayerOptions } from './replay/player.ts'
 export { replay } from './replay/replay.ts'

@@ -1,9 +1,8 @@
 /**
- * Passes one history to several appenders. All children read one queue, each with its own cursor, so that a
- * child that fails, hangs or is slow does not delay the others.
- *
- * Invariant: the queue holds only records that at least one child still needs, and at most
- * `TEE_QUEUE_RECORDS_MAX` of them.
+ * Passes one history to several appenders. Each child has its own cursor in a queue, so that a child that
+ * fails, hangs or is slow does not delay the others. The children that receive every record share one
+ * queue. A child with a level or a filter has its own queue, which contains only the records that it
+ * receives.
  */
 import {
 	claimAppenders,
@@ -12,19 +11,22 @@ import {
 	durabilityOf,
 	failureOf,
 	type LogChainAppender,
+	onNewFileOf,
 	startOf,
 } from '../appender.ts'
 import { isInstance, isPlainObject, propertyOf } from '../guard/values.ts'
 import { checkOptionNames, checkTimerMs } from '../model/check.ts'
 import { type ErrorCode, LogAppendError, MeshChainError, messageOf } from '../model/errors.ts'
-import { CLOSE_TIMEOUT_MS_DEFAULT, TEE_QUEUE_RECORDS_MAX } from '../model/limits.ts'
+import { CLOSE_TIMEOUT_MS_DEFAULT } from '../model/limits.ts'
 import type { LogRecord } from '../model/record.ts'
 import { closeMsMax } from '../outbox/appender-calls.ts'
 import { HealthReporter, nameOf } from '../outbox/health-reporter.ts'
 import { Outbox } from '../outbox/outbox.ts'
 import type { OutboxStats } from '../outbox/outbox-stats.ts'
-import { RecordQueue } from '../outbox/record-queue.ts'
 import { TIMER_MS_MAX } from '../platform/time-limits.ts'
+import { SelectedRecords } from './selected-records.ts'
+import { isTeeChild, type ResolvedChild, resolveChild, type TeeChild } from './tee-child.ts'
+import { TeeQueue } from './tee-queue.ts'
 
 /** Time allowed for `close` to report the outcome after the slowest child has closed. */
 const CLOSE_MARGIN_MS = 500
@@ -45,11 +47,18 @@ export interface TeeChildStats extends OutboxStats {
 	 * Class name of the child. A child without a class name is named by its position, for example `appender 2`.
 	 */
 	readonly name: string
+	/** Number of records that the child did not receive because of its `level` or `filter`. */
+	readonly filtered: number
+	/** Number of records that the child received because its `filter` failed. */
+	readonly filterErrors: number
 }
 
 /** Statistics for a `TeeAppender`. */
 export interface TeeStats {
-	/** Number of records that at least one child still needs, at most 16,384. */
+	/**
+	 * Number of records that at least one child still needs: at most 16,384 for the children that receive every
+	 * record, and at most 16,384 for each other child.
+	 */
 	readonly queued: number
 	/** One entry for each child, in the order of the constructor arguments. */
 	readonly children: readonly TeeChildStats[]
@@ -59,6 +68,9 @@ interface Child {
 	readonly name: string
 	readonly appender: LogChainAppender
 	readonly outbox: Outbox
+	readonly queue: TeeQueue
+	/** The records that the child selects; undefined if it receives all. */
+	readonly selected: SelectedRecords | undefined
 }
 
 /** The failure of one child. */
@@ -68,23 +80,43 @@ interface ChildFailure {
 }
 
 /**
- * Passes every record to every child, in order. `append` accepts each record and does not throw. Appends to a
- * failing child are retried with increasing delays, while up to 16,384 records wait for that child. Beyond
- * this limit, the oldest records become a counted gap (`overflow`), which the child receives as a `$gap`
- * record when it recovers. Records that a child refuses with a non-retryable error also become a gap
- * (`appendFailed`).
+ * Passes every record to every child, in order. A child that is given as `{ appender, level, filter }`
+ * receives only the records that pass its level and its filter, and all `$gap` records. `append` accepts
+ * each record and does not throw. Appends to a failing child are retried with increasing delays, while up
+ * to 16,384 records wait for that child. Beyond this limit, the oldest records become a counted gap
+ * (`overflow`), which the child receives as a `$gap` record when it recovers. Records that a child refuses
+ * with a non-retryable error also become a gap (`appendFailed`).
  *
  * `close` closes all children concurrently, and every wait has a time limit.
  *
- * A record is committed when every child has committed it, so {@link durability} is the highest durability of
- * any child.
+ * A record is committed when every child that receives it has committed it, so {@link durability} is the
+ * highest durability of any child.
+ *
+ * A child with a level or a filter that numbers its history, such as a `FileChainAppender`, numbers the
+ * records that it receives itself, so that its seqs have no holes. If another child is a
+ * `FileChainAppender` that receives every record, the `origin` of a record in the first chain is the record
+ * in the second one, and `mergeChains` returns it once. In the statistics of such a child, `committedSeq`
+ * is its own seq.
+ *
+ * @example
+ * ```ts
+ * import { FileChainAppender, MeshLoop, TeeAppender } from 'mesh-chain'
+ *
+ * const dayMs = 24 * 3_600_000
+ * const all = new FileChainAppender('all.chain', { retain: { ageMs: 7 * dayMs } })
+ * const errors = new FileChainAppender('errors.chain', { retain: { ageMs: 90 * dayMs } })
+ * const loop = new MeshLoop(new TeeAppender(all, { appender: errors, level: 'error' }))
+ * loop.info('listening')
+ * loop.error('failed')
+ * await loop.close()
+ * ```
  */
 export class TeeAppender implements LogChainAppender {
-	/** Highest `nextSeq` of the children. */
+	/** Highest `nextSeq` of the children that receive every record, or of all children if there are none. */
 	readonly nextSeq: number
-	/** Highest `epoch` of the children. */
+	/** Highest `epoch` of the same children. */
 	readonly epoch: number
-	readonly #queue: RecordQueue
+	readonly #queue = new TeeQueue()
 	readonly #children: readonly Child[]
 	readonly #closeTimeoutMs: number
 	/**
@@ -96,23 +128,29 @@ export class TeeAppender implements LogChainAppender {
 
 	/**
 	 * @param given the children, optionally followed by options. This appender takes ownership of the children.
-	 * @throws {MeshChainError} `INVALID_OPTION` if there are no children, or `APPENDER_IN_USE` if a child
-	 * belongs to another loop or appender.
+	 * @throws {MeshChainError} `INVALID_OPTION` if there are no children or an option is invalid,
+	 * `INVALID_LEVEL`, `INVALID_FILTER`, or `APPENDER_IN_USE` if a child belongs to another loop or appender.
 	 */
-	constructor(...given: LogChainAppender[] | [...LogChainAppender[], TeeOptions]) {
-		const { appenders, closeTimeoutMs } = resolveTee(given)
+	constructor(...given: (LogChainAppender | TeeChild)[] | [...(LogChainAppender | TeeChild)[], TeeOptions]) {
+		const { children, closeTimeoutMs } = resolveTee(given)
 		this.#closeTimeoutMs = closeTimeoutMs
-		claimAppenders(appenders)
-		const starts = appenders.map(startOf)
+		claimAppenders(children.map(({ appender }) => appender))
+		const whole = children.filter(({ selects }) => selects === undefined)
+		const starts = (whole.length > 0 ? whole : children).map(({ appender }) => startOf(appender))
 		this.nextSeq = Math.max(...starts.map(({ nextSeq }) => nextSeq))
 		this.epoch = Math.max(...starts.map(({ epoch }) => epoch))
-		this.#queue = new RecordQueue(0)
-		this.#children = appenders.map((appender, index) => this.#newChild(appender, index))
+		const ids = whole.map(({ appender }) => propertyOf(appender, 'chainId'))
+		const chainId = ids.find((id) => typeof id === 'string') as string | undefined
+		this.#children = children.map((child, index) => this.#newChild(child, index, chainId))
 	}
 
 	/** Seq up to which every child has committed all records. */
 	get committedSeq(): number {
-		return Math.min(...this.#children.map(({ outbox }) => outbox.committedSeq))
+		return Math.min(
+			...this.#children.map(({ outbox, selected }) =>
+				selected === undefined ? outbox.committedSeq : selected.committedLoopSeq(outbox.committedSeq),
+			),
+		)
 	}
 
 	/** Highest durability of any child, because a committed record has been committed by every child. */
@@ -146,10 +184,11 @@ export class TeeAppender implements LogChainAppender {
 	 */
 	append(record: LogRecord): void {
 		this.#refuseWhenClosed(record.seq)
-		this.#makeRoom(1)
-		this.#queue.push(record)
-		for (const { outbox } of this.#children) outbox.pump()
-		this.#trim()
+		this.#queue.add(record)
+		for (const { selected, queue } of this.#children) {
+			const own = selected?.take(record)
+			if (own !== undefined) queue.add(own)
+		}
 	}
 
 	/**
@@ -161,10 +200,12 @@ export class TeeAppender implements LogChainAppender {
 	appendBatch(records: readonly LogRecord[]): void {
 		if (records.length === 0) return
 		this.#refuseWhenClosed(records[0]!.seq)
-		this.#makeRoom(records.length)
-		for (const record of records) this.#queue.push(record)
-		for (const { outbox } of this.#children) outbox.pumpBatch(records.length)
-		this.#trim()
+		this.#queue.addBatch(records)
+		for (const { selected, queue } of this.#children) {
+			if (selected === undefined) continue
+			const own = records.map((record) => selected.take(record))
+			queue.addBatch(own.filter((record) => record !== undefined))
+		}
 	}
 
 	/**
@@ -209,52 +250,57 @@ export class TeeAppender implements LogChainAppender {
 		return this.#closing
 	}
 
-	/** Returns the statistics of the queue and of each child. */
-	stats(): TeeStats {
-		const children = this.#children.map(({ name, outbox }) => Object.freeze({ name, ...outbox.stats() }))
-		return Object.freeze({ queued: this.#queue.count, children: Object.freeze(children) })
+	/**
+	 * Calls a listener each time a child that receives every record has begun a new file. Returns a function
+	 * that ends the calls.
+	 */
+	onNewFile(listener: () => void): () => void {
+		const whole = this.#children.filter(({ selected }) => selected === undefined)
+		const undo = whole.map(({ appender }) => onNewFileOf(appender, listener))
+		return () => {
+			for (const each of undo) each()
+		}
 	}
 
-	#newChild(appender: LogChainAppender, index: number): Child {
+	/** Returns the statistics of the queue and of each child. */
+	stats(): TeeStats {
+		const children = this.#children.map(({ name, outbox, selected }) => {
+			const { filtered = 0, filterErrors = 0 } = selected ?? {}
+			return Object.freeze({ name, filtered, filterErrors, ...outbox.stats() })
+		})
+		const queues = new Set(this.#children.map(({ queue }) => queue))
+		const queued = [...queues].reduce((sum, { records }) => sum + records.count, 0)
+		return Object.freeze({ queued, children: Object.freeze(children) })
+	}
+
+	#newChild({ appender, selects }: ResolvedChild, index: number, chainId: string | undefined): Child {
+		const selected = selects === undefined ? undefined : new SelectedRecords(appender, selects, this, chainId)
+		const queue = selected === undefined ? this.#queue : new TeeQueue()
+		const { nextSeq, epoch } = selected?.start ?? this
 		const health = new HealthReporter(this, appender)
 		const outbox = new Outbox({
 			appender,
-			queue: this.#queue,
-			nextSeq: this.nextSeq,
-			epoch: this.epoch,
+			queue: queue.records,
+			nextSeq,
+			epoch,
 			clock: () => Date.now(),
 			evictionCause: 'overflow',
 			health,
 			lost: (gap, error) => health.lost(gap, error),
-			progress: () => this.#trim(),
+			progress: () => queue.trim(),
 		})
-		return { name: nameOf(appender, `appender ${index + 1}`), appender, outbox }
-	}
-
-	/**
-	 * Makes room for `count` records in the queue. First retries the appends to each child, because this may
-	 * free enough room without dropping records.
-	 */
-	#makeRoom(count: number): void {
-		if (this.#queue.count + count <= TEE_QUEUE_RECORDS_MAX) return
-		for (const { outbox } of this.#children) outbox.pump()
-		this.#trim()
-		while (this.#queue.count > 0 && this.#queue.count + count > TEE_QUEUE_RECORDS_MAX) {
-			for (const { outbox } of this.#children) outbox.evicting(this.#queue.first)
-			this.#queue.shift()
-		}
+		queue.attach(outbox)
+		return { name: nameOf(appender, `appender ${index + 1}`), appender, outbox, queue, selected }
 	}
 
 	/** Removes the records that no child needs any longer. */
 	#trim(): void {
-		let needed = this.#queue.end
-		for (const { outbox } of this.#children) needed = Math.min(needed, outbox.needed)
-		while (this.#queue.first < needed) this.#queue.shift()
+		for (const { queue } of this.#children) queue.trim()
 	}
 
 	async #closeAll(): Promise<void> {
 		const failures = await this.#forAll((outbox) => outbox.close(this.#closeTimeoutMs))
-		this.#queue.clear()
+		for (const { queue } of this.#children) queue.records.clear()
 		this.#throwIfAny(failures, 'CLOSE_FAILED', 'close')
 	}
 
@@ -282,19 +328,22 @@ export class TeeAppender implements LogChainAppender {
 	}
 }
 
-/** @throws {MeshChainError} `INVALID_OPTION` */
-function resolveTee(given: readonly (LogChainAppender | TeeOptions)[]): {
-	readonly appenders: readonly LogChainAppender[]
+/** @throws {MeshChainError} `INVALID_OPTION` or `INVALID_FILTER` */
+function resolveTee(given: readonly (LogChainAppender | TeeChild | TeeOptions)[]): {
+	readonly children: readonly ResolvedChild[]
 	readonly closeTimeoutMs: number
 } {
 	const last = given.at(-1)
-	const hasOptions = isPlainObject(last) && propertyOf(last, 'append') === undefined
+	const hasOptions = isPlainObject(last) && propertyOf(last, 'append') === undefined && !isTeeChild(last)
 	const options = (hasOptions ? last : {}) as TeeOptions
 	checkOptionNames(options, ['closeTimeoutMs'])
-	const appenders = (hasOptions ? given.slice(0, -1) : given) as readonly LogChainAppender[]
-	if (appenders.length === 0) {
+	const children = (hasOptions ? given.slice(0, -1) : given) as readonly (LogChainAppender | TeeChild)[]
+	if (children.length === 0) {
 		throw new MeshChainError('INVALID_OPTION', 'a TeeAppender needs at least one appender')
 	}
 	const { closeTimeoutMs = CLOSE_TIMEOUT_MS_DEFAULT } = options
-	return { appenders, closeTimeoutMs: checkTimerMs('closeTimeoutMs', closeTimeoutMs) }
+	return {
+		children: children.map(resolveChild),
+		closeTimeoutMs: checkTimerMs('closeTimeoutMs', closeTimeoutMs),
+	}
 }

@@ -1,10 +1,10 @@
 /** Maps the four answers about a chain to output and exit statuses. */
 import type { ChainAnswer, ChainHead } from '../chain/index.ts'
+import type { Paint, Style } from '../pretty/paint.ts'
 import { counted } from '../text/numbers.ts'
 import type { Invocation, OptionSpec } from './command.ts'
 import { STATUS } from './exit-status.ts'
 import type { Printable } from './printable.ts'
-import type { Paint, Style } from './terminal.ts'
 
 /** The option that makes lost records an error, even if the chain accounts for them. */
 export const STRICT_OPTION: OptionSpec = {

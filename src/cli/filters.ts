@@ -4,9 +4,10 @@
 import type { ChainQuery } from '../chain/index.ts'
 import { parseLevel } from '../model/level.ts'
 import { isGap, type LogRecord, type PublisherId } from '../model/record.ts'
+import { formatTime } from '../pretty/format-time.ts'
 import { type Invocation, type OptionSpec, usage } from './command.ts'
 import { patternOf } from './pattern.ts'
-import { formatTime, parseTime } from './times.ts'
+import { parseTime } from './times.ts'
 
 /** The options of all filters. */
 export const FILTER_OPTIONS: readonly OptionSpec[] = [

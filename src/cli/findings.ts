@@ -1,9 +1,10 @@
 /** Formats the findings of `verify` and `repair`, and advice on what to do next. */
 import { EVIDENCE, type Severity, type VerifyFinding, type VerifyReport } from '../chain/index.ts'
+import type { Paint, Style } from '../pretty/paint.ts'
 import { count, counted } from '../text/numbers.ts'
 import { shellWord } from '../text/shell-word.ts'
 import { linesOf, type Printable, printablePath, printed } from './printable.ts'
-import type { Output, Paint, Style } from './terminal.ts'
+import type { Output } from './terminal.ts'
 
 const LINES_AT_ONCE = 100
 

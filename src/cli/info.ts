@@ -2,6 +2,8 @@
 import { basename } from 'node:path'
 import { type ChainInfo, type EpochInfo, formatHead } from '../chain/index.ts'
 import { isStreamAddress } from '../cluster/is-stream-address.ts'
+import { formatTime } from '../pretty/format-time.ts'
+import type { Paint } from '../pretty/paint.ts'
 import { bytes, count, counted } from '../text/numbers.ts'
 import { shellWord } from '../text/shell-word.ts'
 import { answerText, headText, STRICT_OPTION, statusFor } from './answer.ts'
@@ -11,8 +13,6 @@ import { NATS_VARIABLES } from './nats-credentials.ts'
 import { openHistory } from './open-source.ts'
 import { isJson, paintOf, REPORT_OPTIONS } from './output-options.ts'
 import { linesOf, type Printable, printableJson, printablePath, printed } from './printable.ts'
-import type { Paint } from './terminal.ts'
-import { formatTime } from './times.ts'
 
 const EPOCHS_SHOWN_MAX = 20
 

@@ -1,6 +1,8 @@
 /** Defines the options for the format and the colour of the output. */
+
+import type { Paint } from '../pretty/paint.ts'
 import type { Invocation, OptionSpec } from './command.ts'
-import { type Paint, paintFor, type Terminal } from './terminal.ts'
+import { paintFor, type Terminal } from './terminal.ts'
 
 const COLORS = ['auto', 'always', 'never'] as const
 

@@ -84,10 +84,10 @@ export const record: Command = {
 		const defaults = defaultsOf(invocation)
 		const stderrDefaults = { ...defaults, ...levelOf(invocation, 'stderr-level', STDERR_LEVEL) }
 		const options = chainOptionsOf(invocation)
+		const reading = logReadingOf(invocation, terminal)
 		if (program === undefined) checkInput(invocation, terminal)
 		const appender = new FileChainAppender(chainPath(file), options)
 		const loop = new MeshLoop(appender, { ringBytesMax: RING_BYTES_MAX })
-		const reading = logReadingOf(invocation, terminal)
 		const common = { reading, durability: options.durability, pace: new FilePace(appender, options) }
 		const recorders = {
 			stdout: new LineRecorder(loop, defaults, common),

@@ -3,6 +3,7 @@
  * changes.
  */
 import { type RepairAction, type RepairReport, repairChain } from '../chain/index.ts'
+import type { Paint } from '../pretty/paint.ts'
 import { bytes, count, counted } from '../text/numbers.ts'
 import { shellWord } from '../text/shell-word.ts'
 import { answerText, CHECK_STATUSES, STRICT_OPTION, statusFor } from './answer.ts'
@@ -12,7 +13,6 @@ import { findingLine, notListedLines, printLines } from './findings.ts'
 import { isJson, paintOf, REPORT_OPTIONS } from './output-options.ts'
 import { type Printable, printableJson, printablePath, printed } from './printable.ts'
 import { ProgressLine } from './progress.ts'
-import type { Paint } from './terminal.ts'
 
 export const repair: Command = {
 	name: 'repair',

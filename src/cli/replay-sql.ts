@@ -14,6 +14,8 @@ import type {
 	StatementSkipReason,
 } from '../journal/statement-report.ts'
 import { MeshChainError, messageOf } from '../model/errors.ts'
+import { formatTime } from '../pretty/format-time.ts'
+import type { Paint } from '../pretty/paint.ts'
 import { count, counted } from '../text/numbers.ts'
 import { parseDuration } from './amounts.ts'
 import { type Command, type Invocation, usage } from './command.ts'
@@ -24,8 +26,6 @@ import { GAP_OPTION, gapOf, SPEED_OPTION, speedOf } from './pace-options.ts'
 import { linesOf, type Printable, printableJson, printed } from './printable.ts'
 import { StatusLine } from './progress.ts'
 import { SelectedSource } from './selected-source.ts'
-import type { Paint } from './terminal.ts'
-import { formatTime } from './times.ts'
 
 /** Maximum number of entries in each list of the pretty report. */
 const SHOWN_MAX = 20

@@ -6,6 +6,7 @@ import { basename } from 'node:path'
 import { answerFor } from '../chain/index.ts'
 import { MeshChainError } from '../model/errors.ts'
 import type { LogFilter } from '../model/filter.ts'
+import { formatTime } from '../pretty/format-time.ts'
 import { replay as replayInto } from '../replay/replay.ts'
 import type { ReplayOptions } from '../replay/replay-options.ts'
 import type { ReplayProgress, ReplaySummary } from '../replay/replay-summary.ts'
@@ -34,7 +35,6 @@ import {
 } from './selected-source.ts'
 import { TO_OPTION, targetOf } from './targets.ts'
 import type { Terminal } from './terminal.ts'
-import { formatTime } from './times.ts'
 
 export const replay: Command = {
 	name: 'replay',

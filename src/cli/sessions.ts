@@ -1,5 +1,7 @@
 /** Implements `mesh-chain sessions`, which lists the sessions in a chain and their checkpoints. */
 import { type Chain, type ChainAnswer, openChain, severityOfCause } from '../chain/index.ts'
+import { formatTime } from '../pretty/format-time.ts'
+import type { Paint } from '../pretty/paint.ts'
 import type { Checkpoint, SessionInfo } from '../recorder/session.ts'
 import { ChainSession, listSessions, sessionRecordsFromElsewhere } from '../recorder/sessions.ts'
 import { count, counted } from '../text/numbers.ts'
@@ -10,8 +12,7 @@ import { statusTexts } from './exit-status.ts'
 import { isJson, paintOf, REPORT_OPTIONS } from './output-options.ts'
 import { type Printable, printableJson, printed, together } from './printable.ts'
 import { tellEnd } from './printing.ts'
-import type { Paint, Terminal } from './terminal.ts'
-import { formatTime } from './times.ts'
+import type { Terminal } from './terminal.ts'
 
 interface Row extends SessionInfo {
 	readonly events: number

@@ -1,11 +1,12 @@
 /** Formats the output of `mesh-chain sources report` for people. */
+
+import { formatTime } from '../pretty/format-time.ts'
+import type { Paint } from '../pretty/paint.ts'
 import { type DroppedCounts, droppedTotal } from '../sources/counters.ts'
 import type { SourceReport } from '../sources/source-report.ts'
 import { bytes, count } from '../text/numbers.ts'
 import { joined, type Printable, printed, together } from './printable.ts'
 import { type Column, table } from './table.ts'
-import type { Paint } from './terminal.ts'
-import { formatTime } from './times.ts'
 
 /** Maximum number of names and table rows in the pretty report; `-o json` lists all of them. */
 const SHOWN_MAX = 20

@@ -5,6 +5,8 @@
 import { toJson } from '../codec/json-dialect.ts'
 import { show } from '../guard/show.ts'
 import { MeshChainError } from '../model/errors.ts'
+import { formatTime } from '../pretty/format-time.ts'
+import type { Paint } from '../pretty/paint.ts'
 import { droppedTotal } from '../sources/counters.ts'
 import type { SourceEntry } from '../sources/entry.ts'
 import { modeText } from '../sources/source.ts'
@@ -25,8 +27,6 @@ import {
 } from './registry-file.ts'
 import { causesText, prettyReport } from './sources-report.ts'
 import { type Cell, type Column, table } from './table.ts'
-import type { Paint } from './terminal.ts'
-import { formatTime } from './times.ts'
 
 const WORDS = ['status', 'report'] as const
 

@@ -11,6 +11,7 @@ import { isThenable } from '../guard/promises.ts'
 import { show } from '../guard/show.ts'
 import { MeshChainError, messageOf } from '../model/errors.ts'
 import type { LogRecord } from '../model/record.ts'
+import { formatTime } from '../pretty/format-time.ts'
 import { diffStates, formatChanges } from '../recorder/diff-states.ts'
 import { type StateOptions, type StatePosition, stateAt } from '../recorder/state-at.ts'
 import { type Command, type Invocation, usage } from './command.ts'
@@ -18,7 +19,7 @@ import { STATUS, statusTexts } from './exit-status.ts'
 import { type Printable, printableJson, printableLines, printed } from './printable.ts'
 import { checkpointNamed, sessionOf } from './session-range.ts'
 import type { Terminal } from './terminal.ts'
-import { formatTime, parseTime } from './times.ts'
+import { parseTime } from './times.ts'
 
 /** The exports of the module that `--fold` names. */
 interface Reducer {

@@ -1,6 +1,7 @@
 /** Formats a table in which each column is as wide as its widest cell. */
+
+import type { Paint, Style } from '../pretty/paint.ts'
 import { joined, linesOf, Printable, printable, printed } from './printable.ts'
-import type { Paint, Style } from './terminal.ts'
 
 /** A value, with or without a colour. */
 export type Cell = string | Printable | readonly [style: Style, value: string]

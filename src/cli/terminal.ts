@@ -7,9 +7,10 @@ import type { Readable, Writable } from 'node:stream'
 import { MeshChainError, messageOf } from '../model/errors.ts'
 import type { LogRecord } from '../model/record.ts'
 import { systemCode } from '../platform/file-system.ts'
+import { type Paint, painter, wantsColor } from '../pretty/paint.ts'
 import type { ReplayTarget } from '../replay/target.ts'
 import { StreamTarget } from '../replay/targets/stream-target.ts'
-import { colored, type Printable, printable } from './printable.ts'
+import type { Printable } from './printable.ts'
 
 /** The environment of the program as Node provides it. Commands receive it as a {@link Terminal}. */
 export interface Surroundings {
@@ -146,34 +147,10 @@ export class Output {
 	}
 }
 
-/** Makes a value printable, in colour if colour is on. */
-export type Paint = (style: Style, value: unknown) => Printable
-
-const STYLES = {
-	dim: [2, 22],
-	bold: [1, 22],
-	red: [31, 39],
-	yellow: [33, 39],
-	green: [32, 39],
-	cyan: [36, 39],
-} as const
-/** A text colour or weight. */
-export type Style = keyof typeof STYLES
-
 /**
  * Returns a function that paints in colour if colour is on. The option takes precedence over `NO_COLOR` and
  * `FORCE_COLOR`. If none of them is set, colour is on when stdout is a terminal and `TERM` is not `dumb`.
  */
-export function paintFor(color: 'auto' | 'always' | 'never', terminal: Terminal): Paint {
-	return wantsColor(color, terminal)
-		? (style, value) => colored(STYLES[style], value)
-		: (_style, value) => printable(value)
-}
-
-function wantsColor(color: string, { env, stdoutIsTerminal }: Terminal): boolean {
-	if (color !== 'auto') return color === 'always'
-	if ((env['NO_COLOR'] ?? '') !== '') return false
-	const forced = env['FORCE_COLOR']
-	if (forced !== undefined) return forced !== '0' && forced !== 'false'
-	return stdoutIsTerminal && env['TERM'] !== 'dumb'
+export function paintFor(color: 'auto' | 'always' | 'never', { env, stdoutIsTerminal }: Terminal): Paint {
+	return painter(color === 'auto' ? wantsColor(env, stdoutIsTerminal) : color === 'always')
 }

@@ -1,9 +1,8 @@
-/** Parses the times that users type, and formats times. Both use the local time zone. */
+/** Parses the times that users type, in the local time zone, and formats ages. */
 import { show } from '../guard/show.ts'
 import { localMidnight, localTime, timeOfDay, timeOfDecimal, timeOfText } from '../model/calendar.ts'
 import { MeshChainError } from '../model/errors.ts'
 import { isPointInTime } from '../model/record.ts'
-import { TIME_MAX_MS } from '../platform/time-limits.ts'
 import { DURATION_UNITS } from './amounts.ts'
 
 const RELATIVE = /^-(\d+(?:\.\d+)?)(ms|s|m|h|d|w)$/
@@ -30,21 +29,6 @@ export function parseTime(text: string, nowMs: number): number {
 		fromNow(trimmed, nowMs) ?? fromClock(trimmed, nowMs) ?? fromNumber(trimmed) ?? timeOfText(trimmed)
 	if (isPointInTime(ms)) return ms
 	throw new MeshChainError('INVALID_TIME', `${show(text)} is not a valid time (examples: ${EXAMPLES})`)
-}
-
-/**
- * Formats a local time with its UTC offset, in a form that {@link parseTime} accepts. Formats a time outside
- * the range of `Date` as a number.
- */
-export function formatTime(tsMs: number): string {
-	if (!(Math.abs(tsMs) <= TIME_MAX_MS)) return String(tsMs)
-	const offsetMinutes = -new Date(tsMs).getTimezoneOffset()
-	const iso = new Date(clamped(tsMs + offsetMinutes * 60_000)).toISOString()
-	if (offsetMinutes === 0) return iso
-	const minutes = Math.abs(offsetMinutes)
-	const pad = (value: number) => String(value).padStart(2, '0')
-	const offset = `${pad(Math.floor(minutes / 60))}:${pad(minutes % 60)}`
-	return `${iso.slice(0, -1)}${offsetMinutes < 0 ? '-' : '+'}${offset}`
 }
 
 /** Formats an age in the largest unit that fits, such as `3 min ago`. */
@@ -80,8 +64,4 @@ function fromClock(text: string, nowMs: number): number | undefined {
 
 function fromNumber(text: string): number | undefined {
 	return NUMBER.test(text) ? timeOfDecimal(text) : undefined
-}
-
-function clamped(tsMs: number): number {
-	return Math.max(-TIME_MAX_MS, Math.min(tsMs, TIME_MAX_MS))
 }

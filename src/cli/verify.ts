@@ -1,5 +1,6 @@
 /** Implements `mesh-chain verify`, which checks every checksum, seq and link of a chain. */
 import { type VerifyReport, verifyChain } from '../chain/index.ts'
+import type { Paint } from '../pretty/paint.ts'
 import { bytes, counted } from '../text/numbers.ts'
 import { answerText, CHECK_STATUSES, headText, STRICT_OPTION, statusFor } from './answer.ts'
 import type { Command } from './command.ts'
@@ -8,7 +9,6 @@ import { adviceFor, findingLine, notListedLines, printLines } from './findings.t
 import { isJson, paintOf, REPORT_OPTIONS } from './output-options.ts'
 import { type Printable, printable, printableJson, printed } from './printable.ts'
 import { ProgressLine } from './progress.ts'
-import type { Paint } from './terminal.ts'
 
 export const verify: Command = {
 	name: 'verify',

@@ -120,14 +120,6 @@ export function lineBy(format: LineFormat, record: LogRecord): string | undefine
 	)
 }
 
-/**
- * Returns whether data is a map. A format can write the fields of a map next to the other fields of a record.
- */
-export function isMap(data: unknown): data is JsonFields {
-	if (typeof data !== 'object' || data === null || Array.isArray(data)) return false
-	return !(data instanceof Date || data instanceof Uint8Array)
-}
-
 /** A format that also reads lines that are not JSON objects. It reads every line as a record. */
 export interface TextLineFormat extends LineFormat {
 	/** Whether the lines of a stack trace or a printed object are joined. */

@@ -3,6 +3,7 @@
  * access files.
  */
 import { canonicalise } from '../codec/canonical.ts'
+import { isMap } from '../codec/data-map.ts'
 import { cutMessage } from '../codec/message.ts'
 import { hush, hushAll } from '../guard/hush.ts'
 import { discard } from '../guard/promises.ts'
@@ -25,7 +26,6 @@ import { FormatDetector } from './detect-format.ts'
 import { type JsonFields, jsonObjectOf } from './json-object.ts'
 import {
 	type FormatReading,
-	isMap,
 	isTextFormat,
 	isUndecided,
 	type LineFormat,

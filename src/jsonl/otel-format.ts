@@ -15,13 +15,14 @@
  * A record whose `data` contains these `otel` fields is written with all of its original fields.
  */
 import { isDeepStrictEqual } from 'node:util'
+import { isMap } from '../codec/data-map.ts'
 import { toJson } from '../codec/json-dialect.ts'
 import { isId, isKind } from '../model/line-check.ts'
 import { LOG_LEVELS, type LogLevel, type LogLine, type LogRecord, levelIndex } from '../model/record.ts'
 import { TIME_MAX_MS } from '../platform/time-limits.ts'
 import { escapeJson } from '../text/escape.ts'
 import type { JsonFields } from './json-object.ts'
-import { INVALID_FIELD, isMap, type LineFormat } from './line-format.ts'
+import { INVALID_FIELD, type LineFormat } from './line-format.ts'
 import {
 	anyValueOf,
 	attributesOf,

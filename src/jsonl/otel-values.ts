@@ -1,6 +1,7 @@
 /** Converts OpenTelemetry values in JSON (`AnyValue`, attributes) to and from plain values. */
+
+import { isMap } from '../codec/data-map.ts'
 import type { JsonFields } from './json-object.ts'
-import { isMap } from './line-format.ts'
 
 /** The fields of an object. Mutable, unlike {@link JsonFields}. */
 export type Values = Record<string, unknown>

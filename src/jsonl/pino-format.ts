@@ -3,17 +3,10 @@
  * loggers without loss, and recognises their names for the level, time and message fields, and their time
  * units (json-line.ts).
  */
-import { toJson } from '../codec/json-dialect.ts'
-import { isFatal } from '../model/level.ts'
-import type { LogLevel, LogRecord } from '../model/record.ts'
+import { pinoLine } from '../codec/pino-line.ts'
 import { WrittenTimes } from '../plain-text/written-time.ts'
 import { lineOfJson } from './json-line.ts'
-import type { JsonFields } from './json-object.ts'
-import { isMap, type LineFormat } from './line-format.ts'
-
-const NUMBERS: Readonly<Record<LogLevel, number>> = { trace: 10, debug: 20, info: 30, warn: 40, error: 50 }
-/** Number of the level `fatal`, which a record stores as `error` with `data.level`. */
-const FATAL_NUMBER = 60
+import type { LineFormat } from './line-format.ts'
 
 /** The format of pino. It also reads lines from other JSON loggers without loss. */
 export const pinoFormat: LineFormat = pinoFormatIn(new WrittenTimes())
@@ -27,38 +20,6 @@ export function pinoFormatIn(times: WrittenTimes): LineFormat {
 			// If an object is nested too deeply for `data`, the line becomes the message.
 			return { lines: [line ?? { message: text }] }
 		},
-		write,
+		write: pinoLine,
 	}
-}
-
-/**
- * Writes the fields of `data` next to the other fields, as pino does. If the name of a field is already in
- * use, or if `data` is not a map, writes `data` as a single field instead. An error whose `data.level` is
- * `fatal` has pino's number of that level.
- */
-function write(record: LogRecord): string {
-	const { kind, level, message, tsMs, daemonId, nodeId } = record
-	const fatal = isFatal(record)
-	const data = fatal ? withoutLevel(record.data as JsonFields) : record.data
-	const own = {
-		level: fatal ? FATAL_NUMBER : NUMBERS[level],
-		time: tsMs,
-		...(kind === 'log' ? {} : { kind }),
-		...(daemonId === null ? {} : { daemonId }),
-		...(nodeId === null ? {} : { nodeId }),
-	}
-	const fields = isMap(data) && !isTaken(data) ? data : data === undefined ? {} : { data }
-	return toJson({ ...own, ...fields, msg: message })
-}
-
-/** Returns data without the level that the number 60 represents. */
-function withoutLevel({ level: _level, ...data }: JsonFields): JsonFields | undefined {
-	return Object.keys(data).length === 0 ? undefined : data
-}
-
-/** Field names that have a meaning to readers of this format. */
-const TAKEN = ['level', 'time', 'kind', 'event', 'daemonId', 'nodeId', 'msg', 'message', 'data']
-
-function isTaken(data: Readonly<Record<string, unknown>>): boolean {
-	return TAKEN.some((name) => Object.hasOwn(data, name))
 }

@@ -2,13 +2,13 @@
  * Converts lines of any program's output to log lines: JSON lines as json-line.ts does, and other lines with
  * the time and the level of their heads. The bytes of each line can be restored from its message and data.
  */
+import { isMap } from '../codec/data-map.ts'
 import { levelOfName } from '../model/level-names.ts'
 import type { LogLine } from '../model/record.ts'
 import { type Head, headOf, isSecondOfTwo } from '../plain-text/heads.ts'
 import type { WrittenTimes } from '../plain-text/written-time.ts'
 import { isWellFormed } from '../text/well-formed.ts'
 import { lineOfJson } from './json-line.ts'
-import { isMap } from './line-format.ts'
 import type { ByteLine } from './line-splitter.ts'
 
 /** Maximum number of bytes from a line that one record stores. A longer line is divided into parts. */

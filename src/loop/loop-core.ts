@@ -5,7 +5,14 @@
  * Invariant: no application code runs between stamping a record and appending it. The ring and the appender
  * therefore receive records in order, even if calls to `publish` are nested.
  */
-import { claimAppenders, durabilityOf, failureOf, type LogChainAppender, startOf } from '../appender.ts'
+import {
+	claimAppenders,
+	durabilityOf,
+	failureOf,
+	type LogChainAppender,
+	onNewFileOf,
+	startOf,
+} from '../appender.ts'
 import { within } from '../guard/promises.ts'
 import { MeshChainError } from '../model/errors.ts'
 import { type LogFilter, matches, resolveFilter } from '../model/filter.ts'
@@ -101,6 +108,11 @@ export class LoopCore implements SubscriptionHost {
 
 	now(): number {
 		return this.#hooks.now()
+	}
+
+	/** Calls a listener each time the appender has begun a new file. Returns a function that ends the calls. */
+	onNewFile(listener: () => void): () => void {
+		return onNewFileOf(this.#appender, listener)
 	}
 
 	countLagged(count: number): void {

@@ -37,9 +37,9 @@ export interface MeshLoopOptions {
 	/** `nodeId` for lines that do not set one. Default: null. */
 	readonly nodeId?: PublisherId | null | undefined
 	/**
-	 * Lowest level to publish: a level in any case, `'fatal'`, `'silent'`, or one of pino's numbers, such as 40.
-	 * Lines below this level are counted but not published. `process.env.LOG_LEVEL` can be passed as it is.
-	 * Default: `'trace'`.
+	 * Lowest level to publish: a level in any case, `'fatal'`, `'silent'`, or one of pino's numbers, such as
+	 * 40. Lines below this level are counted but not published. `process.env.LOG_LEVEL` can be passed as it
+	 * is. Default: `'trace'`.
 	 */
 	readonly level?: LogLevelInput | undefined
 	/** Maximum number of records in the ring. Whole number from 1. Default: 2,048. */

@@ -32,6 +32,11 @@ export const CLOCK_STEP_MS_MAX = 86_400_000
  */
 export const TEE_QUEUE_RECORDS_MAX = 16_384
 
+/** Default maximum number of bytes that wait for the reader of a `ConsoleAppender`. */
+export const CONSOLE_QUEUE_BYTES_DEFAULT = 4 * MIB
+/** Default maximum time that the `close` method of a `ConsoleAppender` waits for a reader. */
+export const CONSOLE_CLOSE_TIMEOUT_MS_DEFAULT = 2_000
+
 /** Maximum depth of arrays and maps in `data`. A deeper value becomes a marker. */
 export const DATA_DEPTH_MAX = 32
 /** Maximum depth of a state that is compared or shown. Recursion to this depth fits on Node's stack. */

@@ -50,7 +50,23 @@ export interface CheckpointRecord extends Recorded {
 	readonly label: string | null
 	readonly eventIndex: number
 	readonly state: unknown
+	/**
+	 * Present if the record repeats an earlier checkpoint at the beginning of a file. `state` is then the
+	 * state of that checkpoint, and `events` are all events between that checkpoint and this record.
+	 */
+	readonly repeats?: RepeatedCheckpoint
 }
+
+/** The checkpoint that a `$checkpoint` record repeats, and the events that follow it. */
+export interface RepeatedCheckpoint {
+	/** Seq of the repeated checkpoint. */
+	readonly seq: number
+	/** Records of the events between the repeated checkpoint and the record that repeats it, as JSON. */
+	readonly events: readonly string[]
+}
+
+/** Kind of the records that contain the lines of a black box. */
+export const BLACK_BOX_KIND = '$blackbox'
 
 /** One line in a `$blackbox` record. */
 export interface BlackBoxLine {

@@ -1,5 +1,5 @@
 /**
- * The heads of plain text lines: what precedes the message in the layouts of common programs. A head gives
+ * Line heads of plain text lines: what precedes the message in the layouts of common programs. A head gives
  * the time and the level of a line. The line itself is not changed. Each reader takes a bounded number of
  * steps.
  */
@@ -191,9 +191,7 @@ function goPanic(text: string): Head | undefined {
 
 function audit(text: string): Head | undefined {
 	const [, seconds, milliseconds] = AUDIT.exec(text) ?? []
-	return seconds === undefined
-		? undefined
-		: { time: { tsMs: Number(seconds) * 1000 + Number(milliseconds) } }
+	return seconds === undefined ? undefined : { time: { tsMs: Number(seconds) * 1000 + Number(milliseconds) } }
 }
 
 function cluster(text: string): Head | undefined {

@@ -70,10 +70,7 @@ const SHORT_COMPACT: Notation = [
 ]
 /** `yy/MM/dd HH:mm:ss` of Spark is followed by a level, which distinguishes it from other orders. */
 const SPARK: Notation = [
-	new RegExp(
-		String.raw`(?<year>\d\d)/(?<month>\d\d)/(?<day>\d\d) ${CLOCK}${FRACTION}(?= [A-Z]{4,8} )`,
-		'y',
-	),
+	new RegExp(String.raw`(?<year>\d\d)/(?<month>\d\d)/(?<day>\d\d) ${CLOCK}${FRACTION}(?= [A-Z]{4,8} )`, 'y'),
 	clockTime,
 ]
 /** A date with `AM` or `PM` has the order of the United States. */

@@ -81,6 +81,7 @@ export const {
 	O_WRONLY,
 	// Windows does not define these flags.
 	O_NOFOLLOW = 0,
+	O_NOCTTY = 0,
 	O_NONBLOCK = 0,
 } = fs.constants as Partial<typeof fs.constants> & typeof fs.constants
 
@@ -162,6 +163,14 @@ function callback<T>(start: (done: (error: Error | null, value?: T) => void) => 
 	return new Promise((resolve, reject) => {
 		start((error, value) => (error ? reject(error) : resolve(value as T)))
 	})
+}
+
+/**
+ * Writes bytes to a descriptor at its current position, in a thread of Node's pool. Resolves with the
+ * number of bytes written. A blocking descriptor blocks that thread until its reader reads.
+ */
+export function writeInThread(fd: number, bytes: Uint8Array, offset: number): Promise<number> {
+	return callback((done) => fs.write(fd, bytes, offset, bytes.length - offset, null, done))
 }
 
 /** Closes a descriptor. Errors are ignored, because they do not affect earlier syncs. */

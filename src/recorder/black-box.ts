@@ -8,11 +8,8 @@ import type { MeshLoop } from '../loop/mesh-loop.ts'
 import { type Draft, sizeOf } from '../loop/record-builder.ts'
 import { checkFunction, checkOptionNames, checkWholeNumber, ifGiven, invalidOption } from '../model/check.ts'
 import { type LineLevel, lineRankOf, parseLevel, rankOfRecord } from '../model/level.ts'
-import type { BlackBoxData, BlackBoxLine } from '../model/own-events.ts'
+import { BLACK_BOX_KIND, type BlackBoxData, type BlackBoxLine } from '../model/own-events.ts'
 import type { LogRecord } from '../model/record.ts'
-
-/** Kind of the records that contain the lines of a black box. */
-export const BLACK_BOX_KIND = '$blackbox'
 
 /**
  * Maximum total size of the lines in one record, in bytes. Leaves space for the other fields of the record's

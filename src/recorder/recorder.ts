@@ -4,13 +4,17 @@
  */
 import { randomUUID } from 'node:crypto'
 import { canonicalise } from '../codec/canonical.ts'
+import { recordToJson } from '../codec/json-dialect.ts'
 import { show } from '../guard/show.ts'
 import { checkLoop, coreOf } from '../loop/core-of.ts'
 import type { MeshLoop } from '../loop/mesh-loop.ts'
 import { checkOptionNames, checkText, checkWholeNumber, invalidOption } from '../model/check.ts'
 import { MeshChainError } from '../model/errors.ts'
+import { DATA_BYTES_MAX } from '../model/limits.ts'
 import type { CheckpointRecord, SessionRecord } from '../model/own-events.ts'
 import { isOwnKind, type LogRecord } from '../model/record.ts'
+import { warn } from '../platform/diagnostics.ts'
+import { counted } from '../text/numbers.ts'
 import { type Checkpoint, checkTime, type EventSlice, type Session } from './session.ts'
 import { SessionMemory } from './session-memory.ts'
 import { CHECKPOINT_KIND, checkpointRecordOf, SESSION_KIND } from './session-record.ts'
@@ -40,6 +44,12 @@ const NOTHING: EventSlice = Object.freeze({ events: Object.freeze([]), missing: 
  * events. If the loop has a chain, the chain also contains a record for every start, stop and checkpoint.
  * `openSession` reads sessions from a chain, even after a restart.
  *
+ * When the chain continues in a new file, the recorder repeats the newest checkpoint of the active session
+ * there, together with the events that follow it. `stateAt` can therefore compute the state at every record
+ * that retention keeps. This requires that these events are in memory (`eventsMax`) and that their records,
+ * as JSON, fit into one record (1 MiB) together with the state. Otherwise, the recorder emits a process
+ * warning, and the next files have a start again after the next checkpoint.
+ *
  * @example
  * ```ts
  * import { MeshLoop } from 'mesh-chain'
@@ -61,6 +71,14 @@ export class Recorder {
 	/** Identifies this recorder in its session records. */
 	readonly #id = randomUUID()
 	#session: SessionMemory | undefined
+	/** Newest checkpoint of the active session in the chain. */
+	#newest: Checkpoint | undefined
+	/** Seq of the newest record that repeats a checkpoint. */
+	#repeatSeq = 0
+	/** Whether a file has begun without a checkpoint, so that the next event is followed by one. */
+	#isRepeatDue = false
+	#endNewFiles = () => {}
+	#saidTooMany = false
 	/**
 	 * Seq of the newest record that the session has processed. Each record is processed exactly once, in order.
 	 */
@@ -112,6 +130,7 @@ export class Recorder {
 		const session = this.#known()
 		if (session === undefined || !this.isActive) return undefined
 		this.#loop.off('*', this.#onRecord)
+		this.#endNewFiles()
 		session.stoppedMs = Date.now()
 		const { id, nextIndex } = session
 		const published = this.#publish({ action: 'stop', recorder: this.#id, session: id, nextIndex })
@@ -152,6 +171,10 @@ export class Recorder {
 			seq: record?.seq ?? 0,
 		})
 		session.addCheckpoint(checkpoint)
+		if (record !== undefined) {
+			this.#newest = checkpoint
+			this.#isRepeatDue = false
+		}
 		return checkpoint
 	}
 
@@ -230,10 +253,44 @@ export class Recorder {
 		if (session === undefined || !this.isActive) return
 		if (record.seq === this.#seenSeq + 1) this.#see(session, record)
 		else this.#known()
+		if (this.#isRepeatDue && !isOwnKind(record.kind)) this.#repeat(session)
+	}
+
+	readonly #onNewFile = (): void => {
+		const session = this.#known()
+		if (session === undefined || !this.isActive) return
+		// If the repeated checkpoint itself fills a file, repeating it again would never end.
+		if (this.#loop.stats().lastSeq === this.#repeatSeq) this.#isRepeatDue = true
+		else this.#repeat(session)
+	}
+
+	/**
+	 * Publishes the newest checkpoint again, with the events that follow it. A file that retention keeps then
+	 * contains everything that the state at its records depends on.
+	 */
+	#repeat(session: SessionMemory): void {
+		this.#isRepeatDue = false
+		const newest = this.#newest
+		if (newest === undefined) return
+		const { events, missing } = session.range(newest.eventIndex, Number.POSITIVE_INFINITY)
+		const texts = events.map(({ record }) => recordToJson(record))
+		const { id, label, state, seq } = newest
+		const repeats = { seq, events: texts }
+		const given = { recorder: this.#id, session: session.id, id, label: label ?? null, state, repeats }
+		const data = { ...given, eventIndex: session.nextIndex }
+		if (missing > 0 || !fitsRecord(data)) {
+			this.#sayTooMany(session.id, events.length + missing)
+			return
+		}
+		const record = coreOf(this.#loop).publishOwn({ kind: CHECKPOINT_KIND, message: label ?? id, data })
+		this.#repeatSeq = record?.seq ?? 0
 	}
 
 	#begin(session: SessionMemory): LogRecord | undefined {
 		this.#session = session
+		this.#newest = undefined
+		this.#isRepeatDue = false
+		this.#endNewFiles = coreOf(this.#loop).core.onNewFile(this.#onNewFile)
 		// Records that were published before the session, but are delivered later, do not belong to it.
 		this.#seenSeq = this.#loop.stats().lastSeq
 		this.#loop.on('*', this.#onRecord)
@@ -261,6 +318,15 @@ export class Recorder {
 		session.add(record.chainPending ? Object.freeze({ ...record, chainPending: false }) : record)
 	}
 
+	#sayTooMany(session: string, events: number): void {
+		if (this.#saidTooMany) return
+		this.#saidTooMany = true
+		const what = `session ${show(session)} has ${counted(events, 'event')} after its newest checkpoint`
+		const text = `${what}, too many to repeat the checkpoint in a new file of the chain`
+		const advice = 'record checkpoints more often, so that stateAt has a start after retention'
+		warn('CHECKPOINT_NOT_REPEATED', `${text}: ${advice}`)
+	}
+
 	#publish(data: SessionRecord): LogRecord | undefined {
 		const message = `session ${data.session}: ${data.action}`
 		return coreOf(this.#loop).publishOwn({ kind: SESSION_KIND, message, data })
@@ -277,6 +343,14 @@ export class Recorder {
 function stateOf(record: LogRecord): unknown {
 	const data = checkpointRecordOf(record)
 	return data === undefined ? record.data : data.state
+}
+
+/** Returns whether the data of a record is stored completely. */
+function fitsRecord(data: CheckpointRecord): boolean {
+	const events = data.repeats?.events ?? []
+	let length = 0
+	for (const text of events) length += text.length
+	return length <= DATA_BYTES_MAX && canonicalise(data).markers === 0
 }
 
 /** @throws {MeshChainError} `INVALID_STATE` */

@@ -2,8 +2,8 @@
  * The session records in a chain and their data. Any program can write records of these kinds, for example
  * through an import. A record therefore counts as a session record only if every field has the correct type.
  */
-import type { CheckpointRecord, SessionRecord } from '../model/own-events.ts'
-import type { LogRecord } from '../model/record.ts'
+import type { CheckpointRecord, RepeatedCheckpoint, SessionRecord } from '../model/own-events.ts'
+import { isSeq, type LogRecord } from '../model/record.ts'
 import type { Checkpoint } from './session.ts'
 
 /** Kind of the records that start and stop sessions. */
@@ -20,10 +20,16 @@ export function sessionRecordOf(record: LogRecord): SessionRecord | CheckpointRe
 
 /** Returns the data of a checkpoint record; undefined if the data is not valid. */
 export function checkpointRecordOf({ data }: LogRecord): CheckpointRecord | undefined {
-	const { recorder, session, id, label = null, eventIndex, state } = (data ?? {}) as Raw
+	const { recorder, session, id, label = null, eventIndex, state, repeats } = (data ?? {}) as Raw
 	if (typeof recorder !== 'string' || typeof session !== 'string' || typeof id !== 'string') return undefined
 	if (!(typeof label === 'string' || label === null) || !isIndex(eventIndex)) return undefined
-	return { recorder, session, id, label, eventIndex, state }
+	if (repeats === undefined) return { recorder, session, id, label, eventIndex, state }
+	return isRepeat(repeats) ? { recorder, session, id, label, eventIndex, state, repeats } : undefined
+}
+
+function isRepeat(repeats: unknown): repeats is RepeatedCheckpoint {
+	const { seq, events } = (repeats ?? {}) as { readonly [Name in keyof RepeatedCheckpoint]?: unknown }
+	return isSeq(seq) && Array.isArray(events) && events.every((event) => typeof event === 'string')
 }
 
 function startOrStopOf({ data }: LogRecord): SessionRecord | undefined {

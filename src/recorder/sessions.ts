@@ -116,8 +116,8 @@ export class ChainSession {
 		const { startSeq: fromSeq, endSeq: toSeq } = this.info
 		for await (const record of this.#chain.records({ kind: CHECKPOINT_KIND, fromSeq, toSeq, gaps: 'skip' })) {
 			const data = checkpointRecordOf(record)
-			if (data?.session === this.info.id && record.origin === undefined)
-				checkpoints.push(checkpointOf(record, data))
+			if (data === undefined || data.repeats !== undefined || record.origin !== undefined) continue
+			if (data.session === this.info.id) checkpoints.push(checkpointOf(record, data))
 		}
 		return checkpoints
 	}

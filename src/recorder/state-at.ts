@@ -1,11 +1,13 @@
 /** Computes the state of an application at any position in its history. */
 import { type Chain, checkChain } from '../chain/index.ts'
+import { recordFromJson } from '../codec/json-dialect.ts'
 import { copyOfInitial } from '../consume/initial-state.ts'
 import { isThenable, settle } from '../guard/promises.ts'
 import { show } from '../guard/show.ts'
 import { checkFunction, checkOptionNames, checkWord, ifGiven } from '../model/check.ts'
 import { MeshChainError } from '../model/errors.ts'
 import { type HistoryPosition, positionFrom } from '../model/history-position.ts'
+import type { CheckpointRecord } from '../model/own-events.ts'
 import { isGap, isOwnKind, type LogRecord } from '../model/record.ts'
 import type { Checkpoint } from './session.ts'
 import { CHECKPOINT_KIND, checkpointOf, checkpointRecordOf } from './session-record.ts'
@@ -45,9 +47,10 @@ export interface StateOptions<S> {
 }
 
 /**
- * Returns the state at a position. Starts with the state of the nearest earlier checkpoint, or with `initial`
- * if there is none, and folds all later records up to the position. Reads only the checkpoint and those
- * records.
+ * Returns the state at a position. Starts with the state of the nearest earlier checkpoint, or with
+ * `initial` if there is none, and folds all later records up to the position. Reads only the checkpoint and
+ * those records. If retention has removed the earlier records, starts with a checkpoint that a `Recorder`
+ * repeated at the beginning of a file.
  *
  * @throws {MeshChainError} `INVALID_OPTION`, `CHECKPOINT_NOT_FOUND`, or `CHAIN_GAP` if a record is absent and
  * `gaps` is `'throw'`.
@@ -74,17 +77,19 @@ export async function stateAt<S>(chain: Chain, at: StatePosition, options: State
 	ifGiven('checkpoint', options.checkpoint, checkFunction)
 	const toSeq = await seqAt(chain, at)
 	if (toSeq === 0) return copyOfInitial(initial)
-	const checkpoint = await checkpointBefore(chain, toSeq, options.checkpoint)
-	let state = checkpoint === undefined ? copyOfInitial(initial) : (checkpoint.state as S)
-	const fromSeq = (checkpoint?.seq ?? 0) + 1
-	if (fromSeq > toSeq) return state
-	for await (const batch of chain.batches({ fromSeq, toSeq, gaps })) {
-		for (const record of batch) {
+	const start = await startFor(chain, toSeq, options.checkpoint)
+	let state = start === undefined ? copyOfInitial(initial) : (start.state as S)
+	const add = async (records: readonly LogRecord[]) => {
+		for (const record of records) {
 			if (isGap(record) || isOwnKind(record.kind)) continue
 			const next = fold(state, record)
 			state = isThenable(next) ? ((await settle(next)) as S) : next
 		}
 	}
+	await add((start?.events ?? []).filter(({ seq }) => seq <= toSeq))
+	const fromSeq = (start?.seq ?? 0) + 1
+	if (fromSeq > toSeq) return state
+	for await (const batch of chain.batches({ fromSeq, toSeq, gaps })) await add(batch)
 	return state
 }
 
@@ -117,23 +122,60 @@ async function seqAtTime(chain: Chain, tsMs: number): Promise<number> {
 async function seqOfCheckpoint(chain: Chain, id: string, session: string | undefined): Promise<number> {
 	const isWanted = (checkpoint: Checkpoint, of: string) =>
 		checkpoint.id === id && (session === undefined || of === session)
-	const found = await checkpointBefore(chain, Number.MAX_SAFE_INTEGER, isWanted)
-	if (found !== undefined) return found.seq
+	for await (const { record, data } of checkpointsIn(chain, { reverse: true })) {
+		if (data.repeats === undefined && isWanted(checkpointOf(record, data), data.session)) return record.seq
+	}
 	const where = session === undefined ? '' : `session ${show(session)} of `
 	const text = `there is no checkpoint ${show(id)} in ${where}${show(chain.path)}`
 	throw new MeshChainError('CHECKPOINT_NOT_FOUND', text, { path: chain.path })
 }
 
-async function checkpointBefore(
+/** The state from which a fold starts. */
+interface FoldStart {
+	readonly state: unknown
+	/** Events to fold before the records of the chain. */
+	readonly events: readonly LogRecord[]
+	/** Seq of the last record that the state and the events contain. */
+	readonly seq: number
+}
+
+/**
+ * Returns the nearest checkpoint at or before a seq. If there is none and the chain lacks its first
+ * records, returns the first later checkpoint that repeats one from before that seq: the file of the
+ * records may have begun before the recorder repeated its checkpoint.
+ */
+async function startFor(
 	chain: Chain,
 	toSeq: number,
-	isWanted: ((checkpoint: Checkpoint, session: string) => boolean) | undefined,
-): Promise<Checkpoint | undefined> {
-	for await (const record of chain.records({ kind: CHECKPOINT_KIND, toSeq, reverse: true, gaps: 'skip' })) {
-		const data = checkpointRecordOf(record)
-		if (data === undefined || record.origin !== undefined) continue
-		const checkpoint = checkpointOf(record, data)
-		if (isWanted?.(checkpoint, data.session) ?? true) return checkpoint
+	isWanted: ((checkpoint: Checkpoint) => boolean) | undefined,
+): Promise<FoldStart | undefined> {
+	for await (const { record, data } of checkpointsIn(chain, { toSeq, reverse: true })) {
+		if (isWanted?.(checkpointOf(record, data)) ?? true) return startAt(record, data)
+	}
+	if (!(await lacksStart(chain))) return undefined
+	for await (const { record, data } of checkpointsIn(chain, { fromSeq: toSeq + 1 })) {
+		const repeatsEarlier = data.repeats !== undefined && data.repeats.seq <= toSeq
+		if (repeatsEarlier && (isWanted?.(checkpointOf(record, data)) ?? true)) return startAt(record, data)
 	}
 	return undefined
+}
+
+function startAt({ seq }: LogRecord, { state, repeats }: CheckpointRecord): FoldStart {
+	return { state, events: repeats === undefined ? [] : repeats.events.map(recordFromJson), seq }
+}
+
+async function lacksStart(chain: Chain): Promise<boolean> {
+	for await (const first of chain.records({ limit: 1 })) return isGap(first)
+	return false
+}
+
+/** Yields the checkpoint records of a chain, without those that came from other chains. */
+async function* checkpointsIn(
+	chain: Chain,
+	range: { readonly fromSeq?: number; readonly toSeq?: number; readonly reverse?: boolean },
+): AsyncGenerator<{ readonly record: LogRecord; readonly data: CheckpointRecord }> {
+	for await (const record of chain.records({ ...range, kind: CHECKPOINT_KIND, gaps: 'skip' })) {
+		const data = checkpointRecordOf(record)
+		if (data !== undefined && record.origin === undefined) yield { record, data }
+	}
 }

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { formatAgo, formatTime, parseTime } from '../../src/cli/times.ts'
+import { formatAgo, parseTime } from '../../src/cli/times.ts'
+import { formatTime } from '../../src/pretty/format-time.ts'
 
 const zone = process.env['TZ']
 

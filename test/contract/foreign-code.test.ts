@@ -8,6 +8,7 @@ import { PassThrough, type Readable } from 'node:stream'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { LogChainAppender } from '../../src/appender.ts'
 import { BufferingAppender } from '../../src/appenders/buffering.ts'
+import { ConsoleAppender } from '../../src/appenders/console.ts'
 import { TeeAppender } from '../../src/appenders/tee.ts'
 import type { Chain } from '../../src/chain/chain.ts'
 import { openChain } from '../../src/chain/read/open-chain.ts'
@@ -365,6 +366,49 @@ const SEAMS: Readonly<
 		run: withAppender((act) => ({ appendBatch: odd(act, undefined) })),
 	},
 	'a flush': { covers: ['flush'], run: withAppender((act) => ({ flush: act })) },
+	'an onNewFile': {
+		covers: ['onNewFile'],
+		run: async (act) => {
+			for (const onNewFile of [act, () => act]) {
+				const appender = { append() {}, onNewFile } as unknown as LogChainAppender
+				const loop = new MeshLoop(new TeeAppender(appender, new BufferingAppender()), CLOSE_MS)
+				const recorder = new Recorder(loop)
+				recorder.start()
+				loop.info('hello')
+				expect(recorder.stop()?.events).toHaveLength(1)
+				await loop.close()
+			}
+		},
+	},
+	'a filter of a child': {
+		covers: ['filter'],
+		run: async (act) => {
+			const [healthy, child] = [new BufferingAppender(), new BufferingAppender()]
+			const tee = new TeeAppender(healthy, { appender: child, filter: act as never }, CLOSE_MS)
+			await survives(new MeshLoop(tee, CLOSE_MS), healthy)
+			const { filtered, filterErrors } = tee.stats().children[1]!
+			expect(child.captured().length + filtered).toBe(8)
+			expect(filterErrors).toBeLessThanOrEqual(8)
+		},
+	},
+	'a stream of a ConsoleAppender': {
+		covers: ['write', 'on', 'off'],
+		run: async (act) => {
+			for (const stream of [
+				{ write: act },
+				{ write: odd(act, undefined), on: act, off: act },
+				getterFor({}, 'write', act),
+			]) {
+				const appender = codedOrMade(
+					() => new ConsoleAppender({ stream: stream as never, closeTimeoutMs: 1 }),
+				)
+				if (appender === undefined) continue
+				await survives(new MeshLoop(appender, CLOSE_MS))
+				const { written, lost } = appender.stats()
+				expect(written + lost.overflow + lost.closed + lost.atClose).toBe(8)
+			}
+		},
+	},
 	'a sync': { covers: ['sync'], run: withAppender((act) => ({ sync: act })) },
 	'a close': { covers: ['close'], run: withAppender((act) => ({ close: act })) },
 	'the clock of a chain': {

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { BufferingAppender } from '../../src/appenders/buffering.ts'
+import { ConsoleAppender } from '../../src/appenders/console.ts'
 import { NoOpAppender } from '../../src/appenders/no-op.ts'
 import { TeeAppender } from '../../src/appenders/tee.ts'
 import type { Chain } from '../../src/chain/chain.ts'
@@ -29,6 +30,7 @@ import { readJsonl } from '../../src/jsonl/read-jsonl.ts'
 import { closeOnSignal } from '../../src/loop/close-on-signal.ts'
 import { MeshLoop } from '../../src/loop/mesh-loop.ts'
 import { MeshChainError } from '../../src/model/errors.ts'
+import { formatRecord } from '../../src/pretty/format-record.ts'
 import { BlackBox } from '../../src/recorder/black-box.ts'
 import { Recorder } from '../../src/recorder/recorder.ts'
 import { stateAt } from '../../src/recorder/state-at.ts'
@@ -81,6 +83,10 @@ const CALLS: Readonly<Record<string, (options: Record<string, unknown>) => unkno
 	BufferingAppender: (options) => new BufferingAppender(options),
 	'BufferingAppender.waitFor': (options) => new BufferingAppender().waitFor({ kind: 'a' }, options),
 	TeeAppender: (options) => new TeeAppender(new NoOpAppender(), wrong({ closeTimeoutMs: 1, ...options })),
+	'child of TeeAppender': (child) =>
+		new TeeAppender(wrong({ appender: new NoOpAppender(), ...child }), new NoOpAppender()),
+	ConsoleAppender: (options) => new ConsoleAppender(wrong(options)),
+	formatRecord: (options) => formatRecord(loop.info('hello')!, wrong(options)),
 	FileChainAppender: (options) => new FileChainAppender(newChain(), wrong(options)),
 	'sync of FileChainAppender': (sync) => new FileChainAppender(newChain(), wrong({ sync })),
 	'rotate of FileChainAppender': (rotate) => new FileChainAppender(newChain(), wrong({ rotate })),

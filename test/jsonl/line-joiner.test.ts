@@ -37,20 +37,35 @@ test.each([
 
 test('no byte is lost or moved, in pieces of any size, and the pieces do not matter', () => {
 	const line = fc.oneof(
-		fc.constantFrom('', ' ', '\tat a.b(C.java:1)', 'Error: x', '2026-01-31 14:05:09 ERROR x {', '}', '{"a":1}'),
-		fc.constantFrom('Traceback (most recent call last):', 'KeyError: 1', 'panic: x', 'goroutine 1 [running]:'),
+		fc.constantFrom(
+			'',
+			' ',
+			'\tat a.b(C.java:1)',
+			'Error: x',
+			'2026-01-31 14:05:09 ERROR x {',
+			'}',
+			'{"a":1}',
+		),
+		fc.constantFrom(
+			'Traceback (most recent call last):',
+			'KeyError: 1',
+			'panic: x',
+			'goroutine 1 [running]:',
+		),
 		fc.constantFrom('/srv/app.js:1', 'Node.js v22.1.0', 'Caused by: x', 'x'.repeat(1500)),
 		fc.string({ unit: 'binary', maxLength: 20 }),
 	)
 	const log = fc.array(fc.tuple(line, fc.constantFrom('\n', '\r\n', '')), { maxLength: 30 })
 	fc.assert(
-		fc.property(log, fc.integer({ min: 1, max: 40 }), (pieces, size) => {
-			const text = pieces.flat().join('')
+		fc.property(log, fc.integer({ min: 1, max: 40 }), (given, size) => {
+			const text = given.flat().join('')
 			const { lines } = split(text, size)
 			expect(bytesIn(lines).equals(Buffer.from(text))).toBe(true)
-			expect(lines).toEqual(split(text).lines)
+			const pieces = (of: readonly ByteLine[]) =>
+				of.map(({ bytes, end, part }) => `${part} ${end} ${bytes.length}`)
+			expect(pieces(lines)).toEqual(pieces(split(text).lines))
 		}),
-		{ numRuns: 2_000, seed: SEED },
+		{ numRuns: 1_000, seed: SEED },
 	)
 })
 

@@ -32,7 +32,11 @@ test.each([
 		{ level: 'error', tsMs: AT, message: 'm', data: { 1: { a: 1 }, _meta: { logLevelId: 5 } } },
 	],
 	['winston', { level: 'silly', message: 'm' }, { level: 'trace', message: 'm', data: { level: 'silly' } }],
-	['winston, http', { level: 'http', message: 'm' }, { level: 'debug', message: 'm', data: { level: 'http' } }],
+	[
+		'winston, http',
+		{ level: 'http', message: 'm' },
+		{ level: 'debug', message: 'm', data: { level: 'http' } },
+	],
 	[
 		'bunyan',
 		{ name: 'n', level: 60, msg: 'm', time: TIME, v: 0 },
@@ -80,7 +84,11 @@ test.each([
 	],
 	[
 		'log4j 2',
-		{ instant: { epochSecond: Math.floor(AT / 1000), nanoOfSecond: 123_000_000 }, level: 'FATAL', message: 'm' },
+		{
+			instant: { epochSecond: Math.floor(AT / 1000), nanoOfSecond: 123_000_000 },
+			level: 'FATAL',
+			message: 'm',
+		},
 		{
 			level: 'error',
 			tsMs: AT,
@@ -137,7 +145,10 @@ test("pino's 60 and OpenTelemetry's FATAL are written as they were read", () => 
 		lines: [{ level: 'error', data: { level: 'fatal', a: 1 } }],
 	})
 	const severe = JSON.parse(otel)
-	Object.assign(severe.resourceLogs[0].scopeLogs[0].logRecords[0], { severityNumber: 23, severityText: 'Severe' })
+	Object.assign(severe.resourceLogs[0].scopeLogs[0].logRecords[0], {
+		severityNumber: 23,
+		severityText: 'Severe',
+	})
 	expect(otelFormat.read(severe, '')).toMatchObject({
 		lines: [{ data: { level: 'fatal', otel: { severityNumber: 23, severityText: 'Severe' } } }],
 	})

@@ -4,7 +4,13 @@ import { expect, test } from 'vitest'
 import { parseTimeZone } from '../../src/model/time-zone.ts'
 import { SEED } from '../support/counts.ts'
 
-const zones = ['Europe/Berlin', 'America/New_York', 'Asia/Kolkata', 'Australia/Lord_Howe', 'Africa/Casablanca']
+const zones = [
+	'Europe/Berlin',
+	'America/New_York',
+	'Asia/Kolkata',
+	'Australia/Lord_Howe',
+	'Africa/Casablanca',
+]
 
 /** Returns a time on the clocks of a zone, as if it were UTC. */
 function clockOf(tsMs: number, timeZone: string): number {

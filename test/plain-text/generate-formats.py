@@ -70,10 +70,15 @@ class Format:
         assert len(self.lines) == LINES, (self.name, len(self.lines))
         with open(os.path.join(HERE, self.name + '.log'), 'w', newline='') as file:
             file.write(''.join(line + '\n' for line in self.lines))
-        rows = ',\n'.join('\t\t' + json.dumps(row) for row in self.expected)
-        head = json.dumps({'timeZone': self.zone_name, 'now': int(NOW.timestamp() * 1000)})[1:-1]
+        rows = ',\n'.join(f'\t\t{spaced(row)}' for row in self.expected)
         with open(os.path.join(HERE, self.name + '.expected.json'), 'w') as file:
-            file.write('{\n\t' + head + ',\n\t"lines": [\n' + rows + '\n\t]\n}\n')
+            now = int(NOW.timestamp() * 1000)
+            file.write(f'{{\n\t"timeZone": "{self.zone_name}",\n\t"now": {now},\n\t"lines": [\n{rows}\n\t]\n}}\n')
+
+
+def spaced(row):
+    """An object as the formatter of the project writes it."""
+    return '{}' if not row else '{ ' + json.dumps(row)[1:-1] + ' }'
 
 
 def frac(at, digits, sep='.'):

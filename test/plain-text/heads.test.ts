@@ -95,8 +95,40 @@ test('any text has a head or none, and reading it never throws', () => {
 })
 
 test('a line of a megabyte is read as fast as its first kilobyte, whatever it repeats', () => {
-	const pieces = ['[', '(', '<', '{', ' ', '\t', '-', '|', ':', 'a', 'a ', 'A ', '1', '1 ', '.', 'a.', '"', '\\']
-	pieces.push('a=', 'a="', 'a=\\"', '[a]', '\u001b[', '\u001b[31m', 'ERROR', '2026-', '/', '<34>', 'x: ', ', ')
+	const pieces = [
+		'[',
+		'(',
+		'<',
+		'{',
+		' ',
+		'\t',
+		'-',
+		'|',
+		':',
+		'a',
+		'a ',
+		'A ',
+		'1',
+		'1 ',
+		'.',
+		'a.',
+		'"',
+		'\\',
+	]
+	pieces.push(
+		'a=',
+		'a="',
+		'a=\\"',
+		'[a]',
+		'\u001b[',
+		'\u001b[31m',
+		'ERROR',
+		'2026-',
+		'/',
+		'<34>',
+		'x: ',
+		', ',
+	)
 	const lines = pieces.map((piece) => piece.repeat(Math.ceil(1_048_576 / piece.length)))
 	// With a search that depends on the length, one of these lines alone would take minutes.
 	for (let round = 0; round < 20; round++) for (const line of lines) headOf(line)

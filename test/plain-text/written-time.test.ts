@@ -9,10 +9,18 @@ const UTC = parseTimeZone('timeZone', 'UTC')
 
 function timesAt(nowMs: number, zone = UTC) {
 	const said: Assumption[] = []
-	return { said, times: new WrittenTimes(zone, () => nowMs, (assumption) => said.push(assumption)) }
+	return {
+		said,
+		times: new WrittenTimes(
+			zone,
+			() => nowMs,
+			(assumption) => said.push(assumption),
+		),
+	}
 }
 
-const at = (text: string, nowMs = NOW, zone = UTC) => timesAt(nowMs, zone).times.tsMsOf(timeAt(text, 0)!.time!)
+const at = (text: string, nowMs = NOW, zone = UTC) =>
+	timesAt(nowMs, zone).times.tsMsOf(timeAt(text, 0)!.time!)
 
 test('a time without a year has the newest year that is not in the future', () => {
 	expect(at('Jun 15 11:59:59')).toBe(Date.UTC(2026, 5, 15, 11, 59, 59))
@@ -38,7 +46,12 @@ test('the turn of the year depends on the zone of the log', () => {
 
 test('each assumption is reported once and counted, and only if it is made', () => {
 	const { said, times } = timesAt(NOW)
-	for (const text of ['2026-01-31 14:05:09', '2026-01-31 14:05:10', 'Jan 31 14:05:09', '2026-01-31T14:05:09Z'])
+	for (const text of [
+		'2026-01-31 14:05:09',
+		'2026-01-31 14:05:10',
+		'Jan 31 14:05:09',
+		'2026-01-31T14:05:09Z',
+	])
 		times.tsMsOf(timeAt(text, 0)!.time!)
 	times.tsMsOf(timeAt('2026-02-30 14:05:09', 0)!.time!)
 	expect(said).toEqual(['zone', 'year'])

@@ -42,10 +42,10 @@ async function recordShell(script: string, ...options: string[]) {
 	return { path, ...(await ended), chain: await recorded(path) }
 }
 
+/** Returns whether a process runs. One that has ended may still wait for its parent. */
 function isAlive(pid: number): boolean {
 	try {
-		process.kill(pid, 0)
-		return true
+		return !/^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
 	} catch {
 		return false
 	}

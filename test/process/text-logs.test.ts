@@ -203,7 +203,10 @@ test('JSON lines of known loggers have their level and time', async () => {
 		].join('\n'),
 	)
 	const { stdout } = await meshChain(['dump', path, '-l', 'warn', '-o', 'ndjson'])
-	const found = stdout.split('\n').filter(Boolean).map((line) => JSON.parse(line) as LogRecord)
+	const found = stdout
+		.split('\n')
+		.filter(Boolean)
+		.map((line) => JSON.parse(line) as LogRecord)
 	expect(found.map(({ message, level, tsMs }) => [message, level, tsMs])).toEqual(
 		['flat', 'nested', 'tslog'].map((message) => [message, 'error', Date.UTC(2026, 5, 1, 6, 40, 0, 123)]),
 	)

@@ -11,7 +11,7 @@ const LAYERS: readonly (readonly string[])[] = [
 	['replay'],
 	['loop', 'chain'],
 	['appenders'],
-	['outbox'],
+	['outbox', 'pretty'],
 	['codec'],
 	['appender.ts'],
 	['plain-text'],
@@ -33,7 +33,7 @@ const CHAIN_LAYERS: readonly (readonly string[])[] = [
 /** Folders whose inner files only they themselves import; all others import this file. */
 const FRONT_DOORS: Readonly<Record<string, string>> = { 'chain/': 'chain/index.ts' }
 /** The only files that may use the streams of a terminal, or its control sequences. */
-const PRINTERS = ['cli/main.ts', 'cli/terminal.ts', 'cli/printable.ts']
+const PRINTERS = ['cli/main.ts', 'cli/terminal.ts', 'pretty/printable.ts']
 const FILE_LINES_MAX = 480
 
 export type SourceFiles = ReadonlyMap<string, string>

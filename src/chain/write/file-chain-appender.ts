@@ -3,7 +3,9 @@
  * syncs, and retries while the disk is failing. maintenance.ts decides when rotation and retention are due.
  */
 import type { LogChainAppender } from '../../appender.ts'
+import { discard } from '../../guard/promises.ts'
 import { show } from '../../guard/show.ts'
+import { attempt } from '../../guard/values.ts'
 import { LogAppendError, type MeshChainError } from '../../model/errors.ts'
 import { RETRY_MS_MAX, RETRY_MS_MIN } from '../../model/limits.ts'
 import { type LogRecord, levelIndex } from '../../model/record.ts'
@@ -81,6 +83,7 @@ export class FileChainAppender implements LogChainAppender {
 	readonly #rotates: boolean
 	readonly #maintenance: Maintenance
 	readonly #forgetExit: () => void
+	readonly #fileListeners = new Set<{ readonly listener: () => void }>()
 	#turnScheduled = false
 	readonly #retry = new RetrySchedule(
 		() => {
@@ -120,6 +123,7 @@ export class FileChainAppender implements LogChainAppender {
 			keepUnsynced: durability === 'disk',
 			rotate,
 			retain,
+			begun: () => this.#onBegun(),
 		})
 		this.#forgetExit = onExit('chain', (exitCode) => this.#onExit(exitCode))
 		this.#reportRecovery(this.#writer.recovery)
@@ -226,6 +230,16 @@ export class FileChainAppender implements LogChainAppender {
 		return this.#closing
 	}
 
+	/**
+	 * Calls a listener each time the chain has continued in a new file, for example after a rotation, in a
+	 * later microtask. Errors of the listener are ignored. Returns a function that ends the calls.
+	 */
+	onNewFile(listener: () => void): () => void {
+		const entry = { listener }
+		this.#fileListeners.add(entry)
+		return () => void this.#fileListeners.delete(entry)
+	}
+
 	stats(): FileChainStats {
 		return {
 			path: this.path,
@@ -239,6 +253,15 @@ export class FileChainAppender implements LogChainAppender {
 			clockFailures: this.#options.clock.failures,
 			...this.#writer.stats(),
 		}
+	}
+
+	/** Calls the listeners later, because they may publish while the writer is at work. */
+	#onBegun(): void {
+		if (this.#fileListeners.size === 0) return
+		queueMicrotask(() => {
+			if (this.#closing !== undefined) return
+			for (const { listener } of this.#fileListeners) discard(attempt<unknown>(() => listener(), undefined))
+		})
 	}
 
 	#refuseWhenClosed(seq: number): void {

@@ -14,4 +14,6 @@ export interface WriterOptions {
 	readonly keepUnsynced: boolean
 	readonly rotate: FileBounds
 	readonly retain: Retention
+	/** Called when the chain continues in a new file, while the writer is at work. Must not throw. */
+	readonly begun?: () => void
 }

@@ -19,7 +19,7 @@ export default [
 	},
 	{
 		name: 'a value in a printed text is not escaped',
-		file: 'src/cli/printable.ts',
+		file: 'src/pretty/printable.ts',
 		from: 'return value instanceof Printable ? value : make(escapeText(textOf(value)))',
 		to: 'return value instanceof Printable ? value : make(textOf(value))',
 		tests: ['test/text/escape.test.ts'],
@@ -33,7 +33,7 @@ export default [
 	},
 	{
 		name: 'the types of black box lines are not checked',
-		file: 'src/cli/pretty.ts',
+		file: 'src/pretty/pretty-record.ts',
 		from: "if (typeof tsMs !== 'number' || level === undefined) return undefined",
 		to: 'if (level === undefined) return undefined',
 		tests: ['test/cli/hostile-records.test.ts'],

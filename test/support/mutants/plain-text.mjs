@@ -19,10 +19,10 @@ export default [
 		tests: heads,
 	},
 	{
-		name: 'text lines: the fields of an access log are levels',
-		file: 'src/plain-text/heads.ts',
-		from: 'return found === undefined ? undefined : { time: found.time }',
-		to: 'return found === undefined ? undefined : { ...found, level: levelAfterTime(text, found.end) }',
+		name: 'text lines: a sentence contains a level',
+		file: 'src/plain-text/level-scan.ts',
+		from: '/^[A-Z][a-z]+$/.test(word) || ',
+		to: '',
 		tests: heads,
 	},
 	{
@@ -77,9 +77,9 @@ export default [
 	{
 		name: 'joined lines: a line with a time continues a stack trace',
 		file: 'src/jsonl/line-joiner.ts',
-		from: "if (!/^\\s/.test(text) && headOf(text).time !== undefined) return false\n",
+		from: 'if (!/^\\s/.test(text) && headOf(text).time !== undefined) return false\n',
 		to: '',
-		tests: ['test/plain-text/formats.test.ts'],
+		tests: joiner,
 	},
 	{
 		name: 'joined lines: held bytes count as recorded',

@@ -3,7 +3,7 @@
  * untrusted sources, so their fields can have any type here. All text is escaped, and every line after the
  * first is indented, so that a record cannot imitate another one.
  */
-import type { BlackBoxLine } from '../model/own-events.ts'
+import { BLACK_BOX_KIND, type BlackBoxLine } from '../model/own-events.ts'
 import {
 	isGap,
 	LOG_LEVELS,
@@ -12,10 +12,9 @@ import {
 	levelIndex,
 	type PublisherId,
 } from '../model/record.ts'
-import { BLACK_BOX_KIND } from '../recorder/black-box.ts'
+import { formatTime } from './format-time.ts'
+import type { Paint, Style } from './paint.ts'
 import { joined, linesOf, type Printable, printable, printed, together } from './printable.ts'
-import type { Paint, Style } from './terminal.ts'
-import { formatTime } from './times.ts'
 
 /** Maximum length of the data that is printed after the message; longer data is printed below it. */
 const INLINE_LENGTH_MAX = 100
