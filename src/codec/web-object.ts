@@ -140,7 +140,7 @@ export function withoutQueries(text: string): string {
 	return text.replaceAll(/\b[a-z][a-z\d+.-]{0,20}:\/\/[^\s"'<>`]+/gi, (url) => shownUrl(url))
 }
 
-/** Returns the message of an error. In an error of HTTP, addresses have neither user information nor a query. */
+/** Returns the message of an error. Addresses in an error of HTTP have neither users nor queries. */
 export function shownMessage(error: unknown, message: string): string {
 	if (!message.includes('://') || !isObject(error)) return message
 	const keys = attempt<readonly string[]>(() => Object.keys(error as object), [])
