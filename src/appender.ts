@@ -70,11 +70,14 @@ export interface LogChainAppender {
 	/** Resolves when every accepted record is on disk. */
 	sync?(): Promise<void>
 	/**
-	 * Calls a listener each time the appender has begun a new file, in a later microtask. Records that the
+	 * Calls a listener with the first seq of a new file each time the appender has begun one, in a later
+	 * microtask. Files that begin in the same write cause one call, with the lowest seq. Records that the
 	 * listener publishes are in that file or a later one. Returns a function that ends the calls. A
 	 * `Recorder` uses this method to repeat its newest checkpoint in each file.
 	 */
-	onNewFile?(listener: () => void): () => void
+	onNewFile?(listener: (firstSeq: number) => void): () => void
+	/** Whether any write can begin a new file, because the size of a file has a bound. Default: false. */
+	readonly rotates?: boolean | undefined
 	/**
 	 * Commits and syncs every record, and releases all resources. Idempotent. Later appends fail with
 	 * `retryable: false`.
@@ -138,7 +141,7 @@ export function toAppendError(thrown: unknown, seq: number): LogAppendError {
  * Calls a listener each time an appender has begun a new file. Returns a function that ends the calls. Does
  * nothing if the appender does not write files.
  */
-export function onNewFileOf(appender: LogChainAppender, listener: () => void): () => void {
+export function onNewFileOf(appender: LogChainAppender, listener: (firstSeq: number) => void): () => void {
 	const undo: unknown = attempt(() => appender.onNewFile?.(listener), undefined)
 	hush(undo)
 	return () => {

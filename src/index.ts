@@ -1,7 +1,7 @@
 /** The public API of mesh-chain. Contains only re-exports. */
 export type { Durability, LogChainAppender } from './appender.ts'
 export { BufferingAppender, type BufferingOptions, type WaitOptions } from './appenders/buffering.ts'
-export { ConsoleAppender, type ConsoleLosses, type ConsoleStats } from './appenders/console.ts'
+export { ConsoleAppender, type ConsoleLosses, type ConsoleStats } from './appenders/console-appender.ts'
 export type { ConsoleOptions } from './appenders/console-options.ts'
 export { NoOpAppender } from './appenders/no-op.ts'
 export { TeeAppender, type TeeChildStats, type TeeOptions, type TeeStats } from './appenders/tee.ts'

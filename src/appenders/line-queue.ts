@@ -19,9 +19,10 @@ interface Line {
 /** Lines that are written together. */
 export interface Chunk {
 	readonly bytes: Uint8Array
-	/** For each line, the offset after its last byte. A `$gap` of this queue is not listed. */
-	readonly ends: readonly number[]
+	/** The records of the lines, without `$gap` records. */
 	readonly records: readonly LogRecord[]
+	/** For each of these records, the offset after its last byte. */
+	readonly ends: readonly number[]
 	/** Number of bytes that were accepted. */
 	offset: number
 }
@@ -35,6 +36,7 @@ export class LineQueue {
 	/** Index of the oldest line. Earlier slots were removed. */
 	#first = 0
 	#bytes = 0
+	#records = 0
 	#chunk: Chunk | undefined
 	#gap: GapData | undefined
 	#gapEpoch = 1
@@ -45,10 +47,10 @@ export class LineQueue {
 		this.#gapLine = gapLine
 	}
 
-	/** Number of lines that are not completely written. */
+	/** Number of records whose lines are not completely written. `$gap` records are not counted. */
 	get count(): number {
 		const { ends = [], offset = 0 } = this.#chunk ?? {}
-		return this.#lines.length - this.#first + ends.filter((end) => end > offset).length
+		return this.#records + ends.filter((end) => end > offset).length
 	}
 
 	/** Number of bytes that are not written. */
@@ -76,6 +78,7 @@ export class LineQueue {
 		else {
 			this.#lines.push({ record, text, bytes })
 			this.#bytes += bytes
+			if (!isGap(record)) this.#records += 1
 		}
 		for (const each of dropped) this.#gap = widened(this.#gap, each)
 		if (dropped.length > 0) this.#gapEpoch = record.epoch
@@ -97,15 +100,19 @@ export class LineQueue {
 		while (this.#first < this.#lines.length && end < CHUNK_BYTES) {
 			const { record, text, bytes } = this.#shift()
 			texts.push(text)
-			records.push(record)
 			end += bytes
+			if (isGap(record)) continue
+			records.push(record)
 			ends.push(end)
 		}
 		this.#chunk = { bytes: Buffer.from(texts.join('')), ends, records, offset: 0 }
 		return this.#chunk
 	}
 
-	/** Moves past bytes of the chunk that were accepted. Returns the number of lines that are now complete. */
+	/**
+	 * Moves past bytes of the chunk that were accepted. Returns the number of records whose lines are now
+	 * complete.
+	 */
 	wrote(count: number): number {
 		const chunk = this.#chunk
 		if (chunk === undefined) return 0
@@ -119,7 +126,10 @@ export class LineQueue {
 	clear(): LogRecord[] {
 		const { ends = [], records = [], offset = 0 } = this.#chunk ?? {}
 		const unwritten = records.filter((_record, index) => ends[index]! > offset)
-		while (this.#first < this.#lines.length) unwritten.push(this.#shift().record)
+		while (this.#first < this.#lines.length) {
+			const { record } = this.#shift()
+			if (!isGap(record)) unwritten.push(record)
+		}
 		this.#chunk = undefined
 		this.#gap = undefined
 		return unwritten
@@ -129,6 +139,7 @@ export class LineQueue {
 		const line = this.#lines[this.#first]!
 		this.#first += 1
 		this.#bytes -= line.bytes
+		if (!isGap(line.record)) this.#records -= 1
 		if (this.#first * 2 > this.#lines.length) {
 			this.#lines = this.#lines.slice(this.#first)
 			this.#first = 0

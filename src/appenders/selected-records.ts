@@ -16,10 +16,12 @@ import { warn } from '../platform/diagnostics.ts'
 /** Number of uncommitted records that are tracked. Beyond it, the committed seq is a lower bound. */
 const TRACKED_MAX = 4_096
 
-/** A selected record: its seq in the loop, and its seq for the child. */
+/** A selected record that the child may not have committed. */
 interface Tracked {
-	readonly loopSeq: number
+	/** Seq of the record for the child. */
 	readonly seq: number
+	/** Seq in the loop up to which every earlier selected record is committed if the tracked ones are. */
+	readonly committedBefore: number
 }
 
 export class SelectedRecords {
@@ -37,7 +39,6 @@ export class SelectedRecords {
 	#nextSeq: number
 	#tracked: Tracked[] = []
 	#lastLoopSeq: number
-	#committedLoopSeq: number
 
 	/** @param loopStart First seq and epoch of the loop. */
 	constructor(
@@ -53,7 +54,6 @@ export class SelectedRecords {
 		this.start = this.#isNumbered ? startOf(appender) : loopStart
 		this.#nextSeq = this.start.nextSeq
 		this.#lastLoopSeq = loopStart.nextSeq - 1
-		this.#committedLoopSeq = this.#lastLoopSeq
 	}
 
 	/** Returns the record for the child, or undefined if the child does not select it. */
@@ -64,9 +64,8 @@ export class SelectedRecords {
 			return undefined
 		}
 		const own = this.#isNumbered ? this.#renumbered(record) : record
-		if (this.#tracked.length >= TRACKED_MAX)
-			this.#tracked = this.#tracked.filter((_each, index) => index % 2 === 1)
-		this.#tracked.push({ loopSeq: record.seq, seq: own.seq })
+		if (this.#tracked.length >= TRACKED_MAX) this.#trackLess()
+		this.#tracked.push({ seq: own.seq, committedBefore: record.seq - 1 })
 		return own
 	}
 
@@ -74,9 +73,25 @@ export class SelectedRecords {
 	committedLoopSeq(committedSeq: number): number {
 		let count = 0
 		while (count < this.#tracked.length && this.#tracked[count]!.seq <= committedSeq) count += 1
-		if (count > 0) this.#committedLoopSeq = this.#tracked[count - 1]!.loopSeq
 		if (count > 0) this.#tracked.splice(0, count)
-		return this.#tracked.length === 0 ? this.#lastLoopSeq : this.#committedLoopSeq
+		return this.#tracked[0]?.committedBefore ?? this.#lastLoopSeq
+	}
+
+	/** Forgets every other record. The record after a forgotten one takes over its lower bound. */
+	#trackLess(): void {
+		const kept: Tracked[] = []
+		const last = this.#tracked.length - 1
+		let forgotten: Tracked | undefined
+		for (const [index, each] of this.#tracked.entries()) {
+			if (index % 2 === 1 && index < last) {
+				forgotten = each
+				continue
+			}
+			const { committedBefore } = forgotten ?? each
+			kept.push({ seq: each.seq, committedBefore })
+			forgotten = undefined
+		}
+		this.#tracked = kept
 	}
 
 	#isSelected(record: LogRecord): boolean {

@@ -251,15 +251,23 @@ export class TeeAppender implements LogChainAppender {
 	}
 
 	/**
-	 * Calls a listener each time a child that receives every record has begun a new file. Returns a function
+	 * Calls a listener with the first seq of a new file each time a child that receives every record has begun
+	 * one. Returns a function
 	 * that ends the calls.
 	 */
-	onNewFile(listener: () => void): () => void {
+	onNewFile(listener: (firstSeq: number) => void): () => void {
 		const whole = this.#children.filter(({ selected }) => selected === undefined)
 		const undo = whole.map(({ appender }) => onNewFileOf(appender, listener))
 		return () => {
 			for (const each of undo) each()
 		}
+	}
+
+	/** Whether a child that receives every record begins new files. */
+	get rotates(): boolean {
+		return this.#children.some(
+			({ appender, selected }) => selected === undefined && propertyOf(appender, 'rotates') === true,
+		)
 	}
 
 	/** Returns the statistics of the queue and of each child. */

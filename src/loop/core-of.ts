@@ -52,6 +52,7 @@ export class ScopedCore {
 	}
 
 	close(): Promise<void> {
+		if (this.isRoot && !this.scope.closed) this.core.announceClose()
 		this.scope.closed = true
 		if (this.isRoot) return this.core.close()
 		this.#childClosing ??= this.core.syncWithin()

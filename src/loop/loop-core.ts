@@ -14,6 +14,7 @@ import {
 	startOf,
 } from '../appender.ts'
 import { within } from '../guard/promises.ts'
+import { attempt, propertyOf } from '../guard/values.ts'
 import { MeshChainError } from '../model/errors.ts'
 import { type LogFilter, matches, resolveFilter } from '../model/filter.ts'
 import { BATCH_BYTES_MAX, BATCH_RECORDS_MAX } from '../model/limits.ts'
@@ -44,6 +45,7 @@ export class LoopCore implements SubscriptionHost {
 	readonly #hooks: Hooks
 	readonly #builder: RecordBuilder
 	readonly #appender: LogChainAppender
+	readonly #closeListeners = new Set<() => void>()
 	readonly #ring: Ring
 	readonly #outbox: Outbox
 	readonly #losses: RingLosses
@@ -110,8 +112,25 @@ export class LoopCore implements SubscriptionHost {
 		return this.#hooks.now()
 	}
 
+	/** Whether any write of the appender can begin a new file. */
+	get rotates(): boolean {
+		return propertyOf(this.#appender, 'rotates') === true
+	}
+
+	/** Calls a listener when the loop is about to close. Returns a function that removes the listener. */
+	beforeClose(listener: () => void): () => void {
+		this.#closeListeners.add(listener)
+		return () => void this.#closeListeners.delete(listener)
+	}
+
+	/** Calls the listeners for the close, which may still publish. Does nothing if the loop is closed. */
+	announceClose(): void {
+		if (this.#closing !== undefined) return
+		for (const listener of this.#closeListeners) attempt(listener, undefined)
+	}
+
 	/** Calls a listener each time the appender has begun a new file. Returns a function that ends the calls. */
-	onNewFile(listener: () => void): () => void {
+	onNewFile(listener: (firstSeq: number) => void): () => void {
 		return onNewFileOf(this.#appender, listener)
 	}
 

@@ -14,6 +14,7 @@ import { DATA_BYTES_MAX } from '../model/limits.ts'
 import type { CheckpointRecord, SessionRecord } from '../model/own-events.ts'
 import { isOwnKind, type LogRecord } from '../model/record.ts'
 import { warn } from '../platform/diagnostics.ts'
+import { onExit } from '../platform/exit-hook.ts'
 import { counted } from '../text/numbers.ts'
 import { type Checkpoint, checkTime, type EventSlice, type Session } from './session.ts'
 import { SessionMemory } from './session-memory.ts'
@@ -71,13 +72,14 @@ export class Recorder {
 	/** Identifies this recorder in its session records. */
 	readonly #id = randomUUID()
 	#session: SessionMemory | undefined
-	/** Newest checkpoint of the active session in the chain. */
-	#newest: Checkpoint | undefined
+	/** Newest checkpoints of the active session in the chain, from the last one that is in a file. */
+	#published: Checkpoint[] = []
 	/** Seq of the newest record that repeats a checkpoint. */
 	#repeatSeq = 0
-	/** Whether a file has begun without a checkpoint, so that the next event is followed by one. */
-	#isRepeatDue = false
-	#endNewFiles = () => {}
+	/** First seq of a file that has begun without a checkpoint, so that the next event is followed by one. */
+	#dueSeq: number | undefined
+	/** Removes the listeners for new files and for the end of the loop and the process. */
+	#unlisten = () => {}
 	#saidTooMany = false
 	/**
 	 * Seq of the newest record that the session has processed. Each record is processed exactly once, in order.
@@ -130,7 +132,7 @@ export class Recorder {
 		const session = this.#known()
 		if (session === undefined || !this.isActive) return undefined
 		this.#loop.off('*', this.#onRecord)
-		this.#endNewFiles()
+		this.#unlisten()
 		session.stoppedMs = Date.now()
 		const { id, nextIndex } = session
 		const published = this.#publish({ action: 'stop', recorder: this.#id, session: id, nextIndex })
@@ -171,10 +173,7 @@ export class Recorder {
 			seq: record?.seq ?? 0,
 		})
 		session.addCheckpoint(checkpoint)
-		if (record !== undefined) {
-			this.#newest = checkpoint
-			this.#isRepeatDue = false
-		}
+		if (record !== undefined) this.#keep(checkpoint)
 		return checkpoint
 	}
 
@@ -253,24 +252,37 @@ export class Recorder {
 		if (session === undefined || !this.isActive) return
 		if (record.seq === this.#seenSeq + 1) this.#see(session, record)
 		else this.#known()
-		if (this.#isRepeatDue && !isOwnKind(record.kind)) this.#repeat(session)
+		if (this.#dueSeq !== undefined && !isOwnKind(record.kind)) this.#repeat(session, this.#dueSeq)
 	}
 
-	readonly #onNewFile = (): void => {
+	readonly #onNewFile = (firstSeq: number): void => {
 		const session = this.#known()
 		if (session === undefined || !this.isActive) return
 		// If the repeated checkpoint itself fills a file, repeating it again would never end.
-		if (this.#loop.stats().lastSeq === this.#repeatSeq) this.#isRepeatDue = true
-		else this.#repeat(session)
+		if (this.#loop.stats().lastSeq === this.#repeatSeq) this.#dueSeq = firstSeq
+		else this.#repeat(session, firstSeq)
 	}
 
 	/**
-	 * Publishes the newest checkpoint again, with the events that follow it. A file that retention keeps then
-	 * contains everything that the state at its records depends on.
+	 * Before the loop or the process ends, repeats the checkpoint if the last records may begin a file, because
+	 * nothing can be published after they are written.
 	 */
-	#repeat(session: SessionMemory): void {
-		this.#isRepeatDue = false
-		const newest = this.#newest
+	readonly #beforeEnd = (): void => {
+		const { core } = coreOf(this.#loop)
+		if (core.closed || !core.rotates || !this.isActive) return
+		const { committedSeq } = this.#loop
+		const isWritten = committedSeq >= this.#loop.stats().lastSeq
+		if (!isWritten || this.#dueSeq !== undefined)
+			this.#repeat(this.#known()!, this.#dueSeq ?? committedSeq + 1)
+	}
+
+	/**
+	 * Publishes the newest checkpoint before a seq again, with the events that follow it. The file that begins
+	 * with that seq, together with later files, then contains everything that the states in it depend on.
+	 */
+	#repeat(session: SessionMemory, firstSeq: number): void {
+		this.#dueSeq = undefined
+		const newest = this.#published.findLast(({ seq }) => seq < firstSeq) ?? this.#published[0]
 		if (newest === undefined) return
 		const { events, missing } = session.range(newest.eventIndex, Number.POSITIVE_INFINITY)
 		const texts = events.map(({ record }) => recordToJson(record))
@@ -288,9 +300,17 @@ export class Recorder {
 
 	#begin(session: SessionMemory): LogRecord | undefined {
 		this.#session = session
-		this.#newest = undefined
-		this.#isRepeatDue = false
-		this.#endNewFiles = coreOf(this.#loop).core.onNewFile(this.#onNewFile)
+		this.#published = []
+		this.#dueSeq = undefined
+		const { core } = coreOf(this.#loop)
+		const undo = [
+			core.onNewFile(this.#onNewFile),
+			core.beforeClose(this.#beforeEnd),
+			onExit('loop', this.#beforeEnd),
+		]
+		this.#unlisten = () => {
+			for (const each of undo) each()
+		}
 		// Records that were published before the session, but are delivered later, do not belong to it.
 		this.#seenSeq = this.#loop.stats().lastSeq
 		this.#loop.on('*', this.#onRecord)
@@ -316,6 +336,16 @@ export class Recorder {
 		this.#seenSeq = record.seq
 		if (isOwnKind(record.kind)) return
 		session.add(record.chainPending ? Object.freeze({ ...record, chainPending: false }) : record)
+	}
+
+	/** Remembers a published checkpoint, and forgets those that no new file can need. */
+	#keep(checkpoint: Checkpoint): void {
+		const { committedSeq } = this.#loop
+		const inFile = this.#published.findLastIndex(({ seq }) => seq <= committedSeq)
+		const first = Math.max(inFile, this.#published.length - this.#bounds.checkpointsMax)
+		this.#published = [...this.#published.slice(Math.max(0, first)), checkpoint]
+		// A checkpoint that directly follows the beginning of a file needs no repetition.
+		this.#dueSeq = undefined
 	}
 
 	#sayTooMany(session: string, events: number): void {

@@ -152,7 +152,7 @@ async function startFor(
 	for await (const { record, data } of checkpointsIn(chain, { toSeq, reverse: true })) {
 		if (isWanted?.(checkpointOf(record, data)) ?? true) return startAt(record, data)
 	}
-	if (!(await lacksStart(chain))) return undefined
+	if (!(await lacksRecordsBefore(chain, toSeq))) return undefined
 	for await (const { record, data } of checkpointsIn(chain, { fromSeq: toSeq + 1 })) {
 		const repeatsEarlier = data.repeats !== undefined && data.repeats.seq <= toSeq
 		if (repeatsEarlier && (isWanted?.(checkpointOf(record, data)) ?? true)) return startAt(record, data)
@@ -164,8 +164,9 @@ function startAt({ seq }: LogRecord, { state, repeats }: CheckpointRecord): Fold
 	return { state, events: repeats === undefined ? [] : repeats.events.map(recordFromJson), seq }
 }
 
-async function lacksStart(chain: Chain): Promise<boolean> {
-	for await (const first of chain.records({ limit: 1 })) return isGap(first)
+/** Returns whether the chain begins with a gap that ends before a seq. */
+async function lacksRecordsBefore(chain: Chain, seq: number): Promise<boolean> {
+	for await (const first of chain.records({ limit: 1 })) return isGap(first) && first.seq < seq
 	return false
 }
 

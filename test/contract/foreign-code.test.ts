@@ -8,7 +8,7 @@ import { PassThrough, type Readable } from 'node:stream'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { LogChainAppender } from '../../src/appender.ts'
 import { BufferingAppender } from '../../src/appenders/buffering.ts'
-import { ConsoleAppender } from '../../src/appenders/console.ts'
+import { ConsoleAppender } from '../../src/appenders/console-appender.ts'
 import { TeeAppender } from '../../src/appenders/tee.ts'
 import type { Chain } from '../../src/chain/chain.ts'
 import { openChain } from '../../src/chain/read/open-chain.ts'
@@ -816,10 +816,9 @@ const SEAMS: Readonly<
 		},
 	},
 	...Object.fromEntries(
-		['committedSeq', 'durability', 'failure', 'closeTimeoutMs', 'closeSyncs', 'constructor'].map((name) => [
-			`the property ${name} of an appender`,
-			{ covers: [name], run: withProperty(name) },
-		]),
+		['committedSeq', 'durability', 'failure', 'closeTimeoutMs', 'closeSyncs', 'rotates', 'constructor'].map(
+			(name) => [`the property ${name} of an appender`, { covers: [name], run: withProperty(name) }],
+		),
 	),
 }
 

@@ -1,4 +1,5 @@
 /** A recorder repeats its newest checkpoint in each file, so that retention leaves stateAt a start. */
+import { join } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
@@ -6,6 +7,7 @@ import { TeeAppender } from '../../src/appenders/tee.ts'
 import { FileChainAppender, type LogRecord, MeshLoop, NoOpAppender, openChain } from '../../src/index.ts'
 import { openSession, Recorder, stateAt } from '../../src/recorder/index.ts'
 import { SEED } from '../support/counts.ts'
+import { runModule } from '../support/process.ts'
 import { collect } from '../support/records.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 import { heardWarnings } from '../support/warnings.ts'
@@ -67,6 +69,35 @@ describe('after retention', () => {
 		)
 		expect(removed).toBeGreaterThan(0)
 	})
+
+	test.each(['loop.close()', 'process.exit(0)'])(
+		'the state is right if %s follows a burst that fills several files',
+		async (end) => {
+			const path = join(temporaryFolder(), 'node.chain')
+			const source = `
+				import { FileChainAppender, MeshLoop } from './dist/index.js'
+				import { Recorder } from './dist/recorder/index.js'
+				const retain = { records: 100 }
+				const loop = new MeshLoop(new FileChainAppender(process.argv[1], { rotateRecords: 25, retain }))
+				const recorder = new Recorder(loop)
+				recorder.start()
+				recorder.checkpoint(0)
+				for (let index = 0; index < 1000; index++) loop.emit('event', index)
+				${end}
+			`
+			expect(await runModule(source, [path])).toMatchObject({ status: 0, stderr: '' })
+			await using chain = await openChain(path)
+			let count = 0
+			for await (const { kind, data, seq } of chain.records()) {
+				if (kind !== 'event') continue
+				const index = data as number
+				expect(await stateAt(chain, { seq }, { fold, initial: 0 })).toBe((index * (index + 1)) / 2)
+				count++
+			}
+			expect(count).toBeGreaterThan(0)
+			expect(count).toBeLessThan(1000)
+		},
+	)
 
 	test('a repeated checkpoint is not listed, and the session is found', async () => {
 		const path = `${temporaryFolder()}/node.chain`

@@ -79,11 +79,13 @@ export class FileChainAppender implements LogChainAppender {
 	readonly #options: ResolvedFileChainOptions
 	/** Whether a write can start a sync. */
 	readonly #syncsItself: boolean
-	/** Whether the live file has bounds. */
-	readonly #rotates: boolean
+	/** Whether the live file has bounds, so that the chain continues in a new file when it is full. */
+	readonly rotates: boolean
 	readonly #maintenance: Maintenance
 	readonly #forgetExit: () => void
-	readonly #fileListeners = new Set<{ readonly listener: () => void }>()
+	readonly #fileListeners = new Set<{ readonly listener: (firstSeq: number) => void }>()
+	/** First seq of the oldest file that has begun since the listeners were last called. */
+	#begunSeq: number | undefined
 	#turnScheduled = false
 	readonly #retry = new RetrySchedule(
 		() => {
@@ -110,7 +112,7 @@ export class FileChainAppender implements LogChainAppender {
 		const { fs, durability, mode, pendingBytesMax, clock, onDamage, lockWaitMs, rotate, retain } =
 			this.#options
 		this.#syncsItself = durability === 'disk' || this.#options.policy !== undefined
-		this.#rotates = Object.values(this.#options.rotate).some((bound) => bound !== Number.POSITIVE_INFINITY)
+		this.rotates = Object.values(this.#options.rotate).some((bound) => bound !== Number.POSITIVE_INFINITY)
 		this.path = writablePath(path, fs)
 		this.closeTimeoutMs = this.#options.closeTimeoutMs
 		this.#writer = new ChainWriter(this.path, {
@@ -123,7 +125,7 @@ export class FileChainAppender implements LogChainAppender {
 			keepUnsynced: durability === 'disk',
 			rotate,
 			retain,
-			begun: () => this.#onBegun(),
+			begun: (firstSeq) => this.#onBegun(firstSeq),
 		})
 		this.#forgetExit = onExit('chain', (exitCode) => this.#onExit(exitCode))
 		this.#reportRecovery(this.#writer.recovery)
@@ -231,10 +233,11 @@ export class FileChainAppender implements LogChainAppender {
 	}
 
 	/**
-	 * Calls a listener each time the chain has continued in a new file, for example after a rotation, in a
-	 * later microtask. Errors of the listener are ignored. Returns a function that ends the calls.
+	 * Calls a listener with the first seq of a new file each time the chain has continued in one, for example
+	 * after a rotation, in a later microtask. Errors of the listener are ignored. Returns a function that
+	 * ends the calls.
 	 */
-	onNewFile(listener: () => void): () => void {
+	onNewFile(listener: (firstSeq: number) => void): () => void {
 		const entry = { listener }
 		this.#fileListeners.add(entry)
 		return () => void this.#fileListeners.delete(entry)
@@ -256,11 +259,14 @@ export class FileChainAppender implements LogChainAppender {
 	}
 
 	/** Calls the listeners later, because they may publish while the writer is at work. */
-	#onBegun(): void {
-		if (this.#fileListeners.size === 0) return
+	#onBegun(firstSeq: number): void {
+		if (this.#fileListeners.size === 0 || this.#begunSeq !== undefined) return
+		this.#begunSeq = firstSeq
 		queueMicrotask(() => {
+			this.#begunSeq = undefined
 			if (this.#closing !== undefined) return
-			for (const { listener } of this.#fileListeners) discard(attempt<unknown>(() => listener(), undefined))
+			for (const { listener } of this.#fileListeners)
+				discard(attempt<unknown>(() => listener(firstSeq), undefined))
 		})
 	}
 
@@ -310,7 +316,7 @@ export class FileChainAppender implements LogChainAppender {
 			this.#recovered()
 			if (this.#syncsItself) this.#syncAsPromised()
 		}
-		if (this.#rotates) this.#maintenance.whenDue()
+		if (this.rotates) this.#maintenance.whenDue()
 		return true
 	}
 

@@ -14,6 +14,9 @@ export interface WriterOptions {
 	readonly keepUnsynced: boolean
 	readonly rotate: FileBounds
 	readonly retain: Retention
-	/** Called when the chain continues in a new file, while the writer is at work. Must not throw. */
-	readonly begun?: () => void
+	/**
+	 * Called with the first seq of a new file when the chain continues in it, while the writer is at work. Must
+	 * not throw.
+	 */
+	readonly begun?: (firstSeq: number) => void
 }

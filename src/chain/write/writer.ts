@@ -409,7 +409,7 @@ export class ChainWriter {
 		// Nothing in the file counts as on disk until its directory entry has been synced.
 		if (file.poison !== undefined) throw this.#syncError(file.poison)
 		this.#writeWatermark()
-		this.#options.begun?.()
+		this.#options.begun?.(file.identity.firstSeq)
 	}
 
 	#writeWatermark(): void {
