@@ -107,7 +107,8 @@ function checkInput(invocation: Invocation, terminal: Terminal): void {
 	const file = shellWord(invocation.file)
 	throw usage(
 		'stdin is a terminal: pipe the output of a program into record, as in ' +
-			`node app.js | mesh-chain record ${file}, or name the program: mesh-chain record ${file} -- node app.js`,
+			`node app.js | mesh-chain record ${file}, or name the program, as in ` +
+			`mesh-chain record ${file} -- node app.js`,
 	)
 }
 

@@ -453,7 +453,7 @@ function headerOf(item: unknown): readonly [unknown, unknown] {
 	return [name, isCredential(name) ? WITHHELD : value]
 }
 
-/** Returns an object with the fields of an error, in which the parts that may contain secrets are replaced. */
+/** Returns the fields of an error, in which the parts that may contain secrets are replaced. */
 function withParts(error: Error, keys: readonly string[]): object {
 	const parts = errorParts(error, keys)
 	if (parts === undefined) return error

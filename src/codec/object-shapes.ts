@@ -22,6 +22,8 @@ export type Encode = (
 /** The generated functions of a shape. */
 export interface ObjectFunctions {
 	readonly create: Create
+	/** Whether `Object.keys` returns the keys of a created object in the order of the shape. */
+	readonly isOrdered: boolean
 	/** Generated when an object of the shape is first encoded. */
 	encode: Encode | undefined
 }
@@ -30,6 +32,8 @@ export type ObjectShape = Shape<ObjectFunctions>
 
 export const objectShapes = new Shapes<ObjectFunctions>((keys) => ({
 	create: generateCreate(keys),
+	// An object lists keys that are indexes first.
+	isOrdered: !keys.some((key) => /^\d+$/.test(key)),
 	encode: undefined,
 }))
 
@@ -66,51 +70,36 @@ export function leaveShape(place: number, object: object, shape: ObjectShape | u
 export const REMOVED = Symbol('removed')
 
 /**
- * Returns a frozen copy of a canonical object with other values for some of its keys. The copy replaces the
- * object in the newest copy, so that it is encoded as fast.
+ * Returns a frozen copy of a canonical object with other values. The copy replaces the object in the newest
+ * copy, so that it is encoded as fast.
  *
- * @param values The values for `keys`, in the same order.
+ * @param values A value for each key, in the order of `Object.keys`.
+ * @param isShorter Whether a value is {@link REMOVED}.
  */
-export function renewObject(
-	object: Readonly<Record<string, unknown>>,
-	keys: readonly string[],
-	values: readonly unknown[],
-): object {
+export function renewObject(object: object, values: readonly unknown[], isShorter: boolean): object {
 	const place = objects.indexOf(object)
+	if (isShorter) return renewShorter(place, Object.keys(object), values)
 	const shape = place < 0 ? NO_SHAPE : shapes[place]!
-	const hasSameKeys = !values.includes(REMOVED)
-	const create = hasSameKeys ? shape.generated?.create : undefined
-	const renewed =
-		create === undefined
-			? renewAny(object, keys, values)
-			: create(renewedValues(object, shape, keys, values), 0)
-	if (place >= 0) leaveShape(place, renewed, hasSameKeys ? shape : undefined)
+	const { generated } = shape
+	const renewed = generated?.isOrdered ? generated.create(values, 0) : createAny(Object.keys(object), values)
+	if (place >= 0) leaveShape(place, renewed, shape)
 	return renewed
 }
 
-function renewedValues(
-	object: Readonly<Record<string, unknown>>,
-	shape: ObjectShape,
-	keys: readonly string[],
-	values: readonly unknown[],
-): readonly unknown[] {
-	return shape.keys.map((key) => {
-		const at = keys.indexOf(key)
-		return at < 0 ? object[key] : values[at]
-	})
+function renewShorter(place: number, keys: readonly string[], values: readonly unknown[]): object {
+	const kept = keys.filter((_key, index) => values[index] !== REMOVED)
+	const keptValues = values.filter((value) => value !== REMOVED)
+	const shape = shapeOf(kept)
+	const functions = functionsOf(shape)
+	const renewed = functions === undefined ? createAny(kept, keptValues) : functions.create(keptValues, 0)
+	if (place >= 0) leaveShape(place, renewed, shape)
+	return renewed
 }
 
-function renewAny(
-	object: Readonly<Record<string, unknown>>,
-	keys: readonly string[],
-	values: readonly unknown[],
-): object {
-	const renewed: Record<string, unknown> = { ...object }
-	for (const [at, key] of keys.entries()) {
-		if (values[at] === REMOVED) delete renewed[key]
-		else renewed[key] = values[at]
-	}
-	return Object.freeze(renewed)
+function createAny(keys: readonly string[], values: readonly unknown[]): object {
+	const object: Record<string, unknown> = {}
+	for (let index = 0; index < keys.length; index++) object[keys[index]!] = values[index]
+	return Object.freeze(object)
 }
 
 /** Begins to encode a value that may be the newest copy. */

@@ -4,7 +4,7 @@
  * objects are recognised by their properties, because any framework or client may define their classes, and
  * `node:http` is not loaded.
  */
-import { isInstance, isPlainObject, propertyOf } from '../guard/values.ts'
+import { attempt, isInstance, isPlainObject, propertyOf } from '../guard/values.ts'
 import { tagOf } from './object-class.ts'
 
 /** Stands for a value that is withheld. The copier replaces it by a marker. */
@@ -60,7 +60,7 @@ export function isTransport(value: object): boolean {
 	return 'pipe' in value && ('_readableState' in value || '_writableState' in value)
 }
 
-/** Returns the parts of a request that may be recorded. The request may be of any class, or a plain object. */
+/** Returns the parts of a request that may be recorded. The request can be of any class or a plain object. */
 export function requestForm(request: unknown, withQuery = false): RequestForm {
 	const id = propertyOf(request, 'id')
 	const method = textOf(propertyOf(request, 'method'))
@@ -135,6 +135,18 @@ export function withoutUser(url: string): string {
 	return url.replace(/^((?:[a-z][a-z\d+.-]*:)?[/\\]{2})[^/\\?#]*@/i, `$1${WITHHELD_USER}`)
 }
 
+/** Returns a text in which addresses have neither user information nor a query. */
+export function withoutQueries(text: string): string {
+	return text.replaceAll(/\b[a-z][a-z\d+.-]{0,20}:\/\/[^\s"'<>`]+/gi, (url) => shownUrl(url))
+}
+
+/** Returns the message of an error. Addresses in an error of HTTP have neither users nor queries. */
+export function shownMessage(error: unknown, message: string): string {
+	if (!message.includes('://') || !isObject(error)) return message
+	const keys = attempt<readonly string[]>(() => Object.keys(error as object), [])
+	return errorParts(error as object, keys) === undefined ? message : withoutQueries(message)
+}
+
 /**
  * Returns the result of `toJSON` without credentials. A `URL` loses its user information, and the headers of
  * some clients have a `toJSON` method.
@@ -159,7 +171,12 @@ const HTTP_PARTS: readonly string[] = [
 	...['request', 'req', 'response', 'res', 'headers', 'rawHeaders', 'rawPacket', 'socket'],
 ]
 
-const PARTS: ReadonlySet<string> = new Set([...WITHHELD_PARTS, ...REQUEST_PARTS, ...RESPONSE_PARTS])
+/** A field that only the errors of node-fetch have. */
+const OF_NODE_FETCH = 'erroredSysCall'
+const PARTS: ReadonlySet<string> = new Set([
+	...[...WITHHELD_PARTS, ...REQUEST_PARTS, ...RESPONSE_PARTS],
+	OF_NODE_FETCH,
+])
 
 /**
  * Returns the fields of an error of HTTP that are not recorded as they are, with their replacements. Returns
@@ -170,6 +187,10 @@ const PARTS: ReadonlySet<string> = new Set([...WITHHELD_PARTS, ...REQUEST_PARTS,
 export function errorParts(error: object, keys: readonly string[]): ReadonlyMap<string, unknown> | undefined {
 	if (!keys.some((key) => PARTS.has(key)) || !isOfHttp(error, keys)) return undefined
 	const parts = new Map<string, unknown>()
+	for (const key of ['message', 'stack']) {
+		const text = propertyOf(error, key)
+		if (typeof text === 'string' && text.includes('://')) parts.set(key, withoutQueries(text))
+	}
 	for (const key of keys) {
 		const value = propertyOf(error, key)
 		if (REQUEST_PARTS.includes(key)) parts.set(key, formOr(requestForm, value))
@@ -187,6 +208,7 @@ function isOfHttp(error: object, keys: readonly string[]): boolean {
 			(key) => keys.includes(key) && isObject(propertyOf(propertyOf(error, key), 'headers')),
 		) ||
 		'isAxiosError' in error ||
+		keys.includes(OF_NODE_FETCH) ||
 		(typeof code === 'string' && code.startsWith('HPE_')) ||
 		(statusOf(error) !== undefined && keys.some((key) => WITHHELD_PARTS.includes(key)))
 	)
@@ -206,7 +228,7 @@ function isFunction(value: unknown): boolean {
 	return typeof value === 'function'
 }
 
-/** Returns whether a value can contain a secret. The error that caused another error is copied as an error. */
+/** Returns whether a value can contain a secret. An error in a field is copied as an error. */
 function isLarge(value: unknown): boolean {
 	if (typeof value === 'string') return value !== ''
 	return (isObject(value) && !isInstance(value, Error)) || isFunction(value)

@@ -124,7 +124,7 @@ class Call {
 		this.message ??= messageOfError(this.#error)
 	}
 
-	/** Formats a text with the arguments that its placeholders use, and removes these arguments from the rest. */
+	/** Formats a text with the arguments that its placeholders use, and removes them from the rest. */
 	#formatted(text: string): string {
 		if (this.#rest.length === 0 || !text.includes('%')) return text
 		const used: unknown[] = []

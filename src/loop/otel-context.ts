@@ -10,7 +10,7 @@ import { MeshChainError } from '../model/errors.ts'
 import type { ScopeFields } from './options.ts'
 
 /** The part of `@opentelemetry/api` that {@link otelContext} calls. */
-export interface OtelTraceApi {
+export interface OtelContextApi {
 	/** Returns the active span. */
 	getActiveSpan(): { spanContext(): { readonly traceId: string; readonly spanId: string } } | undefined
 }
@@ -38,7 +38,7 @@ const SPAN_ID = /^(?!0+$)[\da-f]{16}$/
  * ```
  */
 export function otelContext(
-	api?: OtelTraceApi | { readonly trace: OtelTraceApi },
+	api?: OtelContextApi | { readonly trace: OtelContextApi },
 ): () => ScopeFields | undefined {
 	const activeSpan = api === undefined ? registeredSpan : givenSpan(api)
 	return () => {

@@ -1,4 +1,5 @@
 /** Opt-in: records the exception that ends the process. */
+import { shownMessage } from '../codec/web-object.ts'
 import { errorNameOf, messageOf } from '../guard/values.ts'
 import { coreOf } from './core-of.ts'
 import type { MeshLoop } from './mesh-loop.ts'
@@ -32,5 +33,5 @@ export function recordCrashes(loop: MeshLoop): () => void {
  * type of the value replaces the error name.
  */
 function nameAndMessage(thrown: unknown): string {
-	return `${errorNameOf(thrown)}: ${messageOf(thrown)}`
+	return `${errorNameOf(thrown)}: ${shownMessage(thrown, messageOf(thrown))}`
 }

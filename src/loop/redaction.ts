@@ -51,7 +51,8 @@ export class Redaction {
 		const { value } = data
 		const { start } = this.#states
 		const redacted = kind.startsWith('$') ? this.#ownPayload(value, start) : this.#walk(value, start)
-		return redacted === value ? data : { ...data, value: redacted, bytes: this.#bytes }
+		if (redacted === value) return data
+		return { value: redacted, bytes: this.#bytes, markers: data.markers, replaced: data.replaced }
 	}
 
 	#ownPayload(value: unknown, state: PathState): unknown {
@@ -66,9 +67,11 @@ export class Redaction {
 	}
 
 	#fields(object: Record<string, unknown>, state: PathState, only?: readonly string[]): unknown {
-		let keys: string[] | undefined
 		let values: unknown[] | undefined
+		let isShorter = false
+		let index = -1
 		for (const key in object) {
+			index++
 			if (only !== undefined && !only.includes(key)) continue
 			const field = object[key]
 			let renewed: unknown
@@ -79,12 +82,11 @@ export class Redaction {
 				renewed = this.#at(key, field, next)
 			}
 			if (Object.is(renewed, field)) continue
-			keys ??= []
-			values ??= []
-			keys.push(key)
-			values.push(renewed)
+			values ??= Object.values(object)
+			values[index] = renewed
+			if (renewed === REMOVED) isShorter = true
 		}
-		return keys === undefined ? object : renewObject(object, keys, values!)
+		return values === undefined ? object : renewObject(object, values, isShorter)
 	}
 
 	#elements(array: readonly unknown[], state: PathState): readonly unknown[] {

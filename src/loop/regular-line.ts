@@ -5,6 +5,7 @@
  * with a value that it cannot have, become part of the data, under their own name.
  */
 import { marker } from '../codec/canonical.ts'
+import { shownMessage } from '../codec/web-object.ts'
 import { isTime } from '../guard/clock.ts'
 import { hush } from '../guard/hush.ts'
 import { show } from '../guard/show.ts'
@@ -236,7 +237,7 @@ export function isError(value: unknown): value is Error {
 
 /** Returns the message of an error, or its name if it has no message. */
 export function messageOfError(error: Error): string {
-	const message = messageOf(error)
+	const message = shownMessage(error, messageOf(error))
 	return message === '' ? errorNameOf(error) : message
 }
 

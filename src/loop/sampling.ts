@@ -20,7 +20,7 @@ export interface SamplingRule {
 export interface RateLimit {
 	/** Maximum number of lines per second on average; a number above 0. */
 	readonly perSecond: number
-	/** Maximum number of lines at once, after a pause. Whole number from 1. Default: `perSecond`, rounded up. */
+	/** Maximum number of lines at once. Whole number from 1. Default: `perSecond`, rounded up. */
 	readonly burst?: number | undefined
 	/** Highest level to which the limit applies. Default: `'info'`. */
 	readonly levelMax?: LogLevelInput | undefined

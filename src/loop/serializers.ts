@@ -74,7 +74,9 @@ export class Serializers {
 	}
 }
 
-/** Returns a copy of the fields. If one of them throws, all are read later, so that only it becomes a marker. */
+/**
+ * Returns a copy of the fields. If one throws, all are read later, so that only that one becomes a marker.
+ */
 function copyOf(data: Fields): Record<string, unknown> {
 	try {
 		return { ...data }

@@ -1,5 +1,5 @@
 /** Ready-made serializers for requests, responses and errors. */
-import { requestForm, responseForm } from '../codec/web-object.ts'
+import { requestForm, responseForm, withoutQueries } from '../codec/web-object.ts'
 import { hush } from '../guard/hush.ts'
 import { attempt, isList, propertyOf } from '../guard/values.ts'
 import { checkBoolean, invalidOption } from '../model/check.ts'
@@ -80,8 +80,8 @@ export function responseSerializer(options: WebSerializerOptions = {}): Serializ
 /**
  * Returns a serializer for errors. It records the name, the message, the stack, `code`, `status` and
  * `statusCode`, the same fields of up to 16 nested causes and of the errors in an `AggregateError`, and the
- * named fields. No other field of an error is recorded, so an unknown client cannot add a secret. The message
- * and the stack are recorded as they are.
+ * named fields. No other field of an error is recorded, so an unknown client cannot add a secret. Addresses
+ * in these texts have neither user information nor a query.
  *
  * @throws {MeshChainError} `INVALID_OPTION`
  */
@@ -94,7 +94,7 @@ function errorForm(error: unknown, names: readonly string[], causesLeft: number)
 	if (!isObject(error)) return error
 	hush(error)
 	const form: Record<string, unknown> = {}
-	for (const name of names) form[name] = propertyOf(error, name)
+	for (const name of names) form[name] = shown(propertyOf(error, name))
 	const cause = propertyOf(error, 'cause')
 	const errors = propertyOf(error, 'errors')
 	if (causesLeft > 0) {
@@ -104,6 +104,10 @@ function errorForm(error: unknown, names: readonly string[], causesLeft: number)
 		}
 	}
 	return form
+}
+
+function shown(value: unknown): unknown {
+	return typeof value === 'string' ? withoutQueries(value) : value
 }
 
 function withHeaders(form: object, message: object, names: readonly string[]): object {

@@ -3,6 +3,7 @@
  * untrusted sources, so their fields can have any type here. All text is escaped, and every line after the
  * first is indented, so that a record cannot imitate another one.
  */
+import { FATAL, isFatal } from '../model/level.ts'
 import { BLACK_BOX_KIND, type BlackBoxLine } from '../model/own-events.ts'
 import {
 	isGap,
@@ -21,6 +22,8 @@ const INLINE_LENGTH_MAX = 100
 const BYTES_SHOWN_MAX = 16
 const DEPTH_SHOWN_MAX = 32
 const SPACE = printed` `
+/** Names under which loggers store the error of a record. */
+const ERROR_NAMES = ['error', 'err']
 /** Placeholder seq for a line that was never published. */
 const NO_SEQ = 0
 
@@ -38,8 +41,9 @@ export function prettyRecord(record: LogRecord, paint: Paint): Printable {
 	if (isGap(record)) return printed`${time} ${paint('yellow', printed`----- ${record.message} -----`)}\n`
 	const lines = heldLines(record)
 	if (lines !== undefined) return prettyBlackBox(record, lines, paint)
-	const level = paint(LEVEL_STYLES[record.level], record.level.toUpperCase().padEnd(5))
-	const { inline, below } = prettyData(record.data, paint)
+	const name = isFatal(record) ? FATAL : record.level
+	const level = paint(LEVEL_STYLES[record.level], name.toUpperCase().padEnd(5))
+	const { inline, below } = prettyData(record, paint)
 	const line = joined([time, level, headline(record, paint), inline, trailer(record, paint)], SPACE)
 	return printed`${line}\n${below.indented()}`
 }
@@ -119,15 +123,29 @@ function trailer({ daemonId, nodeId, origin, seq }: LogRecord, paint: Paint): Pr
 	return paint('dim', joined(parts, SPACE))
 }
 
-function prettyData(data: unknown, paint: Paint): { inline: Printable; below: Printable } {
+function prettyData(record: LogRecord, paint: Paint): { inline: Printable; below: Printable } {
 	const nothing = printable('')
-	if (data === undefined) return { inline: nothing, below: nothing }
-	const errors = errorsIn(data).map((error) => prettyError(error, paint))
+	const errors = errorsIn(record.data).map((error) => prettyError(error, paint))
+	const data = withoutShown(record)
+	if (data === undefined) return { inline: nothing, below: together(errors) }
 	const text = printable(inspectInline(data))
 	const isShort = text.width <= INLINE_LENGTH_MAX
 	if (isError(data)) return { inline: nothing, below: together(errors) }
 	if (isShort) return { inline: paint('dim', text), below: together(errors) }
 	return { inline: nothing, below: together([fieldLines(data, paint), ...errors]) }
+}
+
+/** Returns the data without what other parts of the text show: the level `fatal`, and the error. */
+function withoutShown(record: LogRecord): unknown {
+	const { data } = record
+	if (typeof data !== 'object' || data === null || Array.isArray(data) || isError(data)) return data
+	if (data instanceof Uint8Array || data instanceof Date) return data
+	const fields = Object.entries(data)
+	const isShown = ([name, value]: readonly [string, unknown]) =>
+		(name === 'level' && isFatal(record)) || (ERROR_NAMES.includes(name) && isError(value))
+	const left = fields.filter((field) => !isShown(field))
+	if (left.length === fields.length) return data
+	return left.length === 0 ? undefined : Object.fromEntries(left)
 }
 
 /** Formats long data with one field per line. */

@@ -74,7 +74,8 @@ describe('bounds', () => {
 		[['1MiB,2GiB'], 'accepts at most one size'],
 		[
 			['1year'],
-			'must be a size such as 64MiB, an age such as 7d, or a number of records such as 1000000records, not "1year"',
+			'must be a size such as 64MiB, an age such as 7d, or a number of records such as 1000000records, ' +
+				'not "1year"',
 		],
 		[['4095'], 'must be at least 4096 bytes, not "4095"'],
 		[['1KiB'], 'must be at least 4096 bytes, not "1KiB"'],

@@ -108,7 +108,6 @@ test('long data is shown below its message, one field per line, then the causes 
 	const { stdout } = await onTerminal(['dump', path, '--color', 'never'])
 	expect(stdout.split('\n').slice(1)).toEqual([
 		`    text: "${'x'.repeat(120)}"`,
-		'    error: TypeError: bad',
 		'    when: 1970-01-01T00:00:00.000Z',
 		'    big: 5n',
 		'    TypeError: bad',

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { Readable } from 'node:stream'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { canonicalise, MARKER_REASONS } from '../../src/codec/canonical.ts'
-import { shownUrl } from '../../src/codec/web-object.ts'
+import { shownMessage, shownUrl, withoutQueries } from '../../src/codec/web-object.ts'
 import {
 	AxiosHeaders,
 	axiosError,
@@ -218,6 +218,25 @@ describe('a URL', () => {
 		['https://host/a@b', 'https://host/a@b'],
 	])('of a request, %j, is shown as %j', (url, expected) => {
 		expect(shownUrl(url)).toBe(expected)
+	})
+})
+
+describe('texts', () => {
+	test('of errors of HTTP have addresses without users and queries', () => {
+		expect(withoutQueries(`GET https://u:${SECRET}@host/a?b=${SECRET} failed: see "http://x/y?z".`)).toBe(
+			'GET https://[withheld]@host/a?… failed: see "http://x/y?…".',
+		)
+		const error = Object.assign(new Error('POST http://x/a?b=1'), { response: {} })
+		expect([shownMessage(error, error.message), shownMessage(null, 'http://x/a?b')]).toEqual([
+			'POST http://x/a?…',
+			'http://x/a?b',
+		])
+		expect(formOf(new Error('http://x/a?b=1'))).toMatchObject({ message: 'http://x/a?b=1' })
+	})
+
+	test('of any length are searched in linear time', () => {
+		const text = 'a.'.repeat(130_000)
+		expect(withoutQueries(text)).toBe(text)
 	})
 })
 

@@ -47,6 +47,26 @@ test('a NestJS service in CommonJS, compiled by TypeScript 5.4 for node10, write
 	assert.equal(stdout, 'order.created 17\nclosed\n')
 })
 
+test('Fastify takes a loop as its logger, without secrets of requests', async () => {
+	const folder = project('fastify')
+	writeFileSync(join(folder, 'package.json'), JSON.stringify({ private: true, type: 'module' }))
+	await run(bin('tsc'), ['-p', folder], { cwd: folder })
+	const { stdout } = await run(process.execPath, ['out/main.mjs'], { cwd: folder })
+	assert.equal(
+		stdout,
+		[
+			'info incoming request req-1 /orders/7?…',
+			'info found req-1',
+			'info request completed req-1 200',
+			'info incoming request req-2 /fail',
+			'error no card req-2 /fail 500',
+			'info request completed req-2 500',
+			'false 0',
+			'',
+		].join('\n'),
+	)
+})
+
 test('webpack bundles it into one file that runs where nothing is installed', async () => {
 	const folder = project('webpack')
 	const elsewhere = mkdtempSync(join(HERE, '.tmp-'))

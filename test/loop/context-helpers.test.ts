@@ -2,7 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { afterEach, describe, expect, test } from 'vitest'
 import { asyncContext } from '../../src/loop/async-context.ts'
 import { MeshLoop } from '../../src/loop/mesh-loop.ts'
-import { type OtelTraceApi, otelContext } from '../../src/loop/otel-context.ts'
+import { type OtelContextApi, otelContext } from '../../src/loop/otel-context.ts'
 import { warnings } from './observed.ts'
 
 describe('asyncContext', () => {
@@ -66,7 +66,7 @@ describe('asyncContext', () => {
 const TRACE_ID = '4bf92f3577b34da6a3ce929d0e0e4736'
 const SPAN_ID = '00f067aa0ba902b7'
 
-const apiWith = (traceId: unknown, spanId: unknown): OtelTraceApi => ({
+const apiWith = (traceId: unknown, spanId: unknown): OtelContextApi => ({
 	getActiveSpan: () => ({ spanContext: () => ({ traceId, spanId }) as never }),
 })
 

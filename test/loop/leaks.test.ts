@@ -1,6 +1,6 @@
 /**
- * Publishes objects that carry a secret, with the redaction that docs/how-to/without-secrets.md describes, and
- * searches the bytes of the chain for the secret.
+ * Publishes objects that carry a secret, with the redaction that docs/how-to/without-secrets.md describes,
+ * and searches the bytes of the chain for the secret.
  */
 import { randomBytes } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
@@ -25,6 +25,7 @@ import {
 	fastifyRequest,
 	gotError,
 	koaRequest,
+	nodeFetchError,
 	receivedRequest,
 	sentRequest,
 	serverErrors,
@@ -80,6 +81,7 @@ const DATA: Readonly<Record<string, (secret: string) => unknown>> = {
 	'an error of Axios under a key': (s) => ({ failure: axiosError(s) }),
 	'an error of Axios without a response': (s) => ({ err: axiosError(s, false) }),
 	'an error of got': (s) => ({ error: gotError(s) }),
+	'an error of node-fetch': (s) => nodeFetchError(s),
 	'an error of superagent': (s) => ({ error: superagentError(s) }),
 	'an error of a response in undici': (s) => undiciErrors(s)[0],
 	'an error of a socket in undici': (s) => undiciErrors(s)[1],
@@ -160,6 +162,16 @@ const WAYS: Readonly<Record<string, (loop: MeshLoop, secret: string) => unknown>
 		const stop = recordCrashes(loop)
 		process.listeners('uncaughtExceptionMonitor').at(-1)?.(axiosError(s), 'uncaughtException')
 		stop()
+	},
+	'the message of an error of HTTP': (loop, s) => [loop.error(gotError(s)), loop.error(nodeFetchError(s))],
+	'the message of a crash by an error of HTTP': (loop, s) => {
+		const stop = recordCrashes(loop)
+		process.listeners('uncaughtExceptionMonitor').at(-1)?.(gotError(s), 'unhandledRejection')
+		stop()
+	},
+	'the message of an error in an error serializer': (loop, s) => {
+		const error = new Error(`cannot connect to https://user:${s}@example.com/a?token=${s}`)
+		return loop.info('failed', { err: error })
 	},
 	'a checkpoint': (loop, s) => {
 		const recorder = new Recorder(loop)

@@ -380,7 +380,7 @@ describe('export and import', () => {
 	test('import of other data creates no chain; lines out of order cause status 3', async () => {
 		const folder = temporaryFolder()
 		const path = join(folder, 'node.chain')
-		for (const content of ['plain text\nand more\n', Buffer.from([0x1f, 0x8b, 8, 0, 0x0a, 0xff])]) {
+		for (const content of ['{"half":\n# and a comment\n', Buffer.from([0x1f, 0x8b, 8, 0, 0x0a, 0xff])]) {
 			const file = join(folder, 'some.jsonl')
 			writeFileSync(file, content)
 			const { status, stderr } = await meshChain(['import', file, '--to', path])

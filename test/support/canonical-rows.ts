@@ -1,4 +1,5 @@
 /** The table of types in docs/FORMAT.md, row by row: the data passed in, and its canonical form. */
+import { createHash } from 'node:crypto'
 import { Agent } from 'node:http'
 import { Readable } from 'node:stream'
 import { runInNewContext } from 'node:vm'
@@ -122,7 +123,11 @@ export const CANONICAL_ROWS: readonly (readonly [string, unknown, unknown])[] = 
 			headers: marker('withheld'),
 		},
 	],
-	['streams', [Readable.from([]), new Agent()], [marker('not data'), marker('not data')]],
+	[
+		'streams',
+		[Readable.from([]), createHash('sha256'), new Agent()],
+		[marker('not data'), marker('not data'), marker('not data')],
+	],
 	['a URL with user information', new URL('http://a:b@localhost/'), 'http://[withheld]@localhost/'],
 	['search parameters', new URLSearchParams('page=2&sort=name'), { page: '2', sort: 'name' }],
 	[

@@ -1,6 +1,6 @@
 /**
- * Objects with the shapes that web frameworks and HTTP clients create, each with a secret in every place where
- * one can be. The packages themselves are not needed: only their shapes matter.
+ * Objects with the shapes that web frameworks and HTTP clients create, each with a secret in every place
+ * where one can be. The packages themselves are not needed: only their shapes matter.
  */
 import { IncomingMessage, ServerResponse } from 'node:http'
 import { Socket } from 'node:net'
@@ -206,9 +206,19 @@ export function gotError(secret: string): Error {
 		rawBody: Buffer.from(secret),
 		requestUrl: new URL(URL_WITH_SECRET(secret)),
 	})
-	const error = new Error('Response code 402 (Payment Required)')
+	const error = new Error(`Request failed with status code 402: POST ${URL_WITH_SECRET(secret)}`)
 	error.name = 'HTTPError'
 	return Object.assign(error, { code: 'ERR_NON_2XX_3XX_RESPONSE', options: new Options(), response })
+}
+
+/** An error of node-fetch, whose message contains the address. */
+export function nodeFetchError(secret: string): Error {
+	return Object.assign(new Error(`request to ${URL_WITH_SECRET(secret)} failed, reason: connect`), {
+		type: 'system',
+		errno: 'ECONNREFUSED',
+		code: 'ECONNREFUSED',
+		erroredSysCall: 'connect',
+	})
 }
 
 /** Errors of undici: of a response, of a socket, and of a parser. */

@@ -1,6 +1,6 @@
 /**
- * Keeps the files of a chain near their bounds. A rotation syncs the full file first, and a fast program writes
- * many times the bound of a small file during one sync. Such a file could exceed `retain` alone.
+ * Keeps the files of a chain near their bounds. A rotation syncs the full file first, and a fast program
+ * writes many times the bound of a small file during one sync. Such a file could exceed `retain` alone.
  */
 import { type FileChainAppender, type FileChainOptions, resolveFileChainOptions } from '../../chain/index.ts'
 import { wait } from '../../platform/wait.ts'

@@ -1,7 +1,7 @@
 /**
- * Creates the pipes for the output of a program. Node connects programs with sockets, and a program cannot open
- * a socket through `/dev/stdout` or `/dev/stderr`. Therefore, the pipes are named pipes whose names are removed
- * at once.
+ * Creates the pipes for the output of a program. Node connects programs with sockets, and a program cannot
+ * open a socket through `/dev/stdout` or `/dev/stderr`. Therefore, the pipes are named pipes whose names are
+ * removed at once.
  */
 import { spawnSync } from 'node:child_process'
 import { closeSync, constants, mkdtempSync, openSync, rmSync } from 'node:fs'

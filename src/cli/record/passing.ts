@@ -61,9 +61,10 @@ export class Passing {
 
 	/** Describes the bytes that were recorded but not passed on; empty if there are none. */
 	unpassedText(): string {
-		if (this.#output === undefined || this.#unpassedBytes + this.#queuedBytes === 0) return ''
+		const unpassedBytes = this.#unpassedBytes + this.#queuedBytes
+		if (this.#output === undefined || unpassedBytes === 0) return ''
 		const why = this.#queuedBytes > 0 ? 'was not read' : this.#output.isClosed ? 'was closed' : 'failed'
-		return `${sizeText(this.#unpassedBytes + this.#queuedBytes)} not passed on because ${this.#output.name} ${why}`
+		return `${sizeText(unpassedBytes)} not passed on because ${this.#output.name} ${why}`
 	}
 
 	async #write(output: Output, bytes: Uint8Array): Promise<void> {

@@ -46,9 +46,9 @@ export async function recordInput(
 }
 
 /**
- * Handles signals. Ctrl-C and a stopped unit of systemd reach every process in the pipeline, so the program may
- * still print its last lines: only the second SIGINT or SIGTERM ends the recording. A closed terminal can send
- * several SIGHUPs, so SIGHUP never ends it.
+ * Handles signals. Ctrl-C and a stopped unit of systemd reach every process in the pipeline, so the program
+ * may still print its last lines: only the second SIGINT or SIGTERM ends the recording. A closed terminal
+ * can send several SIGHUPs, so SIGHUP never ends it.
  */
 function handleSignals(
 	file: string,

@@ -1,8 +1,9 @@
 /**
- * Passes signals on to a program that did not receive them. Ctrl-C, `kill -- -GROUP` and systemd send a signal
- * to every process of a group, so the program already has it. A second one could end a program that is still
- * draining. A process does not know to whom a signal was sent. Therefore, the relay keeps a sentinel: a process
- * in the same group that any signal ends. If the sentinel received the signal, so did the program.
+ * Passes signals on to a program that did not receive them. Ctrl-C, `kill -- -GROUP` and systemd send a
+ * signal to every process of a group, so the program already has it. A second one could end a program that
+ * is still draining. A process does not know to whom a signal was sent. Therefore, the relay keeps a
+ * sentinel: a process in the same group that any signal ends. If the sentinel received the signal, so did
+ * the program.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'

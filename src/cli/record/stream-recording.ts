@@ -1,6 +1,6 @@
 /**
- * Records one stream to its end, and passes on what is recorded. Reading stops while the output does not accept
- * bytes, so the program that writes the stream has to wait, and memory use is bounded.
+ * Records one stream to its end, and passes on what is recorded. Reading stops while the output does not
+ * accept bytes, so the program that writes the stream has to wait, and memory use is bounded.
  */
 import type { Readable } from 'node:stream'
 import { TIMER_MS_MAX } from '../../platform/time-limits.ts'
@@ -58,8 +58,8 @@ export class StreamRecording {
 	}
 
 	/**
-	 * Reads the stream from now on even if the output does not accept bytes, because the end of the recording is
-	 * near. At most 1 MiB waits in memory.
+	 * Reads the stream from now on even if the output does not accept bytes, because the end of the recording
+	 * is near. At most 1 MiB waits in memory.
 	 */
 	hurry(): void {
 		this.#queuedBytesMax = PIPE_BYTES_MAX
@@ -109,7 +109,10 @@ export class StreamRecording {
 		return this.#idle()
 	}
 
-	/** Waits for more bytes. After a silence, records held lines and an incomplete line that may be a prompt. */
+	/**
+	 * Waits for more bytes. After a silence, records held lines and an incomplete line that may be a
+	 * prompt.
+	 */
 	async #idle(): Promise<StreamEnd | undefined> {
 		// An incomplete line can be a prompt only if it is passed on to a user.
 		const mayBePrompt = this.#passing.isOn && this.#recorder.isWithinLine && !this.#isCut

@@ -9,7 +9,13 @@ import { describe, expect, test } from 'vitest'
 import type { Chain, ChainQuery } from '../../../src/chain/chain.ts'
 import { openChain } from '../../../src/chain/read/open-chain.ts'
 import { FileChainAppender } from '../../../src/chain/write/file-chain-appender.ts'
-import { type GapData, gapRecord, LOG_LEVELS, type LogLevel, type LogRecord } from '../../../src/model/record.ts'
+import {
+	type GapData,
+	gapRecord,
+	LOG_LEVELS,
+	type LogLevel,
+	type LogRecord,
+} from '../../../src/model/record.ts'
 import { newChainPath } from '../../support/chains.ts'
 import { sizeOf, tellCounts } from '../../support/counts.ts'
 import { collect, record } from '../../support/records.ts'
@@ -301,7 +307,8 @@ function answer(history: readonly LogRecord[], query: ChainQuery): LogRecord[] {
 		if (each.seq < first || each.seq > toSeq) return false
 		if (since !== undefined && each.tsMs < Number(since)) return false
 		if (until !== undefined && each.tsMs > Number(until)) return false
-		if (level !== undefined && LOG_LEVELS.indexOf(each.level) < LOG_LEVELS.indexOf(level as LogLevel)) return false
+		if (level !== undefined && LOG_LEVELS.indexOf(each.level) < LOG_LEVELS.indexOf(level as LogLevel))
+			return false
 		if (kinds !== undefined && !kinds.includes(each.kind)) return false
 		if (daemonId !== undefined && each.daemonId !== daemonId) return false
 		if (nodeId !== undefined && each.nodeId !== nodeId) return false

@@ -8,7 +8,7 @@ import { FileChainAppender } from '../../../src/chain/write/file-chain-appender.
 import { MeshLoop } from '../../../src/loop/mesh-loop.ts'
 import { temporaryFolder } from '../../support/temporary.ts'
 
-test('a closing anchor that was cut off is named as a possible cause, and a crash alone is not denied', async () => {
+test('a closing anchor that was cut off is named as a possible cause, beside a crash', async () => {
 	const path = join(temporaryFolder(), 'node.chain')
 	const loop = new MeshLoop(new FileChainAppender(path))
 	for (let index = 0; index < 100; index++) loop.info(`line ${index}`)

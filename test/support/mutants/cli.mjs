@@ -154,7 +154,7 @@ export default [
 		name: 'a reader that ends also ends the recording',
 		file: 'src/cli/record/stream-recording.ts',
 		from: "if (isStopped) return 'stopped'",
-		to: "if (isStopped || (this.#passing.unpassedText() !== '' && this.#passing.queuedBytes === 0)) return 'stopped'",
+		to: "if (isStopped || this.#passing.unpassedText().includes('closed')) return 'stopped'",
 		tests: ['test/process/record.test.ts'],
 	},
 	{
