@@ -133,7 +133,8 @@ describe('Match', () => {
 		const path = chainPath()
 		const loop = new MeshLoop(new FileChainAppender(path))
 		expect(loop.publishBatch([])).toEqual([])
-		expect(() => loop.publishBatch([{ message: 'fine' }, { kind: '*' }])).toThrow()
+		const tooLarge = { message: 'x'.repeat(200_000) }
+		expect(() => loop.publishBatch([{ message: 'fine' }, ...Array(6).fill(tooLarge)])).toThrow()
 		expect(loop.publishBatch([{ message: 'a' }, { message: 'b' }])).toHaveLength(2)
 		await loop.close()
 		expect((await read(path)).map(({ message }) => message)).toEqual(['a', 'b'])
@@ -230,8 +231,8 @@ describe('Match', () => {
 			'warn',
 			'error',
 		])
-		expect(() => parseLevel('fatal')).toThrow(expect.objectContaining({ code: 'INVALID_LEVEL' }))
-		const { status, stderr } = await meshChain(['dump', '/no/such/file', '--level', 'fatal'])
+		expect(() => parseLevel('loud')).toThrow(expect.objectContaining({ code: 'INVALID_LEVEL' }))
+		const { status, stderr } = await meshChain(['dump', '/no/such/file', '--level', 'loud'])
 		expect(status).toBe(2)
 		expect(stderr).toContain('INVALID_LEVEL')
 	})
