@@ -26,7 +26,7 @@ const FOR_OBJECTS = ['%j', '%o', '%O']
  */
 export function isPlainCall(message: unknown, data: unknown, fields: unknown): message is string {
 	if (typeof message !== 'string') return false
-	if (data === undefined) return fields === undefined
+	if (data === undefined) return fields === undefined || isLineFields(fields)
 	if (typeof data !== 'object' || data === null || message.includes('%')) return false
 	return isPlainObject(data) && (fields === undefined || isLineFields(fields))
 }
@@ -49,11 +49,9 @@ class Call {
 
 	constructor(args: readonly unknown[]) {
 		hushAll(...args)
-		const given = [...args]
-		while (given.length > 0 && given.at(-1) === undefined && given.length > 1) given.pop()
-		const last = given.at(-1)
-		this.fields = given.length === 3 && isLineFields(last) ? last : NO_FIELDS
-		if (this.fields !== NO_FIELDS) given.pop()
+		const last = args[2]
+		this.fields = isLineFields(last) && withoutMissing(args).length === 3 ? last : NO_FIELDS
+		const given = withoutMissing(this.fields === NO_FIELDS ? args : args.slice(0, 2))
 		const [first, ...rest] = given
 		this.#rest = rest
 		if (given.length > 0) this.#take(first)
@@ -152,28 +150,43 @@ class Call {
 	}
 }
 
+/** Returns the arguments without those at the end that are undefined, but with the first one. */
+function withoutMissing(args: readonly unknown[]): readonly unknown[] {
+	let { length } = args
+	while (length > 1 && args[length - 1] === undefined) length--
+	return args.slice(0, length)
+}
+
 /** Returns whether a placeholder writes a value completely. */
 function canReplace(placeholder: string, value: unknown): boolean {
 	if (typeof value !== 'object' || value === null) return true
 	return FOR_OBJECTS.includes(placeholder) || (placeholder === '%s' && isError(value))
 }
 
-const LINE_FIELDS: Readonly<Record<string, (value: unknown) => boolean>> = {
-	daemonId: (id) => id === undefined || id === null || isId(id),
-	nodeId: (id) => id === undefined || id === null || isId(id),
-	tsMs: (tsMs) => tsMs === undefined || isTime(tsMs),
+/** Returns whether a value is an object literal that has only valid ids and a valid time. Never throws. */
+function isLineFields(value: unknown): value is LineFields {
+	try {
+		return hasOnlyValidFields(value)
+	} catch (thrown) {
+		hush(thrown)
+		return false
+	}
 }
 
-/** Returns whether a value is an object that has only valid ids and a valid time. */
-function isLineFields(value: unknown): value is LineFields {
-	if (!isPlainObject(value)) return false
-	return attempt(() => {
-		const names = Object.keys(value)
-		if (names.length === 0 || !names.every((name) => Object.hasOwn(LINE_FIELDS, name))) return false
-		return names.every((name) => {
-			const field = value[name]
-			hush(field)
-			return LINE_FIELDS[name]!(field)
-		})
-	}, false)
+/** @throws {unknown} Any error from a proxy or a getter. */
+function hasOnlyValidFields(value: unknown): boolean {
+	if (typeof value !== 'object' || value === null || isError(value)) return false
+	const { constructor: type } = value
+	hush(type)
+	if (type !== Object) return false
+	let isEmpty = true
+	for (const name in value) {
+		if (name !== 'daemonId' && name !== 'nodeId' && name !== 'tsMs') return false
+		const field = value[name as never] as unknown
+		hush(field)
+		const isValid = name === 'tsMs' ? isTime(field) : field === null || isId(field)
+		if (field !== undefined && !isValid) return false
+		isEmpty = false
+	}
+	return !isEmpty
 }

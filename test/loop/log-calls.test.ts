@@ -6,7 +6,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { BufferingAppender } from '../../src/appenders/buffering.ts'
 import { MeshLoop } from '../../src/loop/mesh-loop.ts'
-import type { LogRecord } from '../../src/model/record.ts'
+import type { LineFields, LogRecord } from '../../src/model/record.ts'
 import { SEED } from '../support/counts.ts'
 import { ODDITIES } from '../support/oddities.ts'
 import { warnings } from './observed.ts'
@@ -18,6 +18,7 @@ interface Expected {
 	readonly kind?: string
 	readonly message: string
 	readonly data?: Readonly<Record<string, unknown>>
+	readonly fields?: LineFields
 }
 
 class PaymentError extends Error {
@@ -104,6 +105,31 @@ const CALLS: readonly (readonly [string, Call, Expected])[] = [
 		"info('100%', 'of', 3)",
 		(loop) => loop.info('100%', 'of', 3),
 		{ message: '100%', data: { args: ['of', 3] } },
+	],
+	[
+		"info('text', undefined, { nodeId })",
+		(loop) => loop.info('text', undefined, { nodeId: 'n', daemonId: 7, tsMs: 5 }),
+		{ message: 'text', fields: { nodeId: 'n', daemonId: 7, tsMs: 5 } },
+	],
+	[
+		"info('text', { a }, { nodeId })",
+		(loop) => loop.info('text', { a: 1 }, { nodeId: 'n' }),
+		{ message: 'text', data: { a: 1 }, fields: { nodeId: 'n' } },
+	],
+	[
+		"error('failed', err, { nodeId })",
+		(loop) => loop.error('failed', failure, { nodeId: 'n' }),
+		{ level: 'error', message: 'failed', data: { error: stored }, fields: { nodeId: 'n' } },
+	],
+	[
+		"info('text', { a }, { nodeId, other })",
+		(loop) => loop.info('text', { a: 1 }, { nodeId: 'n', other: 1 }),
+		{ message: 'text', data: { a: 1, args: [{ nodeId: 'n', other: 1 }] }, fields: { nodeId: null } },
+	],
+	[
+		"info('text', undefined, undefined)",
+		(loop) => loop.info('text', undefined, undefined),
+		{ message: 'text', fields: { nodeId: null } },
 	],
 	['info(42)', (loop) => loop.info(42), { message: '42' }],
 	['info(null)', (loop) => loop.info(null), { message: 'null' }],
@@ -228,9 +254,9 @@ function detached(loop: MeshLoop): MeshLoop {
 describe.each(LOOPS)('from %s', (_from, newLoop, added) => {
 	test.each(CALLS)('%s', (_call, call, expected) => {
 		warnings()
-		const { level = 'info', kind = 'log', message, data } = expected
+		const { level = 'info', kind = 'log', message, data, fields } = expected
 		const record = call(newLoop())
-		expect(record).toMatchObject({ level, kind, message })
+		expect(record).toMatchObject({ level, kind, message, ...fields })
 		const withAdded = { ...added, ...data }
 		if (Object.keys(withAdded).length === 0) expect(record).not.toHaveProperty('data')
 		else expect(record?.data).toEqual(withAdded)
