@@ -130,7 +130,7 @@ class Call {
 			if (placeholder === '%%') continue
 			if (used.length === this.#rest.length) break
 			const value = this.#rest[used.length]
-			// The object is data, and the text may be foreign: %d0 in a URL is no placeholder.
+			// The object remains data. The text can come from outside: %d0 in a URL is not a placeholder.
 			if (!canReplace(placeholder, value)) return text
 			used.push(value)
 		}
