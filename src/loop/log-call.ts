@@ -159,8 +159,20 @@ function withoutMissing(args: readonly unknown[]): readonly unknown[] {
 
 /** Returns whether a placeholder writes a value completely. */
 function canReplace(placeholder: string, value: unknown): boolean {
-	if (typeof value !== 'object' || value === null) return true
-	return FOR_OBJECTS.includes(placeholder) || (placeholder === '%s' && isError(value))
+	if (FOR_OBJECTS.includes(placeholder)) return true
+	if (typeof value === 'object' && value !== null) return placeholder === '%s' && isError(value)
+	switch (placeholder) {
+		case '%s':
+			return true
+		case '%d':
+		case '%f':
+			return typeof value === 'number' || (typeof value === 'bigint' && placeholder === '%d')
+		case '%i':
+			return Number.isInteger(value) || typeof value === 'bigint'
+		default:
+			// `%c` removes its value.
+			return false
+	}
 }
 
 /** Returns whether a value is an object literal that has only valid ids and a valid time. Never throws. */

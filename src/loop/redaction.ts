@@ -176,7 +176,7 @@ export class Redaction {
 	}
 }
 
-/** Returns whether nothing at or below a value can be selected. Most values end here, at the least cost. */
+/** Returns whether nothing at or below a value can be selected. This check is enough for most values. */
 function endsAt(value: unknown, state: PathState): boolean {
 	return !state.isSelected && (typeof value !== 'object' || value === null)
 }

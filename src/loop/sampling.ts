@@ -3,8 +3,15 @@
  * is counted by its cause and by the rule that dropped it.
  */
 import { show } from '../guard/show.ts'
-import { checkIsObject, checkWholeNumber, invalidOption, readOption, readOptions } from '../model/check.ts'
-import { MeshChainError, messageOf } from '../model/errors.ts'
+import {
+	checkIsObject,
+	checkWholeNumber,
+	invalidOption,
+	namesIn,
+	readOption,
+	readOptions,
+} from '../model/check.ts'
+import { MeshChainError } from '../model/errors.ts'
 import { invalidLevel, type LogLevelInput, lineRankOf } from '../model/level.ts'
 import { NAME_LENGTH_MAX } from '../model/limits.ts'
 
@@ -200,7 +207,7 @@ function rulesOf<R>(
 	resolve: (what: string, rule: unknown) => R,
 ): readonly (R & Pick<Rule, 'kind' | 'isPrefix'>)[] | undefined {
 	checkIsObject(name, given)
-	const rules = kindsOf(name, given).flatMap((key) => {
+	const rules = namesIn(name, given).flatMap((key) => {
 		const what = `${name} of ${show(key)}`
 		checkKindName(name, key)
 		const rule = readOption(what, given, key)
@@ -209,15 +216,6 @@ function rulesOf<R>(
 		return [{ ...resolve(what, rule), kind: isPrefix ? key.slice(0, -1) : key, isPrefix }]
 	})
 	return rules.length === 0 ? undefined : rules
-}
-
-function kindsOf(name: string, given: object): readonly string[] {
-	try {
-		return Object.keys(given)
-	} catch (thrown) {
-		const text = `${name} cannot be read: ${messageOf(thrown)}`
-		throw new MeshChainError('INVALID_OPTION', text, { cause: thrown })
-	}
 }
 
 function checkKindName(name: string, key: string): void {

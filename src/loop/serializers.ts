@@ -5,8 +5,7 @@ import { nameOf } from '../codec/object-class.ts'
 import { hush } from '../guard/hush.ts'
 import { show } from '../guard/show.ts'
 import { attempt, isInstance, isPlainObject } from '../guard/values.ts'
-import { checkFunction, checkIsObject, readOption } from '../model/check.ts'
-import { MeshChainError, messageOf } from '../model/errors.ts'
+import { checkFunction, checkIsObject, namesIn, readOption } from '../model/check.ts'
 import type { Counters } from './stats.ts'
 
 /** Returns what is recorded of a value. */
@@ -101,19 +100,10 @@ export function resolveSerializers(
 ): ReadonlyMap<string, Serializer> | undefined {
 	checkIsObject(name, given)
 	const serializers = new Map<string, Serializer>()
-	for (const key of keysOf(name, given)) {
+	for (const key of namesIn(name, given)) {
 		const what = `the serializer for ${show(key)}`
 		const serializer = readOption(what, given, key)
 		if (serializer !== undefined) serializers.set(key, checkFunction(what, serializer as Serializer))
 	}
 	return serializers.size === 0 ? undefined : serializers
-}
-
-function keysOf(name: string, given: object): readonly string[] {
-	try {
-		return Object.keys(given)
-	} catch (thrown) {
-		const text = `${name} cannot be read: ${messageOf(thrown)}`
-		throw new MeshChainError('INVALID_OPTION', text, { cause: thrown })
-	}
 }

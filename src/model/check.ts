@@ -175,3 +175,17 @@ export function checkPath(what: string, path: unknown): string {
 function isPath(path: unknown): path is string {
 	return typeof path === 'string' && path !== '' && !path.includes('\0')
 }
+
+/**
+ * Returns the names of the entries of an option.
+ *
+ * @throws {MeshChainError} `INVALID_OPTION` if they cannot be read.
+ */
+export function namesIn(name: string, given: object): readonly string[] {
+	try {
+		return Object.keys(given)
+	} catch (thrown) {
+		const text = `${name} cannot be read: ${messageOf(thrown)}`
+		throw new MeshChainError('INVALID_OPTION', text, { cause: thrown })
+	}
+}

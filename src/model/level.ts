@@ -60,7 +60,7 @@ export function levelAt(rank: number): LogLevelMin {
 	return LEVELS_MIN[rank]!
 }
 
-/** Returns the level that a value means; undefined for a value that is no level. */
+/** Returns the level that a value means; undefined if the value is not a level. */
 function levelOf(level: unknown): LogLevelMin | undefined {
 	if (typeof level === 'number') return NUMBERS.find(([least]) => level >= least)?.[1]
 	if (typeof level !== 'string') return undefined

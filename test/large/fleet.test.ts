@@ -417,7 +417,7 @@ test('200 sources over a killed server: each sample is stored once or counted', 
 	const received = fleet.publishers.reduce((total, { subject }) => total + counts(subject).received, 0)
 	expect(received).toBe(fleet.delivered)
 	const flooded = counts('fleet.0').dropped.overflow
-	// Whether the flood fills the queue depends on how its messages arrive. sample-queue.test.ts fills it.
+	// Whether the flood fills the queue depends on how its messages arrive. source-manager.test.ts fills one.
 	tellCounts(0, 'a fleet over a server that is killed', {
 		sources: entries.size,
 		kills: fleet.outages.length,

@@ -131,6 +131,20 @@ const CALLS: readonly (readonly [string, Call, Expected])[] = [
 		(loop) => loop.info('text', undefined, undefined),
 		{ message: 'text', fields: { nodeId: null } },
 	],
+	...(
+		[
+			['%d', 'abc'],
+			['%i', 3.7],
+			['%f', '1.5'],
+			['%c', 'color: red'],
+			['/%d0%bf', 'x'],
+		] as const
+	).map(([text, value]): readonly [string, Call, Expected] => [
+		`info('${text}', ${value}), which console.log would change`,
+		(loop) => loop.info(text, value, 'more'),
+		{ message: text, data: { args: [value, 'more'] } },
+	]),
+	["info('%i of %d', 3, 7n)", (loop) => loop.info('%i of %d', 3, 7n), { message: '3 of 7n' }],
 	['info(42)', (loop) => loop.info(42), { message: '42' }],
 	['info(null)', (loop) => loop.info(null), { message: 'null' }],
 	['info(undefined)', (loop) => loop.info(undefined), { message: 'undefined' }],

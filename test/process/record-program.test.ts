@@ -6,8 +6,9 @@ import { expect, onTestFinished, test } from 'vitest'
 import type { LogRecord } from '../../src/model/record.ts'
 import { randomFrom, SEED } from '../support/counts.ts'
 import { meshChain, run } from '../support/process.ts'
-import { CLI, chainPath, readRecords, rebuild, startRecord, until } from '../support/recording.ts'
+import { CLI, chainPath, readRecords, startRecord, until } from '../support/recording.ts'
 import { temporaryFolder } from '../support/temporary.ts'
+import { bytesOf } from '../support/text-records.ts'
 
 const NODE = process.execPath
 
@@ -122,7 +123,7 @@ test.each(['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGTERM', 'SIGUSR1', 'SIGUSR2'] as co
 		const text = `ready\ngot ${signal}\ncounts {"${signal}":1}\n`
 		expect(await ended).toMatchObject({ status: 0, stdout: Buffer.from(text), stderr: '' })
 		const { stdout, exits } = await recorded(path)
-		expect(rebuild(stdout).toString()).toBe(text)
+		expect(bytesOf(stdout).toString()).toBe(text)
 		expect(exits).toMatchObject([{ level: 'info', data: { status: 0, signal: null } }])
 	},
 )
@@ -136,7 +137,7 @@ test.each(['SIGINT', 'SIGTERM'] as const)(
 		process.kill(-child.pid!, signal)
 		const text = `ready\ngot ${signal}\ncounts {"${signal}":1}\n`
 		expect(await ended).toMatchObject({ status: 0, stdout: Buffer.from(text) })
-		expect(rebuild((await recorded(path)).stdout).toString()).toBe(text)
+		expect(bytesOf((await recorded(path)).stdout).toString()).toBe(text)
 	},
 )
 
@@ -173,9 +174,9 @@ test('after SIGKILL at any moment, the chain contains every byte that was passed
 		const chain = await recorded(path)
 		const context = `seed ${SEED}, run ${run}`
 		expect(stdout.length, context).toBeGreaterThan(bytes)
-		expect(rebuild(chain.stdout).subarray(0, stdout.length).equals(stdout), context).toBe(true)
+		expect(bytesOf(chain.stdout).subarray(0, stdout.length).equals(stdout), context).toBe(true)
 		const errors = Buffer.from(stderr)
-		expect(rebuild(chain.stderr).subarray(0, errors.length).equals(errors), context).toBe(true)
+		expect(bytesOf(chain.stderr).subarray(0, errors.length).equals(errors), context).toBe(true)
 		// The program ends at its next write, because nothing reads its output.
 		await until(() => !isAlive(Number(/^pid (\d+)/.exec(stdout.toString())?.[1])))
 	}
@@ -243,7 +244,7 @@ test('no byte of a binary output is lost', async () => {
 	const { ended } = startRecord([path, '--', 'cat', file])
 	const { status, stdout } = await ended
 	expect([status, stdout.equals(bytes)]).toEqual([0, true])
-	expect(rebuild((await recorded(path)).stdout).equals(bytes)).toBe(true)
+	expect(bytesOf((await recorded(path)).stdout).equals(bytes)).toBe(true)
 })
 
 test('a reader that does not read makes the program wait, and memory stays bounded', async () => {
@@ -268,7 +269,7 @@ test('a reader that does not read makes the program wait, and memory stays bound
 	const { status, stdout } = await ended
 	expect([status, stdout.length]).toEqual([0, 50_000_000])
 	expect(peak).toBeLessThan(250_000)
-	expect(rebuild((await recorded(path)).stdout).equals(stdout)).toBe(true)
+	expect(bytesOf((await recorded(path)).stdout).equals(stdout)).toBe(true)
 })
 
 /** Returns the peak memory of a process, or 0 if it has ended. */
@@ -302,7 +303,7 @@ test('without mkfifo and cat, programs are recorded and signals are passed on', 
 	child.kill('SIGTERM')
 	const text = 'ready\ngot SIGTERM\ncounts {"SIGTERM":1}\n'
 	expect(await ended).toMatchObject({ status: 0, stdout: Buffer.from(text) })
-	expect(rebuild((await recorded(path)).stdout).toString()).toBe(text)
+	expect(bytesOf((await recorded(path)).stdout).toString()).toBe(text)
 })
 
 test('a program that cannot be started is reported, with the status of a shell, and recorded', async () => {

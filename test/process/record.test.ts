@@ -4,14 +4,8 @@ import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { expect, onTestFinished, test } from 'vitest'
 import { meshChain, run } from '../support/process.ts'
-import {
-	CLI,
-	chainPath,
-	readRecords as read,
-	rebuild,
-	startRecord as start,
-	until,
-} from '../support/recording.ts'
+import { CLI, chainPath, readRecords as read, startRecord as start, until } from '../support/recording.ts'
+import { bytesOf } from '../support/text-records.ts'
 
 async function recordBytes(input: Uint8Array, ...options: string[]) {
 	const path = chainPath()
@@ -63,7 +57,7 @@ test('no byte of any input is lost: binary, very long lines, no newline at the e
 	const parts = String.raw`[\d,]+ parts of lines that were interrupted by a pause or are longer than 64 KiB`
 	const bytes = String.raw`[\d,]+ lines? recorded as bytes because of invalid UTF-8`
 	expect(stderr).toMatch(new RegExp(`lines recorded; ${parts}; ${bytes}`))
-	expect(rebuild(await read(path)).equals(input)).toBe(true)
+	expect(bytesOf(await read(path)).equals(input)).toBe(true)
 })
 
 test('a line of 64 MiB takes no more memory than a short one', async () => {
@@ -225,7 +219,7 @@ test('an unfinished line is recorded and passed on after a silence', async () =>
 		// The first half of a line break may wait for the second one.
 		await until(() => passedOn().toString() === written.replace(/\r$/, ''))
 		expect(
-			rebuild(await read(path))
+			bytesOf(await read(path))
 				.toString()
 				.replace(/[\r\n]+$/, ''),
 		).toBe(written.replace(/[\r\n]+$/, ''))
@@ -244,7 +238,7 @@ test('an unfinished line is recorded and passed on after a silence', async () =>
 		['', { part: 2, last: true, eol: '\r\n' }],
 		['last', { part: 1 }],
 	])
-	expect(rebuild(records).toString()).toBe(written)
+	expect(bytesOf(records).toString()).toBe(written)
 })
 
 test('an incomplete character waits for its remaining bytes', async () => {

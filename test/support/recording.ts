@@ -66,23 +66,6 @@ export async function readRecords(path: string): Promise<LogRecord[]> {
 	return collect(chain.records())
 }
 
-/** Rebuilds the bytes of a stream from its plain records. */
-export function rebuild(records: readonly LogRecord[]): Buffer {
-	return Buffer.concat(
-		records.flatMap(({ message, data }) => {
-			const notes = (data ?? {}) as {
-				bytes?: Uint8Array
-				part?: number
-				last?: true
-				eol?: string
-				unterminated?: true
-			}
-			const isOpen = notes.unterminated === true || (notes.part !== undefined && notes.last !== true)
-			return [Buffer.from(notes.bytes ?? message), Buffer.from(isOpen ? '' : (notes.eol ?? '\n'))]
-		}),
-	)
-}
-
 /** Resolves when the condition holds. */
 export async function until(condition: () => boolean): Promise<void> {
 	while (!condition()) await new Promise((resolve) => setTimeout(resolve, 10))
