@@ -318,21 +318,33 @@ export class MeshLoop<E extends object = EventMap> implements AsyncDisposable {
 		return coreOf(this).close()
 	}
 
+	/** Returns an empty object, so that a loop within the data of a line does not fill the record. */
+	toJSON(): object {
+		return {}
+	}
+
 	/** Closes the loop like {@link close}, at the end of an `await using` block. */
 	async [Symbol.asyncDispose](): Promise<void> {
 		await this.close()
 	}
 }
 
-/** The methods that an application can pass as functions, as in `promise.catch(loop.error)`. */
-const DETACHABLE = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'publish', 'emit', 'child'] as const
-
-/** Binds methods to a loop, including the methods of a subclass. */
+/**
+ * Gives a loop its own functions for the methods that an application can pass on, as in
+ * `promise.catch(loop.error)`. Assigns closures, because `child` would be three times slower with `bind` and
+ * `Object.defineProperty`.
+ */
 function bindMethods(loop: MeshLoop): void {
-	for (const name of DETACHABLE) {
-		const value = (loop[name] as () => unknown).bind(loop)
-		Object.defineProperty(loop, name, { value, writable: true, configurable: true })
-	}
+	const { trace, debug, info, warn, error, fatal, publish, emit, child } = loop
+	loop.trace = (...args) => trace.apply(loop, args)
+	loop.debug = (...args) => debug.apply(loop, args)
+	loop.info = (...args) => info.apply(loop, args)
+	loop.warn = (...args) => warn.apply(loop, args)
+	loop.error = (...args) => error.apply(loop, args)
+	loop.fatal = (...args) => fatal.apply(loop, args)
+	loop.publish = (line) => publish.call(loop, line)
+	loop.emit = (...args: Parameters<typeof emit>) => emit.apply(loop, args)
+	loop.child = (fields, options) => child.call(loop, fields, options)
 }
 
 /**

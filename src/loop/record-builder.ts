@@ -11,6 +11,7 @@ import { lineRankOf } from '../model/level.ts'
 import { MESSAGE_LENGTH_MAX } from '../model/limits.ts'
 import { checkFieldsOfLine, checkLevel, checkLine } from '../model/line-check.ts'
 import {
+	LOG_LEVELS,
 	type LogLevel,
 	type LogLine,
 	type LogRecord,
@@ -63,6 +64,9 @@ export class RecordBuilder {
 	readonly #epoch: number
 	readonly #rules: LineRules | undefined
 	#keep: KeepBelow | undefined
+	/** Ids of the newest line, which most lines repeat. */
+	#lastDaemonId: PublisherId | null = null
+	#lastNodeId: PublisherId | null = null
 
 	constructor(hooks: Hooks, counters: Counters, options: ResolvedLoopOptions & { readonly epoch: number }) {
 		this.#hooks = hooks
@@ -86,9 +90,9 @@ export class RecordBuilder {
 	 */
 	draft(line: unknown, scope: Scope, isRegular: boolean): Draft | undefined {
 		// Each field of a line is read once, so that the published value is the value that was checked.
-		const level = levelOf(line, isRegular)
-		if (level === undefined) return this.#draftOdd(line, scope)
-		return this.#draftRegular(line as LogLine, level, levelIndex(level), scope)
+		const rank = rankOf(line, isRegular)
+		if (rank < 0) return this.#draftOdd(line, scope)
+		return this.#draftRegular(line as LogLine, LOG_LEVELS[rank]!, rank, scope)
 	}
 
 	/** Builds the draft of a line with unknown or invalid fields. */
@@ -290,8 +294,8 @@ export class RecordBuilder {
 		const { data } = line
 		const kind = kindGiven === undefined ? KIND_DEFAULT : this.#wellFormed(kindGiven)
 		const message = messageGiven === undefined ? kind : this.#message(messageGiven)
-		const daemonId = this.#id(daemonGiven ?? null)
-		const nodeId = nodeGiven === undefined ? this.#nodeId : this.#id(nodeGiven)
+		const daemonId = daemonGiven === this.#lastDaemonId ? daemonGiven : this.#daemonIdOf(daemonGiven)
+		const nodeId = nodeGiven === this.#lastNodeId ? nodeGiven : this.#nodeIdOf(nodeGiven)
 		const tsMs = tsGiven === undefined ? this.#hooks.now() : toWholeMs(tsGiven)
 		const origin = checked === undefined ? undefined : this.#origin(checked)
 		const bytes = RECORD_BYTES + message.length
@@ -309,6 +313,17 @@ export class RecordBuilder {
 		if (message.length <= MESSAGE_LENGTH_MAX) return this.#wellFormed(message)
 		this.#counters.truncatedMessages += 1
 		return this.#wellFormed(cutMessage(message))
+	}
+
+	#daemonIdOf(given: LogLine['daemonId']): PublisherId | null {
+		this.#lastDaemonId = this.#id(given ?? null)
+		return this.#lastDaemonId
+	}
+
+	#nodeIdOf(given: LogLine['nodeId']): PublisherId | null {
+		if (given === undefined) return this.#nodeId
+		this.#lastNodeId = this.#id(given)
+		return this.#lastNodeId
 	}
 
 	#id(id: PublisherId | null): PublisherId | null {
@@ -362,17 +377,18 @@ function newDraft(
 	return data === undefined ? record : { ...record, data }
 }
 
-/** Returns the level of a line; undefined if the line has unknown fields, or a level that no record has. */
-function levelOf(line: unknown, isRegular: boolean): LogLevel | undefined {
+/** Returns the rank of a line's level; -1 if the line has unknown fields, or a level that no record has. */
+function rankOf(line: unknown, isRegular: boolean): number {
 	try {
-		if (!isRegular && !hasOnlyLineFields(line)) return undefined
-		const { level = LEVEL_DEFAULT } = line as LogLine
-		if (levelIndex(level) >= 0) return level
-		hush(level)
+		if (!isRegular && !hasOnlyLineFields(line)) return -1
+		const { level } = line as LogLine
+		const rank = level === undefined ? INFO_RANK : levelIndex(level)
+		if (rank < 0) hush(level)
+		return rank
 	} catch (thrown) {
 		hush(thrown)
+		return -1
 	}
-	return undefined
 }
 
 /** Returns the line to pass to `transform`, with all defaults that do not depend on the loop. */

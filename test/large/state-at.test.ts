@@ -18,15 +18,15 @@ const CHECKPOINTS = 100
 const EVERY = Math.ceil(RECORDS / CHECKPOINTS)
 const PLACES = 40
 /**
- * The records between two checkpoints are read at most twice: backwards to find the checkpoint, and forwards to
- * fold them. Finding a position reads anchors, the end of the file and whole frames besides.
+ * The records between two checkpoints are read at most twice: backwards to find the checkpoint, and forwards
+ * to fold them. Finding a position reads anchors, the end of the file and whole frames besides.
  */
 const INTERVALS_READ_MAX = 2
 const SEARCH_BYTES_MAX = 5 * 65_536
 /** One percent of the file is several spans of 64 KiB at either size. */
 const TEXT = 'what an order of an ordinary shop has to say for itself '.repeat(Math.ceil(1_400_000 / RECORDS))
 
-test(`any of ${RECORDS} states reads the records since the checkpoint at most twice (seed ${SEED})`, async () => {
+test(`any of ${RECORDS} states reads at most two intervals of checkpoints (seed ${SEED})`, async () => {
 	const path = join(temporaryFolder(), 'node.chain')
 	const loop = new MeshLoop(new FileChainAppender(path), { clock: () => 0 })
 	const recorder = new Recorder(loop, { eventsMax: 1 })

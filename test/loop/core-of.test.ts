@@ -1,4 +1,5 @@
 /** A loop of one build of this package is accepted by every other build in the same process. */
+import { inspect } from 'node:util'
 import { expect, test } from 'vitest'
 import { BufferingAppender } from '../../src/appenders/buffering.ts'
 import { checkLoop, coreOf } from '../../src/loop/core-of.ts'
@@ -31,10 +32,15 @@ test('Recorder, BlackBox and recordCrashes accept the loop of another build, and
 	expect(appender.captured({ kind: '$blackbox' })[0]?.data.lines[0]?.message).toBe('below the level')
 })
 
+const METHODS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'publish', 'emit', 'child'] as const
+
 test('the internals of a loop are not visible from outside', () => {
 	const loop = new MeshLoop()
-	expect(Object.keys(loop)).toEqual([])
-	expect({ ...loop }).toEqual({})
+	expect(Reflect.ownKeys({ ...loop })).toEqual([...METHODS])
+	expect(Object.values(loop).every((value) => typeof value === 'function')).toBe(true)
+	expect(inspect(loop, { depth: 5 })).not.toMatch(/core|scope/i)
+	expect(loop.info('with a loop', { loop })?.data).toEqual({ loop: {} })
+	expect(loop.stats().unserializable).toBe(0)
 	expect(coreOf(loop.child({})).core).toBe(coreOf(loop).core)
 })
 
