@@ -28,6 +28,7 @@ export type {
 	VerifyReport,
 } from './chain.ts'
 export { checkChain, checkFollowable, whatWasGiven } from './check-chain.ts'
+export { chainOfSealedFile, chainsIn } from './files/chains-in.ts'
 export { acquireLock, type Lock } from './files/lock.ts'
 export { readHolder } from './files/lock-holder.ts'
 export { identifyAt } from './files/segments.ts'

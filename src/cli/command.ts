@@ -75,15 +75,7 @@ export class Invocation {
 
 	/** The only file on the command line, or the keyword in its place. */
 	get file(): string {
-		const [file, ...more] = this.#files
-		if (file === undefined) {
-			const { name, words } = this.#command
-			throw usage(
-				words === undefined
-					? `${name} requires a file, such as node.chain`
-					: `${name} requires one of ${words.join(', ')}`,
-			)
-		}
+		const [file, ...more] = this.someFiles
 		if (more.length > 0)
 			throw usage(`expected one file, not ${this.#files.length}: ${this.#files.map(show).join(' ')}`)
 		return file
@@ -92,6 +84,18 @@ export class Invocation {
 	/** All files on the command line. */
 	get files(): readonly string[] {
 		return this.#files
+	}
+
+	/** All files on the command line, at least one. */
+	get someFiles(): readonly [string, ...string[]] {
+		const [file, ...more] = this.#files
+		if (file !== undefined) return [file, ...more]
+		const { name, words } = this.#command
+		throw usage(
+			words === undefined
+				? `${name} requires a file, such as node.chain`
+				: `${name} requires one of ${words.join(', ')}`,
+		)
 	}
 
 	/** Returns the value of an option, or its default. */

@@ -3,15 +3,15 @@ import { type Command, usage } from './command.ts'
 import { STATUS } from './exit-status.ts'
 import { FILTER_OPTIONS, selectionOf } from './filters.ts'
 import { NATS_VARIABLES } from './nats-credentials.ts'
-import { openHistory } from './open-source.ts'
+import { openHistories } from './open-histories.ts'
 import { PRINT_OPTIONS, PRINT_STATUSES, Printer } from './printing.ts'
 import { SESSION_OPTIONS, withinSession } from './session-range.ts'
 import { splitAtEnd } from './split-at-end.ts'
 
 export const dump: Command = {
 	name: 'dump',
-	summary: 'print the records of a chain',
-	usage: 'FILE [options]',
+	summary: 'print the records of one chain, or of several in time order',
+	usage: 'FILE... [options]',
 	takesAddresses: true,
 	examples: [
 		['mesh-chain dump node.chain', 'prints all records, oldest first'],
@@ -20,6 +20,7 @@ export const dump: Command = {
 			'mesh-chain dump node.chain -k order.created,order.failed -g u-17',
 			'prints records of two kinds that mention one user',
 		],
+		['mesh-chain dump cluster/ -S -1h', 'prints the last hour of all chains in a folder'],
 		['mesh-chain dump node.chain -r -n 20', 'prints the last 20 records, newest first'],
 		[
 			'mesh-chain dump node.chain -o ndjson | jq \'select(.level == "error")\'',
@@ -30,7 +31,7 @@ export const dump: Command = {
 	environment: NATS_VARIABLES,
 	statuses: PRINT_STATUSES,
 	async run(invocation, terminal) {
-		const { file } = invocation
+		const files = invocation.someFiles
 		const selection = selectionOf(invocation, terminal.now())
 		const follows = invocation.flag('follow')
 		if (follows && selection.query.reverse)
@@ -38,17 +39,18 @@ export const dump: Command = {
 		if (follows && (invocation.isGiven('session') || invocation.isGiven('between')))
 			throw usage('--follow cannot be combined with --session or --between, because they select past records')
 		const printer = new Printer(invocation, terminal, selection, selection.limit)
-		const chain = await openHistory(file, terminal)
+		const opened = await openHistories(files, terminal)
+		const { chain } = opened
 		try {
 			const query = await withinSession(chain, invocation, selection.query)
 			if (!follows) {
 				await printer.printAll(chain, query)
-				return await printer.finish(chain)
+				return await printer.finish(opened)
 			}
 			const interrupted = terminal.interrupted()
 			const { before, after } = await splitAtEnd(chain)
 			await printer.printAll(before, query, interrupted)
-			return printer.isDone ? STATUS.ok : await printer.follow(after, interrupted)
+			return printer.isDone ? STATUS.ok : await printer.follow(after, opened, interrupted)
 		} finally {
 			await chain.close()
 		}

@@ -8,9 +8,9 @@ import { type Command, usage } from './command.ts'
 import { STATUS, statusTexts } from './exit-status.ts'
 import { filtersWithout, selectionOf } from './filters.ts'
 import { NATS_VARIABLES } from './nats-credentials.ts'
-import { openHistory } from './open-source.ts'
+import { openHistories } from './open-histories.ts'
 import { joined, type Printable, printableJson, printed } from './printable.ts'
-import { tellEnd } from './printing.ts'
+import { tellEnds } from './printing.ts'
 import { StatusLine } from './progress.ts'
 import { FORMAT_OPTION, formatOf, SelectedSource } from './selected-source.ts'
 import type { Terminal } from './terminal.ts'
@@ -18,7 +18,7 @@ import type { Terminal } from './terminal.ts'
 export const exportCommand: Command = {
 	name: 'export',
 	summary: 'write a chain as JSON Lines',
-	usage: 'FILE [options]',
+	usage: 'FILE... [options]',
 	takesAddresses: true,
 	examples: [
 		[
@@ -52,7 +52,8 @@ export const exportCommand: Command = {
 		if (selection.limit === 0) throw usage('-n 0 exports nothing')
 		const format = formatOf(invocation) ?? recordFormat
 		const path = invocation.text('to')
-		const chain = await openHistory(invocation.file, terminal)
+		const opened = await openHistories(invocation.someFiles, terminal)
+		const { chain } = opened
 		const line = new StatusLine(terminal)
 		try {
 			const selected = new SelectedSource(chain, selection, chain.chainId)
@@ -70,7 +71,7 @@ export const exportCommand: Command = {
 			if (summary === undefined) return STATUS.ok
 			if (path !== undefined || summary.unsupported > 0)
 				terminal.stderr.write(printed`mesh-chain: ${summaryText(summary, path)}\n`)
-			const isDamaged = await tellEnd(chain, invocation.file, terminal)
+			const isDamaged = await tellEnds(opened, terminal)
 			return statusFor(answerFor([isDamaged ? 'damage' : selected.severity]), invocation)
 		} finally {
 			line.end()

@@ -1,7 +1,8 @@
 /** Implements `mesh-chain merge`, which merges the chains of several nodes into one history. */
-import { answerFor, type Chain, ChainBuilder } from '../chain/index.ts'
+import { answerFor, ChainBuilder } from '../chain/index.ts'
 import { isStreamAddress } from '../cluster/is-stream-address.ts'
 import { mergeChains } from '../merge/merge-chains.ts'
+import type { MeshChainError } from '../model/errors.ts'
 import { GAP_KIND, gapDataOf, type LogRecord } from '../model/record.ts'
 import { counted } from '../text/numbers.ts'
 import { STRICT_OPTION, statusFor } from './answer.ts'
@@ -10,10 +11,10 @@ import { type Command, usage } from './command.ts'
 import { interruptedStatus, STATUS, statusTexts } from './exit-status.ts'
 import { filtersWithout, selectionOf } from './filters.ts'
 import { NATS_VARIABLES } from './nats-credentials.ts'
-import { openHistory } from './open-source.ts'
+import { type OpenedHistories, openHistories } from './open-histories.ts'
 import { COLOR_OPTION } from './output-options.ts'
 import { printed, together } from './printable.ts'
-import { tellEnd, textFormat } from './printing.ts'
+import { tellEnds, textFormat } from './printing.ts'
 import { StatusLine } from './progress.ts'
 import { SelectedSource } from './selected-source.ts'
 import type { Terminal } from './terminal.ts'
@@ -49,14 +50,16 @@ export const merge: Command = {
 	}),
 	async run(invocation, terminal) {
 		const { files } = invocation
-		if (files.length < 2 && !files.some(isStreamAddress))
-			throw usage('merge requires at least two chains, such as a.chain b.chain, or the address of a stream')
+		if (files.length === 0) throw tooFew()
 		const selection = selectionOf(invocation, terminal.now())
 		const path = invocation.text('to')
 		if (path !== undefined) chainPath(path)
-		const chains = await openAll(files, terminal)
+		const opened = await openHistories(files, terminal)
 		try {
-			const merged = mergeChains(chains)
+			const merged = mergeChains([opened.chain])
+			if (isOneFile(opened)) throw tooFew()
+			// A new chain without one of its sources would hide a loss.
+			if (path !== undefined && opened.failure !== undefined) throw opened.failure
 			const { reverse: _reverse, limit: _limit, ...query } = selection.query
 			const selected = new SelectedSource(merged, selection, merged.chainId)
 			const batches = selected.batches(query)
@@ -72,29 +75,24 @@ export const merge: Command = {
 				if (!isBuilt) return interruptedStatus(interrupted)
 			}
 			if (merged.repeats > 0) terminal.stderr.write(printed`mesh-chain: ${repeatsText(merged.repeats)}\n`)
-			for (const [index, chain] of chains.entries()) {
-				if (await tellEnd(chain, files[index]!, terminal)) selected.severity = 'damage'
-			}
+			if (await tellEnds(opened, terminal)) selected.severity = 'damage'
 			return statusFor(answerFor([selected.severity]), invocation)
 		} finally {
-			await Promise.all(chains.map((chain) => chain.close()))
+			await opened.chain.close()
 		}
 	},
 }
 
-function repeatsText(repeats: number): string {
-	return `${counted(repeats, 'repeat')} skipped, because a record in several chains is written only once`
+function isOneFile({ histories: [first, ...more], failure }: OpenedHistories): boolean {
+	return more.length === 0 && failure === undefined && !isStreamAddress(first?.name ?? '')
 }
 
-async function openAll(files: readonly string[], terminal: Terminal): Promise<Chain[]> {
-	const chains: Chain[] = []
-	try {
-		for (const file of files) chains.push(await openHistory(file, terminal))
-	} catch (error) {
-		await Promise.all(chains.map((chain) => chain.close()))
-		throw error
-	}
-	return chains
+function tooFew(): MeshChainError {
+	return usage('merge requires at least two chains, such as a.chain b.chain, or the address of a stream')
+}
+
+function repeatsText(repeats: number): string {
+	return `${counted(repeats, 'repeat')} skipped, because a record in several chains is written only once`
 }
 
 /** Builds the merged chain. If interrupted, resolves to false and does not create a chain. */

@@ -18,6 +18,7 @@ import { STRICT_OPTION, statusFor } from './answer.ts'
 import { type Invocation, type OptionSpec, usage } from './command.ts'
 import { STATUS, statusTexts } from './exit-status.ts'
 import type { Selection } from './filters.ts'
+import type { OpenedHistories } from './open-histories.ts'
 import { newChainsOf } from './open-source.ts'
 import { COLOR_OPTION, paintOf } from './output-options.ts'
 import { Printable, printableRecord, printableRecords, printed, together } from './printable.ts'
@@ -115,11 +116,12 @@ export class Printer {
 	}
 
 	/** Prints new records until the limit is reached or the signal aborts. */
-	async follow(chain: Chain, signal: AbortSignal): Promise<number> {
+	async follow(chain: Chain, { histories }: OpenedHistories, signal: AbortSignal): Promise<number> {
 		const { limit: _limit, reverse: _reverse, ...query } = this.#selection.query
 		const over = new AbortController()
 		const asked = { ...query, signal: AbortSignal.any([signal, over.signal]) }
-		const tails = [chain.tail(asked), await newChainsOf(this.#invocation.file, chain, asked, this.#terminal)]
+		const added = histories.map(({ name }) => newChainsOf(name, chain, asked, this.#terminal))
+		const tails = [chain.tail(asked), ...(await Promise.all(added))]
 		for await (const record of interleave(tails, () => over.abort())) {
 			await this.print([record])
 			if (this.isDone) break
@@ -131,13 +133,23 @@ export class Printer {
 		return statusFor(answerFor([this.#severity]), this.#invocation)
 	}
 
-	/** Reports how the chain ends and returns the exit status. */
-	async finish(chain: Chain): Promise<number> {
+	/** Reports how the chains end and returns the exit status. */
+	async finish(opened: OpenedHistories): Promise<number> {
 		if (this.#output.isClosed) return STATUS.ok
-		if (await tellEnd(chain, this.#invocation.file, this.#terminal)) this.#severity = 'damage'
+		if (await tellEnds(opened, this.#terminal)) this.#severity = 'damage'
 		if (this.#status !== STATUS.ok) return this.#status
 		return this.#matched === 0 && this.#invocation.flag('exit-status') ? STATUS.nothingMatched : STATUS.ok
 	}
+}
+
+/** Reports how each chain ends. Returns whether a chain ends in damage or was skipped. */
+export async function tellEnds(
+	{ histories, failure }: OpenedHistories,
+	terminal: Terminal,
+): Promise<boolean> {
+	let isDamaged = failure !== undefined
+	for (const { name, chain } of histories) if (await tellEnd(chain, name, terminal)) isDamaged = true
+	return isDamaged
 }
 
 /**

@@ -7,7 +7,7 @@ import { isGap, type LogRecord } from '../model/record.ts'
 import type { Command } from './command.ts'
 import { filtersWithout, type Selection, selectionOf } from './filters.ts'
 import { NATS_VARIABLES } from './nats-credentials.ts'
-import { openHistory } from './open-source.ts'
+import { openHistories } from './open-histories.ts'
 import { PRINT_OPTIONS, PRINT_STATUSES, Printer } from './printing.ts'
 import { splitAtEnd } from './split-at-end.ts'
 
@@ -15,8 +15,8 @@ const RECORDS_DEFAULT = 10
 
 export const tail: Command = {
 	name: 'tail',
-	summary: 'print the newest records of a chain, and follow new records',
-	usage: 'FILE [options]',
+	summary: 'print the newest records of one or several chains, and follow new records',
+	usage: 'FILE... [options]',
 	takesAddresses: true,
 	examples: [
 		['mesh-chain tail node.chain', `prints the last ${RECORDS_DEFAULT} records`],
@@ -43,14 +43,15 @@ export const tail: Command = {
 	environment: NATS_VARIABLES,
 	statuses: PRINT_STATUSES,
 	async run(invocation, terminal) {
-		const { file } = invocation
+		const files = invocation.someFiles
 		const selection = selectionOf(invocation, terminal.now())
 		const count = invocation.count('limit') ?? RECORDS_DEFAULT
 		const printer = new Printer(invocation, terminal, selection, Number.POSITIVE_INFINITY)
 		// The handler is installed before any output, because a user may press Ctrl-C as soon as records
 		// appear.
 		const interrupted = invocation.flag('follow') ? terminal.interrupted() : undefined
-		const chain = await openHistory(file, terminal)
+		const opened = await openHistories(files, terminal)
+		const { chain } = opened
 		try {
 			const { before, after } = await splitAtEnd(chain)
 			const newest = await newestRecords(before, selection.query, selection, count)
@@ -59,8 +60,8 @@ export const tail: Command = {
 			await printer.print(
 				before.chains ? newest.map((record, index) => ({ ...record, seq: index + 1 })) : newest,
 			)
-			if (interrupted === undefined) return await printer.finish(chain)
-			return await printer.follow(after, interrupted)
+			if (interrupted === undefined) return await printer.finish(opened)
+			return await printer.follow(after, opened, interrupted)
 		} finally {
 			await chain.close()
 		}

@@ -211,8 +211,9 @@ async function made(
 	} catch (error) {
 		const code = codeOf(error)
 		// The stream may exist nevertheless: the answer may have been lost, or another program may have created
-		// the stream at the same time.
-		const there = code === undefined || code === IN_USE ? await streamInfo(cluster, stream) : undefined
+		// the stream at the same time. In that case, nats-server 2.9 sometimes answers that the subjects overlap.
+		const mayExist = code === undefined || code === IN_USE || code === OVERLAP
+		const there = mayExist ? await streamInfo(cluster, stream) : undefined
 		if (there !== undefined) return there
 		if (code === undefined || INCOMPLETE.includes(code)) throw unreachable(cluster, stream, error)
 		const advice =

@@ -45,6 +45,16 @@ test('a creation time that the leader returns only once is not used', async () =
 	expect(await fitStream(added, 'mesh', 'mesh', SETTINGS)).toBe(of)
 })
 
+test('a stream that another program creates at the same moment is used', async () => {
+	for (const code of [10_058, 10_065]) {
+		const refused = Object.assign(new Error('refused'), { code })
+		const other = clusterThatSays([notThere(), LED], refused)
+		expect(await fitStream(other, 'mesh', 'mesh', SETTINGS)).toBe(LED)
+		const none = clusterThatSays([notThere()], refused)
+		await expect(fitStream(none, 'mesh', 'mesh', SETTINGS)).rejects.toMatchObject({ code: 'STREAM_UNFIT' })
+	}
+})
+
 test('a stream whose creation got no answer is found, and a missing one is reported', async () => {
 	const made = clusterThatSays([notThere(), LED], noAnswer())
 	expect(await fitStream(made, 'mesh', 'mesh', SETTINGS)).toBe(LED)

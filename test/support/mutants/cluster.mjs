@@ -214,4 +214,11 @@ export default [
 		to: 'if (newest.cluster?.leader) break',
 		tests: ['test/cluster/stream.test.ts'],
 	},
+	{
+		name: 'cluster: a stream that another program creates at the same moment ends a forwarder',
+		file: 'src/cluster/stream.ts',
+		from: 'code === undefined || code === IN_USE || code === OVERLAP',
+		to: 'code === undefined || code === IN_USE',
+		tests: ['test/cluster/stream.test.ts'],
+	},
 ]
