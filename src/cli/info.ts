@@ -1,25 +1,33 @@
 /** Implements `mesh-chain info`, which shows what a chain contains and how it ended. */
 import { basename } from 'node:path'
-import { type ChainInfo, type EpochInfo, formatHead } from '../chain/index.ts'
+import {
+	answerFor,
+	type ChainAnswer,
+	type ChainInfo,
+	type EpochInfo,
+	formatHead,
+	heaviestAnswer,
+} from '../chain/index.ts'
 import { isStreamAddress } from '../cluster/is-stream-address.ts'
 import { formatTime } from '../pretty/format-time.ts'
 import type { Paint } from '../pretty/paint.ts'
 import { bytes, count, counted } from '../text/numbers.ts'
 import { shellWord } from '../text/shell-word.ts'
 import { answerText, headText, STRICT_OPTION, statusFor } from './answer.ts'
-import { type Command, usage } from './command.ts'
+import { type Command, type Invocation, usage } from './command.ts'
 import { statusTexts } from './exit-status.ts'
 import { NATS_VARIABLES } from './nats-credentials.ts'
-import { openHistory } from './open-source.ts'
+import { openHistories } from './open-histories.ts'
 import { isJson, paintOf, REPORT_OPTIONS } from './output-options.ts'
 import { linesOf, type Printable, printableJson, printablePath, printed } from './printable.ts'
+import type { Terminal } from './terminal.ts'
 
 const EPOCHS_SHOWN_MAX = 20
 
 export const info: Command = {
 	name: 'info',
-	summary: 'show what a chain contains and how it ended',
-	usage: 'FILE [options]',
+	summary: 'show what each chain contains and how it ended',
+	usage: 'FILE... [options]',
 	takesAddresses: true,
 	examples: [
 		[
@@ -27,6 +35,7 @@ export const info: Command = {
 			'shows the records, times and openings, and whether the last writer closed the chain',
 		],
 		['mesh-chain info node.chain -o json | jq .state', 'prints one field of this report'],
+		['mesh-chain info cluster/', 'shows each chain in a folder'],
 	],
 	options: [
 		{
@@ -47,28 +56,37 @@ export const info: Command = {
 		failed: 'the file or stream cannot be read, or stdout cannot be written',
 	}),
 	async run(invocation, terminal) {
-		const { file } = invocation
-		const paint = paintOf(invocation, terminal)
-		const chain = await openHistory(file, terminal)
+		const opened = await openHistories(invocation.someFiles, terminal)
+		const answers: ChainAnswer[] = opened.failure === undefined ? [] : [answerFor(['damage'])]
 		try {
-			const found = await chain.info({ full: invocation.flag('full') })
-			if (invocation.flag('head') && found.head.link === '') {
-				throw usage(
-					'there is no head: a stream has none, ' +
-						'and a file has one only if one of its anchors is readable',
-				)
+			for (const [index, { name, chain }] of opened.histories.entries()) {
+				const found = await chain.info({ full: invocation.flag('full') })
+				const text = infoText(found, name, invocation, terminal)
+				await terminal.stdout.write(index === 0 || isOneLine(invocation) ? text : printed`\n${text}`)
+				answers.push(found.answer)
 			}
-			const text = invocation.flag('head')
-				? printed`${formatHead(found.head)}\n`
-				: isJson(invocation)
-					? printableJson(`${JSON.stringify(found)}\n`)
-					: prettyInfo(found, file, paint)
-			await terminal.stdout.write(text)
-			return statusFor(found.answer, invocation)
+			return statusFor(heaviestAnswer(answers), invocation)
 		} finally {
-			await chain.close()
+			await opened.chain.close()
 		}
 	},
+}
+
+/** Returns whether the output of each chain is one line, for programs. */
+function isOneLine(invocation: Invocation): boolean {
+	return invocation.flag('head') || isJson(invocation)
+}
+
+function infoText(found: ChainInfo, file: string, invocation: Invocation, terminal: Terminal): Printable {
+	if (!invocation.flag('head')) {
+		return isJson(invocation)
+			? printableJson(`${JSON.stringify(found)}\n`)
+			: prettyInfo(found, file, paintOf(invocation, terminal))
+	}
+	if (found.head.link !== '') return printed`${formatHead(found.head)}\n`
+	throw usage(
+		'there is no head: a stream has none, and a file has one only if one of its anchors is readable',
+	)
 }
 
 function prettyInfo(found: ChainInfo, file: string, paint: Paint): Printable {

@@ -204,7 +204,7 @@ describe('bad input', () => {
 		['an unknown command', () => ['dmup'], 'did you mean dump?'],
 		['an unknown option', () => ['dump', path, '--sinc', '1'], 'did you mean --since?'],
 		['no file', () => ['dump'], 'dump requires a file'],
-		['two files', () => ['dump', path, path], 'expected one file, not 2'],
+		['two files', () => ['verify', path, path], 'expected one file, not 2'],
 		['an invalid level', () => ['dump', path, '-l', 'loud'], 'trace, debug, info, warn, error'],
 		['an invalid time', () => ['dump', path, '-S', 'soonish'], 'INVALID_TIME'],
 		['times in the wrong order', () => ['dump', path, '-S', '-1h', '-U', '-2h'], 'no time can match'],
@@ -221,7 +221,8 @@ describe('bad input', () => {
 	test.each([
 		['a missing file', () => ['dump', `${path}.none`], 'CHAIN_NOT_FOUND'],
 		['a foreign file', () => ['dump', foreign], 'NOT_A_CHAIN'],
-		['a folder', () => ['dump', ROOT], 'it is a directory'],
+		['a folder', () => ['verify', ROOT], 'it is a directory'],
+		['a folder without a chain', () => ['dump', ROOT], 'there is no chain in the folder'],
 	])('%s ends with status 2, one clear message and nothing on stdout', async (_name, args, message) => {
 		const { status, stdout, stderr } = await meshChain(args())
 		expect([status, stdout]).toEqual([2, ''])

@@ -86,6 +86,25 @@ test('tail and export read several chains, too', async () => {
 	expect(lines.map((line) => JSON.parse(line).message).filter(Boolean)).toEqual(seconds(1, 2, 3, 4, 5, 6))
 })
 
+test('info shows each of several chains', async () => {
+	const folder = await fleet()
+	const pretty = await meshChain(['info', folder])
+	expect(pretty.stdout.match(/^chain {6}/gm)).toHaveLength(2)
+	const json = await meshChain(['info', folder, '-o', 'json'])
+	const found = json.stdout
+		.split('\n')
+		.slice(0, -1)
+		.map((line) => JSON.parse(line))
+	expect(found.map(({ path, records }) => [path, records])).toEqual(
+		['node-17.chain', 'node-18.chain'].map((name) => [join(folder, name), 3]),
+	)
+	const broken = join(folder, 'broken.chain')
+	writeFileSync(broken, 'no chain\n')
+	const partial = await meshChain(['info', join(folder, 'node-17.chain'), broken])
+	expect(partial.stderr).toContain(`${broken} was skipped: NOT_A_CHAIN: `)
+	expect([pretty.status, json.status, partial.status]).toEqual([0, 0, 3])
+})
+
 test('the sealed files of a chain are read once, however they are named', async () => {
 	const folder = temporaryFolder()
 	const path = join(folder, 'node.chain')
