@@ -2,6 +2,8 @@
  * Defines the filters that commands share: their options, and the query and the predicate built from them.
  */
 import type { ChainQuery } from '../chain/index.ts'
+import { attempt } from '../guard/values.ts'
+import { type Condition, parseCondition } from '../model/condition.ts'
 import { parseLevel } from '../model/level.ts'
 import { isGap, type LogRecord, type PublisherId } from '../model/record.ts'
 import { formatTime } from '../pretty/format-time.ts'
@@ -41,6 +43,12 @@ export const FILTER_OPTIONS: readonly OptionSpec[] = [
 			'regular expression to search for in message, kind and data; ' +
 			'case-insensitive unless it contains a capital letter',
 	},
+	{
+		long: 'where',
+		short: 'w',
+		value: 'CONDITION',
+		help: "condition on fields, such as 'data.ms > 500 and not kind = health'",
+	},
 	{ long: 'from-seq', value: 'SEQ', help: 'first seq to include' },
 	{ long: 'to-seq', value: 'SEQ', help: 'last seq to include' },
 	{ long: 'limit', short: 'n', value: 'COUNT', help: 'maximum number of records' },
@@ -65,7 +73,7 @@ export interface Selection {
 /**
  * Builds the selection that a command line describes.
  *
- * @throws {MeshChainError} `INVALID_USAGE`, `INVALID_TIME`, `INVALID_LEVEL`.
+ * @throws {MeshChainError} `INVALID_USAGE`, `INVALID_TIME`, `INVALID_LEVEL`, `INVALID_FILTER`.
  */
 export function selectionOf(invocation: Invocation, nowMs: number): Selection {
 	const daemon = invocation.text('daemon')
@@ -79,12 +87,21 @@ export function selectionOf(invocation: Invocation, nowMs: number): Selection {
 			...optional('level', invocation.text('level'), parseLevel),
 			...kindsOf(invocation),
 			...optional('grep', invocation.text('grep'), (text) => patternOf('grep', text)),
+			...optional('where', invocation.text('where'), (text) => conditionOf(text, nowMs)),
 			reverse: invocation.flag('reverse'),
 			...(byText || limit === Number.POSITIVE_INFINITY ? {} : { limit }),
 		},
 		limit,
 		matches: (record) => isGap(record) || (isId(record.daemonId, daemon) && isId(record.nodeId, node)),
 	}
+}
+
+/** Parses `--where`. Its times can be relative, and its patterns take linear time. */
+function conditionOf(text: string, nowMs: number): Condition {
+	return parseCondition(text, {
+		pattern: (pattern) => patternOf('where', pattern),
+		time: (time) => attempt(() => parseTime(time, nowMs), undefined),
+	})
 }
 
 function timesOf(invocation: Invocation, nowMs: number): Pick<ChainQuery, 'since' | 'until'> {

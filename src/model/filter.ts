@@ -5,6 +5,7 @@
 import { hush, hushAll } from '../guard/hush.ts'
 import { show } from '../guard/show.ts'
 import { attempt, isInstance, isList, propertyOf } from '../guard/values.ts'
+import { Condition, parseCondition } from './condition.ts'
 import { MeshChainError, messageOf } from './errors.ts'
 import { FATAL, invalidLevel, isFatal, type LineLevel } from './level.ts'
 import {
@@ -50,6 +51,11 @@ export interface LogFilter {
 	 * process. An RE2 pattern cannot.
 	 */
 	readonly grep?: string | RegExp | TextPattern | undefined
+	/**
+	 * Condition on the fields of a record and of its data, such as `data.ms > 500 and not kind = health`. See
+	 * docs/reference/conditions.md. A regular expression after `~` can block the process, as with `grep`.
+	 */
+	readonly where?: string | Condition | undefined
 	/** Lower bound for the seq, exclusive. Whole number from 0. */
 	readonly afterSeq?: number | undefined
 	/** Lower bound for the seq, inclusive. Whole number from 0. */
@@ -79,6 +85,7 @@ export interface ResolvedFilter {
 	readonly daemonId: PublisherId | undefined
 	readonly nodeId: PublisherId | undefined
 	readonly grep: TextPattern | undefined
+	readonly where: Condition | undefined
 	readonly fromSeq: number
 	readonly toSeq: number
 	readonly sinceMs: number
@@ -94,6 +101,7 @@ export const FILTER_NAMES = [
 	'daemonId',
 	'nodeId',
 	'grep',
+	'where',
 	'afterSeq',
 	'fromSeq',
 	'toSeq',
@@ -127,6 +135,7 @@ export function resolveFilter(filter: LogFilter = {}, extraKeys: readonly string
 		daemonId: resolveId('daemonId', filter.daemonId),
 		nodeId: resolveId('nodeId', filter.nodeId),
 		grep: resolveGrep(filter.grep),
+		where: resolveWhere(filter.where),
 		fromSeq: Math.max(resolveSeq('fromSeq', filter.fromSeq, 0), afterSeq + 1),
 		toSeq: resolveSeq('toSeq', filter.toSeq, Number.POSITIVE_INFINITY),
 		sinceMs: resolveTime('since', filter.since, Number.NEGATIVE_INFINITY),
@@ -182,6 +191,7 @@ export function matches(record: LogRecord, filter: ResolvedFilter): boolean {
 			(filter.anyOwnKind && isOwnKind(record.kind))) &&
 		(filter.daemonId === undefined || record.daemonId === filter.daemonId) &&
 		(filter.nodeId === undefined || record.nodeId === filter.nodeId) &&
+		(filter.where === undefined || filter.where.holdsFor(record)) &&
 		(filter.grep === undefined || isFoundIn(record, filter.grep))
 	)
 }
@@ -262,6 +272,11 @@ function resolveGrep(grep: unknown): TextPattern | undefined {
 	if (isInstance(grep, RegExp)) return new RegExp(grep.source, grep.flags.replace(/[gy]/g, ''))
 	if (typeof propertyOf(grep, 'test') === 'function') return grep as TextPattern
 	throw invalid('grep', grep, 'a string, a RegExp or an object with a test method')
+}
+
+function resolveWhere(where: unknown): Condition | undefined {
+	if (where === undefined || isInstance(where, Condition)) return where as Condition | undefined
+	return parseCondition(where, { pattern: (text) => new RegExp(text, ignoresCase(text) ? 'i' : '') })
 }
 
 function resolveSeq(key: string, seq: unknown, missing: number): number {

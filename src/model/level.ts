@@ -21,7 +21,8 @@ export type LogLevelMin = LineLevel | 'silent'
  */
 export type LogLevelInput = LogLevelMin | (string & {}) | number
 
-const LINE_LEVELS: readonly LineLevel[] = [...LOG_LEVELS, 'fatal']
+/** All levels of lines, from the lowest to the highest. */
+export const LINE_LEVELS: readonly LineLevel[] = [...LOG_LEVELS, 'fatal']
 /** All levels that a loop can have, from the lowest to the highest. */
 const LEVELS_MIN: readonly LogLevelMin[] = [...LINE_LEVELS, 'silent']
 

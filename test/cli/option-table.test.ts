@@ -27,6 +27,7 @@ test('a letter means the same in every command', () => {
 		o: ['--output FORMAT'],
 		q: ['--quiet'],
 		r: ['--reverse'],
+		w: ['--where CONDITION'],
 	})
 })
 

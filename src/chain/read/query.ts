@@ -54,6 +54,7 @@ export function resolveQuery(query: ChainQuery, extraKeys: readonly string[] = [
 		daemonId: filter.daemonId,
 		nodeId: filter.nodeId,
 		grep: filter.grep,
+		where: filter.where,
 		fromSeq: filter.fromSeq,
 		toSeq: filter.toSeq,
 		sinceMs: filter.sinceMs,
@@ -98,11 +99,13 @@ export function mayHoldRow(query: ResolvedQuery, frame: Frame): boolean {
 }
 
 function isEverything(filter: ResolvedFilter): boolean {
-	const { kinds, daemonId, nodeId, grep, fromSeq, toSeq, sinceMs, untilMs } = filter
+	const { kinds, daemonId, nodeId, grep, where, fromSeq, toSeq, sinceMs, untilMs } = filter
 	const anySeq = fromSeq <= 1 && toSeq === Number.POSITIVE_INFINITY
 	const anyTime = sinceMs === Number.NEGATIVE_INFINITY && untilMs === Number.POSITIVE_INFINITY
 	const anyName = kinds === undefined && daemonId === undefined && nodeId === undefined
-	return filter.levelIndexMin === 0 && anySeq && anyTime && anyName && grep === undefined
+	return (
+		filter.levelIndexMin === 0 && anySeq && anyTime && anyName && grep === undefined && where === undefined
+	)
 }
 
 function invalidQuery(key: string, value: unknown, allowed: string): MeshChainError {
