@@ -13,17 +13,9 @@ import { LINE_LEVELS, lineRankOf, rankOfRecord } from './level.ts'
 import type { LogRecord } from './record.ts'
 
 /** A parsed condition. */
-export class Condition {
-	readonly #holds: Holds
-
-	constructor(holds: Holds) {
-		this.#holds = holds
-	}
-
+export interface Condition {
 	/** Returns whether the condition holds for a record. */
-	holdsFor(record: LogRecord): boolean {
-		return this.#holds(record)
-	}
+	holdsFor(record: LogRecord): boolean
 }
 
 /** Reads what the language of conditions leaves to its user. */
@@ -38,7 +30,7 @@ type Holds = (record: LogRecord) => boolean
 type Literal = string | number | bigint | boolean | null
 type Test = (value: unknown) => boolean
 type Read = (record: LogRecord) => unknown
-type Field = { readonly read: Read; readonly as?: 'level' | 'time' }
+type Field = { readonly read: Read; readonly as?: 'level' | 'time' | 'milliseconds' }
 
 /** Maximum depth of nested parentheses and `not`. */
 const DEPTH_MAX = 100
@@ -55,12 +47,12 @@ const FIELDS: Readonly<Record<string, Field>> = {
 	seq: { read: ({ seq }) => seq },
 	epoch: { read: ({ epoch }) => epoch },
 	time: { read: ({ tsMs }) => tsMs, as: 'time' },
-	tsMs: { read: ({ tsMs }) => tsMs, as: 'time' },
+	tsMs: { read: ({ tsMs }) => tsMs, as: 'milliseconds' },
 	level: { read: rankOfRecord, as: 'level' },
 	kind: { read: ({ kind }) => kind },
 	message: { read: ({ message }) => message },
-	daemonId: { read: ({ daemonId }) => daemonId },
-	nodeId: { read: ({ nodeId }) => nodeId },
+	daemonId: { read: ({ daemonId }) => daemonId ?? undefined },
+	nodeId: { read: ({ nodeId }) => nodeId ?? undefined },
 	origin: { read: ({ origin }) => origin },
 	data: { read: ({ data }) => data },
 }
@@ -79,7 +71,7 @@ export function parseCondition(source: unknown, options: ConditionOptions = {}):
 		const text = `a condition can have at most ${CONDITION_LENGTH_MAX} characters, not ${source.length}`
 		throw new MeshChainError('INVALID_FILTER', text)
 	}
-	return new Condition(new Parser(source, options).condition())
+	return { holdsFor: new Parser(source, options).condition() }
 }
 
 class Parser {
@@ -189,6 +181,9 @@ class Parser {
 			throw this.#expected(`an operator: ${COMPARISONS.join(', ')}, in, or exists`)
 		}
 		this.#next++
+		if (operator === '~' && as !== undefined) {
+			throw wrongAt(this.#source, this.#tokens[this.#next - 1]!.start, 'only a text can be compared with ~')
+		}
 		if (operator === '~') return this.#match()
 		const literal = this.#literal(as)
 		switch (operator) {
@@ -239,11 +234,12 @@ class Parser {
 			if (rank >= 0) return rank
 			throw wrongAt(this.#source, start, `expected a level: ${LINE_LEVELS.join(', ')}`)
 		}
-		if (as === 'time' && !NUMBER.test(text)) {
+		if (as === 'time' || (as === 'milliseconds' && !NUMBER.test(text))) {
 			const tsMs = this.#time(text)
 			if (tsMs !== undefined) return tsMs
 			throw wrongAt(this.#source, start, 'expected a time, such as "2026-01-31T14:05:09Z"')
 		}
+		if (as === 'milliseconds') return Number(text)
 		return kind === 'text' ? text : literalOf(text)
 	}
 
@@ -285,13 +281,14 @@ function literalOf(word: string): Literal {
 		return Number.isSafeInteger(number) || !/^-?\d+$/.test(word) ? number : BigInt(word)
 	}
 	const [, amount, unit = ''] = AMOUNT.exec(word) ?? []
-	return amount !== undefined && Object.hasOwn(UNITS, unit) ? Number(amount) * UNITS[unit]! : word
+	return amount !== undefined && Object.hasOwn(UNITS, unit) ? Math.round(Number(amount) * UNITS[unit]!) : word
 }
 
 function valueAt(from: unknown, path: readonly string[]): unknown {
 	let value = from
 	for (const name of path) {
 		if (typeof value !== 'object' || value === null || !Object.hasOwn(value, name)) return undefined
+		if (ArrayBuffer.isView(value)) return undefined
 		value = (value as Readonly<Record<string, unknown>>)[name]
 	}
 	return value

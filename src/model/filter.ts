@@ -5,7 +5,7 @@
 import { hush, hushAll } from '../guard/hush.ts'
 import { show } from '../guard/show.ts'
 import { attempt, isInstance, isList, propertyOf } from '../guard/values.ts'
-import { Condition, parseCondition } from './condition.ts'
+import { type Condition, parseCondition } from './condition.ts'
 import { MeshChainError, messageOf } from './errors.ts'
 import { FATAL, invalidLevel, isFatal, type LineLevel } from './level.ts'
 import {
@@ -275,7 +275,8 @@ function resolveGrep(grep: unknown): TextPattern | undefined {
 }
 
 function resolveWhere(where: unknown): Condition | undefined {
-	if (where === undefined || isInstance(where, Condition)) return where as Condition | undefined
+	if (where === undefined) return undefined
+	if (typeof propertyOf(where, 'holdsFor') === 'function') return where as Condition
 	return parseCondition(where, { pattern: (text) => new RegExp(text, ignoresCase(text) ? 'i' : '') })
 }
 

@@ -19,6 +19,7 @@ const AT_MS = Date.UTC(2026, 0, 31, 14, 5, 9)
 
 const DATA = {
 	ms: 512,
+	cut: 2010,
 	big: 2n ** 63n,
 	whole: 7n,
 	ok: true,
@@ -47,6 +48,7 @@ describe('a condition holds', () => {
 		'data.ms <= 512 and data.ms >= 512',
 		'data.ms > 511.5',
 		'data.ms > 0.5s',
+		'data.ms < 2.01s and data.cut = 2.01s and data.cut in (2.01s)',
 		'data.ms < 1KiB',
 		'data.whole = 7',
 		'data.whole < 7.5',
@@ -81,7 +83,7 @@ describe('a condition holds', () => {
 		'message ~ "LATE" or message ~ "late"',
 		'seq = 5 and epoch = 1',
 		'time = 2026-01-31T14:05:09Z',
-		`tsMs = ${AT_MS}`,
+		`tsMs = ${AT_MS} and tsMs = "${AT_MS}" and tsMs < 2027-01-01`,
 		'daemonId = 7 and nodeId = eu-1',
 		'not (level = info or level = error)',
 		'NOT level = info AND (kind = order OR kind = x)',
@@ -106,6 +108,7 @@ describe('a condition does not hold', () => {
 		'data.items[2] exists',
 		'data.items = null',
 		'data.bytes = 1',
+		'data.bytes[0] = 1',
 		'data.ms ~ 5',
 		'data.nan = NaN',
 		'data.nan < 1',
@@ -125,6 +128,13 @@ describe('a condition does not hold', () => {
 	])('%s', (condition) => {
 		expect(holds(condition)).toBe(false)
 	})
+})
+
+test('an id that a record does not have is missing', () => {
+	const without = record(1, { daemonId: null, nodeId: null })
+	expect(['daemonId exists', 'nodeId != a', 'daemonId = null'].some((each) => holds(each, without))).toBe(
+		false,
+	)
 })
 
 test('every filter accepts a condition', () => {
@@ -166,6 +176,9 @@ describe('a wrong condition is refused, with its place', () => {
 		['data.items[1]id = 5', 'expected a name such as .id'],
 		['level = loud', 'at column 9, "loud": expected a level: trace, debug'],
 		['time > soon', 'at column 8, "soon": expected a time'],
+		['time > 1767225600', 'expected a time'],
+		['time > "1767225600000"', 'expected a time'],
+		['level ~ info', 'at column 7, "~ info": only a text can be compared with ~'],
 		['message = "open', 'at column 11, "\\"open": the closing quote is missing'],
 		['message ~ "("', 'at column 11, "\\"(\\"": Invalid regular expression'],
 		['kind in x', 'expected ( and a list of values'],

@@ -69,6 +69,8 @@ describe('mesh-chain dump', () => {
 		[['-g', 'FAILED'], 0],
 		[['-w', 'kind = order.failed and seq > 3'], 4],
 		[['-w', 'daemonId = 7 and time > -1h'], 0],
+		[['-w', 'time >= 1700000000399'], 2],
+		[['-w', 'time >= "1700000000" and time < 1700000001'], 400],
 		[['-w', 'message ~ "message 1\\d$" or data.none exists'], 10],
 		[['--from-seq', '391'], 10],
 		[['--to-seq', '3'], 3],
