@@ -233,7 +233,7 @@ describe('bad input', () => {
 		['a missing file', () => ['dump', `${path}.none`], 'CHAIN_NOT_FOUND'],
 		['a foreign file', () => ['dump', foreign], 'NOT_A_CHAIN'],
 		['a folder', () => ['verify', ROOT], 'it is a directory'],
-		['a folder without a chain', () => ['dump', ROOT], 'there is no chain in the folder'],
+		['a folder without a chain', () => ['dump', join(ROOT, 'src')], 'there is no chain in the folder'],
 	])('%s ends with status 2, one clear message and nothing on stdout', async (_name, args, message) => {
 		const { status, stdout, stderr } = await meshChain(args())
 		expect([status, stdout]).toEqual([2, ''])
