@@ -22,7 +22,7 @@ export interface Condition {
 export interface ConditionOptions {
 	/** Compiles the regular expression after `~`. Default: a RegExp, which can backtrack. */
 	readonly pattern?: (text: string) => { test(text: string): boolean }
-	/** Reads a time, such as `-1h`; undefined if the text is no time. Default: only complete times. */
+	/** Reads a time, such as `-1h`; undefined if the text is not a time. Default: only complete times. */
 	readonly time?: (text: string) => number | undefined
 }
 
